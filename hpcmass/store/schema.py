@@ -1,0 +1,153 @@
+"""The contract of the result files: names, dimensions, types, units, flags and the format's version.
+
+Both kinds of file, sweep and comparison, are HDF5 with dimension scales, so that
+`xarray.open_dataset(path, engine="h5netcdf")` gives labelled arrays. Nothing else in the package spells a
+dataset's name in a second place: writers create what stands here, readers ask for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+FORMAT_VERSION: Final = (1, 0)
+"""Major.minor. A reader refuses another major version; a minor step only adds variables."""
+
+SWEEP_FILETYPE: Final = "hpcmass-sweep"
+COMPARISON_FILETYPE: Final = "hpcmass-comparison"
+
+PENDING, DONE, FAILED = 0, 1, 2
+STATUS_MEANINGS: Final = "pending done failed"
+
+ERROR_LENGTH: Final = 240
+"""Bytes of a failed trial's message: parallel HDF5 cannot write strings of variable length."""
+
+AXES: Final = "axes"
+"""Stands in `Variable.dims` for the swept axes, in the configuration's order (p, lam, …)."""
+
+Role = Literal["trace", "number", "bookkeeping"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One dataset.
+
+    Attributes
+    ----------
+    name, unit, long_name : str
+    dims : tuple of str
+        Dimension names; `AXES` expands to the swept axes.
+    dtype : str
+        NumPy type string.
+    role : str
+        `trace` (large, allocated but never filled), `number` (a trial's scientific result) or `bookkeeping`
+        (how it was computed: differs from run to run).
+    fill : float or int or bytes or None
+        Value of what has not been written; None for traces, whose absence `status` tells.
+    flag_meanings : str, optional
+        For flags: the names of the values 0, 1, …, separated by spaces.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    unit: str
+    long_name: str
+    role: Role = "number"
+    fill: float | int | bytes | None = float("nan")
+    flag_meanings: str | None = None
+
+    def dimensions(self, axes: tuple[str, ...]) -> tuple[str, ...]:
+        """`dims` with the swept axes' names in place of `AXES`."""
+        return tuple(name for dim in self.dims for name in (axes if dim == AXES else (dim,)))
+
+
+_TRIAL = (AXES, "trial")
+_TRACE = (AXES, "trial", "time")
+
+
+def _trace(name: str, unit: str, long_name: str) -> Variable:
+    return Variable(name, _TRACE, "f4", unit, long_name, role="trace", fill=None)
+
+
+SWEEP_VARIABLES: Final[dict[str, Variable]] = {
+    v.name: v
+    for v in (
+        _trace("mean_v", "mV", "population mean of the membrane potential"),
+        _trace("phi_E", "1/ms", "excitatory spikes arriving per neuron and ms"),
+        _trace("phi_I", "1/ms", "inhibitory spikes arriving per neuron and ms"),
+        _trace("phi_ext", "1/ms", "external spikes arriving per neuron and ms"),
+        Variable("spike_contrast", _TRIAL, "f8", "1", "Spike-contrast of all trains after the transient"),
+        Variable("spike_contrast_bin", _TRIAL, "f8", "ms", "bin width at which Spike-contrast peaks"),
+        Variable("rate_E", _TRIAL, "f8", "Hz", "mean firing rate of the excitatory neurons"),
+        Variable("rate_I", _TRIAL, "f8", "Hz", "mean firing rate of the inhibitory neurons"),
+        Variable("cv_isi", _TRIAL, "f8", "1", "mean over neurons of the interspike intervals' variation coefficient"),
+        Variable("n_spikes", _TRIAL, "i8", "1", "spikes of all neurons after the transient", fill=-1),
+        Variable("n_edges", _TRIAL, "i8", "1", "directed connections drawn within the network", fill=-1),
+        Variable("n_edges_ext", _TRIAL, "i8", "1", "connections drawn from external units", fill=-1),
+        Variable(
+            "silent", _TRIAL, "i1", "flag", "too few spikes to define spike statistics", fill=0,
+            flag_meanings="spiking silent",
+        ),
+        Variable(
+            "status", _TRIAL, "i1", "flag", "state of the trial", role="bookkeeping", fill=PENDING,
+            flag_meanings=STATUS_MEANINGS,
+        ),
+        Variable("seed", (*_TRIAL, "word"), "u4", "1", "the trial's SeedSequence words", role="bookkeeping", fill=0),
+        Variable("wall_s", _TRIAL, "f8", "s", "wall time of the trial", role="bookkeeping"),
+        Variable("kernel_s", _TRIAL, "f8", "s", "processor time in the time loop", role="bookkeeping"),
+        Variable("rank", _TRIAL, "i4", "1", "MPI rank that ran the trial", role="bookkeeping", fill=-1),
+        Variable(
+            "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b"",
+        ),
+    )
+}  # fmt: skip
+"""Variables of a sweep file, beside the coordinates (each swept axis, trial, time, word)."""
+
+TRACES: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "trace")
+NUMBERS: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "number")
+
+SPIKE_VARIABLES: Final[dict[str, Variable]] = {
+    v.name: v
+    for v in (
+        Variable("spike_neuron", ("spike",), "i4", "1", "neuron that spiked (excitatory ones come first)", fill=-1),
+        Variable("spike_time", ("spike",), "f8", "ms", "time of the spike"),
+    )
+}
+"""Added by `hpcmass trial --spikes` to its one-trial sweep file."""
+
+_POINT = (AXES,)
+_MODEL = (AXES, "model")
+
+COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
+    v.name: v
+    for v in (
+        Variable("spectrum_lif", (AXES, "frequency"), "f8", "mV^2", "trial-averaged power of the network"),
+        Variable("spectrum", (AXES, "model", "frequency"), "f8", "mV^2", "trial-averaged power of the model"),
+        Variable("median_frequency_lif", _POINT, "f8", "Hz", "frequency below which half of the power lies, network"),
+        Variable("median_frequency", _MODEL, "f8", "Hz", "frequency below which half of the power lies, model"),
+        Variable("chi2", _MODEL, "f8", "1", "chi-squared between the spectra, equation (25)"),
+        Variable("chi2_dof", _MODEL, "i8", "1", "degrees of freedom of chi-squared", fill=-1),
+        Variable("chi2_pvalue", _MODEL, "f8", "1", "probability of a larger chi-squared under equality"),
+        Variable("log_ratio", _MODEL, "f8", "1", "sum of squared log-ratios of the spectra, standardised"),
+        Variable("log_ratio_pvalue", _MODEL, "f8", "1", "p-value of the calibrated spectral statistic"),
+        Variable("rho", _MODEL, "f8", "1", "correlation at the best lag, averaged over trials by Fisher's z"),
+        Variable("rho_z", _MODEL, "f8", "1", "mean over trials of Fisher's z = atanh(rho)"),
+        Variable("rho_se", _MODEL, "f8", "1", "standard error of z in the pooled trials from the effective samples"),
+        Variable("rho_se_trials", _MODEL, "f8", "1", "standard error of z over the trials"),
+        Variable("rho_pvalue", _MODEL, "f8", "1", "p-value of zero correlation in the pooled trials"),
+        Variable("rho_agrees", _MODEL, "i1", "flag", "inside the drawn contour: significant and above rho_min",
+                 fill=-1, flag_meanings="no yes"),
+        Variable("n_eff", _MODEL, "f8", "1", "effective number of samples, mean over trials"),
+        Variable("lag", _MODEL, "f8", "ms", "lag that maximises the correlation (positive: the model is late)"),
+        Variable("rho_trial", (AXES, "trial", "model"), "f8", "1", "correlation at the best lag, trial by trial"),
+        Variable("lag_trial", (AXES, "trial", "model"), "f8", "ms", "best lag, trial by trial"),
+        Variable("mean_v_lif", _POINT, "f8", "mV", "temporal mean of the network's mean potential"),
+        Variable("sd_v_lif", _POINT, "f8", "mV", "temporal standard deviation of the network's mean potential"),
+        Variable("mean_v_model", _MODEL, "f8", "mV", "temporal mean of the model's potential"),
+        Variable("sd_v_model", _MODEL, "f8", "mV", "temporal standard deviation of the model's potential"),
+        Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model ran away", fill=-1),
+        Variable("n_compared", _POINT, "i8", "1", "trials that entered the comparison", fill=0),
+    )
+}  # fmt: skip
+"""Variables of a comparison file; it also copies the sweep's per-trial numbers (`NUMBERS`) and `status`."""
