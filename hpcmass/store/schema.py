@@ -146,8 +146,19 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
         Variable("sd_v_lif", _POINT, "f8", "mV", "temporal standard deviation of the network's mean potential"),
         Variable("mean_v_model", _MODEL, "f8", "mV", "temporal mean of the model's potential"),
         Variable("sd_v_model", _MODEL, "f8", "mV", "temporal standard deviation of the model's potential"),
+        Variable("example_v_lif", (AXES, "window"), "f4", "mV",
+                 "network's mean potential in an example window of the first compared trial"),
+        Variable("example_v", (AXES, "model", "window"), "f4", "mV",
+                 "model's potential in the example window of the same trial"),
         Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model ran away", fill=-1),
         Variable("n_compared", _POINT, "i8", "1", "trials that entered the comparison", fill=0),
     )
 }  # fmt: skip
 """Variables of a comparison file; it also copies the sweep's per-trial numbers (`NUMBERS`) and `status`."""
+
+EXAMPLE_MS: Final = 500.0
+"""Length (ms) of the example window: the first of it after the transient, or what a shorter trial has.
+
+The coordinate `window` holds its time stamps (ms), the same values as the sweep's `time`; NaN where no trial was
+compared or the model ran away.
+"""
