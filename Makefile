@@ -1,0 +1,75 @@
+# hpcmass: two commands from a clone to a map are `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# scripts/setup_env.sh lists the variables that the set-up takes.
+export VENV ?= .venv
+
+BIN := $(VENV)/bin
+# nproc takes OMP_NUM_THREADS for the number of cores, so it must not see it.
+CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+# Rank 0 only scatters the trials.
+RANKS ?= $(shell echo $$(($(CORES) + 1)))
+PYTEST_ARGS ?=
+
+CONFIG ?= configs/quickstart.yml
+RESULTS := results
+NAME := $(basename $(notdir $(CONFIG)))
+SWEEP := $(RESULTS)/$(NAME).h5
+COMPARISON := $(RESULTS)/$(NAME)-cmp.h5
+MAPS := $(RESULTS)/$(NAME)-maps
+MAPS_DONE := $(MAPS)/.done
+READERS := hpcmass/config.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
+
+.PHONY: help env run test lint format bench clean always
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5)
+	@scripts/setup_env.sh
+
+run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw the maps; a rerun resumes
+	@printf '\nsweep file       %s\ncomparison file  %s\nmaps             %s\n' $(SWEEP) $(COMPARISON) $(MAPS)/
+	@ls $(MAPS) | sed 's/^/                   /'
+
+# The sweep runs every time: it does only what its file lacks, and leaves a complete file alone. What follows
+# is made anew where the sweep file, or the code that reads it, is newer.
+$(SWEEP): env always
+	@mkdir -p $(RESULTS)
+	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@
+
+$(COMPARISON): $(SWEEP) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
+	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --force || { rm -f $@; exit 1; }
+
+$(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py)
+	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS)
+	@touch $@
+
+# An interrupted sweep is to be resumed, not deleted.
+.PRECIOUS: $(SWEEP)
+
+test: env ## the whole test suite, real mpiexec jobs included (PYTEST_ARGS=… to choose)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: env ## style, types, import rules, shell scripts, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs $(BIN)/shellcheck -x
+	git ls-files -co --exclude-standard -- '*.py' '*.md' '*.yml' '*.toml' '*.sh' '*.cff' | xargs $(BIN)/codespell
+
+format: env ## reformat the Python code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: env ## the benchmarks, one after the other
+	@. scripts/mpi_env.sh; for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+
+clean: ## remove .venv, caches and results
+	rm -rf $(VENV) $(RESULTS) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
