@@ -61,7 +61,8 @@ command -v "$PYTHON" >/dev/null 2>&1 ||
 # Version, prefix and path of an interpreter, those of the base of a virtual environment.
 describe() {
     "$1" -c 'import sys
-print("%d.%d.%d\t%s\t%s" % (*sys.version_info[:3], sys.base_prefix, getattr(sys, "_base_executable", sys.executable)))' 2>/dev/null
+paths = (getattr(sys, "base_prefix", ""), getattr(sys, "_base_executable", sys.executable))
+print("%d.%d.%d\t%s\t%s" % (tuple(sys.version_info[:3]) + paths))' 2>/dev/null
 }
 description=$(describe "$PYTHON") ||
     fail "'$PYTHON' does not run; name another interpreter with PYTHON=... (or remove $VENV)."
@@ -226,6 +227,9 @@ fi
 
 # ---------------------------------------------------------------------------- virtual environment
 
+if [[ -e $VENV && ! -f $VENV/pyvenv.cfg && -n $(ls -A "$VENV" 2>/dev/null) ]]; then
+    fail "$VENV is there and is no virtual environment; choose another place with VENV=..."
+fi
 present=$(describe "$VENV/bin/python" || true)
 if [[ $present != "$python_version"$'\t'"$python_prefix"$'\t'* ]] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
     say "creating $VENV with Python $python_version"
