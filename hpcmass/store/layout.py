@@ -218,7 +218,8 @@ def _allocate(file: h5py.File, variable: Variable, shape: tuple[int, ...]) -> h5
         creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     else:
         creation.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
-        creation.set_fill_value(np.array(variable.fill, dtype=dtype))
+        if dtype.kind != "S":  # of a text only the default, empty, arrives intact
+            creation.set_fill_value(np.array(variable.fill, dtype=dtype))
     space = h5py.h5s.create_simple(shape)
     kind = h5py.h5t.py_create(dtype, logical=True)
     return h5py.Dataset(h5py.h5d.create(file.id, variable.name.encode(), kind, space, creation))

@@ -1,0 +1,308 @@
+"""Reading the files: with one clear sentence for whatever is not one of ours, and never a trial that is not done.
+
+No reader locks a file or needs MPI, so all of this works while a sweep is being written: the sweep changes no
+metadata, and a trial's data are there before its status says so.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from hpcmass.config import Experiment, parse_experiment
+from hpcmass.errors import UserError
+from hpcmass.store.layout import reason
+from hpcmass.store.schema import (
+    COMPARISON_FILETYPE,
+    DONE,
+    FORMAT_VERSION,
+    NUMBERS,
+    SWEEP_FILETYPE,
+    SWEEP_VARIABLES,
+    TRACES,
+)
+
+Path_ = str | os.PathLike[str]
+
+
+def open_hdf5(path: Path_, filetype: str) -> h5py.File:
+    """Open one of our files for reading.
+
+    Parameters
+    ----------
+    path : path
+    filetype : str
+        The schema's file type that it must have.
+
+    Raises
+    ------
+    UserError
+        If the file is not there, not readable, not HDF5, cut off, of another file type or of a newer major version
+        of the format, or if a part of it is missing.
+    """
+    path = Path(path)
+    if not path.exists():
+        if shard_directory(path).is_dir():
+            raise UserError(
+                f"{path} is not put together yet, its shards in {shard_directory(path)} are there; "
+                "start the same `hpcmass run` again to finish it"
+            )
+        raise UserError(f"there is no file {path}; check the name")
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
+    try:
+        check_filetype(file, filetype)
+        check_parts(file)
+    except UserError:
+        file.close()
+        raise
+    return file
+
+
+def check_filetype(file: h5py.File, filetype: str) -> None:
+    """Refuse an open HDF5 file of another file type or of a newer major version.
+
+    Raises
+    ------
+    UserError
+    """
+    found = file.attrs.get("filetype")
+    found = found.decode(errors="replace") if isinstance(found, bytes) else found
+    if found != filetype:
+        what = "an HDF5 file of another program" if found is None else f"a file of type '{found}'"
+        raise UserError(f"{file.filename} is {what}, not '{filetype}'; name another file")
+    version = str(file.attrs.get("format_version", ""))
+    major = version.split(".")[0]
+    if not major.isdigit():
+        raise UserError(f"{file.filename} says no format version; it is damaged or foreign, name another file")
+    if int(major) > FORMAT_VERSION[0]:
+        newest = "{}.{}".format(*FORMAT_VERSION)
+        raise UserError(f"{file.filename} has format {version}, this hpcmass reads up to {newest}; use a newer hpcmass")
+
+
+def check_parts(file: h5py.File) -> None:
+    """Refuse a file that refers to others, one of which is missing: HDF5 itself would read fill values silently.
+
+    Raises
+    ------
+    UserError
+        Naming the missing files.
+    """
+    here = Path(file.filename).parent
+    missing = [str(here / part) for part in file.attrs.get("parts", ()) if not (here / part).is_file()]
+    if missing:
+        raise UserError(
+            f"{file.filename} refers to {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} missing; "
+            "bring the file back to where it was, beside the sweep"
+        )
+
+
+def shard_directory(path: Path) -> Path:
+    """Where the shards of a sweep lie: `sweep.h5.parts` beside `sweep.h5`."""
+    return path.with_name(f"{path.name}.parts")
+
+
+def _why_unreadable(path: Path, error: OSError) -> str:
+    if not os.access(path, os.R_OK):
+        return "no permission; ask its owner"
+    if path.stat().st_size == 0:
+        return "it is empty; name another file"
+    if "truncated" in str(error):
+        return "it is cut off, as by an incomplete copy; copy it again"
+    if not h5py.is_hdf5(path):
+        return "it is not an HDF5 file; name another file"
+    return f"{reason(error)}; the file is damaged"
+
+
+def stored_experiment(path: Path_) -> Experiment:
+    """The experiment whose configuration a sweep file carries.
+
+    Raises
+    ------
+    UserError
+        See `open_hdf5`.
+    """
+    with open_hdf5(path, SWEEP_FILETYPE) as file:
+        return experiment_of(file)
+
+
+def experiment_of(file: h5py.File) -> Experiment:
+    """The experiment whose configuration an open sweep file carries."""
+    return parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {file.filename}")
+
+
+class SweepFile:
+    """A sweep file open for reading, trial by trial; a context manager.
+
+    Parameters
+    ----------
+    path : path
+
+    Attributes
+    ----------
+    path : Path
+    experiment : Experiment
+    axes : dict of str to tuple of float
+        The swept axes, in the order of the dimensions.
+    status : array of int8, (axes…, trial)
+        The schema's PENDING, DONE or FAILED, as it was on opening.
+    time_ms : array of float64, (time,)
+    uuid, physics_sha256 : str
+        Identity of the file, hash of what fixes its results.
+    attributes : dict
+        All root attributes.
+
+    Raises
+    ------
+    UserError
+        See `open_hdf5`.
+    """
+
+    def __init__(self, path: Path_) -> None:
+        self.path = Path(path)
+        self._file = open_hdf5(path, SWEEP_FILETYPE)
+        self.attributes: dict[str, Any] = dict(self._file.attrs)
+        self.uuid = str(self.attributes["uuid"])
+        self.physics_sha256 = str(self.attributes["config_sha256"])
+        self.experiment = experiment_of(self._file)
+        self.axes: dict[str, tuple[float, ...]] = axes_of(self._file)
+        self.time_ms: npt.NDArray[np.float64] = self._file["time"][()]
+        self.status: npt.NDArray[np.int8] = self._file["status"][()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes, then the number of trials."""
+        return tuple(self.status.shape)
+
+    def done_trials(self, point: tuple[int, ...]) -> list[int]:
+        """Numbers of the trials that are done at one point (`point`: one index per axis)."""
+        return [int(k) for k in np.flatnonzero(self.status[point] == DONE)]
+
+    def traces(self, point: tuple[int, ...], trial: int) -> dict[str, npt.NDArray[np.float32]]:
+        """The traces of one trial that is done.
+
+        Parameters
+        ----------
+        point : tuple of int
+            One index per axis.
+        trial : int
+
+        Returns
+        -------
+        dict of str to array of float32, (time,)
+            `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms).
+        """
+        if self.status[(*point, trial)] != DONE:
+            raise ValueError(f"trial {trial} at {point} is not done")
+        return {name: self._file[name][(*point, trial)] for name in TRACES}
+
+    def numbers(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""
+        waiting = self.status != DONE
+        numbers = {name: self._file[name][()] for name in NUMBERS}
+        for name, values in numbers.items():
+            values[waiting] = SWEEP_VARIABLES[name].fill
+        return numbers
+
+    def variable(self, name: str) -> npt.NDArray[np.generic]:
+        """Any per-trial variable as it stands in the file, e.g. `wall_s`."""
+        return cast("npt.NDArray[np.generic]", self._file[name][()])
+
+
+def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:
+    """The swept axes of an open sweep file, name → values, in the order of the dimensions."""
+    status = file["status"]
+    names = [status.dims[i][0].name.removeprefix("/") for i in range(status.ndim - 1)]
+    return {name: tuple(file[name][()].tolist()) for name in names}
+
+
+class _DoneOnly(BackendArray):
+    """A trace that reads as NaN wherever its trial is not done; opens the file anew for every access."""
+
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._get)
+
+    def _get(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        # NumPy and h5py disagree about a number and a list in one key, so a number becomes a slice of length 1.
+        numbers = tuple(i for i, k in enumerate(key) if isinstance(k, int | np.integer))
+        key = tuple(slice(k % n, k % n + 1) if i in numbers else k
+                    for i, (k, n) in enumerate(zip(key, self.shape, strict=True)))  # fmt: skip
+        with h5py.File(self.path, "r", locking=False) as file:
+            done = file["status"][()][key[:-1]] == DONE
+            if np.any(done):
+                values = np.asarray(file[self.name][key])
+                values[~done] = np.nan
+            else:  # nothing to read: a look at a file of terabytes that has just begun
+                values = np.full((*done.shape, len(np.arange(self.shape[-1])[key[-1]])), np.nan, self.dtype)
+        return values.squeeze(numbers)
+
+
+def open_sweep(path: Path_) -> xr.Dataset:
+    """A sweep as labelled arrays, read when needed.
+
+    Traces and numbers of trials that are not done are NaN (integers become floats for that); failed trials'
+    messages are text.
+
+    Raises
+    ------
+    UserError
+        See `open_hdf5`.
+    """
+    with open_hdf5(path, SWEEP_FILETYPE) as file:
+        dtypes = {name: file[name].dtype for name in TRACES}
+    dataset = _open_xarray(path)
+    done = dataset["status"].load() == DONE
+    for name in TRACES:
+        plain = dataset[name].variable
+        lazy = indexing.LazilyIndexedArray(_DoneOnly(Path(path).absolute(), name, plain.shape, dtypes[name]))
+        dataset[name] = xr.Variable(plain.dims, lazy, plain.attrs, plain.encoding)
+    for name in NUMBERS:
+        if dataset[name].dtype.kind == "f":
+            dataset[name] = dataset[name].where(done).assign_attrs(dataset[name].attrs)
+    error = dataset["error"].load()
+    dataset["error"] = error.copy(data=np.char.decode(error.values, "utf-8", "replace"))
+    return dataset
+
+
+def open_comparison(path: Path_) -> xr.Dataset:
+    """A comparison as labelled arrays, read when needed.
+
+    Raises
+    ------
+    UserError
+        See `open_hdf5`.
+    """
+    open_hdf5(path, COMPARISON_FILETYPE).close()
+    return _open_xarray(path)
+
+
+def _open_xarray(path: Path_) -> xr.Dataset:
+    return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": False})
