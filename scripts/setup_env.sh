@@ -307,7 +307,7 @@ if [[ -z $why ]]; then
     line="parallel HDF5 (mpio), all ranks write one file: h5py is built against $hdf5"
 else
     h5py_is serial || fail "another package replaced the serial h5py; remove $VENV and try again."
-    line="serial HDF5, one shard per process: $why"
+    line="serial HDF5, one shard per process${mpich:+, MPI is the mpich wheel}: $why"
 fi
 
 # shellcheck source=scripts/mpi_env.sh
