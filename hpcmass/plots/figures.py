@@ -1,0 +1,100 @@
+"""All figures of one comparison, as PNG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from hpcmass.errors import UserError
+from hpcmass.plots.sheets import SHEETS, overview, sheet
+from hpcmass.plots.sources import open_sweep_of, open_view
+from hpcmass.plots.style import house_style
+from hpcmass.plots.traces import traces
+from hpcmass.plots.view import View
+from hpcmass.store.reader import SweepFile
+
+OVERVIEW = "overview"
+TRACES = "traces"
+
+
+def draw(
+    comparison_path: str | Path,
+    output_dir: str | Path,
+    *,
+    sweep_path: str | Path | None = None,
+    force: bool = False,
+) -> list[Path]:
+    """Draw every map of a comparison, and example traces.
+
+    Parameters
+    ----------
+    comparison_path : path
+        A comparison file.
+    output_dir : path
+        Directory for the PNG files; created if its parent exists.
+    sweep_path : path, optional
+        The sweep that was compared: with it the example traces show the recorded input too.
+    force : bool
+        Replace figures that exist.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read or is another one than it should be, if the sweep is not the one compared, or if a
+        figure exists and `force` is not given.
+    """
+    directory = Path(output_dir)
+    wanted = [OVERVIEW, *SHEETS, TRACES]
+    _make_ready(directory, [directory / f"{name}.png" for name in wanted], force)
+    with open_view(comparison_path) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
+        written = []
+        for name, figure in _figures(view, sweep):
+            path = directory / f"{name}.png"
+            _save(figure, path)
+            written.append(path)
+        return written
+
+
+def _figures(view: View, sweep: SweepFile | None) -> Iterator[tuple[str, Figure]]:
+    """Name and figure, one at a time so that only one is in memory."""
+    yield OVERVIEW, overview(view)
+    for name in SHEETS:
+        yield name, sheet(view, name)
+    examples = traces(view, sweep)
+    if examples is not None:
+        yield TRACES, examples
+
+
+def _make_ready(directory: Path, paths: Sequence[Path], force: bool) -> None:
+    """Make the directory, and refuse to replace figures, before anything is drawn."""
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
+    if not directory.parent.is_dir():
+        raise UserError(f"cannot make {directory}: the directory {directory.parent} does not exist; create it first")
+    existing = next((path for path in paths if path.exists()), None)
+    if existing is not None and not force:
+        raise UserError(f"{existing} exists; name another directory, or --force to replace the figures")
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {directory}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write the PNG under a temporary name and rename it, so that no half-written figure is left."""
+    growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
+    try:
+        figure.savefig(growing, format="png")
+        os.replace(growing, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    finally:
+        growing.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""Sheets: panels side by side, with their colour bars, one legend and one caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hpcmass.plots import panels
+from hpcmass.plots.maps import Panel, draw_map, legend_entries
+from hpcmass.plots.plane import Plane
+from hpcmass.plots.view import View
+
+SHEETS = {
+    "spike_contrast": ("Synchrony", panels.spike_contrast),
+    "rates": ("Firing rates", panels.rates),
+    "median_frequency": ("Median frequency of the mean potential", panels.median_frequencies),
+    "median_frequency_difference": ("Error of the models' median frequency", panels.median_frequency_differences),
+    "chi_squared": ("Difference between the models' and the network's spectra", panels.chi_squared),
+    "correlation": ("Correlation of the models with the network", panels.correlation),
+    "lag": ("Lag of the models behind the network", panels.lag),
+}
+"""File name → title and panels."""
+
+
+def sheet(view: View, name: str) -> Figure:
+    """The figure of one statistic: a row of panels."""
+    title, make = SHEETS[name]
+    return _compose(view, title, make(view), columns=4)
+
+
+def overview(view: View) -> Figure:
+    """The question at one glance: the network's regimes above, one model's agreement below."""
+    model = view.models[-1]
+    upper = [panels.spike_contrast(view)[0], panels.rates(view)[0], panels.median_frequencies(view)[0]]
+    lower = [panels.chi_squared(view)[-1], panels.correlation(view)[-1], panels.lag(view)[-1]]
+    titles = ["Spike-contrast", "rate of the excitatory neurons", "median frequency"]
+    shown = [replace(p, title=f"network: {t}") for p, t in zip(upper, titles, strict=True)]
+    titles = ["spectra", "correlation", "lag"]
+    shown += [replace(p, title=f"{model} against network: {t}") for p, t in zip(lower, titles, strict=True)]
+    return _compose(view, f"Where the {model} stands for the network", shown, columns=3)
+
+
+def _compose(view: View, title: str, shown: Sequence[Panel], columns: int) -> Figure:
+    columns = min(columns, len(shown))
+    rows = -(-len(shown) // columns)
+    width, height = _panel_inches(view.plane)
+    one_scale = all(p.scale is shown[0].scale for p in shown)
+    figure = Figure(figsize=(columns * width + (0.9 if one_scale else 1.0 * columns), rows * height + 1.2))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    flat: list[Axes] = list(grid.ravel())
+    for position, (axes, panel) in enumerate(zip(flat, shown, strict=False)):
+        last_row = position + columns >= len(shown)
+        draw_map(axes, view.plane, panel, label_x=last_row, label_y=position % columns == 0)
+        axes.tick_params(labelbottom=last_row)
+        if not one_scale:
+            panel.scale.bar(figure, [axes])
+    for axes in flat[len(shown) :]:
+        axes.remove()
+    if one_scale:
+        shown[0].scale.bar(figure, flat[: len(shown)])
+    figure.suptitle(title)
+    _foot(figure, view, shown)
+    return figure
+
+
+def _panel_inches(plane: Plane) -> tuple[float, float]:
+    rows, columns = plane.shape
+    return min(max(0.3 * columns, 2.6), 5.0), min(max(0.3 * rows, 2.2), 4.6)
+
+
+def _foot(figure: Figure, view: View, shown: Sequence[Panel]) -> None:
+    entries = legend_entries(shown)
+    figure.legend(
+        handles=entries,
+        title=view.caption(),
+        title_fontsize=8,
+        loc="outside lower center",
+        ncols=1 if len(entries) < 3 else 2,
+        frameon=False,
+    )

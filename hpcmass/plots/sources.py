@@ -1,0 +1,51 @@
+"""The files that figures are drawn from: a comparison, and the sweep that it compares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from hpcmass.config import parse_experiment
+from hpcmass.errors import UserError
+from hpcmass.plots.plane import cut_plane
+from hpcmass.plots.view import View
+from hpcmass.store import reader
+
+
+@contextmanager
+def open_view(path: str | Path, held: Mapping[str, int] | None = None) -> Iterator[View]:
+    """A comparison file, cut to the plane of p and λ.
+
+    Parameters
+    ----------
+    path : path
+    held : mapping of str to int, optional
+        Index at which each further axis is held; 0 where not given.
+
+    Raises
+    ------
+    UserError
+        If it is no comparison file that this version reads.
+    """
+    with reader.open_comparison(path) as data:
+        experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
+        yield View(data, cut_plane(data, held), experiment)
+
+
+@contextmanager
+def open_sweep_of(view: View, path: str | Path | None) -> Iterator[reader.SweepFile | None]:
+    """The sweep that `view` compares; None if no path is given.
+
+    Raises
+    ------
+    UserError
+        If it is no sweep file, or another sweep than the one compared.
+    """
+    if path is None:
+        yield None
+        return
+    with reader.SweepFile(path) as sweep:
+        if sweep.uuid != str(view.data.attrs["sweep_uuid"]):
+            raise UserError(f"{path} is not the sweep that was compared; name that one, or leave it out")
+        yield sweep

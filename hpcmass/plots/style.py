@@ -1,0 +1,65 @@
+"""How every figure looks: fonts and lines, colours of the models, colour maps, how a number is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import matplotlib as mpl
+
+SEQUENTIAL: Final = "viridis"
+"""Rises in lightness, so it survives grey printing and colour blindness."""
+CORRELATION: Final = "cividis"
+DIVERGING: Final = "RdBu_r"
+"""For signed quantities, centred at zero: blue is negative, red positive."""
+
+NETWORK_COLOUR: Final = "0.25"
+MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+"""Okabe & Ito's colour-blind-safe set, in the order of the file's models."""
+INPUT_COLOURS: Final = {"E": "#D55E00", "I": "#0072B2", "ext": "0.45"}
+
+OUTLINE_COLOURS: Final = ("black", "#E6550D")
+"""First and second outline of a map; neither occurs in the colour maps above."""
+GAP_FACE: Final = "0.85"
+GAP_HATCH: Final = "0.45"
+
+DPI: Final = 150
+
+_RC: Final[dict[str, Any]] = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 8,
+    "figure.titlesize": 11.5,
+    "hatch.linewidth": 0.6,
+    "axes.unicode_minus": True,
+    "savefig.dpi": DPI,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's settings for the figures, whatever the user's own configuration says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)  # type: ignore[arg-type]
+        yield
+
+
+def model_colour(position: int) -> str:
+    """Colour of the model at `position` in the file."""
+    return MODEL_COLOURS[position % len(MODEL_COLOURS)]
+
+
+def number(value: float) -> str:
+    """A number for an axis or a title: four significant digits at most, with a typographic minus."""
+    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals, and a typographic minus."""
+    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,95 @@
+"""What the figures read: a comparison file cut to the plane of p and λ, with its experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+
+from hpcmass.config import Experiment
+from hpcmass.plots.gaps import FAILED, NOT_COMPUTED, RAN_AWAY, SILENT, Gap, explain
+from hpcmass.plots.plane import FloatMap, Mask, Plane
+from hpcmass.store import schema
+
+
+@dataclass(frozen=True)
+class View:
+    """A comparison in one plane.
+
+    Attributes
+    ----------
+    data : xarray.Dataset
+        The comparison file.
+    plane : Plane
+    experiment : Experiment
+        Its configuration.
+    """
+
+    data: xr.Dataset
+    plane: Plane
+    experiment: Experiment
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Names of the mass models, in the file's order."""
+        return tuple(str(name) for name in self.data["model"].values)
+
+    def point(self, name: str) -> FloatMap:
+        """A statistic of the network, (λ, p)."""
+        return self.plane.values(self.data[name])
+
+    def model(self, name: str, model: str) -> FloatMap:
+        """A statistic of one mass model, (λ, p)."""
+        return self.plane.values(self.data[name].isel(model=self.models.index(model)))
+
+    def number(self, name: str) -> FloatMap:
+        """A per-trial number, averaged over the trials that are done and have it, (λ, p)."""
+        values = np.where(self._done, self._trials(name), np.nan)
+        count = np.isfinite(values).sum(axis=-1)
+        total = np.nansum(values, axis=-1)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def network_gaps(self, values: FloatMap) -> list[tuple[Gap, Mask]]:
+        """Why `values`, a property of the network, is missing where it is."""
+        return explain(values, self._network_reasons)
+
+    def model_gaps(self, values: FloatMap, model: str) -> list[tuple[Gap, Mask]]:
+        """Why `values`, a property of `model` against the network, is missing where it is."""
+        compared, diverged = self.point("n_compared"), self.model("n_diverged", model)
+        ran_away = (RAN_AWAY, (diverged >= compared) & (compared > 0))
+        return explain(values, [ran_away, *self._network_reasons])
+
+    def partly_diverged(self, model: str) -> Mask:
+        """Points where `model` ran away in some of the compared trials, not in all."""
+        diverged = self.model("n_diverged", model)
+        mask: Mask = (diverged > 0) & (diverged < self.point("n_compared"))
+        return mask
+
+    @cached_property
+    def spiking(self) -> Mask:
+        """Points where at least one trial is done and not silent."""
+        mask: Mask = (self._done & (self._trials("silent") != 1)).any(axis=-1)
+        return mask
+
+    @cached_property
+    def _done(self) -> Mask:
+        mask: Mask = self._trials("status") == schema.DONE
+        return mask
+
+    @cached_property
+    def _network_reasons(self) -> list[tuple[Gap, Mask]]:
+        any_done, failed = self._done.any(axis=-1), (self._trials("status") == schema.FAILED).any(axis=-1)
+        return [(FAILED, ~any_done & failed), (NOT_COMPUTED, ~any_done), (SILENT, ~self.spiking)]
+
+    def _trials(self, name: str) -> FloatMap:
+        return np.asarray(self.plane.cut(self.data[name]).values, dtype=np.float64)
+
+    def caption(self) -> str:
+        """Size of the experiment, for the foot of a figure."""
+        network, trials = self.experiment.network, self.experiment.trials
+        size = "" if "n_neurons" in self.plane.held else f"N = {network.n_neurons} neurons, "
+        seconds = (network.duration_ms - network.transient_ms) / 1e3
+        text = f"{size}{trials} trial{'s' if trials > 1 else ''} of {seconds:.4g} s after the transient"
+        return f"{text}, at {self.plane.held_text()}" if self.plane.held else text

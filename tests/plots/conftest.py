@@ -1,0 +1,168 @@
+"""A synthetic comparison and the sweep it compares: plausible regimes over the plane, and every kind of gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hpcmass.config import Experiment, parse_experiment
+from hpcmass.grid import shape
+from hpcmass.store import schema
+from hpcmass.store.layout import Coordinate, create_file
+
+P = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1]
+LAM = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1]
+MODELS = ("CFM", "MFM")
+UUID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
+
+
+def experiment_of(p: list[float], lam: list[float], trials: int = 2, further: str = "") -> Experiment:
+    """A short experiment over these axes (`further`: another line of the grid)."""
+    return parse_experiment(
+        f"trials: {trials}\nnetwork: {{duration_ms: 1500.0, transient_ms: 500.0}}\n"
+        f"grid:\n  p: {p}\n  lam: {lam}\n  {further}\n"
+    )
+
+
+def synthetic(experiment: Experiment) -> dict[str, np.ndarray]:
+    """Name → values of every comparison variable and the sweep's numbers, all trials done."""
+    rng = np.random.default_rng(3)
+    axes = experiment.grid.axes()
+    points, trials = shape(experiment)[:-1], experiment.trials
+    p, lam = np.meshgrid(axes["p"], axes["lam"], indexing="ij")
+    extra = (1,) * (len(points) - 2)
+    p, lam = (np.broadcast_to(v.reshape(*v.shape, *extra), points) for v in (p, lam))
+    fast = 1 / (1 + np.exp(-(p + 6 * lam - 6.4) * 8))
+    sync = np.clip(p / 0.25, 0, 1) * np.clip((lam - 0.5) / 0.3, 0, 1) * (1 - 0.6 * fast)
+    frequency = 15 + 8 * np.exp(-p * 5) + fast * 250 * p
+    data: dict[str, np.ndarray] = {}
+
+    def noisy(values: np.ndarray, size: int | None = None, sd: float = 0.03) -> np.ndarray:
+        target = values if size is None else np.repeat(values[..., None], size, axis=-1)
+        return target * (1 + sd * rng.standard_normal(target.shape))
+
+    data["status"] = np.full((*points, trials), schema.DONE, "i1")
+    data["silent"] = np.zeros((*points, trials), "i1")
+    data["spike_contrast"] = noisy(0.05 + 0.9 * sync, trials)
+    data["rate_E"] = noisy(2 + 20 * sync + 140 * fast * p, trials)
+    data["rate_I"] = np.where(lam[..., None] == 1, np.nan, noisy(1 + 12 * sync, trials))
+    data["median_frequency_lif"] = frequency
+    data["median_frequency"] = noisy(np.stack([frequency * 0.8, frequency * 0.95], -1), sd=0.1)
+    dof = 250
+    off = np.stack([0.1 + 2 * (1 - sync) ** 2 + fast, 0.05 + 2 * (1 - sync) ** 2 + 0.5 * fast], -1)
+    data["chi2"] = noisy(off * dof, sd=0.2)
+    data["chi2_dof"] = np.full(off.shape, dof)
+    data["chi2_pvalue"] = stats.chi2.sf(data["chi2"] * 3, dof)
+    data["log_ratio_pvalue"] = np.where(off < 0.25, 0.2, 1e-5)
+    data["rho"] = np.clip(1.02 - 0.4 * off, -0.2, 0.99)
+    data["rho_agrees"] = (data["rho"] > 0.9).astype("i1")
+    data["lag"] = np.stack([10 * (sync - 0.3), 6 * (sync - 0.6)], -1) + rng.normal(0, 1, off.shape)
+    data["n_compared"] = np.full(points, trials)
+    data["n_diverged"] = np.zeros(off.shape, "i8")
+    window = times(experiment)
+    phase = 2 * np.pi * frequency[..., None] * window / 1e3
+    data["example_v_lif"] = -60 + np.sin(phase) + 0.05 * rng.standard_normal((*points, window.size))
+    models = [-61 + 0.8 * np.sin(phase - 0.5), -60.5 + 0.95 * np.sin(phase - 0.1)]
+    data["example_v"] = np.stack(models, axis=-2)
+    return data
+
+
+def times(experiment: Experiment) -> np.ndarray:
+    """The example window (ms)."""
+    network = experiment.network
+    return network.transient_ms + network.dt_ms * np.arange(round(schema.EXAMPLE_MS / network.dt_ms))
+
+
+def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndarray]) -> Path:
+    """A comparison file with `data`; what is not named keeps the schema's fill value."""
+    variables = [*schema.COMPARISON_VARIABLES.values()]
+    variables += [schema.SWEEP_VARIABLES[name] for name in (*schema.NUMBERS, "status")]
+    create_file(
+        path,
+        filetype=schema.COMPARISON_FILETYPE,
+        axes=experiment.grid.axes(),
+        coordinates=[
+            Coordinate("trial", np.arange(experiment.trials, dtype="i4"), "1", "trial"),
+            Coordinate("model", MODELS, "1", "mass model"),
+            Coordinate("frequency", np.array([2.0, 4.0]), "Hz", "frequency"),
+            Coordinate("window", times(experiment), "ms", "time"),
+        ],
+        variables=variables,
+        attributes={"config_yaml": experiment.text, "sweep_uuid": UUID},
+        data=data,
+    )
+    return path
+
+
+def write_sweep(path: Path, experiment: Experiment, uuid: str = UUID) -> Path:
+    """A sweep file whose inputs oscillate."""
+    rng = np.random.default_rng(5)
+    network = experiment.network
+    time = network.dt_ms * np.arange(network.n_steps)
+    trace = 3 + np.sin(2 * np.pi * time / 60)
+    whole = (*shape(experiment), time.size)
+    data = {name: np.broadcast_to(trace * rng.uniform(0.5, 1.5), whole) for name in schema.TRACES}
+    create_file(
+        path,
+        filetype=schema.SWEEP_FILETYPE,
+        axes=experiment.grid.axes(),
+        coordinates=[
+            Coordinate("trial", np.arange(experiment.trials, dtype="i4"), "1", "trial"),
+            Coordinate("time", time, "ms", "time"),
+            Coordinate("word", np.arange(4, dtype="i4"), "1", "word"),
+        ],
+        variables=schema.SWEEP_VARIABLES.values(),
+        attributes={"config_yaml": experiment.text, "uuid": uuid, "config_sha256": experiment.physics_sha256()},
+        data=data | {"status": np.full(shape(experiment), schema.DONE, "i1")},
+    )
+    return path
+
+
+def with_gaps(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same with pending, failed, silent and diverged cells, and one that diverged in part."""
+    data = {name: np.array(values) for name, values in data.items()}
+    statistics = [n for n, v in schema.COMPARISON_VARIABLES.items() if n in data and v.dtype in ("f8", "f4")]
+    numbers = ["spike_contrast", "rate_E", "rate_I"]
+
+    def blank(names: list[str], index: Any) -> None:
+        for name in names:
+            data[name][index] = np.nan
+
+    for index, state in (((11, 0), schema.PENDING), ((10, 1), schema.FAILED)):
+        blank([*statistics, *numbers], index)
+        data["status"][index], data["n_compared"][index], data["rho_agrees"][index] = state, 0, -1
+    data["silent"][0, :3] = 1
+    blank(["spike_contrast"], (0, slice(0, 3)))
+    data["n_diverged"][9:11, 4:7, 1] = 2
+    models = [n for n in statistics if schema.COMPARISON_VARIABLES[n].dims[:2] == (schema.AXES, "model")]
+    blank(models, (slice(9, 11), slice(4, 7), 1))
+    data["rho_agrees"][9:11, 4:7, 1] = -1
+    data["n_diverged"][8, 5, 1] = 1
+    return data
+
+
+@pytest.fixture(scope="session")
+def experiment() -> Experiment:
+    """The quickstart's axes."""
+    return experiment_of(P, LAM)
+
+
+@pytest.fixture(scope="session")
+def full(experiment: Experiment) -> dict[str, np.ndarray]:
+    """A comparison without gaps."""
+    return synthetic(experiment)
+
+
+@pytest.fixture
+def comparison(tmp_path: Path, experiment: Experiment, full: dict[str, np.ndarray]) -> Callable[..., Path]:
+    """Give `comparison(**changed)`: a file of the full comparison with some variables exchanged."""
+
+    def make(**changed: np.ndarray) -> Path:
+        return write_comparison(tmp_path / f"cmp{len(list(tmp_path.iterdir()))}.h5", experiment, full | changed)
+
+    return make
