@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import mpi4py
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,7 +41,10 @@ def mpi_environment() -> dict[str, str]:
 
 
 def run(command: list[str], *, timeout: float, check: bool, env: dict[str, str], cwd: Path | None) -> object:
-    """Run a command in a process group of its own; past the time limit the whole group is killed."""
+    """Run a command; past the time limit, end it and all that it started.
+
+    Ranks live in process groups of their own, so mpiexec is asked first (it ends them), then its group is killed.
+    """
     process = subprocess.Popen(
         command,
         env=env,
@@ -54,8 +58,12 @@ def run(command: list[str], *, timeout: float, check: bool, env: dict[str, str],
     try:
         stdout, stderr = process.communicate(timeout=timeout)
     except BaseException as stop:
-        os.killpg(process.pid, signal.SIGKILL)
-        stdout, stderr = process.communicate()
+        process.terminate()
+        try:
+            stdout, stderr = process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
         if isinstance(stop, subprocess.TimeoutExpired):
             pytest.fail(f"{' '.join(command)}\nstill ran after {timeout} s\n{stdout}\n{stderr}")
         raise
@@ -113,5 +121,9 @@ def python_run(mpi_env: dict[str, str]) -> Run:
 @pytest.fixture(scope="session")
 def serial_h5py() -> dict[str, str]:
     """Give the environment variables under which `import h5py` finds the serial build (for `env=` above)."""
+    if not h5py.get_config().mpi:
+        return {}
     beside = VENV / "serial-h5py"
-    return {"PYTHONPATH": str(beside)} if beside.is_dir() else {}
+    if not (beside / "h5py").is_dir():
+        pytest.fail(f"there is no serial h5py in {beside}; run `make env`")
+    return {"PYTHONPATH": str(beside)}

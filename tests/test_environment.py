@@ -1,0 +1,72 @@
+"""The environment that `make env` sets up, and the launchers of the tests."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+WRITE_SLABS = """
+import sys
+import h5py
+from mpi4py import MPI
+comm = MPI.COMM_WORLD
+if h5py.get_config().mpi:
+    with h5py.File(sys.argv[1], "w", driver="mpio", comm=comm) as file:
+        file.create_dataset("rank", (comm.size,), "i4")[comm.rank] = comm.rank
+    with h5py.File(sys.argv[1], "r", driver="mpio", comm=comm) as file:
+        ranks = file["rank"][:].tolist()
+else:
+    ranks = comm.allgather(comm.rank)
+assert ranks == list(range(int(sys.argv[2]))), ranks
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_ranks_form_one_job_and_write_one_file(mpi_run, tmp_path, n):
+    mpi_run(n, "-c", WRITE_SLABS, tmp_path / "slabs.h5", n)
+
+
+@pytest.mark.mpi
+def test_a_job_that_hangs_is_ended(mpi_run, tmp_path):
+    sleeper = "import os, sys, time; open(f'{sys.argv[1]}/{os.getpid()}', 'w'); time.sleep(600)"
+    with pytest.raises(pytest.fail.Exception, match="still ran after 5 s"):
+        mpi_run(2, "-c", sleeper, tmp_path, timeout=5)
+    ranks = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(ranks) == 2
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{rank}").exists() for rank in ranks):
+        assert time.monotonic() < deadline, "the ranks outlive their job"
+        time.sleep(0.1)
+
+
+def test_a_serial_h5py_is_at_hand(python_run, serial_h5py):
+    answer = python_run("-c", "import h5py; print(h5py.get_config().mpi)", env=serial_h5py)
+    assert answer.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PYTHON", "no-such-python", "there is no 'no-such-python' on PATH"),
+        ("HPCMASS_HDF5", "perhaps", "HPCMASS_HDF5 is 'perhaps'; it must be auto, parallel or serial."),
+        ("HPCMASS_APT", "perhaps", "HPCMASS_APT is 'perhaps'; it must be auto or never."),
+        ("VENV", "hpcmass", "hpcmass is there and is no virtual environment"),
+    ],
+)
+def test_set_up_says_what_is_wrong(variable, value, sentence):
+    outcome = subprocess.run(
+        [ROOT / "scripts" / "setup_env.sh"],
+        env=os.environ | {"HPCMASS_APT": "never", "HPCMASS_HDF5": "serial"} | {variable: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"make env: {sentence}")
+    assert outcome.stderr.count("\n") == 1
