@@ -60,8 +60,8 @@ lint: env ## style, types, import rules, shell scripts, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
-	git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs $(BIN)/shellcheck -x
-	git ls-files -co --exclude-standard -- '*.py' '*.md' '*.yml' '*.toml' '*.sh' '*.cff' | xargs $(BIN)/codespell
+	git ls-files -coz --exclude-standard -- '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck -x
+	git ls-files -coz --exclude-standard -- '*.py' '*.md' '*.yml' '*.toml' '*.sh' '*.cff' | xargs -0 $(BIN)/codespell
 
 format: env ## reformat the Python code
 	$(BIN)/ruff check --fix .
