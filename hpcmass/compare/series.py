@@ -1,0 +1,32 @@
+"""A series made ready for statistics: float64, its mean removed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Real = npt.NDArray[np.float64]
+
+ROUNDING: Final = 1e-11
+"""A series that varies by less than this part of its size is constant: what is left is rounding."""
+
+
+def centred(series: npt.NDArray[Any]) -> Real:
+    """`series` less its temporal mean; exactly zero everywhere if the series is constant.
+
+    Parameters
+    ----------
+    series : array, (n,)
+
+    Returns
+    -------
+    array of float64, (n,)
+    """
+    values = np.asarray(series, dtype=np.float64)
+    low, high = values.min(), values.max()
+    if high - low <= ROUNDING * max(abs(low), abs(high)):
+        return np.zeros_like(values)
+    mean: float = values.mean()
+    return values - mean

@@ -1,0 +1,157 @@
+"""Power spectra: Hamming-windowed periodograms, bins of components, median frequency.
+
+The temporal mean is removed, then the periodic Hamming window is applied. The transform of that window is zero
+but for three components, X_w[k] = 0.54 X[k] - 0.23 (X[k-1] + X[k+1]), so a mean removed before it leaves nothing
+in any component but zero, which is excluded; and the correlation of neighbouring components is known exactly
+(`effective_components`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+import scipy.signal
+
+from hpcmass.compare.series import Real
+from hpcmass.errors import UserError
+
+HAMMING_ALPHA: Final = 0.54
+
+
+def component_frequencies_hz(n_samples: int, dt_ms: float) -> Real:
+    """Frequencies (Hz) of the components of `power_density`: 1/T, 2/T, … up to the Nyquist frequency."""
+    return np.asarray(scipy.fft.rfftfreq(n_samples, dt_ms / 1e3)[1:], dtype=np.float64)
+
+
+@lru_cache(maxsize=2)
+def _window(n_samples: int) -> Real:
+    window = scipy.signal.windows.general_hamming(n_samples, HAMMING_ALPHA, sym=False)
+    window.flags.writeable = False
+    return window
+
+
+def power_density(centred: Real, dt_ms: float) -> Real:
+    """One-sided power spectral density of one series.
+
+    Parameters
+    ----------
+    centred : array, (n,)
+        The series without its mean (mV).
+    dt_ms : float
+        Sampling step (ms).
+
+    Returns
+    -------
+    array of float64, (n // 2,)
+        mV²/Hz at `component_frequencies_hz`; its sum over components × 1/T is the windowed variance.
+    """
+    window = _window(centred.size)
+    transform = scipy.fft.rfft(centred * window, overwrite_x=True)[1:]
+    power = transform.real**2
+    power += transform.imag**2
+    power *= 2 * dt_ms / 1e3 / np.dot(window, window)
+    if centred.size % 2 == 0:
+        power[-1] /= 2  # the Nyquist component has no twin at a negative frequency
+    return np.asarray(power, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Neighbouring components merged into bins of equal width.
+
+    Attributes
+    ----------
+    frequency : array of float64, (L,)
+        Centres (Hz).
+    first : array of int, (L,)
+        Index of the first component of each bin.
+    stop : int
+        Index behind the last component of the last bin.
+    """
+
+    frequency: Real
+    first: npt.NDArray[np.intp]
+    stop: int
+
+    @property
+    def n_components(self) -> npt.NDArray[np.intp]:
+        """Raw components in each bin, (L,)."""
+        return np.diff(self.first, append=self.stop)
+
+    def mean(self, power: Real) -> Real:
+        """Mean of a spectrum over the components of each bin, (L,)."""
+        return np.asarray(np.add.reduceat(power[: self.stop], self.first) / self.n_components)
+
+
+def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bin_hz: float) -> Bins:
+    """Bins (low, low + bin_hz], (low + bin_hz, low + 2 bin_hz], … within `band_hz`.
+
+    A bin holds its upper edge, so zero is in none, and bins of a multiple of 1/T hold equally many components. The
+    last one ends at the band's end; bins without a component (narrower than 1/T, or above the Nyquist frequency)
+    are left out.
+
+    Raises
+    ------
+    UserError
+        If no component lies in the band.
+    """
+    low, high = band_hz
+    n_edges = int(np.ceil((high - low) / bin_hz - 1e-9)) + 1
+    edges = np.minimum(low + bin_hz * np.arange(n_edges), high)
+    duration_s = n_samples * dt_ms / 1e3
+    # Index of the first component above each edge; the small number keeps an edge that is a component below it.
+    above = np.minimum(np.floor(edges * duration_s + 1e-6).astype(np.intp), n_samples // 2)
+    filled = np.diff(above) > 0
+    if not filled.any():
+        raise UserError(
+            f"compare.band_hz = [{low:g}, {high:g}] holds no frequency of a recording of {duration_s:g} s; give a "
+            f"band that reaches beyond {1 / duration_s:g} Hz and starts below {500 / dt_ms:g} Hz"
+        )
+    centres = (edges[:-1] + edges[1:]) / 2
+    return Bins(centres[filled], above[:-1][filled], int(above[-1]))
+
+
+def effective_components(n_components: npt.NDArray[np.intp]) -> Real:
+    """Independent components that a bin of `n_components` windowed ones is worth.
+
+    Under the periodic Hamming window, components of white noise that are one and two apart correlate in power with
+    c_1 = 0.391 and c_2 = 0.018, so the mean of m of them has the variance of m / (1 + 2 Σ_j (1 - j/m) c_j)
+    independent ones.
+    """
+    m = np.asarray(n_components, dtype=np.float64)
+    near, far = window_correlation()
+    return m / (1 + 2 * near * np.maximum(1 - 1 / m, 0) + 2 * far * np.maximum(1 - 2 / m, 0))
+
+
+def window_correlation() -> tuple[float, float]:
+    """Correlations c_1, c_2 of the powers of components one and two apart under the Hamming window."""
+    a, b = HAMMING_ALPHA, (1 - HAMMING_ALPHA) / 2
+    variance = a**2 + 2 * b**2
+    return (2 * a * b / variance) ** 2, (b**2 / variance) ** 2
+
+
+def median_frequency_hz(power: Real, frequencies_hz: Real) -> float:
+    """Frequency (Hz) below which half of the power lies; NaN without power.
+
+    Each component stands for the power between the midpoints to its neighbours, spread evenly.
+
+    Parameters
+    ----------
+    power : array, (n,)
+        Raw spectrum, zero frequency excluded.
+    frequencies_hz : array, (n,)
+        Equally spaced frequencies of the components.
+    """
+    cumulative = np.cumsum(power)
+    total = cumulative[-1]
+    if not (np.isfinite(total) and total > 0):
+        return float("nan")
+    k = int(np.searchsorted(cumulative, total / 2))
+    below = cumulative[k - 1] if k > 0 else 0.0
+    spacing = frequencies_hz[0] if frequencies_hz.size == 1 else frequencies_hz[1] - frequencies_hz[0]
+    return float(frequencies_hz[k] + spacing * ((total / 2 - below) / power[k] - 0.5))
