@@ -1,0 +1,6 @@
+"""The spiking network: one trial, from (parameters, p, λ, seed) to a `Recording`. No MPI, no files."""
+
+from hpcmass.network.recording import Recording
+from hpcmass.network.trial import Network, simulate
+
+__all__ = ["Network", "Recording", "simulate"]

@@ -1,0 +1,194 @@
+"""The time loop: many steps of the network, compiled as one function.
+
+Order within step t: the jumps of the spikes of step t - 1 enter the conductances; v advances with g(t); neurons at
+threshold spike and are held for t_ref; the spikes of step t, internal and external, are recorded and wait for step
+t + 1. That is the order of the specification, cut at another place: decay and jumps end a step there and begin one
+here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from hpcmass.network.delivery import add_rows, spread
+from hpcmass.network.lanes import LaneState
+from hpcmass.network.neurons import advance, rescale
+from hpcmass.network.simd import load_u64, merge_words, store_u64, trailing_zeros
+
+Floats = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint64]
+Indices = npt.NDArray[np.int64]
+
+NON_FINITE, TOO_LOW = 1, 2
+"""What can stop the loop."""
+
+
+class State(NamedTuple):
+    """Everything that changes from step to step; arrays only, so that numba passes it as is."""
+
+    u: Floats  # (slots,) v - V_L, mV
+    g_e: Floats  # (slots,) conductances over their pending decay
+    g_i: Floats
+    g_x: Floats
+    planes_e: Words  # (MAX_PLANES * width,) arrivals of the last step, not yet in g
+    planes_i: Words
+    planes_x: Words
+    n_planes: Indices  # (3,) how many of them are in use
+    held: Words  # (width,) refractory or padding
+    fired: Words  # (width,) spikes of the last step
+    ring: Words  # (n_held + 1, width) flat: spikes of the last steps
+    lanes: LaneState  # (32,)
+    rows_e: Indices  # (neurons + 16,) offsets of rows to add
+    rows_i: Indices
+    rows_x: Indices  # (most external spikes of a step + 16,)
+    clock: Indices  # (2,) steps done, steps since the last rescale
+    scales: npt.NDArray[np.float64]  # (3,) pending decay c of E, I, ext
+
+
+class Wiring(NamedTuple):
+    """What stays fixed during a trial."""
+
+    graph: Words  # Digraph.rows, flat
+    graph_x: Words
+    degree: Indices  # out-degrees
+    degree_x: Indices
+    width: int  # words per row
+    n_neurons: int
+    n_exc: int
+    decays: npt.NDArray[np.float64]  # (3,) 1 - dt/tau of E, I, ext
+    weights: npt.NDArray[np.float64]  # (3,) jumps w
+    drives: npt.NDArray[np.float64]  # (3,) V_σ - V_L, mV
+    leak: float  # a = dt/tau_m
+    noise: float  # s, mV
+    threshold: float  # of u, mV
+    reset: float
+    floor: float  # u below this is unphysical, mV
+    period: int  # steps between two rescales
+
+
+@njit(nogil=True, cache=True)
+def run_steps(
+    state: State,
+    wiring: Wiring,
+    units: Indices,
+    offsets: Indices,
+    mean_u: npt.NDArray[np.float64],
+    arrived: npt.NDArray[np.int64],
+    spikes: npt.NDArray[np.uint16],
+    counts: Indices,
+) -> tuple[int, int]:
+    """Run `mean_u.size` steps.
+
+    Parameters
+    ----------
+    state, wiring
+    units, offsets : arrays of int64
+        External spikes, from `PoissonDrive.take`.
+    mean_u : array of float64, (n_steps,)
+        Receives the population mean of u after each step (mV).
+    arrived : array of int64, (3, n_steps)
+        Receives the numbers of E, I and external spikes on their way to neurons (sums of out-degrees).
+    spikes : array of uint16, (capacity,)
+        Receives the neurons that spiked, step after step, ascending within a step.
+    counts : array of int64, (n_steps,)
+        Receives the number of spikes of each step.
+
+    Returns
+    -------
+    steps_done, reason : int
+        `reason` is 0, or what was wrong after the last step done: NON_FINITE or TOO_LOW.
+    """
+    s, w = state, wiring
+    width, n_exc = w.width, w.n_exc
+    constants = np.empty(13, np.float32)
+    constants[3] = 1.0 - w.leak
+    constants[10] = w.noise
+    constants[11] = w.threshold
+    constants[12] = w.reset
+    n_ring = s.ring.size // width
+    n_written = 0
+    scale_e, scale_i, scale_x = s.scales
+    for t in range(mean_u.size):
+        if s.clock[1] == w.period:
+            rescale(s.g_e, scale_e)
+            rescale(s.g_i, scale_i)
+            rescale(s.g_x, scale_x)
+            scale_e = scale_i = scale_x = 1.0
+            s.clock[1] = 0
+        constants[0] = w.weights[0] / scale_e
+        constants[1] = w.weights[1] / scale_i
+        constants[2] = w.weights[2] / scale_x
+        constants[4] = -w.leak * scale_e
+        constants[5] = -w.leak * scale_i
+        constants[6] = -w.leak * scale_x
+        constants[7] = w.leak * scale_e * w.drives[0]
+        constants[8] = w.leak * scale_i * w.drives[1]
+        constants[9] = w.leak * scale_x * w.drives[2]
+        if s.n_planes[0] > 4:
+            spread(s.planes_e, width, s.n_planes[0], w.weights[0] / scale_e, s.g_e)
+        if s.n_planes[1] > 4:
+            spread(s.planes_i, width, s.n_planes[1], w.weights[1] / scale_i, s.g_i)
+        if s.n_planes[2] > 4:
+            spread(s.planes_x, width, s.n_planes[2], w.weights[2] / scale_x, s.g_x)
+
+        # whoever spiked n_held + 1 steps ago has been held for n_held steps and is free again
+        oldest = (s.clock[0] % n_ring) * width
+        for c in range(0, width, 8):
+            freed = load_u64(s.held, c) ^ load_u64(s.ring, oldest + c)
+            store_u64(s.held, c, freed)
+
+        total, least = advance(
+            s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.held, s.fired, s.lanes, constants
+        )
+        mean_u[t] = total / w.n_neurons
+
+        n_e = n_i = 0
+        out_e = out_i = 0
+        n_before = n_written
+        for c in range(0, width, 8):
+            fired = load_u64(s.fired, c)
+            store_u64(s.ring, oldest + c, fired)
+            if merge_words(fired) == 0:
+                continue
+            store_u64(s.held, c, load_u64(s.held, c) | fired)
+            for k in range(c, c + 8):
+                word = s.fired[k]
+                while word != 0:
+                    neuron = 64 * k + trailing_zeros(word)
+                    word &= word - np.uint64(1)
+                    spikes[n_written] = neuron
+                    n_written += 1
+                    if neuron < n_exc:
+                        s.rows_e[n_e] = neuron * width
+                        out_e += w.degree[neuron]
+                        n_e += 1
+                    else:
+                        s.rows_i[n_i] = neuron * width
+                        out_i += w.degree[neuron]
+                        n_i += 1
+        counts[t] = n_written - n_before
+        n_x = 0
+        out_x = 0
+        for k in range(offsets[t], offsets[t + 1]):
+            s.rows_x[n_x] = units[k] * width
+            out_x += w.degree_x[units[k]]
+            n_x += 1
+        arrived[0, t], arrived[1, t], arrived[2, t] = out_e, out_i, out_x
+        s.n_planes[0] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
+        s.n_planes[1] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
+        s.n_planes[2] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
+        scale_e *= w.decays[0]
+        scale_i *= w.decays[1]
+        scale_x *= w.decays[2]
+        s.clock[0] += 1
+        s.clock[1] += 1
+        if not np.isfinite(total):
+            return t + 1, NON_FINITE
+        if least < w.floor:
+            return t + 1, TOO_LOW
+    s.scales[0], s.scales[1], s.scales[2] = scale_e, scale_i, scale_x
+    return mean_u.size, 0

@@ -1,0 +1,220 @@
+"""One trial: parameters, grid values and a seed in, a `Recording` out."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcmass.config import NetworkParameters
+from hpcmass.errors import TrialFailure
+from hpcmass.grid import Seed
+from hpcmass.network.delivery import MAX_PLANES
+from hpcmass.network.digraph import Digraph, draw, words_per_row
+from hpcmass.network.external import PoissonDrive
+from hpcmass.network.lanes import seed_lanes
+from hpcmass.network.loop import NON_FINITE, State, Wiring, run_steps
+from hpcmass.network.neurons import slot_of
+from hpcmass.network.recording import Recording
+from hpcmass.network.simd import aligned
+from hpcmass.network.spikes import SpikeTrains, train_statistics
+from hpcmass.network.synchrony import spike_contrast
+
+STRETCH_SPIKES = 4_000_000
+"""Room for spikes per stretch of steps; it bounds the length of a stretch, never the result."""
+
+SMALLEST_PENDING_DECAY = 1e-9
+"""Conductances are rescaled before their common decay falls below this."""
+
+
+class Network:
+    """One random network with its drive, ready to run.
+
+    Parameters
+    ----------
+    parameters : NetworkParameters
+    p, lam : float
+        Connection probability and excitatory fraction.
+    seed : tuple of 4 int
+        From `hpcmass.grid.trial_seed`; with the parameters it fixes everything that follows.
+
+    Attributes
+    ----------
+    n_exc : int
+        Neurons 0 … n_exc - 1 are excitatory, the others inhibitory.
+    graph, graph_ext : Digraph
+        Connections within the network and from the external units.
+    """
+
+    def __init__(self, parameters: NetworkParameters, p: float, lam: float, seed: Seed) -> None:
+        q = self.parameters = parameters
+        n = q.n_neurons
+        self.n_exc = round(lam * n)
+        # one sequence per use, in this order for ever
+        to_graph, to_graph_ext, to_drive, to_noise, to_start = np.random.SeedSequence(seed).spawn(5)
+        width = words_per_row(n)
+        self.graph = draw(to_graph, n, n, p, loops=False)
+        self.graph_ext = draw(to_graph_ext, q.n_external, self.n_exc, q.p_ext, loops=True, words=width)
+        per_step = q.n_external * q.external_rate_hz * q.dt_ms / 1e3
+        self.drive = PoissonDrive(to_drive, q.n_external, per_step)
+
+        slots = 64 * width
+        exists = np.zeros(slots, bool)
+        exists[:n] = True
+        n_held = round(q.t_ref_ms / q.dt_ms)
+        u = aligned(slots, np.float32)
+        start = np.random.Generator(np.random.PCG64(to_start)).random(n)
+        u[slot_of(np.arange(n))] = q.v_reset_mv - q.v_leak_mv + (q.v_threshold_mv - q.v_reset_mv) * start
+        planes = [aligned(MAX_PLANES * width, np.uint64) for _ in range(3)]
+        self.state = State(
+            u, *(aligned(slots, np.float32) for _ in range(3)), *planes,
+            n_planes=np.full(3, 4),
+            held=aligned(width, np.uint64),
+            fired=aligned(width, np.uint64),
+            ring=aligned(min(n_held + 1, q.n_steps + 1) * width, np.uint64),
+            lanes=seed_lanes(to_noise),
+            rows_e=np.zeros(n + 16, np.int64),
+            rows_i=np.zeros(n + 16, np.int64),
+            rows_x=np.zeros(16, np.int64),
+            clock=np.zeros(2, np.int64),
+            scales=np.ones(3),
+        )  # fmt: skip
+        self.state.held[:] = np.packbits(~exists, bitorder="little").view(np.uint64)
+
+        decays = np.array([1 - q.dt_ms / tau for tau in (q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms)])
+        reversal = np.array([q.v_exc_mv, q.v_inh_mv, q.v_ext_mv])
+        # without noise u stays above the lowest reversal potential; ten standard deviations of it are allowed for
+        sd = math.sqrt(q.noise_q / (2 * q.tau_m_ms))
+        lowest = min(0.0, q.v_reset_mv - q.v_leak_mv, *(reversal - q.v_leak_mv))
+        self.wiring = Wiring(
+            self.graph.rows.reshape(-1),
+            self.graph_ext.rows.reshape(-1),
+            self.graph.out_degree,
+            self.graph_ext.out_degree,
+            width,
+            n,
+            self.n_exc,
+            decays,
+            np.array([q.w_E, q.w_I, q.w_ext]),
+            reversal - q.v_leak_mv,
+            leak=q.dt_ms / q.tau_m_ms,
+            noise=math.sqrt(q.noise_q * q.dt_ms) / q.tau_m_ms,
+            threshold=q.v_threshold_mv - q.v_leak_mv,
+            reset=q.v_reset_mv - q.v_leak_mv,
+            floor=lowest - 10 * sd - 1e-3,
+            period=max(1, min(512, int(math.log(SMALLEST_PENDING_DECAY) / math.log(decays.min())))),
+        )
+        self._shortest_isi = n_held + 1
+
+    def run(
+        self, n_steps: int
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]]]:
+        """Advance by `n_steps`.
+
+        Returns
+        -------
+        mean_v : array of float64, (n_steps,)
+            mV.
+        phi : array of float64, (3, n_steps)
+            Mean arrivals of E, I and external spikes per neuron, 1/ms.
+        stretches : list of (neurons, counts)
+            The spikes, as `SpikeTrains` keeps them.
+
+        Raises
+        ------
+        TrialFailure
+            If the potentials become non-finite or leave the range that equation (11) allows.
+        """
+        q, n = self.parameters, self.parameters.n_neurons
+        mean_u = np.empty(n_steps)
+        arrived = np.empty((3, n_steps), np.int64)
+        stretches = []
+        longest = max(64, (STRETCH_SPIKES // n) * self._shortest_isi // 64 * 64)
+        for begin in range(0, n_steps, longest):
+            size = min(longest, n_steps - begin)
+            units, offsets = self.drive.take(size)
+            most = int(np.diff(offsets).max(initial=0)) + 16
+            if most > self.state.rows_x.size:
+                self.state = self.state._replace(rows_x=np.zeros(2 * most, np.int64))
+            spikes = np.empty(n * -(-size // self._shortest_isi), np.uint16)
+            counts = np.zeros(size, np.int64)
+            part = np.empty((3, size), np.int64)
+            before = int(self.state.clock[0])
+            done, reason = run_steps(
+                self.state, self.wiring, units, offsets, mean_u[begin : begin + size], part, spikes, counts
+            )
+            if reason:
+                what = "became non-finite" if reason == NON_FINITE else "fell below every reversal potential"
+                raise TrialFailure(
+                    f"the membrane potential {what} at {(before + done) * q.dt_ms:g} ms; "
+                    f"dt_ms = {q.dt_ms:g} may be too long for these conductances"
+                )
+            arrived[:, begin : begin + size] = part
+            stretches.append((spikes[: counts.sum()].copy(), counts))
+        return mean_u + q.v_leak_mv, arrived / (n * q.dt_ms), stretches
+
+
+def simulate(
+    network: NetworkParameters, p: float, lam: float, seed: Seed, *, keep_spikes: bool = False
+) -> Recording:
+    """Simulate one trial.
+
+    Parameters
+    ----------
+    network : NetworkParameters
+    p : float
+        Connection probability, in [0, 1].
+    lam : float
+        Excitatory fraction, in [0, 1].
+    seed : tuple of 4 int
+        From `hpcmass.grid.trial_seed`.
+    keep_spikes : bool
+        Return every spike, too.
+
+    Raises
+    ------
+    TrialFailure
+        If the network leaves the physical regime.
+    """
+    started = time.perf_counter()
+    net = Network(network, p, lam, seed)
+    kernel = time.process_time()
+    head, tail = network.n_transient, network.n_steps - network.n_transient
+    mean_v0, phi0, transient = net.run(head)
+    mean_v1, phi1, stretches = net.run(tail)
+    kernel = time.process_time() - kernel
+    trains = SpikeTrains(stretches, network.n_neurons)
+    statistics = train_statistics(trains)
+    contrast, width_ms = spike_contrast(trains, network.dt_ms, statistics.shortest_isi)
+    seconds = tail * network.dt_ms / 1e3
+    n_exc = net.n_exc
+    phi = np.concatenate([phi0, phi1], axis=1).astype(np.float32)
+    neuron = times = None
+    if keep_spikes:
+        neuron, step = SpikeTrains(transient + stretches, network.n_neurons).events()
+        times = step * network.dt_ms
+    return Recording(
+        mean_v=np.concatenate([mean_v0, mean_v1]).astype(np.float32),
+        phi_E=phi[0],
+        phi_I=phi[1],
+        phi_ext=phi[2],
+        spike_contrast=contrast,
+        spike_contrast_bin=width_ms,
+        rate_E=_mean(statistics.n_per_neuron[:n_exc]) / seconds,
+        rate_I=_mean(statistics.n_per_neuron[n_exc:]) / seconds,
+        cv_isi=statistics.cv_isi,
+        n_spikes=trains.n_spikes,
+        n_edges=net.graph.n_edges,
+        n_edges_ext=net.graph_ext.n_edges,
+        silent=int(math.isnan(contrast)),
+        wall_s=time.perf_counter() - started,
+        kernel_s=kernel,
+        spike_neuron=neuron,
+        spike_time=times,
+    )
+
+
+def _mean(counts: npt.NDArray[np.int64]) -> float:
+    return float(counts.mean()) if counts.size else math.nan
