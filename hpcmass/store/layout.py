@@ -90,7 +90,7 @@ def require_directory(path: Path) -> None:
 
 
 @contextmanager
-def creating(path: Path, *, force: bool = False) -> Iterator[h5py.File]:
+def creating(path: Path, *, force: bool = False, replace: bool = False) -> Iterator[h5py.File]:
     """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
 
     Parameters
@@ -98,6 +98,8 @@ def creating(path: Path, *, force: bool = False) -> Iterator[h5py.File]:
     path : Path
     force : bool
         An existing file is kept as `name.1.h5` (2, 3, …) instead of being refused.
+    replace : bool
+        An existing file is replaced: only for one that holds nothing of its own.
 
     Raises
     ------
@@ -105,15 +107,15 @@ def creating(path: Path, *, force: bool = False) -> Iterator[h5py.File]:
         If `path` exists without `force`, its directory does not exist, or the disk is full.
     """
     require_directory(path)
-    if path.exists() and not force:
+    if path.exists() and not (force or replace):
         raise UserError(f"{path} exists; give another name, or --force to start anew (the old file is kept aside)")
     growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
     try:
         with h5py.File(growing, "w", locking=False) as file:
             yield file
-        if path.exists():
+        if path.exists() and not replace:
             set_aside(path)
-        os.rename(growing, path)
+        os.replace(growing, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {reason(error)}; free some space or name another place") from error
     finally:
@@ -172,13 +174,13 @@ def define(
     for variable in variables:
         dims = variable.dimensions(axes)
         dataset = _allocate(file, variable, tuple(len(scales[d]) for d in dims))
-        for i, dim in enumerate(dims):
-            dataset.dims[i].attach_scale(scales[dim])
-        describe(dataset, variable)
+        describe(dataset, variable, axes)
 
 
-def describe(dataset: h5py.Dataset, variable: Variable) -> None:
-    """Set a variable's attributes: unit, long name, fill value, flags."""
+def describe(dataset: h5py.Dataset, variable: Variable, axes: tuple[str, ...]) -> None:
+    """Attach a variable's dimension scales and set its attributes: unit, long name, fill value, flags."""
+    for i, dim in enumerate(variable.dimensions(axes)):
+        dataset.dims[i].attach_scale(dataset.file[dim])
     _describe(dataset, variable.unit, variable.long_name)
     missing = missing_value(variable)
     if missing is not None:

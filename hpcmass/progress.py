@@ -1,0 +1,127 @@
+"""How far and how long still: a bar on a terminal, lines now and then in a log, both with rate and time left."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+from tqdm import tqdm
+
+CADENCE_S = 10.0
+"""Least time between two lines in a log."""
+
+
+class Progress:
+    """Counts units of work as they end; a context manager.
+
+    Parameters
+    ----------
+    total : int
+        Units to do.
+    unit : str
+        What they are, singular, e.g. `trial`.
+    work : float, optional
+        Sum of the units' weights, if they are not equally costly: the time left then goes by weight.
+    stream : text file, optional
+        Standard error by default.
+    cadence_s : float
+        Least time between two log lines.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        unit: str,
+        *,
+        work: float | None = None,
+        stream: TextIO | None = None,
+        cadence_s: float = CADENCE_S,
+    ) -> None:
+        self.total, self.unit = total, unit
+        self.done = 0
+        self._work = float(total) if work is None else work
+        self._work_done = 0.0
+        self._stream = sys.stderr if stream is None else stream
+        self._cadence_s = cadence_s
+        self._start = self._last = time.monotonic()
+        self._bar = self._make_bar() if total and self._stream.isatty() else None
+
+    def _make_bar(self) -> tqdm:  # type: ignore[type-arg]
+        shape = "{percentage:3.0f} % |{bar}| {postfix}"
+        return tqdm(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, postfix=self.line())
+
+    def advance(self, weight: float = 1.0, units: int = 1) -> None:
+        """Say that `units` more have ended, of `weight` together."""
+        self.done += units
+        self._work_done += weight
+        if self._bar is not None:
+            self._bar.set_postfix_str(self.line(), refresh=False)
+            self._bar.update(weight)
+        elif self.done == self.total:
+            self._log()
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        """Write a log line if it is time; call it now and then."""
+        if self._bar is None and time.monotonic() - self._last >= self._cadence_s:
+            self._log()
+
+    def note(self, message: str) -> None:
+        """Write a message of its own line."""
+        if self._bar is not None:
+            self._bar.write(message, file=self._stream)
+        else:
+            print(message, file=self._stream, flush=True)
+
+    def line(self) -> str:
+        """Count, rate and time left, e.g. `12/300 trials, 3.2/min, 1 h 30 min left`."""
+        text = f"{self.done}/{self.total} {self.unit}s"
+        elapsed = time.monotonic() - self._start
+        if self.done == 0 or elapsed <= 0:
+            return text
+        text += f", {_rate(self.done / elapsed)}"
+        if self.done == self.total:
+            return f"{text}, took {duration(elapsed)}"
+        left = (self._work - self._work_done) * elapsed / self._work_done if self._work_done > 0 else math.nan
+        return f"{text}, {duration(left)} left"
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _log(self) -> None:
+        self._last = time.monotonic()
+        share = f" ({self._work_done / self._work:.0%})" if self._work > 0 else ""
+        print(self.line() + share, file=self._stream, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `12 s`, `3 min 20 s`, `5 h 4 min`, `2 d 3 h`."""
+    if not math.isfinite(seconds):
+        return "unknown time"
+    whole = round(seconds)
+    for unit, size, lower, lower_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // lower_size
+            return f"{whole // size} {unit}" + (f" {rest} {lower}" if rest else "")
+    return f"{whole} s"
+
+
+def _rate(per_second: float) -> str:
+    for unit, factor in (("s", 1.0), ("min", 60.0)):
+        if per_second * factor >= 1:
+            return f"{per_second * factor:.3g}/{unit}"
+    return f"{per_second * 3600:.3g}/h"

@@ -1,0 +1,259 @@
+"""Writing a sweep: everything is created first, then trials put their raw data into it, one slab each.
+
+Two writers behind one interface: `ParallelWriter`, all processes into one file through MPI-IO, and `ShardWriter`,
+each process into a file of its own. Neither ever changes metadata, and each trial's status comes after its data have
+reached the disk: whatever moment a job is killed in, the file opens and every trial that is `done` is true.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from hpcmass.config import Experiment
+from hpcmass.errors import UserError
+from hpcmass.grid import SEED_WORDS, Trial, trial_seed
+from hpcmass.grid import trials as all_trials
+from hpcmass.store.identity import require_same_sweep
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating, define, reason
+from hpcmass.store.provenance import history_line, history_value
+from hpcmass.store.reader import open_hdf5, shard_directory
+from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, SPIKE_VARIABLES, SWEEP_FILETYPE, SWEEP_VARIABLES
+
+Driver = Literal["mpio", "shards", "serial"]
+"""How a sweep is written: one file by all ranks, a file per rank, one file by one process."""
+
+Values = Mapping[str, npt.NDArray[np.generic] | float | int]
+
+
+def sweep_attributes(experiment: Experiment, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Root attributes of a sweep file that follow from the experiment and from `provenance`."""
+    return {
+        "title": experiment.title,
+        "config_yaml": experiment.text,
+        "config_sha256": experiment.physics_sha256(),
+        "config_chain": [experiment.text],
+        **provenance,
+    }
+
+
+def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
+    """All dimensions of a sweep file; `time` holds the beginning of each step."""
+    network = experiment.network
+    numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
+    return [
+        *axis_coordinates(experiment.grid.axes()),
+        Coordinate("trial", np.asarray(numbers, "i4"), "1", "trial number"),
+        Coordinate("time", np.arange(network.n_steps) * network.dt_ms, "ms", "time since the start of the trial"),
+        Coordinate("word", np.arange(SEED_WORDS, dtype="i4"), "1", "word of the seed"),
+    ]
+
+
+def create_sweep_file(
+    path: Path,
+    experiment: Experiment,
+    *,
+    driver: Driver,
+    provenance: Mapping[str, Any],
+    started: str = "started",
+    trial_numbers: Sequence[int] | None = None,
+    n_spikes: int | None = None,
+    force: bool = False,
+) -> None:
+    """Create a sweep file with all its variables, none of its trials done; it appears under its name when complete.
+
+    Parameters
+    ----------
+    path : Path
+    experiment : Experiment
+    driver : str
+        How it is going to be written; an attribute.
+    provenance : mapping
+        Further root attributes, `uuid` among them.
+    started : str
+        First line of the history.
+    trial_numbers : sequence of int, optional
+        The trials at each point, if not 0 … `experiment.trials` - 1.
+    n_spikes : int, optional
+        Adds space for that many spikes (one-trial files).
+    force : bool
+        Keep an existing file aside instead of refusing.
+
+    Raises
+    ------
+    UserError
+        See `layout.creating`.
+    """
+    axes = tuple(experiment.grid.axes())
+    coordinates = sweep_coordinates(experiment, trial_numbers)
+    variables = list(SWEEP_VARIABLES.values())
+    if n_spikes is not None:
+        coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
+        variables += SPIKE_VARIABLES.values()
+    attributes = {
+        **sweep_attributes(experiment, provenance),
+        "driver": driver,
+        "history": history_value([history_line(started)]),
+    }
+    with creating(path, force=force) as file:
+        define(
+            file,
+            filetype=SWEEP_FILETYPE,
+            axes=axes,
+            coordinates=coordinates,
+            variables=variables,
+            attributes=attributes,
+        )
+        seeds = file["seed"]
+        seeds[...] = _seeds(experiment, trial_numbers).reshape(seeds.shape)
+
+
+def _seeds(experiment: Experiment, trial_numbers: Sequence[int] | None) -> npt.NDArray[np.uint32]:
+    if trial_numbers is None:
+        return np.array([trial.seed for trial in all_trials(experiment)], "u4")
+    points = [trial.values for trial in all_trials(experiment.model_copy(update={"trials": 1}))]
+    return np.array([trial_seed(experiment.root_seed, v, k) for v in points for k in trial_numbers], "u4")
+
+
+class SlabWriter:
+    """Writes trials into one sweep file that is there already; a context manager.
+
+    This one is for a single process; the two below are for many.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = self._open()
+        self._variables = {name: self._file[name] for name in SWEEP_VARIABLES}
+        self._descriptor = os.open(path, os.O_RDWR)
+
+    def _open(self) -> h5py.File:
+        return h5py.File(self.path, "r+", locking=False)
+
+    def _settle(self) -> None:
+        """Bring this process's writes to the disk."""
+        self._file.flush()
+        os.fdatasync(self._descriptor)
+
+    def write(self, trial: Trial, values: Values, *, rank: int) -> None:
+        """Store a trial that is done.
+
+        Parameters
+        ----------
+        trial : Trial
+        values : mapping of str to array or number
+            `Recording.variables()`.
+        rank : int
+            Who ran it.
+
+        Raises
+        ------
+        UserError
+            If it cannot be written (disk full); the trial then stays as it was.
+        """
+        self._store(trial, {**values, "rank": rank, "error": b""}, DONE)
+
+    def fail(self, trial: Trial, message: str, *, rank: int, wall_s: float = float("nan")) -> None:
+        """Mark a trial as failed, with the reason.
+
+        Raises
+        ------
+        UserError
+            See `write`.
+        """
+        text = message.encode()[:ERROR_LENGTH].decode(errors="ignore").encode()
+        self._store(trial, {"rank": rank, "error": text, "wall_s": wall_s}, FAILED)
+
+    def _store(self, trial: Trial, values: Mapping[str, Any], status: int) -> None:
+        try:
+            for name, value in values.items():
+                self._variables[name][trial.index] = value
+            self._settle()
+            self._variables["status"][trial.index] = status
+            self._settle()
+        except (OSError, RuntimeError) as error:
+            why = reason(error) if isinstance(error, OSError) else str(error)
+            raise UserError(
+                f"cannot write {trial.label()} into {self.path}: {why}; free some space and start the same command "
+                "again, what is done is kept"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file; with `ParallelWriter` all processes must do so together."""
+        self._file.close()
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ParallelWriter(SlabWriter):
+    """Writes into one file together with the other processes of a communicator.
+
+    Opening and closing are collective, everything between is not: a trial's slab goes straight to the file through
+    MPI-IO, without a buffer of HDF5's, and no call here may touch metadata, or the job hangs.
+
+    Parameters
+    ----------
+    path : Path
+    comm : mpi4py.MPI.Intracomm
+        All of its processes construct the writer together.
+    """
+
+    def __init__(self, path: Path, comm: Any) -> None:
+        self._comm = comm
+        super().__init__(path)
+
+    def _open(self) -> h5py.File:
+        return h5py.File(self.path, "r+", driver="mpio", comm=self._comm)
+
+    def _settle(self) -> None:
+        # H5Fflush is collective. Independent writes of contiguous data are in the file already.
+        os.fdatasync(self._descriptor)
+
+
+class ShardWriter(SlabWriter):
+    """Writes into this process's own shard of a sweep, itself a sweep file of the full shape.
+
+    A shard of an earlier run with the same rank is continued, never truncated. Only the space of trials that are
+    written is occupied on the disk.
+
+    Parameters
+    ----------
+    sweep : Path
+        The sweep file that the shards make together.
+    experiment : Experiment
+    provenance : mapping
+        Root attributes; the same `uuid` on all ranks.
+    rank : int
+    """
+
+    def __init__(self, sweep: Path, experiment: Experiment, *, provenance: Mapping[str, Any], rank: int) -> None:
+        directory = shard_directory(sweep)
+        shard = directory / f"shard-{rank:05d}.h5"
+        try:
+            directory.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {directory}: {reason(error)}; give another -o") from None
+        if shard.exists():
+            with open_hdf5(shard, SWEEP_FILETYPE) as file:
+                require_same_sweep(file, experiment, "give another -o, or --force to start anew")
+        else:
+            create_sweep_file(shard, experiment, driver="shards", provenance=provenance)
+        super().__init__(shard)

@@ -1,0 +1,207 @@
+"""Scattering: rank 0 hands out the trials, the costliest first; every rank simulates and writes its own.
+
+Only small records return to rank 0. One process alone does everything itself. A trial's own failure is recorded and
+the sweep goes on; a disk that is full stops it. SIGTERM or SIGUSR1 on any rank stops the scattering, and the running
+trials end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hpcmass.config import Experiment
+from hpcmass.errors import TrialFailure, UserError
+from hpcmass.grid import Trial, expected_cost
+from hpcmass.progress import Progress
+from hpcmass.store.writer import SlabWriter
+from hpcmass.sweep.mpi import World
+
+TASKS_PER_WORKER = 2
+"""Trials handed to the executor at a time: one runs, one waits, the other 10⁵ stay unpickled."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What returns to rank 0 from a trial.
+
+    Attributes
+    ----------
+    trial : str
+        Label for messages.
+    cost : float
+        Its expected cost.
+    failure : str or None
+        Why it failed.
+    unwritable : str or None
+        Why it could not be stored.
+    stop : bool
+        This rank was told to stop.
+    """
+
+    trial: str
+    cost: float
+    failure: str | None = None
+    unwritable: str | None = None
+    stop: bool = False
+
+
+class _ThisRank:
+    """What this process holds while the sweep runs; tasks arrive by pickle and find it here."""
+
+    experiment: Experiment
+    writer: SlabWriter | None = None
+    number: int = 0
+    stop: bool = False
+
+
+class Tally:
+    """Outcomes so far, on rank 0."""
+
+    def __init__(self) -> None:
+        self.done = self.failed = 0
+        self.stop = False
+        self.unwritable: str | None = None
+
+    def add(self, outcome: Outcome, progress: Progress) -> None:
+        if outcome.unwritable is not None:
+            self.unwritable = outcome.unwritable
+        elif outcome.failure is not None:
+            self.failed += 1
+            progress.note(f"failed: {outcome.trial}: {outcome.failure}")
+        else:
+            self.done += 1
+        if outcome.stop:
+            self.stop = True
+        progress.advance(outcome.cost)
+
+    @property
+    def go_on(self) -> bool:
+        return not (self.stop or _ThisRank.stop or self.unwritable is not None)
+
+
+def scatter(here: World, experiment: Experiment, writer: SlabWriter | None, queue: list[Trial], tally: Tally) -> None:
+    """Run the trials on all ranks; returns when this rank has nothing more to do.
+
+    Parameters
+    ----------
+    here : World
+    experiment : Experiment
+    writer : SlabWriter or None
+        This rank's; None on a master that writes nothing.
+    queue : list of Trial
+        On rank 0; empty elsewhere.
+    tally : Tally
+        Counts the outcomes, on rank 0.
+    """
+    _ThisRank.experiment, _ThisRank.writer, _ThisRank.number = experiment, writer, here.rank
+    try:
+        if here.size == 1:
+            with _progress(queue, experiment) as (costed, progress):
+                for trial, cost in costed:
+                    if not tally.go_on:
+                        break
+                    tally.add(_run_trial(trial, cost), progress)
+        else:
+            from mpi4py.futures import MPICommExecutor
+
+            with MPICommExecutor(here.comm, root=0) as executor:
+                if executor is not None:
+                    with _progress(queue, experiment) as (costed, progress):
+                        _feed(executor, costed, tally, progress, at_a_time=TASKS_PER_WORKER * (here.size - 1))
+        tally.stop = tally.stop or _ThisRank.stop
+    finally:
+        _ThisRank.writer = None
+
+
+@contextmanager
+def _progress(queue: list[Trial], experiment: Experiment) -> Iterator[tuple[list[tuple[Trial, float]], Progress]]:
+    costed = costliest_first(queue, experiment)
+    with Progress(len(costed), "trial", work=sum(cost for _, cost in costed)) as progress:
+        yield costed, progress
+
+
+def _feed(
+    executor: Any, costed: list[tuple[Trial, float]], tally: Tally, progress: Progress, *, at_a_time: int
+) -> None:
+    rest = iter(costed)
+    running: set[Future[Outcome]] = set()
+    while True:
+        if tally.go_on:
+            for trial, cost in itertools.islice(rest, at_a_time - len(running)):
+                running.add(executor.submit(_run_trial, trial, cost))
+        else:
+            running -= {future for future in running if future.cancel()}
+        if not running:
+            return
+        ended, running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+        for future in ended:
+            tally.add(future.result(), progress)
+        progress.tick()
+
+
+def costliest_first(trials: list[Trial], experiment: Experiment) -> list[tuple[Trial, float]]:
+    """Trials with their expected cost, the largest first, so that no rank is left with a long one at the end."""
+    costs: dict[tuple[int, ...], float] = {}
+    for trial in trials:
+        point = trial.index[:-1]
+        if point not in costs:
+            network = experiment.network_at(trial.values)
+            costs[point] = expected_cost(network, trial.values["p"], trial.values["lam"])
+    costed = [(trial, costs[trial.index[:-1]]) for trial in trials]
+    return sorted(costed, key=lambda pair: (-pair[1], pair[0].index))
+
+
+def _run_trial(trial: Trial, cost: float) -> Outcome:
+    """Simulate and store one trial, on whatever rank this is."""
+    from hpcmass.network import simulate
+
+    writer = _ThisRank.writer
+    assert writer is not None
+    start = time.perf_counter()
+    label = trial.label()
+    try:
+        try:
+            network = _ThisRank.experiment.network_at(trial.values)
+            recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed)
+        except Exception as error:  # whatever it is, the other trials are worth having
+            message = _message(error)
+            writer.fail(trial, message, rank=_ThisRank.number, wall_s=time.perf_counter() - start)
+            return Outcome(label, cost, failure=message, stop=_ThisRank.stop)
+        writer.write(trial, recording.variables(), rank=_ThisRank.number)
+    except UserError as error:
+        return Outcome(label, cost, unwritable=str(error), stop=_ThisRank.stop)
+    return Outcome(label, cost, stop=_ThisRank.stop)
+
+
+def _message(error: Exception) -> str:
+    """Why a trial failed; for what nobody foresaw, with the place in the source."""
+    if isinstance(error, TrialFailure):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+@contextmanager
+def told_to_stop() -> Iterator[None]:
+    """While the block runs, SIGTERM and SIGUSR1 only set a flag."""
+
+    def note(number: int, frame: object) -> None:
+        _ThisRank.stop = True
+
+    _ThisRank.stop = False
+    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
