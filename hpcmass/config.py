@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
+import itertools
 import json
 import math
 import operator
 import re
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
@@ -182,7 +185,7 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
     if not values or not all(_is_number(v) for v in values):
         raise ValueError(usage)
     axis = tuple(canonical(v) for v in values)
-    if any(b <= a for a, b in zip(axis, axis[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(axis)):
         raise ValueError("values must increase strictly")
     return axis
 
@@ -219,13 +222,16 @@ class _GridBase(_Section):
 
 _WHOLE_NUMBERS = {k for k, f in NetworkParameters.model_fields.items() if f.annotation is int}
 
-Grid = create_model(
-    "Grid",
-    __base__=_GridBase,
-    __module__=__name__,
-    __doc__="The axes of the sweep: `p`, `lam` and any of `SWEEPABLE`, each a tuple of increasing values.",
-    **{name: (Axis | None, None) for name in SWEEPABLE if name not in ("p", "lam")},  # type: ignore[call-overload]
-)
+if TYPE_CHECKING:
+    Grid = _GridBase
+else:
+    Grid = create_model(
+        "Grid",
+        __base__=_GridBase,
+        __module__=__name__,
+        __doc__="The axes of the sweep: `p`, `lam` and any of `SWEEPABLE`, each a tuple of increasing values.",
+        **{name: (Axis | None, None) for name in SWEEPABLE if name not in ("p", "lam")},
+    )
 
 
 class MassParameters(_Section):
@@ -244,9 +250,9 @@ class CompareParameters(_Section):
     rho_min: float = _parameter(0.9, "1", "choice", ge=-1, lt=1)
     max_lag_ms: float = _parameter(50.0, "ms", "choice", gt=0)
     bin_hz: float = _parameter(2.0, "Hz", "choice", gt=0)
-    band_hz: Annotated[
-        tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
-    ] = Field((0.0, 500.0), json_schema_extra={"unit": "Hz", "origin": "choice"})
+    band_hz: Annotated[tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
+        (0.0, 500.0), json_schema_extra={"unit": "Hz", "origin": "choice"}
+    )
     histogram_count: float | None = Field(
         None, gt=0, json_schema_extra={"unit": "counts; null: trials x components", "origin": "choice"}
     )
@@ -276,7 +282,7 @@ class Experiment(_Section):
     root_seed: int = Field(20_210_114, ge=0, lt=2**64, json_schema_extra={"unit": "1", "origin": "choice"})
     trials: int = _parameter(10, "1", "paper", ge=1, le=1_000_000)
     network: NetworkParameters = NetworkParameters()
-    grid: Grid  # type: ignore[valid-type]
+    grid: Grid
     mass: MassParameters = MassParameters()
     compare: CompareParameters = CompareParameters()
 
@@ -284,15 +290,16 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _every_point_is_a_network(self) -> Self:
-        """Conditions between parameters (a swept threshold above the reset) hold at both ends of each axis."""
-        for name, values in self.grid.axes().items():
-            for value in {values[0], values[-1]} if name not in ("p", "lam") else ():
-                try:
-                    self.network_at({name: value})
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    where = ".".join(map(str, first["loc"]))
-                    raise ValueError(f"grid.{name} = {value:g}: {where} {_plain(first['msg'])}") from None
+        """Conditions between parameters (a swept threshold above the reset) hold at every corner of the grid."""
+        axes = {name: values for name, values in self.grid.axes().items() if name not in ("p", "lam")}
+        for corner in itertools.product(*({values[0], values[-1]} for values in axes.values())):
+            point = dict(zip(axes, corner, strict=True))
+            try:
+                self.network_at(point)
+            except ValidationError as error:
+                where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
+                wrong = [f"{'.'.join(map(str, e['loc']))} {_plain(e['msg'])}" for e in error.errors()]
+                raise ValueError(f"grid: at {where}: {'; '.join(wrong)}") from None
         return self
 
     @property
@@ -332,6 +339,8 @@ class _Loader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a name", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key}' is given twice", key_node.start_mark
@@ -361,7 +370,7 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
         With every problem of the document, one line each: the key's path, what is wrong, what is allowed.
     """
     try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        document = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
@@ -385,11 +394,13 @@ def _plain(message: str) -> str:
 def _explain(error: dict[str, Any]) -> str:
     """One line for one pydantic error: the key's path, what is wrong, what is allowed."""
     location = [part for part in error["loc"] if isinstance(part, str | int)]
-    path = ".".join(str(part) for part in location) or "the file"
+    path = ".".join(str(part) for part in location)
+    if not path:  # a condition on the whole file says its own path
+        return _plain(str(error["msg"]))
     section, field = _resolve(location)
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(location[-1]), list(section.model_fields), n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(section.model_fields)}"
+        near = _nearest(str(location[-1]), list(section.model_fields))
+        hint = f"did you mean '{near}'?" if near else f"known keys: {', '.join(section.model_fields)}"
         return f"{path}: unknown key; {hint}"
     if error["type"] == "missing":
         return f"{path}: required, but missing"
@@ -398,6 +409,12 @@ def _explain(error: dict[str, Any]) -> str:
         line += f", not {error['input']!r}"
     allowed = _range_text(_bounds_of(field)) if field is not None else ""
     return f"{line} (allowed: {allowed})" if allowed else line
+
+
+def _nearest(name: str, known: list[str]) -> str | None:
+    """The known key most like `name`; one that differs in case alone comes first."""
+    same = [k for k in known if k.lower() == name.lower()]
+    return next(iter(same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def _resolve(location: list[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:

@@ -1,6 +1,10 @@
 """The spiking network: one trial, from (parameters, p, λ, seed) to a `Recording`. No MPI, no files."""
 
-from hpcmass.network.recording import Recording
-from hpcmass.network.trial import Network, simulate
+from hpcmass.kernel_cache import use_cache
+
+use_cache()  # before the first kernel is declared
+
+from hpcmass.network.recording import Recording  # noqa: E402
+from hpcmass.network.trial import Network, simulate  # noqa: E402
 
 __all__ = ["Network", "Recording", "simulate"]

@@ -57,7 +57,7 @@ class Digraph:
     @property
     def n_sources(self) -> int:
         """Number of sources (the row of zeros not counted)."""
-        return self.rows.shape[0] - 1
+        return len(self.rows) - 1
 
     @property
     def n_edges(self) -> int:

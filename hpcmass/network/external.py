@@ -68,4 +68,4 @@ def _uniform(lanes: LaneState) -> npt.NDArray[np.float64]:
     """A block of uniform numbers in (0, 1)."""
     bits = aligned(BLOCK, np.uint64)
     fill_bits(lanes, bits)
-    return ((bits >> np.uint64(12)) + 0.5) * 2.0**-52
+    return np.asarray(((bits >> np.uint64(12)) + 0.5) * 2.0**-52, np.float64)

@@ -60,7 +60,7 @@ def slot_of(neuron: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Position in the arrays of the neuron at a bit of a packed row."""
     chunk, bit = np.divmod(neuron, 512)
     lane, b = np.divmod(bit, 32)
-    return 512 * chunk + 16 * b + lane
+    return np.asarray(512 * chunk + 16 * b + lane, np.int64)
 
 
 @njit(nogil=True, cache=True)

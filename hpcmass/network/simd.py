@@ -36,7 +36,7 @@ ALIGNMENT = 64
 """Bytes: one AVX-512 register and one cache line."""
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """A numba type: `lanes` values of one LLVM element type."""
 
     def __init__(self, name: str, element: ir.Type, lanes: int) -> None:
@@ -45,7 +45,7 @@ class Vector(types.Type):  # type: ignore[misc]
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Vector) -> None:
         super().__init__(dmm, fe_type, fe_type.llvm)
 
@@ -70,7 +70,7 @@ def _wide(builder: ir.IRBuilder) -> None:
 def _operator(symbol: Any, argument_types: tuple[Any, ...], result: Any, emit: Emit) -> None:
     """Register `symbol` (of the operator module) for the given vector types."""
 
-    class Template(ConcreteTemplate):  # type: ignore[misc]
+    class Template(ConcreteTemplate):
         key = symbol
         cases = [signature(result, *argument_types)]  # noqa: RUF012
 
@@ -130,10 +130,13 @@ def _function(argument_types: tuple[Any, ...], result: Any, emit: Emit, doc: str
 
         return signature(result, *argument_types), codegen
 
-    names = [f"x{i}" for i in range(len(argument_types))]
-    scope: dict[str, Any] = {"build": build}
-    exec(f"def typed(typingctx, {', '.join(names)}): return build(typingctx, {', '.join(names)})", scope)  # noqa: S102
-    made = intrinsic(scope["typed"])
+    # numba wants the arguments named one by one
+    by_arity: dict[int, Emit] = {
+        1: lambda typingctx, x: build(typingctx, x),
+        2: lambda typingctx, x, y: build(typingctx, x, y),
+        3: lambda typingctx, x, y, z: build(typingctx, x, y, z),
+    }
+    made = intrinsic(by_arity[len(argument_types)])
     made.__doc__ = doc
     return made
 
@@ -252,10 +255,7 @@ store_f32 = _store(f32x16, 4, "Write 16 neighbours of a float32 array.")
 store_u64 = _store(u64x8, 8, "Write 8 neighbours of a uint64 array.")
 
 
-@intrinsic
-def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of `array` at a flat index, to be read soon."""
-
+def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
         byte, word = ir.IntType(8), ir.IntType(32)
         pointer = _pointer(context, builder, sig.args[0], args[0], args[1], byte)
@@ -265,6 +265,10 @@ def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp), codegen
+
+
+prefetch: Any = intrinsic(_prefetch)
+"""`prefetch(array, i)`: ask for the cache line of flat index i, to be read soon."""
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -14,6 +14,9 @@ from numba import njit
 Neurons = npt.NDArray[np.uint16]
 Counts = npt.NDArray[np.int64]
 
+Stretch = tuple[Neurons, Counts]
+"""Neurons that spiked, in order of time, and the number of spikes of each of some consecutive steps."""
+
 
 @dataclass(frozen=True)
 class SpikeTrains:
@@ -21,12 +24,12 @@ class SpikeTrains:
 
     Attributes
     ----------
-    stretches : list of (array of uint16, array of int64)
-        Neurons that spiked, in order of time, and the number of spikes of each step, for consecutive stretches.
+    stretches : list of Stretch
+        One after the other.
     n_neurons : int
     """
 
-    stretches: list[tuple[Neurons, Counts]]
+    stretches: list[Stretch]
     n_neurons: int
 
     @property

@@ -81,9 +81,7 @@ def spike_contrast(trains: SpikeTrains, dt_ms: float, shortest_isi: int) -> tupl
     return float(curve[best]), float(widths[best])
 
 
-def _replay(
-    trains: SpikeTrains, edges: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]
-) -> tuple[Counts, Counts]:
+def _replay(trains: SpikeTrains, edges: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> tuple[Counts, Counts]:
     """θ_k and n_k of all widths: entry k of a width's stretch is its bin from edge k to edge k + 2."""
     n_widths = starts.size - 1
     words = 8 * -(-trains.n_neurons // 512)

@@ -12,14 +12,14 @@ from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed
 from hpcmass.network.delivery import MAX_PLANES
-from hpcmass.network.digraph import Digraph, draw, words_per_row
+from hpcmass.network.digraph import draw, words_per_row
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import seed_lanes
 from hpcmass.network.loop import NON_FINITE, State, Wiring, run_steps
 from hpcmass.network.neurons import slot_of
 from hpcmass.network.recording import Recording
 from hpcmass.network.simd import aligned
-from hpcmass.network.spikes import SpikeTrains, train_statistics
+from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 
 STRETCH_SPIKES = 4_000_000
@@ -67,9 +67,14 @@ class Network:
         u = aligned(slots, np.float32)
         start = np.random.Generator(np.random.PCG64(to_start)).random(n)
         u[slot_of(np.arange(n))] = q.v_reset_mv - q.v_leak_mv + (q.v_threshold_mv - q.v_reset_mv) * start
-        planes = [aligned(MAX_PLANES * width, np.uint64) for _ in range(3)]
         self.state = State(
-            u, *(aligned(slots, np.float32) for _ in range(3)), *planes,
+            u=u,
+            g_e=aligned(slots, np.float32),
+            g_i=aligned(slots, np.float32),
+            g_x=aligned(slots, np.float32),
+            planes_e=aligned(MAX_PLANES * width, np.uint64),
+            planes_i=aligned(MAX_PLANES * width, np.uint64),
+            planes_x=aligned(MAX_PLANES * width, np.uint64),
             n_planes=np.full(3, 4),
             held=aligned(width, np.uint64),
             fired=aligned(width, np.uint64),
@@ -80,7 +85,7 @@ class Network:
             rows_x=np.zeros(16, np.int64),
             clock=np.zeros(2, np.int64),
             scales=np.ones(3),
-        )  # fmt: skip
+        )
         self.state.held[:] = np.packbits(~exists, bitorder="little").view(np.uint64)
 
         decays = np.array([1 - q.dt_ms / tau for tau in (q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms)])
@@ -108,9 +113,7 @@ class Network:
         )
         self._shortest_isi = n_held + 1
 
-    def run(
-        self, n_steps: int
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]]]:
+    def run(self, n_steps: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[Stretch]]:
         """Advance by `n_steps`.
 
         Returns
@@ -119,7 +122,7 @@ class Network:
             mV.
         phi : array of float64, (3, n_steps)
             Mean arrivals of E, I and external spikes per neuron, 1/ms.
-        stretches : list of (neurons, counts)
+        stretches : list of Stretch
             The spikes, as `SpikeTrains` keeps them.
 
         Raises
@@ -130,7 +133,7 @@ class Network:
         q, n = self.parameters, self.parameters.n_neurons
         mean_u = np.empty(n_steps)
         arrived = np.empty((3, n_steps), np.int64)
-        stretches = []
+        stretches: list[Stretch] = []
         longest = max(64, (STRETCH_SPIKES // n) * self._shortest_isi // 64 * 64)
         for begin in range(0, n_steps, longest):
             size = min(longest, n_steps - begin)
@@ -156,9 +159,7 @@ class Network:
         return mean_u + q.v_leak_mv, arrived / (n * q.dt_ms), stretches
 
 
-def simulate(
-    network: NetworkParameters, p: float, lam: float, seed: Seed, *, keep_spikes: bool = False
-) -> Recording:
+def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, keep_spikes: bool = False) -> Recording:
     """Simulate one trial.
 
     Parameters
@@ -194,7 +195,7 @@ def simulate(
     neuron = times = None
     if keep_spikes:
         neuron, step = SpikeTrains(transient + stretches, network.n_neurons).events()
-        times = step * network.dt_ms
+        times = np.asarray(step * network.dt_ms, np.float64)
     return Recording(
         mean_v=np.concatenate([mean_v0, mean_v1]).astype(np.float32),
         phi_E=phi[0],
