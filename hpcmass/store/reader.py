@@ -9,14 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from hpcmass.config import Experiment, parse_experiment
 from hpcmass.errors import UserError
@@ -30,6 +27,9 @@ from hpcmass.store.schema import (
     SWEEP_VARIABLES,
     TRACES,
 )
+
+if TYPE_CHECKING:  # a rank of a sweep, or a look at its status, does without
+    import xarray as xr
 
 Path_ = str | os.PathLike[str]
 
@@ -241,30 +241,6 @@ def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:
     return {name: tuple(file[name][()].tolist()) for name in names}
 
 
-class _DoneOnly(BackendArray):
-    """A trace that reads as NaN wherever its trial is not done; opens the file anew for every access."""
-
-    def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
-
-    def __getitem__(self, key: Any) -> Any:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._get)
-
-    def _get(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
-        # NumPy and h5py disagree about a number and a list in one key, so a number becomes a slice of length 1.
-        numbers = tuple(i for i, k in enumerate(key) if isinstance(k, int | np.integer))
-        key = tuple(slice(k % n, k % n + 1) if i in numbers else k
-                    for i, (k, n) in enumerate(zip(key, self.shape, strict=True)))  # fmt: skip
-        with h5py.File(self.path, "r", locking=False) as file:
-            done = file["status"][()][key[:-1]] == DONE
-            if np.any(done):
-                values = np.asarray(file[self.name][key])
-                values[~done] = np.nan
-            else:  # nothing to read: a look at a file of terabytes that has just begun
-                values = np.full((*done.shape, len(np.arange(self.shape[-1])[key[-1]])), np.nan, self.dtype)
-        return values.squeeze(numbers)
-
-
 def open_sweep(path: Path_) -> xr.Dataset:
     """A sweep as labelled arrays, read when needed.
 
@@ -276,13 +252,17 @@ def open_sweep(path: Path_) -> xr.Dataset:
     UserError
         See `open_hdf5`.
     """
+    import xarray as xr
+
+    from hpcmass.store.masked import DoneOnly
+
     with open_hdf5(path, SWEEP_FILETYPE) as file:
         dtypes = {name: file[name].dtype for name in TRACES}
     dataset = _open_xarray(path)
     done = dataset["status"].load() == DONE
     for name in TRACES:
         plain = dataset[name].variable
-        lazy = indexing.LazilyIndexedArray(_DoneOnly(Path(path).absolute(), name, plain.shape, dtypes[name]))
+        lazy = DoneOnly(Path(path).absolute(), name, plain.shape, dtypes[name]).lazy()
         dataset[name] = xr.Variable(plain.dims, lazy, plain.attrs, plain.encoding)
     for name in NUMBERS:
         if dataset[name].dtype.kind == "f":
@@ -305,4 +285,6 @@ def open_comparison(path: Path_) -> xr.Dataset:
 
 
 def _open_xarray(path: Path_) -> xr.Dataset:
+    import xarray as xr
+
     return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": False})
