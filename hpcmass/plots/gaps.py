@@ -22,6 +22,7 @@ NOT_COMPUTED: Final = Gap("not computed yet", "....")
 FAILED: Final = Gap("network run failed", "++++")
 SILENT: Final = Gap("network silent", "////")
 RAN_AWAY: Final = Gap("model ran away in every trial", "xxxx")
+NO_NEURONS: Final = Gap("no neurons of this kind", "")
 UNDEFINED: Final = Gap("not defined", "")
 
 

@@ -99,16 +99,32 @@ def _label_ticks(axes: Axes, plane: Plane) -> None:
 
 
 def boundary(inside: Mask) -> npt.NDArray[np.float64]:
-    """Line segments around the cells of `inside`, shape (segment, 2 ends, 2 coordinates).
+    """Line segments around the cells of `inside`, as long as they run straight.
 
     Each cell is in or out, so the line follows the cells' edges; nothing is interpolated between grid values.
+
+    Parameters
+    ----------
+    inside : array of bool, (rows, columns)
+
+    Returns
+    -------
+    array, (segment, 2 ends, 2 coordinates x and y)
     """
     padded = np.pad(inside, 1)
-    row, column = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
-    upright = np.stack([[column - 0.5, row - 0.5], [column - 0.5, row + 0.5]])
-    row, column = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
-    level = np.stack([[column - 0.5, row - 0.5], [column + 0.5, row - 0.5]])
-    return np.concatenate([upright, level], axis=2).transpose(2, 0, 1).astype(np.float64)
+    column, bottom, top = _runs((padded[1:-1, 1:] != padded[1:-1, :-1]).T)
+    row, left, right = _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    x = np.concatenate([np.stack([column, column], axis=1), np.stack([left, right], axis=1)])
+    y = np.concatenate([np.stack([bottom, top], axis=1), np.stack([row, row], axis=1)])
+    return np.stack([x, y], axis=2) - 0.5
+
+
+def _runs(changes: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Runs of True along the rows of `changes`: row, first position, position after the last."""
+    steps = np.diff(np.pad(changes, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, first = np.nonzero(steps == 1)
+    _, end = np.nonzero(steps == -1)
+    return row, first, end
 
 
 _CROSS: dict[str, Any] = {
@@ -126,7 +142,12 @@ _WIDTHS = (2.2, 1.5)
 
 
 def _outline_look(rank: int, halo: bool) -> dict[str, Any]:
-    look: dict[str, Any] = {"clip_on": False, "capstyle": "projecting", "zorder": 3 if halo else 4 + rank}
+    look: dict[str, Any] = {
+        "clip_on": False,
+        "capstyle": "projecting",
+        "antialiaseds": False,
+        "zorder": 3 if halo else 4 + rank,
+    }
     if halo:
         return look | {"colors": "white", "linewidths": _WIDTHS[rank] + 1.6}
     return look | {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hpcmass.plots import scales, style
+from hpcmass.plots.gaps import NO_NEURONS
 from hpcmass.plots.maps import Outline, Panel
 from hpcmass.plots.plane import FloatMap
 from hpcmass.plots.scales import Scale
@@ -27,7 +28,10 @@ def rates(view: View) -> list[Panel]:
     """Firing rates of both kinds of neurons on one scale that spreads the low rates."""
     kinds = {"excitatory neurons": view.number("rate_E"), "inhibitory neurons": view.number("rate_I")}
     scale = scales.linear("firing rate (Hz), square-root scale", *kinds.values(), low=0, power=0.5)
-    return [Panel(title, values, scale, view.network_gaps(values)) for title, values in kinds.items()]
+    return [
+        Panel(title, values, scale, view.network_gaps(values, (NO_NEURONS, np.isnan(values))))
+        for title, values in kinds.items()
+    ]
 
 
 def median_frequencies(view: View) -> list[Panel]:

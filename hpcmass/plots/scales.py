@@ -88,7 +88,7 @@ def logarithmic(label: str, *arrays: FloatMap) -> Scale:
 def centred(label: str, *arrays: FloatMap, quantile: float = 0.98) -> Scale:
     """A diverging scale around zero that lets the largest 2 % run over, so that a few cells do not bleach the rest."""
     values = _finite(arrays)
-    limit = float(np.quantile(np.abs(values), quantile)) or float(np.abs(values).max()) or 1.0
+    limit = float(np.quantile(np.abs(values), quantile, method="higher")) or float(np.abs(values).max()) or 1.0
     return Scale(label, Normalize(-limit, limit), style.DIVERGING, _extend(values, -limit, limit))
 
 

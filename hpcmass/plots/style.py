@@ -17,7 +17,7 @@ DIVERGING: Final = "RdBu_r"
 NETWORK_COLOUR: Final = "0.25"
 MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 """Okabe & Ito's colour-blind-safe set, in the order of the file's models."""
-INPUT_COLOURS: Final = {"E": "#D55E00", "I": "#0072B2", "ext": "0.45"}
+INPUT_COLOURS: Final = {"E": "#CC79A7", "I": "#009E73", "ext": "0.45"}
 
 OUTLINE_COLOURS: Final = ("black", "#E6550D")
 """First and second outline of a map; neither occurs in the colour maps above."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,8 @@ def traces(view: View, sweep: SweepFile | None = None) -> Figure | None:
             _draw_inputs(grid[1, column], view, regime.point, sweep)
         grid[-1, column].set_xlabel("time (ms)")
     figure.suptitle("Mean potential in three regimes: the network and the models that its input drives")
-    figure.supxlabel(f"{view.caption()}; examples picked by Spike-contrast and median frequency", fontsize=7.5,
-                     color="0.35")  # fmt: skip
+    criteria = "; ".join(f"{r.name}: {r.criterion}" for r in regimes)
+    figure.supxlabel(f"{view.caption()}\nexamples: {criteria}", fontsize=7.5, color="0.35")
     return figure
 
 
@@ -70,9 +70,7 @@ def _draw_potentials(axes: Axes, view: View, regime: Regime) -> None:
     axes.set_title(f"{regime.name}\n{view.plane.where(row, column)}: {frequency:.1f} Hz, Spike-contrast {contrast:.2f}")
     axes.set_ylabel("potential \N{MINUS SIGN} its mean (mV)")
     axes.margins(x=0)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
-    axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2)
+    _legend(axes, room=0.35, loc="upper left", borderaxespad=0.2, labelspacing=0.2)
 
 
 def _draw_inputs(axes: Axes, view: View, point: tuple[int, int], sweep: SweepFile) -> None:
@@ -88,7 +86,14 @@ def _draw_inputs(axes: Axes, view: View, point: tuple[int, int], sweep: SweepFil
         axes.plot(time, phi, color=colour, linewidth=1.0, label=label)
     axes.set_ylabel("input per neuron (1/ms)")
     axes.margins(x=0)
-    axes.legend(loc="upper right", frameon=False, ncols=3)
+    _legend(axes, room=0.15, loc="upper right", ncols=3)
+
+
+def _legend(axes: Axes, room: float, **look: Any) -> None:
+    """A legend above the lines, for which the axis is stretched upwards by a fraction."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + room * (high - low))
+    axes.legend(frameon=False, **look)
 
 
 def _window(view: View, point: tuple[int, int]) -> npt.NDArray[np.float64]:

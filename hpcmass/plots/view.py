@@ -51,9 +51,9 @@ class View:
         total = np.nansum(values, axis=-1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
-    def network_gaps(self, values: FloatMap) -> list[tuple[Gap, Mask]]:
-        """Why `values`, a property of the network, is missing where it is."""
-        return explain(values, self._network_reasons)
+    def network_gaps(self, values: FloatMap, *further: tuple[Gap, Mask]) -> list[tuple[Gap, Mask]]:
+        """Why `values`, a property of the network, is missing where it is (`further`: reasons of its own)."""
+        return explain(values, [*self._network_reasons, *further])
 
     def model_gaps(self, values: FloatMap, model: str) -> list[tuple[Gap, Mask]]:
         """Why `values`, a property of `model` against the network, is missing where it is."""

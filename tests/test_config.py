@@ -1,0 +1,382 @@
+"""A configuration: everything wrong is said at once, with its path and its range; axes and hashes mean values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpcmass.config import (
+    SWEEPABLE,
+    CompareParameters,
+    Experiment,
+    MassParameters,
+    NetworkParameters,
+    canonical,
+    load_experiment,
+    parse_experiment,
+)
+from hpcmass.errors import ConfigError, UserError
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
+
+SMALL = "grid: {p: [0.1, 0.2], lam: 0.8}\n"
+
+
+def problems(text: str) -> list[str]:
+    """The lines of the error, without the first, which counts them."""
+    with pytest.raises(ConfigError) as caught:
+        parse_experiment(text, "my.yml")
+    first, *rest = str(caught.value).splitlines()
+    assert first == f"my.yml has {len(rest)} problem{'s' if len(rest) > 1 else ''}:"
+    return [line.strip() for line in rest]
+
+
+def only_problem(text: str) -> str:
+    (line,) = problems(text)
+    return line
+
+
+# Everything at once -------------------------------------------------------------------------------------------------
+
+
+def test_all_errors_of_a_file_are_reported_at_once():
+    lines = problems(
+        "trials: 0\n"
+        "titel: x\n"
+        "network: {n_neurons: 1, tau_m_ms: -20.0, w_e: 0.001, v_threshold_mv: high}\n"
+        "grid: {p: [0.5, 1.5], lam: [0.5, -0.1]}\n"
+        "mass: {models: []}\n"
+        "compare: {alpha: 1.0, band_hz: [10.0, 5.0]}\n"
+    )
+    paths = [line.split(":")[0] for line in lines]
+    assert sorted(paths) == sorted(
+        ["trials", "titel", "network.n_neurons", "network.tau_m_ms", "network.w_e", "network.v_threshold_mv",
+         "grid.p", "grid.lam", "mass.models", "compare.alpha", "compare.band_hz"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "said"),
+    [
+        (SMALL + "trials: 0", "trials", ["0", "allowed: [1, 1e+06]"]),
+        (SMALL + "trials: 2.5", "trials", ["2.5"]),
+        (SMALL + "trials: true", "trials", ["integer"]),
+        (SMALL + "root_seed: -1", "root_seed", ["-1", "allowed: [0, "]),
+        ("grid: {p: [0, 1.2], lam: 0.8}", "grid.p", ["1.2", "[0, 1]"]),
+        ("grid: {p: 0.1, lam: -0.2}", "grid.lam", ["-0.2", "[0, 1]"]),
+        ("grid: {p: 0.1}", "grid.lam", ["missing"]),
+        ("trials: 2", "grid", ["missing"]),
+        ("grid: {p: 0.1, lam: 0.8, n_neurons: [100, 250.5]}", "grid.n_neurons", ["250.5", "whole"]),
+        ("grid: {p: 0.1, lam: 0.8, n_neurons: [1, 100]}", "grid.n_neurons", ["[2, 65535]"]),
+        ("grid: {p: 0.1, lam: 0.8, w_E: [-1, 1]}", "grid.w_E", ["-1", ">= 0"]),
+        ("grid: {p: 0.1, lam: 0.8, duration_ms: [100, 200]}", "grid.duration_ms", ["unknown key"]),
+        ("grid: {p: 0.1, lam: 0.8, v_threshold_mv: [-70, -54]}", "grid", ["-70", "above v_reset_mv"]),
+        ("grid: {p: 0.1, lam: 0.8, v_reset_mv: [-60, -50]}", "grid", ["-50", "v_threshold_mv must be above"]),
+        ("grid: {p: 0.1, lam: 0.8, v_reset_mv: [-60, -55], v_threshold_mv: [-57, -50]}", "grid", ["-55", "-57"]),
+        (SMALL + "network: {transient_ms: 500.0, duration_ms: 500.0}", "network.transient_ms", ["500", "shorter"]),
+        (SMALL + "network: {transient_ms: 499.9, duration_ms: 500.0}", "network.transient_ms", ["two steps"]),
+        (SMALL + "network: {v_threshold_mv: -61.0}", "network.v_threshold_mv", ["above v_reset_mv = -60"]),
+        (SMALL + "network: {tau_E_ms: 0.1}", "network.tau_E_ms", ["two steps of dt_ms"]),
+        (SMALL + "network: {p_ext: 1.5}", "network.p_ext", ["1.5", "allowed: [0, 1]"]),
+        (SMALL + "network: {dt_ms: 0}", "network.dt_ms", ["0", "allowed: > 0"]),
+        (SMALL + "network: {noise_q: .nan}", "network.noise_q", ["finite"]),
+        (SMALL + "network: {noise_q: '0.1'}", "network.noise_q", ["number", "'0.1'"]),
+        (SMALL + "network: 5", "network", ["5"]),
+        (SMALL + "compare: {alpha: 0}", "compare.alpha", ["0", "(0, 1)"]),
+        (SMALL + "mass: {models: CFM}", "mass.models", ["CFM"]),
+    ],
+)
+def test_each_problem_names_path_value_and_range(text: str, path: str, said: list[str]):
+    line = only_problem(text)
+    assert line.startswith(f"{path}: "), line
+    for words in said:
+        assert words in line
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "hint"),
+    [
+        (SMALL + "trails: 3", "trails", "trials"),
+        (SMALL + "network: {n_neuron: 3}", "network.n_neuron", "n_neurons"),
+        (SMALL + "network: {w_e: 0.1}", "network.w_e", "w_E"),
+        (SMALL + "compare: {rhomin: 0.1}", "compare.rhomin", "rho_min"),
+        ("grid: {p: 0.1, lam: 1, lambda: 0.5}", "grid.lambda", "lam"),
+    ],
+)
+def test_a_misspelt_key_gets_the_right_one_as_a_hint(text: str, key: str, hint: str):
+    assert only_problem(text) == f"{key}: unknown key; did you mean '{hint}'?"
+
+
+def test_a_key_like_no_other_gets_the_list():
+    assert "known keys: title, root_seed, trials" in only_problem(SMALL + "xyzzy: 1")
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "just words", "42"])
+def test_a_document_without_keys(text: str):
+    with pytest.raises(ConfigError, match=r"my\.yml holds no keys"):
+        parse_experiment(text, "my.yml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("grid: {p: [0.1", "is not YAML"), ("trials: 1\ntrials: 2\n" + SMALL, "'trials' is given twice"),
+     ("grid: !!python/object:os.system {}", "is not YAML"), ("? [1, 2]\n: 3\n", "my.yml"), ("a: *b", "is not YAML")],
+)  # fmt: skip
+def test_what_is_not_yaml_is_one_sentence(text: str, said: str):
+    with pytest.raises(ConfigError, match=r"my\.yml") as caught:
+        parse_experiment(text, "my.yml")
+    assert said in str(caught.value)
+
+
+def test_unreadable_files(tmp_path: Path):
+    with pytest.raises(UserError, match=r"cannot read the configuration .*none\.yml"):
+        load_experiment(tmp_path / "none.yml")
+    with pytest.raises(UserError, match="cannot read the configuration"):
+        load_experiment(tmp_path)
+    binary = tmp_path / "binary.yml"
+    binary.write_bytes(b"\x89HDF\xff\xfe")
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_experiment(binary)
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    section=st.sampled_from(["title", "root_seed", "trials", "network", "grid", "mass", "compare"]),
+    key=st.sampled_from([*SWEEPABLE, *CompareParameters.model_fields, *MassParameters.model_fields]),
+    value=json_like,
+    nested=st.booleans(),
+)
+def test_whatever_the_file_says_it_is_an_experiment_or_a_sentence(section, key, value, nested):
+    """No value of any key escapes as another exception than ConfigError."""
+    document: dict[str, Any] = {"grid": {"p": 0.1, "lam": 0.8}}
+    if nested and section in ("network", "grid", "mass", "compare"):
+        document.setdefault(section, {})[key] = value
+    else:
+        document[section] = value
+    text = yaml.safe_dump(document, allow_unicode=True)
+    try:
+        parse_experiment(text)
+    except ConfigError:
+        with pytest.raises(ConfigError, match=r"^configuration (has \d+ problem|is not YAML|holds no keys)"):
+            parse_experiment(text)
+
+
+# Axes ----------------------------------------------------------------------------------------------------------------
+
+
+def axis(spec: Any) -> tuple[float, ...]:
+    return parse_experiment(yaml.safe_dump({"grid": {"p": spec, "lam": 0.8}})).grid.axes()["p"]
+
+
+def test_axes_from_a_number_a_list_linspace_logspace():
+    assert axis(0.25) == (0.25,)
+    assert axis([0, 0.5, 1]) == (0.0, 0.5, 1.0)
+    assert axis({"linspace": [0, 1, 5]}) == (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert axis({"logspace": [0.001, 1, 4]}) == (0.001, 0.01, 0.1, 1.0)
+    assert axis({"linspace": [0.5, 0.5, 1]}) == (0.5,)
+
+
+@given(first=st.floats(0, 0.4), last=st.floats(0.5, 1), n=st.integers(2, 60))
+def test_linspace_has_its_ends_and_its_length(first: float, last: float, n: int):
+    values = axis({"linspace": [first, last, n]})
+    assert len(values) == n
+    assert values[0] == canonical(first)
+    assert values[-1] == canonical(last)
+    np.testing.assert_allclose(np.diff(values), (last - first) / (n - 1), rtol=1e-6)
+
+
+@given(first=st.floats(1e-4, 0.1), last=st.floats(0.5, 1), n=st.integers(2, 40))
+def test_logspace_has_equal_ratios(first: float, last: float, n: int):
+    values = axis({"logspace": [first, last, n]})
+    assert (values[0], values[-1]) == (canonical(first), canonical(last))
+    np.testing.assert_allclose(np.diff(np.log(values)), np.log(last / first) / (n - 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ([], "give a number"),
+        ([0.5, 0.5], "increase strictly"),
+        ([0.5, 0.4], "increase strictly"),
+        ([0.1, 0.1 + 1e-15], "increase strictly"),
+        (["a"], "give a number"),
+        ([True], "give a number"),
+        ("0.1", "give a number"),
+        ({"linspace": [0, 1]}, "linspace takes [first, last, n]"),
+        ({"linspace": [0, 1, 2.5]}, "whole number"),
+        ({"linspace": [0, 1, 0]}, "whole number"),
+        ({"linspace": [0, 1, 10**9]}, "whole number"),
+        ({"linspace": [1, 0, 3]}, "increase strictly"),
+        ({"logspace": [0, 1, 3]}, "above 0"),
+        ({"arange": [0, 1, 3]}, "give a number"),
+        ({"linspace": [0, 1, 3], "logspace": [0.1, 1, 3]}, "give a number"),
+    ],
+)
+def test_axes_that_are_refused(spec: Any, said: str):
+    assert said in only_problem(yaml.safe_dump({"grid": {"p": spec, "lam": 0.8}}))
+
+
+def test_further_axes_follow_p_and_lam_whatever_the_order_of_the_file():
+    experiment = parse_experiment("grid: {w_I: [0.001, 0.002], lam: 0.8, n_neurons: [100, 200], p: 0.1}")
+    assert list(experiment.grid.axes()) == ["p", "lam", "n_neurons", "w_I"]
+    at = experiment.network_at({"p": 0.1, "lam": 0.8, "n_neurons": 200.0, "w_I": 0.002})
+    assert (at.n_neurons, type(at.n_neurons), at.w_I) == (200, int, 0.002)
+    assert at.w_E == experiment.network.w_E
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_canonical_values_are_stable_and_close(value: float):
+    once = canonical(value)
+    assert canonical(once) == once
+    assert once == pytest.approx(value, rel=1e-11)
+
+
+def test_canonical_joins_what_arithmetic_separates():
+    assert canonical(0.1 + 0.2) == 0.3
+    assert canonical(-0.0).hex() == (0.0).hex()
+    assert canonical(0.3) != canonical(0.3 + 1e-11)
+
+
+# Identity ------------------------------------------------------------------------------------------------------------
+
+
+def sha(text: str) -> str:
+    return parse_experiment(text).physics_sha256()
+
+
+def test_only_physics_enters_the_hash():
+    base = sha(SMALL)
+    same = ["trials: 3\n", "title: other\n", "compare: {alpha: 0.05}\n", "mass: {tau_s_ms: 6.0}\n", "# comment\n",
+            "network: {n_neurons: 10000}\n"]  # fmt: skip
+    assert {sha(SMALL + text) for text in same} == {base}
+    assert sha("grid: {p: [0.1, 0.15, 0.9], lam: [0.5, 0.8]}") == base  # a refinement shares trials
+    other = ["root_seed: 1\n", "network: {w_E: 0.0008}\n", "network: {dt_ms: 0.05}\n", "network: {duration_ms: 29e3}\n"]
+    assert len({base, *(sha(SMALL + text) for text in other)}) == 5
+
+
+@pytest.mark.parametrize("name", [*NetworkParameters.model_fields])
+def test_every_network_parameter_enters_the_hash(name: str):
+    value = getattr(NetworkParameters(), name)
+    changed = value + 1 if isinstance(value, int) else value * 0.999 + (0.5 if value == 0 else 0.0)
+    assert sha(SMALL + f"network: {{{name}: {changed}}}") != sha(SMALL)
+
+
+def test_a_swept_parameters_own_entry_has_no_influence():
+    swept = "grid: {p: 0.1, lam: 0.8, w_E: [0.001, 0.002]}\n"
+    assert sha(swept) == sha(swept + "network: {w_E: 0.5}\n")
+    assert sha(swept) != sha(SMALL)
+
+
+def test_conditions_hold_at_the_grids_own_points():
+    """A threshold below the fixed set's reset is right where the reset is swept below it."""
+    axes = parse_experiment("grid: {p: 0.1, lam: 0.8, v_reset_mv: [-80, -70], v_threshold_mv: [-65, -62]}").grid.axes()
+    assert axes["v_threshold_mv"] == (-65.0, -62.0)
+
+
+def test_an_experiment_cannot_be_changed():
+    experiment = parse_experiment(SMALL)
+    with pytest.raises(ValueError, match="frozen"):
+        experiment.network.w_E = 1.0  # type: ignore[misc]
+
+
+def test_text_is_kept_and_can_be_made():
+    text = SMALL + "# a comment\n"
+    assert parse_experiment(text).text == text
+    made = Experiment.model_validate(yaml.safe_load(SMALL + "trials: 3\nmass: {models: [MFM]}"))
+    again = parse_experiment(made.text)
+    assert again.model_dump() == made.model_dump()
+    assert again.physics_sha256() == made.physics_sha256()
+
+
+def test_numbers_may_be_written_without_a_point():
+    assert parse_experiment(SMALL + "network: {noise_q: 5e-4, duration_ms: 3e4}").network == NetworkParameters()
+
+
+def test_derived_quantities():
+    network = NetworkParameters()
+    assert (network.n_steps, network.n_transient) == (300_000, 30_000)
+    assert network.g_tilde_ms() == pytest.approx({"E": 0.0021, "I": 0.028, "ext": 0.0665})
+    assert network.reversal_mv() == {"E": 0.0, "I": -80.0, "ext": 0.0}
+
+
+# The files in configs/ ------------------------------------------------------------------------------------------------
+
+
+def fields() -> dict[str, Any]:
+    """Key → its field, for every key that a file may hold (leaf names are unique)."""
+    models = (Experiment, NetworkParameters, MassParameters, CompareParameters, type(parse_experiment(SMALL).grid))
+    return {name: f for m in reversed(models) for name, f in m.model_fields.items() if f.json_schema_extra}
+
+
+def commented_keys(path: Path) -> dict[str, tuple[str, str]]:
+    """Key → unit and origin, from the comment at the end of the key's value."""
+    found = {}
+    key = None
+    for line in path.read_text().splitlines():
+        if started := re.match(r"\s*(\w+):", line):
+            key = started[1]
+        if comment := re.search(r"  # ([^;]+); (paper|related literature|choice)(: .+)?$", line):
+            found[str(key)] = (comment[1], comment[2])
+    return found
+
+
+def leaves(document: dict[str, Any]) -> dict[str, Any]:
+    sections = ("network", "grid", "mass", "compare")
+    top = {k: v for k, v in document.items() if k not in (*sections, "title")}
+    return top | {k: v for s in sections for k, v in document.get(s, {}).items()}
+
+
+def test_there_are_configurations():
+    assert {"quickstart.yml", "paper.yml"} <= {path.name for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_number_of_a_configuration_has_unit_and_origin(path: Path):
+    experiment = load_experiment(path)
+    known, comments = fields(), commented_keys(path)
+    given_keys = leaves(experiment.model_dump(exclude_unset=True))
+    assert set(given_keys) == set(comments)
+    assert set(NetworkParameters.model_fields) <= set(given_keys), "a file states its whole network"
+    for key, value in given_keys.items():
+        extra = known[key].json_schema_extra
+        unit, origin = comments[key]
+        assert unit == extra["unit"].split(";")[0], key
+        default = known[key].default
+        if value == default:
+            assert origin == extra["origin"], key
+        else:
+            assert origin == "choice", f"{key} departs from its default"
+
+
+def test_paper_is_the_reference_set():
+    experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("paper.yml")])
+    assert experiment.network == NetworkParameters()
+    assert experiment.compare == CompareParameters()
+    assert experiment.mass == MassParameters()
+    assert experiment.trials == 10
+    for values in experiment.grid.axes().values():
+        assert (values[0], values[-1]) == (0.0, 1.0)
+
+
+def test_quickstart_reaches_every_regime_and_differs_in_length_alone():
+    experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("quickstart.yml")])
+    changed = {k for k, v in NetworkParameters().model_dump().items() if getattr(experiment.network, k) != v}
+    assert changed <= {"duration_ms", "transient_ms"}
+    p, lam = experiment.grid.axes().values()
+    assert len(p) >= 6
+    assert len(lam) >= 5
+    assert {0.0, 0.02, 1.0} <= set(p)
+    assert {0.5, 0.8, 1.0} <= set(lam)
