@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import itertools
-import itertools
 import json
 import math
 import operator

@@ -217,5 +217,12 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
     )
 
 
+def warm_up() -> None:
+    """Compile every kernel, or load it from the cache, by a trial of no consequence."""
+    small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
+    for p in (0.001, 0.5):  # both generators of graphs
+        simulate(small, p, 0.5, (1, 2, 3, 4))
+
+
 def _mean(counts: npt.NDArray[np.int64]) -> float:
     return float(counts.mean()) if counts.size else math.nan
