@@ -83,7 +83,7 @@ class Progress:
         elapsed = time.monotonic() - self._start
         if self.done == 0 or elapsed <= 0:
             return text
-        text += f", {_rate(self.done / elapsed)}"
+        text += f", {rate(self.done / elapsed)}"
         if self.done == self.total:
             return f"{text}, took {duration(elapsed)}"
         left = (self._work - self._work_done) * elapsed / self._work_done if self._work_done > 0 else math.nan
@@ -120,7 +120,8 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _rate(per_second: float) -> str:
+def rate(per_second: float) -> str:
+    """A rate for people: `3.2/s`, `12/min`, `4.5/h`."""
     for unit, factor in (("s", 1.0), ("min", 60.0)):
         if per_second * factor >= 1:
             return f"{per_second * factor:.3g}/{unit}"

@@ -40,7 +40,7 @@ class SweepLock:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(fd)
-                raise UserError(f"another job is writing {self.sweep}; wait until it ends, or give another -o") from None
+                raise UserError(f"another job is writing {self.sweep}; wait for its end, or give another -o") from None
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     os.close(fd)

@@ -164,6 +164,11 @@ class SlabWriter:
         """
         self._store(trial, {**values, "rank": rank, "error": b""}, DONE)
 
+    def write_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""
+        for name, values in spikes.items():
+            self._file[name][...] = values
+
     def fail(self, trial: Trial, message: str, *, rank: int, wall_s: float = float("nan")) -> None:
         """Mark a trial as failed, with the reason.
 

@@ -10,15 +10,12 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import stat
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from hpcmass.errors import EXIT_BAD_INPUT, UserError
@@ -140,9 +137,7 @@ def world() -> World:
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
         atexit.register(_finalize)
     comm = MPI.COMM_WORLD
-    here = World(comm, comm.rank, comm.size, MPI.Get_library_version().split("\n")[0].strip(" ,\0"))
-    _keep_caches_on_the_node(here)
-    return here
+    return World(comm, comm.rank, comm.size, MPI.Get_library_version().split("\n")[0].strip(" ,\0"))
 
 
 def _finalize() -> None:
@@ -163,29 +158,3 @@ def _wait(request: Any) -> None:
     """Wait without spinning: another rank of this node may need the core."""
     while not request.Test():
         time.sleep(0.01)
-
-
-def _keep_caches_on_the_node(here: World) -> None:
-    """With many nodes, let numba keep its compiled kernels on each of them rather than on the shared file system."""
-    if here.size == 1 or "NUMBA_CACHE_DIR" in os.environ:
-        return
-    from mpi4py import MPI
-
-    node = here.comm.Split_type(MPI.COMM_TYPE_SHARED)
-    many_nodes = here.comm.allreduce(node.size, op=MPI.MIN) < here.size
-    node.Free()
-    if many_nodes:
-        base = Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir())
-        directory = base / f"hpcmass-numba-{os.getuid()}"
-        if _is_mine(directory):
-            os.environ["NUMBA_CACHE_DIR"] = str(directory)
-
-
-def _is_mine(directory: Path) -> bool:
-    """Make a private directory; False if another user could write into it, whose code numba would then load."""
-    try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        info = directory.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid() and not info.st_mode & 0o022

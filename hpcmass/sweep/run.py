@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpcmass.config import NetworkParameters, load_experiment
+from hpcmass.config import load_experiment
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
 from hpcmass.grid import Trial
 from hpcmass.store.layout import require_directory
@@ -121,11 +121,9 @@ def _announcement(here: World, plan: Plan) -> str:
 
 def _warm_up() -> None:
     """Load the kernels; on a machine that never ran them, this compiles them."""
-    from hpcmass.network import simulate
+    from hpcmass.network import warm_up
 
-    small = NetworkParameters(n_neurons=128, n_external=128, duration_ms=20.0, transient_ms=10.0)
-    for p in (0.01, 0.5):  # sparse and dense graphs come from different kernels
-        simulate(small, p, 0.8, (1, 2, 3, 4))
+    warm_up()
 
 
 def _open_writer(here: World, plan: Plan) -> SlabWriter | None:

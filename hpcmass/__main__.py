@@ -1,0 +1,7 @@
+"""`python -m hpcmass` is `hpcmass`."""
+
+import sys
+
+from hpcmass.cli import main
+
+sys.exit(main())
