@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING, NoReturn
 from hpcmass import __version__
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 
-if TYPE_CHECKING:
-    _Commands = argparse._SubParsersAction[_Parser]
-
 EXIT_INTERRUPTED = 130
 """As a shell says it for Ctrl-C."""
 
@@ -33,6 +30,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[_Parser]
 
 
 def process_validate(options: argparse.Namespace) -> int:

@@ -100,6 +100,24 @@ def join(parts: Sequence[Path], output: Path, *, what: str = "merged", replace: 
     return states
 
 
+def is_joint_of(output: Path, parts: Sequence[Path]) -> bool:
+    """True if `output` is these parts put together, as they are now."""
+    if not output.exists():
+        return False
+    with ExitStack() as stack:
+        joint = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE))
+        files = [stack.enter_context(open_hdf5(part, SWEEP_FILETYPE)) for part in parts]
+        return (
+            list(joint.attrs.get("parts", ())) == _relative(parts, output)
+            and str(joint.attrs["config_yaml"]) == str(files[0].attrs["config_yaml"])
+            and np.array_equal(joint["status"][()], states_of(files).status)
+        )
+
+
+def _relative(parts: Sequence[Path], output: Path) -> list[str]:
+    return [os.path.relpath(part, output.parent) for part in parts]
+
+
 def set_sweep_aside(sweep: Path) -> Path:
     """Keep a sweep, shards and all, under the first free of `sweep.1.h5`, `sweep.2.h5`, …; returns that path."""
     if not shard_directory(sweep).is_dir():
@@ -131,7 +149,7 @@ def _attributes(files: Sequence[h5py.File], parts: Sequence[Path], output: Path,
     return {
         **attributes,
         "driver": "shards",
-        "parts": [os.path.relpath(part, output.parent) for part in parts],
+        "parts": _relative(parts, output),
         "config_chain": list(chain),
         "history": history_value([*history, history_line(f"{what}, {len(parts)} files")]),
     }
@@ -155,7 +173,7 @@ def _trace_layout(
     """Where each trial that is done has its trace; runs of trials in one part become one mapping."""
     shape, dtype = first[name].shape, first[name].dtype
     layout = h5py.VirtualLayout(shape, dtype)
-    sources = [h5py.VirtualSource(os.path.relpath(p, output.parent), name, shape, dtype) for p in parts]
+    sources = [h5py.VirtualSource(path, name, shape, dtype) for path in _relative(parts, output)]
     owner = np.where(states.status == DONE, states.owner, -1)
     for point in np.ndindex(owner.shape[:-1]):
         trials = owner[point]

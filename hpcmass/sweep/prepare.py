@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.identity import require_same_seeds, require_same_sweep
-from hpcmass.store.merge import join, set_sweep_aside, shard_paths, states_of
+from hpcmass.store.merge import is_joint_of, join, set_sweep_aside, shard_paths, states_of
 from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.reader import open_hdf5, shard_directory
 from hpcmass.store.schema import DONE, SWEEP_FILETYPE, SWEEP_VARIABLES
@@ -79,25 +80,33 @@ def prepare(
     if force and (output.exists() or shard_directory(output).exists()):
         say(f"the old {output.name} is kept as {set_sweep_aside(output).name}")
     driver = choose_driver(output, n_ranks=n_ranks, shards=shards)
-    if driver == "shards" and not shards and n_ranks > 1 and not h5py.get_config().mpi:
-        say(f"this h5py has no parallel HDF5: each rank writes a shard of its own in {shard_directory(output).name}")
     trials = all_trials(experiment)
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}
-    started = f"{n_ranks} {'rank' if n_ranks == 1 else 'ranks'}, {driver}"
-    exists = output.exists()
-    if exists:
+    how = f"{n_ranks} {'rank' if n_ranks == 1 else 'ranks'}, {driver}"
+    if output.exists():
         _require_continuable(output, experiment, trials)
-        if driver == "shards" and not shard_paths(output):
+    parts = shard_paths(output) or ([output] if output.exists() else [])
+    if parts:
+        missing, identity["uuid"] = _missing(parts, experiment, trials)
+        _note(parts[0], experiment, f"resumed, {how}" if missing else None)
+        if driver == "shards" and missing and parts == [output]:
             _make_first_shard(output)
-    if driver == "shards":
-        identity |= _continue_shards(output, experiment, f"resumed, {started}")
-    elif exists:
-        _note(output, experiment, f"resumed, {started}")
+        join_shards(output)
     else:
         _require_space(experiment, output)
-        create_sweep_file(output, experiment, driver=driver, provenance=identity, started=f"started, {started}")
-    missing = _missing(output, trials, shape(experiment))
+        missing = trials
+        if driver != "shards":
+            create_sweep_file(output, experiment, driver=driver, provenance=identity, started=f"started, {how}")
+    if missing and driver == "shards" and n_ranks > 1 and not (shards or h5py.get_config().mpi):
+        say(f"this h5py has no parallel HDF5: each rank writes a shard of its own in {shard_directory(output)}")
     return Plan(experiment, output, driver, identity, len(trials), len(missing)), missing
+
+
+def join_shards(output: Path) -> None:
+    """Make the sweep file of its shards, if it has any, unless it is there and up to date."""
+    paths = shard_paths(output)
+    if paths and not is_joint_of(output, paths):
+        join(paths, output, what="joined", replace=True)
 
 
 def _require_continuable(output: Path, experiment: Experiment, trials: list[Trial]) -> None:
@@ -116,45 +125,29 @@ def _make_first_shard(output: Path) -> None:
     os.rename(output, shard_directory(output) / "shard-base.h5")
 
 
-def _continue_shards(output: Path, experiment: Experiment, event: str) -> dict[str, Any]:
-    """Check and join the shards that are there; returns the attributes that new shards share with them."""
-    paths = shard_paths(output)
-    if not paths:
-        _require_space(experiment, output)
-        return {}
-    for path in paths:
-        with open_hdf5(path, SWEEP_FILETYPE) as file:
-            require_same_sweep(file, experiment, START_ANEW)
-    _note(paths[0], experiment, event)
-    join(paths, output, what="joined", replace=True)
-    with open_hdf5(paths[0], SWEEP_FILETYPE) as file:
-        return {"uuid": str(file.attrs["uuid"])}
-
-
-def _note(path: Path, experiment: Experiment, event: str) -> None:
+def _note(path: Path, experiment: Experiment, event: str | None) -> None:
     """A line of history; a configuration that changed in what is not physics replaces the stored one, which is kept."""
+    with h5py.File(path, "r", locking=False) as file:
+        changed = str(file.attrs["config_yaml"]) != experiment.text
+    if event is None and not changed:
+        return
     with h5py.File(path, "r+", locking=False) as file:
-        append_history(file, event)
-        if str(file.attrs["config_yaml"]) != experiment.text:
+        append_history(file, event or "another configuration of the same physics")
+        if changed:
             chain = [str(text) for text in file.attrs["config_chain"]]
             file.attrs["config_chain"] = [*(t for t in chain if t != experiment.text), experiment.text]
             file.attrs["config_yaml"] = experiment.text
             file.attrs["title"] = experiment.title
 
 
-def _missing(output: Path, trials: list[Trial], full_shape: tuple[int, ...]) -> list[Trial]:
-    """The trials that are not done; failed ones are tried again."""
-    paths = shard_paths(output) or [output]
-    if not paths[0].exists():  # shards, of which none is there yet
-        return trials
-    files = [open_hdf5(path, SWEEP_FILETYPE) for path in paths]
-    try:
-        status = states_of(files).status
-    finally:
+def _missing(parts: list[Path], experiment: Experiment, trials: list[Trial]) -> tuple[list[Trial], str]:
+    """The trials that are not done (failed ones are tried again), and the sweep's uuid."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(open_hdf5(path, SWEEP_FILETYPE)) for path in parts]
         for file in files:
-            file.close()
-    assert status.shape == full_shape
-    return [trial for trial in trials if status[trial.index] != DONE]
+            require_same_sweep(file, experiment, START_ANEW)
+        status = states_of(files).status
+        return [trial for trial in trials if status[trial.index] != DONE], str(files[0].attrs["uuid"])
 
 
 def _require_space(experiment: Experiment, output: Path) -> None:

@@ -14,11 +14,10 @@ from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, Us
 from hpcmass.grid import Trial
 from hpcmass.store.layout import require_directory
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.merge import join, shard_paths
 from hpcmass.store.writer import ParallelWriter, ShardWriter, SlabWriter
 from hpcmass.sweep.executor import Tally, scatter, told_to_stop
 from hpcmass.sweep.mpi import World, world
-from hpcmass.sweep.prepare import Plan, prepare
+from hpcmass.sweep.prepare import Plan, join_shards, prepare
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,9 @@ def run_sweep(config: Path, output: Path, *, force: bool = False, shards: bool =
 def _run(here: World, plan: Plan, queue: list[Trial]) -> Summary | None:
     before = plan.total - plan.missing
     tally = Tally()
+    if here.is_root:
+        _say(_announcement(here, plan))
     if plan.missing:
-        if here.is_root:
-            _say(_announcement(here, plan))
         here.one_per_node_first(_warm_up)
         writer = here.together(lambda: _open_writer(here, plan))
         with told_to_stop():
@@ -113,6 +112,8 @@ def _run(here: World, plan: Plan, queue: list[Trial]) -> Summary | None:
 
 
 def _announcement(here: World, plan: Plan) -> str:
+    if not plan.missing:
+        return f"nothing to do, all {plan.total} trials are done"
     workers = max(1, here.size - 1)
     who = "this process" if here.size == 1 else f"{workers} {'rank' if workers == 1 else 'ranks'} and a master"
     rest = "" if plan.missing == plan.total else f" ({plan.total - plan.missing} are done already)"
@@ -147,7 +148,7 @@ def _close(writer: SlabWriter | None) -> None:
 def _finish(plan: Plan, tally: Tally) -> None:
     """Join the shards; say what could not be written."""
     if plan.driver == "shards" and plan.missing:
-        join(shard_paths(plan.output), plan.output, what="joined", replace=True)
+        join_shards(plan.output)
     if tally.unwritable is not None:
         raise UserError(tally.unwritable)
 
