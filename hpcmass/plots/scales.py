@@ -58,7 +58,7 @@ def _round_numbers(low: float, high: float) -> list[float]:
 
 
 def _finite(arrays: Sequence[FloatMap]) -> FloatMap:
-    values = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays])
+    values = np.concatenate([np.zeros(0), *(a[np.isfinite(a)].ravel() for a in arrays)])
     return values if values.size else np.zeros(1)
 
 

@@ -158,11 +158,36 @@ def full(experiment: Experiment) -> dict[str, np.ndarray]:
     return synthetic(experiment)
 
 
+@pytest.fixture(scope="session")
+def gappy(full: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A comparison with every kind of gap."""
+    return with_gaps(full)
+
+
 @pytest.fixture
 def comparison(tmp_path: Path, experiment: Experiment, full: dict[str, np.ndarray]) -> Callable[..., Path]:
     """Give `comparison(**changed)`: a file of the full comparison with some variables exchanged."""
+    return lambda **changed: write_comparison(tmp_path / "cmp.h5", experiment, full | changed)
 
-    def make(**changed: np.ndarray) -> Path:
-        return write_comparison(tmp_path / f"cmp{len(list(tmp_path.iterdir()))}.h5", experiment, full | changed)
+
+@pytest.fixture
+def small_comparison(tmp_path: Path) -> Callable[..., Path]:
+    """Give `small_comparison(p, lam, further="", blank=False)`: other axes; `blank`: nothing computed yet."""
+
+    def make(p: list[float], lam: list[float], further: str = "", blank: bool = False) -> Path:
+        experiment = experiment_of(p, lam, further=further)
+        return write_comparison(tmp_path / "small.h5", experiment, {} if blank else synthetic(experiment))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def sweep(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) -> Path:
+    """The sweep that is compared."""
+    return write_sweep(tmp_path_factory.mktemp("sweep") / "sweep.h5", experiment)
+
+
+@pytest.fixture
+def other_sweep(tmp_path: Path) -> Path:
+    """A sweep that is not."""
+    return write_sweep(tmp_path / "other.h5", experiment_of([0.1], [0.5]), uuid="another")

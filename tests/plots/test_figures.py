@@ -1,0 +1,206 @@
+"""All figures of a comparison: which files, what they show, and what is refused."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from hpcmass.errors import UserError
+from hpcmass.plots import draw, panels
+from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
+from hpcmass.plots.regimes import pick_regimes
+from hpcmass.plots.sheets import SHEETS
+from hpcmass.plots.sources import open_view
+from hpcmass.plots.traces import traces
+from hpcmass.store import schema
+from hpcmass.store.reader import SweepFile
+
+NAMES = ["overview", *SHEETS, "traces"]
+
+Make = Callable[..., Path]
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    """Width and height from a PNG's header."""
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">2I", head[16:24])
+    return width, height
+
+
+def test_all_figures_are_drawn(comparison: Make, tmp_path: Path):
+    """And matplotlib's global settings, which a notebook may have changed, are as they were."""
+    settings = dict(mpl.rcParams)
+    written = draw(comparison(), tmp_path / "maps")
+    assert written == [tmp_path / "maps" / f"{name}.png" for name in NAMES]
+    assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == sorted(f"{name}.png" for name in NAMES)
+    for path in written:
+        width, height = png_size(path)
+        assert 400 < width < 4000
+        assert 300 < height < 2500
+    assert dict(mpl.rcParams) == settings
+
+
+def test_a_comparison_with_every_kind_of_gap(comparison: Make, gappy, tmp_path: Path):
+    path = comparison(**gappy)
+    assert len(draw(path, tmp_path / "maps")) == len(NAMES)
+    with open_view(path) as view:
+        contrast = panels.spike_contrast(view)[0]
+        reasons = {gap: {(int(r), int(c)) for r, c in np.argwhere(cells)} for gap, cells in contrast.gaps}
+        assert reasons == {NOT_COMPUTED: {(0, 11)}, FAILED: {(1, 10)}, SILENT: {(0, 0), (1, 0), (2, 0)}}
+        conventional, modified = panels.correlation(view)
+        assert {gap for gap, _ in conventional.gaps} == {NOT_COMPUTED, FAILED}
+        away = dict(modified.gaps)[RAN_AWAY]
+        assert {(int(r), int(c)) for r, c in np.argwhere(away)} == {(r, c) for r in (4, 5, 6) for c in (9, 10)}
+        assert np.argwhere(modified.crossed).tolist() == [[5, 8]]
+        assert not conventional.crossed.any()
+        nobody = dict(panels.rates(view)[1].gaps)[NO_NEURONS]
+        assert nobody.sum() == nobody[-1].sum() == 12  # λ = 1 leaves no inhibitory neuron
+
+
+def test_values_are_those_of_the_file(comparison: Make, full):
+    """p to the right, λ upwards; per-trial numbers are averaged over the trials that are done."""
+    status = full["status"].copy()
+    status[4, 3, 1] = schema.PENDING
+    with open_view(comparison(status=status)) as view:
+        mean = full["spike_contrast"].mean(axis=-1).T
+        mean[3, 4] = full["spike_contrast"][4, 3, 0]
+        np.testing.assert_allclose(panels.spike_contrast(view)[0].values, mean)
+        network, conventional, modified = (p.values for p in panels.median_frequencies(view))
+        np.testing.assert_allclose(network, full["median_frequency_lif"].T)
+        np.testing.assert_allclose(conventional, full["median_frequency"][..., 0].T)
+        np.testing.assert_allclose(modified, full["median_frequency"][..., 1].T)
+        np.testing.assert_allclose(panels.median_frequency_differences(view)[1].values, modified - network)
+        np.testing.assert_allclose(panels.chi_squared(view)[0].values, full["chi2"][..., 0].T / 250)
+        np.testing.assert_allclose(panels.lag(view)[0].values, full["lag"][..., 0].T)
+
+
+def test_outlines_enclose_what_the_tests_say(comparison: Make, full):
+    with open_view(comparison()) as view:
+        paper, calibrated = panels.chi_squared(view)[1].outlines
+        np.testing.assert_array_equal(paper.inside, full["chi2_pvalue"][..., 1].T > 0.01)
+        np.testing.assert_array_equal(calibrated.inside, full["log_ratio_pvalue"][..., 1].T > 0.01)
+        assert "paper" in paper.text
+        assert "calibrated" in calibrated.text
+        (agrees,) = panels.correlation(view)[0].outlines
+        np.testing.assert_array_equal(agrees.inside, full["rho_agrees"][..., 0].T == 1)
+        assert "0.9" in agrees.text
+    assert paper.inside.any()
+    assert (paper.inside != calibrated.inside).any()
+
+
+def test_regimes_are_picked_by_their_criteria(comparison: Make, full):
+    """Planted examples are found; silent ones and p = 0 never compete."""
+    contrast, frequency = full["spike_contrast"].copy(), full["median_frequency_lif"].copy()
+    rates = full["rate_E"].copy()
+    contrast[0, 4] = 0.0  # p = 0
+    contrast[2, 1] = 0.001
+    contrast[3, 2], rates[3, 2] = 0.0001, 0.1  # too quiet
+    contrast[6, 5], frequency[6, 5] = 0.999, 25.0
+    contrast[7, 6], frequency[7, 6] = 0.998, 81.0
+    changed = {"spike_contrast": contrast, "median_frequency_lif": frequency, "rate_E": rates}
+    with open_view(comparison(**changed)) as view:
+        slow, synchronous, fast = pick_regimes(view)
+        assert (slow.point, synchronous.point, fast.point) == ((1, 2), (5, 6), (6, 7))
+
+
+def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, full):
+    path = comparison(median_frequency_lif=np.full_like(full["median_frequency_lif"], 20.0))
+    with open_view(path) as view:
+        assert pick_regimes(view)[2].point is None
+        figure = traces(view)
+        assert figure is not None
+        assert any("no point qualifies" in text.get_text() for text in figure.axes[2].texts)
+
+
+def test_no_traces_without_examples(comparison: Make, full, tmp_path: Path):
+    path = comparison(example_v_lif=np.full_like(full["example_v_lif"], np.nan))
+    assert [p.stem for p in draw(path, tmp_path / "maps")] == NAMES[:-1]
+
+
+def test_traces_show_the_files_potentials(comparison: Make, full):
+    with open_view(comparison()) as view:
+        row, column = pick_regimes(view)[1].point or (0, 0)
+        figure = traces(view)
+        assert figure is not None
+        network, conventional, _ = figure.axes[1].lines
+        count = len(np.asarray(network.get_ydata()))
+        expected = full["example_v_lif"][column, row, :count]
+        np.testing.assert_allclose(network.get_ydata(), expected - expected.mean(), atol=1e-4)
+        assert network.get_label() == f"LIF, mean \N{MINUS SIGN}{abs(expected.mean()):.2f} mV"
+        expected = full["example_v"][column, row, 0, :count]
+        np.testing.assert_allclose(conventional.get_ydata(), expected - expected.mean(), atol=1e-4)
+
+
+def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
+    with open_view(comparison()) as view, SweepFile(sweep) as recorded:
+        figure = traces(view, recorded)
+        assert figure is not None
+        assert len(figure.axes) == 6
+        row, column = pick_regimes(view)[0].point or (0, 0)
+        line = figure.axes[3].lines[0]
+        start = round(500.0 / 0.1)
+        expected = recorded.traces((column, row), 0)["phi_E"][start : start + len(np.asarray(line.get_ydata()))]
+        np.testing.assert_allclose(line.get_ydata(), expected)
+        np.testing.assert_allclose(np.asarray(line.get_xdata())[0], recorded.time_ms[start])
+
+
+def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="is not the sweep that was compared"):
+        draw(comparison(), tmp_path / "maps", sweep_path=other_sweep)
+
+
+@pytest.mark.parametrize(
+    ("p", "lam", "blank"),
+    [([0.3], [0.8], False), ([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.8], True)],
+)
+def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_path: Path):
+    path = small_comparison(p, lam, blank=blank)
+    assert len(draw(path, tmp_path / "maps")) == len(NAMES) - blank
+
+
+def test_further_axes_are_held_and_named(small_comparison):
+    path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="n_neurons: [1000, 5000]")
+    with h5py.File(path) as file:
+        lag = file["lag"][()]
+    with open_view(path) as view:
+        assert view.plane.shape == (3, 2)
+        assert "n_neurons = 1000" in view.caption()
+        np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 0, 0].T)
+    with open_view(path, {"n_neurons": 1}) as view:
+        assert "n_neurons = 5000" in view.caption()
+        np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 1, 0].T)
+
+
+# Refusals ------------------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_replaced_by_force_only(comparison: Make, tmp_path: Path):
+    path, maps = comparison(), tmp_path / "maps"
+    maps.mkdir()
+    (maps / "lag.png").write_text("mine")
+    (maps / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"lag\.png exists.*--force"):
+        draw(path, maps)
+    assert [p.name for p in sorted(maps.iterdir())] == ["lag.png", "notes.txt"]
+    draw(path, maps, force=True)
+    assert png_size(maps / "lag.png")[0] > 400
+    assert (maps / "notes.txt").read_text() == "mine"
+
+
+def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
+    path = comparison()
+    with pytest.raises(UserError, match="does not exist; create it first"):
+        draw(path, tmp_path / "none" / "maps")
+    with pytest.raises(UserError, match="it is a file; name a directory"):
+        draw(path, path)
+    with pytest.raises(UserError, match="there is no file"):
+        draw(tmp_path / "none.h5", tmp_path / "maps")
+    with pytest.raises(UserError, match="hpcmass-sweep"):
+        draw(sweep, tmp_path / "maps", force=True)

@@ -1,0 +1,156 @@
+"""One map: outlines follow cells, gaps are hatched and named, scales say what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from hpcmass.plots import scales
+from hpcmass.plots.gaps import RAN_AWAY, SILENT, UNDEFINED, explain
+from hpcmass.plots.maps import Outline, Panel, boundary, draw_map, legend_entries
+from hpcmass.plots.plane import Plane
+
+NAN = float("nan")
+
+
+def plane(rows: int, columns: int) -> Plane:
+    return Plane(tuple(np.linspace(0, 1, columns)), tuple(np.linspace(0.5, 1, rows)), {}, {})
+
+
+masks = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**36 - 1)).map(
+    lambda t: np.array([t[2] >> i & 1 for i in range(t[0] * t[1])], bool).reshape(t[0], t[1])
+)
+
+
+@given(masks)
+def test_a_boundary_separates_inside_from_outside(inside):
+    """From the left of the map to a cell's centre one crosses the line an odd number of times iff it is inside."""
+    segments = boundary(inside)
+    upright = segments[segments[:, 0, 0] == segments[:, 1, 0]]
+    level = segments[segments[:, 0, 0] != segments[:, 1, 0]]
+    assert len(upright) + len(level) == len(segments)
+    for (row, column), within in np.ndenumerate(inside):
+        spans = (upright[:, 0, 1] < row) & (row < upright[:, 1, 1])
+        assert (np.count_nonzero(spans & (upright[:, 0, 0] < column)) % 2 == 1) == within
+        spans = (level[:, 0, 0] < column) & (column < level[:, 1, 0])
+        assert (np.count_nonzero(spans & (level[:, 0, 1] < row)) % 2 == 1) == within
+
+
+def test_a_boundary_has_as_few_segments_as_corners():
+    inside = np.zeros((5, 7), bool)
+    inside[1:4, 2:6] = True
+    assert len(boundary(inside)) == 4
+    assert boundary(np.zeros((3, 3), bool)).shape == (0, 2, 2)
+
+
+def test_cells_are_where_their_values_are():
+    """Colour of a cell as drawn: column = p, row = λ from the bottom."""
+    values = np.full((3, 4), 0.0)
+    values[2, 1] = 1.0  # λ highest, second p
+    figure = Figure(figsize=(4, 3), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    draw_map(axes, plane(3, 4), Panel("", values, scales.linear("x", low=0, high=1)))
+    axes.set_axis_off()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., :3]
+    top, bottom = (np.array(mpl.colormaps["viridis"](v)[:3]) * 255 for v in (1.0, 0.0))
+    np.testing.assert_allclose(image[50, 150], top, atol=2)
+    for x, y in ((50, 50), (250, 50), (150, 150), (150, 250)):
+        np.testing.assert_allclose(image[y, x], bottom, atol=2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (30, 60)])
+def test_any_shape_can_be_drawn(shape, tmp_path: Path):
+    figure = Figure()
+    axes = figure.subplots()
+    values = np.full(shape, NAN)
+    inside = np.ones(shape, bool)
+    panel = Panel("", values, scales.logarithmic("x", values), [(SILENT, inside)], [Outline("all", inside)], inside)
+    draw_map(axes, plane(*shape), panel)
+    figure.savefig(tmp_path / "map.png")
+    assert 1 <= len(axes.get_xticks()) <= 30
+    assert axes.get_xlim() == (-0.5, shape[1] - 0.5)
+    assert sum(isinstance(patch, Rectangle) for patch in axes.patches) == values.size
+
+
+def test_ticks_name_grid_values():
+    figure = Figure()
+    axes = figure.subplots()
+    irregular = Plane((0.0, 0.01, 0.02, 0.5, 1.0), (0.5, 1.0), {}, {})
+    draw_map(axes, irregular, Panel("", np.zeros((2, 5)), scales.linear("x")))
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "0.01", "0.02", "0.5", "1"]
+    assert list(axes.get_xticks()) == [0, 1, 2, 3, 4]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["0.5", "1"]
+
+
+def test_the_first_reason_wins_and_what_is_left_is_undefined():
+    values = np.array([[NAN, NAN, NAN, 1.0]])
+    silent = np.array([[True, False, False, True]])
+    away = np.array([[True, True, False, False]])
+    found = dict(explain(values, [(RAN_AWAY, away), (SILENT, silent)]))
+    assert set(found) == {RAN_AWAY, UNDEFINED}
+    np.testing.assert_array_equal(found[RAN_AWAY], [[True, True, False, False]])
+    np.testing.assert_array_equal(found[UNDEFINED], [[False, False, True, False]])
+    assert explain(np.ones((1, 4)), [(SILENT, silent)]) == []
+
+
+def test_the_legend_names_what_occurs_once():
+    values, cells = np.array([[NAN, 1.0]]), np.array([[True, False]])
+    scale = scales.linear("x", values)
+    panels = [
+        Panel("a", values, scale, [(SILENT, cells)], [Outline("agrees", cells), Outline("other", ~cells & cells, 1)]),
+        Panel("b", values, scale, [(SILENT, cells)], [Outline("agrees", cells)], crossed=cells),
+    ]
+    assert [e.get_label() for e in legend_entries(panels)] == [
+        "agrees", "other: nowhere", "network silent", "model ran away in some of the trials",
+    ]  # fmt: skip
+    assert legend_entries([Panel("c", values, scale)]) == []
+
+
+def test_scales():
+    data = np.array([[-3.0, NAN], [1.0, 0.5]])
+    signed = scales.centred("lag", data)
+    assert signed.norm.vmin == -3.0
+    assert signed.norm.vmax == 3.0
+    assert signed.extend == "neither"
+    many = np.append(np.linspace(-0.5, 1, 999), 100.0).reshape(1, -1)
+    assert scales.centred("lag", many).extend == "max"
+    assert scales.centred("lag", many).norm.vmax < 1.1
+    assert scales.linear("x", data, low=0, high=1).extend == "min"
+    assert scales.linear("x", data, low=-5, high=1).extend == "neither"
+    log = scales.logarithmic("x", np.array([[0.02, 3.0, NAN]]))
+    assert isinstance(log.norm, LogNorm)
+    assert (log.norm.vmin, log.norm.vmax) == (0.02, 3.0)
+    assert scales.logarithmic("x", np.array([[0.0, 3.0]])).extend == "min"
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((2, 2), NAN), np.zeros((2, 2)), np.full((2, 2), 7.0), np.full((1, 1), -1.0)]
+)
+@pytest.mark.parametrize("make", [scales.linear, scales.logarithmic, scales.centred])
+def test_scales_of_nothing_or_of_one_value_are_usable(make, values, tmp_path: Path):
+    scale = make("x", values)
+    assert scale.norm.vmin < scale.norm.vmax
+    figure = Figure()
+    axes = figure.subplots()
+    draw_map(axes, plane(*values.shape), Panel("", values, scale))
+    scale.bar(figure, [axes])
+    figure.savefig(tmp_path / "map.png")
+
+
+@given(low=st.floats(1e-3, 10), span=st.floats(10, 1e5))
+def test_logarithmic_bars_have_round_ticks_within_the_range(low, span):
+    ticks = scales._round_numbers(low, low * span)
+    assert 1 <= len(ticks) <= 10
+    assert all(low <= t <= low * span for t in ticks)
+    assert {f"{t:.0e}"[0] for t in ticks} <= {"1", "2", "5"}
