@@ -48,13 +48,12 @@ class Transformed:
 
     @cached_property
     def autocorrelation(self) -> Real:
-        """r(j), j = 0 … `n_lags`: mean product of the pairs j apart over the variance; NaN if constant."""
+        """r(j) = Σ_t x(t) x(t + j) / Σ_t x(t)², j = 0 … `n_lags`; NaN if constant."""
         power = self.transform.real**2 + self.transform.imag**2
         products = scipy.fft.irfft(power, self.length)[: self.n_lags + 1]
         if not self.series.any():
             return np.full(self.n_lags + 1, np.nan)
-        n = self.series.size
-        return np.asarray(products / products[0] * (n / (n - np.arange(products.size))))
+        return np.asarray(products / products[0])
 
 
 def transformed(series: Real, max_lag: int) -> Transformed:

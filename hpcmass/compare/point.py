@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hpcmass.compare.correlation import Transformed, best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import Real, centred
-from hpcmass.compare.significance import Memory, effective_samples, pool
+from hpcmass.compare.significance import Memory, effective_samples, pool, tapered
 from hpcmass.compare.spectra import (
     Bins,
     component_frequencies_hz,
@@ -122,10 +122,12 @@ def compare_point(
     predicted = [_Potential(np.zeros(n_samples // 2)) for _ in models]
     rho = np.full((n_trials, len(models)), np.nan)
     lag = np.full((n_trials, len(models)), np.nan)
-    memories: list[dict[int, Memory]] = [{} for _ in models]
+    curves: list[list[Real]] = [[] for _ in models]
+    memories: list[list[Memory]] = [[] for _ in models]
     example: Result = {}
     for number, traces in recordings:
         network_series = lif.add(traces.mean_v[after], dt, max_lag)
+        network_memory = tapered(network_series.autocorrelation)
         potentials = [model(traces, network, mass) for model in models.values()]
         if not example:
             example = {
@@ -137,9 +139,11 @@ def compare_point(
                 predicted[m].n_diverged += 1
                 continue
             series = predicted[m].add(potential[after], dt, max_lag)
-            best, rho[number, m] = best_lag(lagged_correlation(network_series, series, max_lag))
+            curve = lagged_correlation(network_series, series, max_lag)
+            best, rho[number, m] = best_lag(curve)
             lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt
-            memories[m][number] = effective_samples(network_series.autocorrelation, series.autocorrelation, n_samples)
+            curves[m].append(curve)
+            memories[m].append(effective_samples(network_memory, tapered(series.autocorrelation), n_samples))
     n_compared = len(lif.means)
     if n_compared == 0:
         return {"n_compared": 0}
@@ -156,43 +160,47 @@ def compare_point(
         "lag_trial": lag,
     }
     by_model = [
-        _model_result(result, potential, rho[:, m], lag[:, m], memories[m], bins, frequencies, 2 * max_lag + 1, compare)
+        {
+            "n_diverged": potential.n_diverged,
+            **_spectral_result(result, potential, bins, frequencies),
+            **_correlation_result([] if potential.n_diverged else curves[m], memories[m], lag[:, m], compare),
+        }
         for m, potential in enumerate(predicted)
     ]
     return result | {name: np.array([each[name] for each in by_model]) for name in by_model[0]}
 
 
-def _model_result(
-    network: Result,
-    model: _Potential,
-    rho: Real,
-    lag: Real,
-    memories: dict[int, Memory],
-    bins: Bins,
-    frequencies: Real,
-    n_lags: int,
-    compare: CompareParameters,
-) -> Result:
-    """The statistics of one model over the trials of a point (`network`: the results that need no model)."""
-    n_compared, nan = int(network["n_compared"]), float("nan")
-    failed = model.n_diverged > 0
+def _spectral_result(network: Result, model: _Potential, bins: Bins, frequencies: Real) -> Result:
+    """One model's spectrum against the network's (`network`: the results that need no model)."""
     spectrum_lif = np.asarray(network["spectrum_lif"])
-    spectrum = np.full_like(spectrum_lif, nan) if failed else bins.mean(model.power) / n_compared
-    chi2 = log = UNDEFINED
-    if not failed:
+    if model.n_diverged:
+        nan = float("nan")
+        spectrum, chi2, log = np.full_like(spectrum_lif, nan), UNDEFINED, UNDEFINED
+        median = mean = sd = nan
+    else:
+        n_compared = int(network["n_compared"])
+        spectrum = bins.mean(model.power) / n_compared
         chi2 = chi_squared(spectrum_lif, spectrum, float(network["histogram_count"]))
         log = log_ratio(spectrum_lif, spectrum, n_compared, bins.n_components)
-    pooled = pool([] if failed else [(float(rho[k]), memory) for k, memory in memories.items()], n_lags)
-    lags = lag[~np.isnan(lag)]
+        median, mean, sd = median_frequency_hz(model.power, frequencies), model.mean, model.sd
     return {
-        "n_diverged": model.n_diverged,
         "spectrum": spectrum,
-        "median_frequency": nan if failed else median_frequency_hz(model.power, frequencies),
+        "median_frequency": median,
         "chi2": chi2.statistic,
         "chi2_dof": chi2.dof,
         "chi2_pvalue": chi2.pvalue,
         "log_ratio": log.statistic,
         "log_ratio_pvalue": log.pvalue,
+        "mean_v_model": mean,
+        "sd_v_model": sd,
+    }
+
+
+def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, compare: CompareParameters) -> Result:
+    """One model's correlation with the network over the trials (`curves` is empty if the model failed)."""
+    pooled = pool(curves, memories[: len(curves)])
+    lags = lag[~np.isnan(lag)]
+    return {
         "rho": pooled.rho,
         "rho_z": pooled.z,
         "rho_se": pooled.se,
@@ -200,7 +208,5 @@ def _model_result(
         "rho_pvalue": pooled.pvalue,
         "rho_agrees": int(pooled.agrees(compare.alpha, compare.rho_min)),
         "n_eff": pooled.n_eff,
-        "lag": nan if failed or not lags.size else float(np.median(lags)),
-        "mean_v_model": nan if failed else model.mean,
-        "sd_v_model": nan if failed else model.sd,
+        "lag": float(np.median(lags)) if curves and lags.size else float("nan"),
     }

@@ -1,105 +1,110 @@
 """How significant is a correlation of two autocorrelated series, sought over lags and pooled over trials?
 
-Fisher's z = atanh(rho) is normal with standard error 1/sqrt(N_eff - 3), N_eff the effective number of samples. Two
+Fisher's z = atanh(r) is normal with standard error 1/sqrt(N_eff - 3), N_eff the effective number of samples. Two
 things beyond a textbook's test matter here. The series remember their past, so N_eff is far below their length
-(Bartlett 1935). And rho is the *largest* correlation over many lags, positive by construction even if the series
-have nothing to do with each other; the test takes the search into account.
+(Bartlett 1935). And the correlation at the *best* lag is positive by construction, even if the series have nothing
+to do with each other; the test takes the search into account.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+import scipy.signal
 import scipy.special
 
 from hpcmass.compare.series import Real
 
-WINDOW: Final = 5.0
-"""Autocorrelations are summed up to the first lag beyond 5 times the sum (Sokal's automatic window)."""
+SUM_WINDOW: Final = 5.0
+"""The memory of a series ends at the first lag beyond 5 times Σ r² (as in Sokal's automatic window)."""
+
+TAPER: Final = 3.0
+"""The Parzen window that tapers the autocorrelations ends at 3 times that lag."""
+
+LARGEST_R: Final = 1 - 1e-15
+"""Correlations are held at or below this, so that z is finite."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the autocorrelations of two series say about an estimate of their correlation.
+    """What the autocorrelations of two series say about the estimates of their correlation, if it is zero.
 
     Attributes
     ----------
     n_eff : float
         Effective number of samples; NaN if a series is constant.
-    step_correlation : float
-        Correlation between the estimates at two neighbouring lags, if the series are independent.
+    roughness : float
+        1 - c, c the correlation between the estimates at two neighbouring lags.
     """
 
     n_eff: float
-    step_correlation: float
+    roughness: float
 
 
-def effective_samples(r_x: Real, r_y: Real, n_samples: int) -> Memory:
-    """N_eff = n / Σ_j (1 - |j|/n) r_x(j) r_y(j), Bartlett's variance of a correlation of independent series.
+def tapered(r: Real) -> Real:
+    """An autocorrelation under a Parzen window that is as wide as the series' memory asks for.
 
-    The sum runs over |j| ≤ J, where J is the smaller of the two series' windows: the first J with
-    J ≥ `WINDOW` · Σ_{|j| ≤ J} r(j)². Squares have one sign, so that a rhythm's zero crossings do not end the sum.
+    The result is a non-negative spectrum's, so that sums over products of two of them are never negative, and ends
+    where the estimate is only noise.
+
+    Parameters
+    ----------
+    r : array, (n_lags + 1,)
+        Autocorrelation at lags 0, 1, …, with the divisor n at all lags.
+
+    Returns
+    -------
+    array, (m + 1,)
+    """
+    sums = 2 * np.cumsum(r**2) - 1  # squares have one sign: a rhythm's zero crossings do not end the memory
+    beyond = np.flatnonzero(np.arange(r.size) >= SUM_WINDOW * sums)
+    memory = int(beyond[0]) if beyond.size else r.size - 1
+    width = min(math.ceil(TAPER * memory), r.size - 1)
+    taper = scipy.signal.windows.parzen(2 * width + 1)[width:]
+    return np.asarray(r[: width + 1] * taper)
+
+
+def effective_samples(x: Real, y: Real, n_samples: int) -> Memory:
+    """N_eff = n / Σ_j r_x(j) r_y(j): Bartlett's variance of the correlation of two independent series.
+
     N_eff is never taken to exceed n.
 
     Parameters
     ----------
-    r_x, r_y : array, (n_lags + 1,)
-        Autocorrelations at lags 0, 1, ….
+    x, y : array
+        `tapered` autocorrelations, each as long as its memory.
     n_samples : int
         Length n of the series.
     """
-    if np.isnan(r_x[0]) or np.isnan(r_y[0]):
-        return Memory(float("nan"), float("nan"))
-    window = min(_window(r_x), _window(r_y))
-    lags = np.arange(window + 1)
-    weight = np.where(lags == 0, 1.0, 2.0) * (1 - lags / n_samples)
-    x, y = r_x[: window + 1], r_y[: window + 1]
-    total = float(np.dot(weight, x * y))
-    n_eff = n_samples if total <= 1 else n_samples / total
-    # Σ_j r_x(j) r_y(j + 1) over Σ_j r_x(j) r_y(j), by symmetry with the mean of the neighbours j - 1 and j + 1.
-    neighbours = (y[np.abs(lags[:-1] - 1)] + y[lags[:-1] + 1]) / 2
-    ratio = np.dot(weight[:-1], x[:-1] * neighbours) / total if total > 0 else 0.0
-    return Memory(float(n_eff), float(np.clip(ratio, -1.0, 1.0)))
+    if np.isnan(x[0]) or np.isnan(y[0]):
+        return Memory(math.nan, math.nan)
+    if x.size < y.size:
+        x, y = y, x
+    # y vanishes beyond its own end, x one lag later at the latest: both sums are complete.
+    x = np.pad(x, (0, 1))[: y.size + 1]
+    total = 2 * float(np.dot(x[: y.size], y)) - 1.0
+    neighbours = np.concatenate(([x[1]], (x[:-2] + x[2:]) / 2))
+    rough = 2 * float(np.dot(x[: y.size] - neighbours, y)) - (x[0] - x[1])
+    return Memory(n_samples / max(total, 1.0), min(max(float(rough) / total, 0.0), 1.0) if total > 0 else 1.0)
 
 
-def _window(r: Real) -> int:
-    sums = 2 * np.cumsum(r**2) - 1
-    long_enough = np.flatnonzero(np.arange(r.size) >= WINDOW * sums)
-    return int(long_enough[0]) if long_enough.size else r.size - 1
+def largest_of_lags(u: float, roughness: float, n_lags: int) -> float:
+    """Probability that the largest of the standardised correlations at `n_lags` lags exceeds u by chance.
 
-
-def search_score(rho: float, memory: Memory, n_lags: int) -> float:
-    """Standard normal score of the largest of `n_lags` correlations, under independence of the series.
-
-    u = atanh(rho) sqrt(N_eff - 3) is the maximum of a stationary normal sequence whose neighbours correlate with c =
-    `memory.step_correlation`. Its distribution is taken as that of a sequence that starts below u and crosses u
-    upwards as a Poisson process, P(max ≤ u) = Φ(u) exp(-(n_lags - 1) · 2 T(u, a) / Φ(u)), where T is Owen's
-    function, a = sqrt((1 - c)/(1 + c)), and 2 T(u, a) the exact probability of a crossing in one step.
-
-    Returns
-    -------
-    float
-        Φ⁻¹(P(max ≤ u)); NaN if rho is undefined or N_eff ≤ 3.
+    Independent series give a stationary normal sequence over the lags, whose neighbours correlate with
+    c = 1 - `roughness`. It exceeds u if it begins above u or crosses u upwards later; the crossings are counted as a
+    Poisson process, P(max > u) = 1 - Φ(u) exp(-(n_lags - 1) · 2 T(u, a) / Φ(u)), with Owen's function T and
+    a = sqrt((1 - c)/(1 + c)): 2 T(u, a) is the exact probability of a crossing in one step.
     """
-    if math.isnan(rho) or not memory.n_eff > 3:
-        return float("nan")
-    u = math.atanh(rho) * math.sqrt(memory.n_eff - 3) if abs(rho) < 1 else math.copysign(math.inf, rho)
-    if math.isinf(u):
-        return u
-    a = math.sqrt((1 - memory.step_correlation) / max(1 + memory.step_correlation, 1e-300))
+    a = math.sqrt(roughness / max(2 - roughness, 1e-12))
     log_below = float(scipy.special.log_ndtr(u))
-    if u < 8:
-        crossings = (n_lags - 1) * 2 * float(scipy.special.owens_t(u, a))
-        log_cdf = log_below - crossings / math.exp(log_below) if log_below > -700 else -math.inf
-        if log_cdf > -math.log(2):
-            return -float(scipy.special.ndtri_exp(math.log(-math.expm1(log_cdf))))
-        return float(scipy.special.ndtri_exp(log_cdf))
-    # Far out the probability of a larger maximum underflows; its logarithm does not.
-    log_step = -u * u / 2 - math.log(u * math.sqrt(2 * math.pi)) + math.log(math.erf(u * a / math.sqrt(2)) + 1e-300)
-    return -float(scipy.special.ndtri_exp(np.logaddexp(scipy.special.log_ndtr(-u), math.log(n_lags) + log_step)))
+    crossings = (n_lags - 1) * 2 * float(scipy.special.owens_t(u, a)) / math.exp(max(log_below, -600.0))
+    return -math.expm1(log_below - crossings)
 
 
 @dataclass(frozen=True)
@@ -109,11 +114,11 @@ class PooledCorrelation:
     Attributes
     ----------
     rho : float
-        tanh of the mean of z = atanh(rho) over the trials.
+        tanh of the mean of z = atanh(rho) over the trials, each at its own best lag.
     z, se, se_trials : float
         That mean, its standard error from the effective samples, and from the spread over trials (NaN for one).
     pvalue : float
-        Probability of such correlations between independent series: Stouffer's sum of the trials' `search_score`.
+        Probability that independent series are so correlated at any common lag, all trials together.
     n_eff : float
         Mean over the trials.
     """
@@ -130,32 +135,36 @@ class PooledCorrelation:
         return self.pvalue < alpha and self.rho > rho_min
 
 
-def pool(trials: list[tuple[float, Memory]], n_lags: int) -> PooledCorrelation:
+def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) -> PooledCorrelation:
     """Pool the trials in which the correlation is defined; all NaN if there is none.
+
+    The p-value is that of the largest u(lag) = Σ_i (N_i - 3) z_i(lag) / sqrt(Σ_i (N_i - 3)) over the lags, with the
+    trials' z_i and effective samples N_i: one search in all trials together, not the sum of one search in each, whose
+    mean is far from zero even for independent series.
 
     Parameters
     ----------
-    trials : list of (float, Memory)
-        Largest correlation over lags (NaN where undefined) and memory of each trial.
-    n_lags : int
-        Number of lags sought over.
+    curves : sequence of array, (n_lags,)
+        Correlation at each lag, one array per trial; NaN where undefined.
+    memories : sequence of Memory
+        Of the same trials.
     """
-    trials = [(rho, memory) for rho, memory in trials if not math.isnan(rho)]
-    if not trials:
+    defined = [(r, memory) for r, memory in zip(curves, memories, strict=True) if not np.isnan(r).all()]
+    if not defined:
         return PooledCorrelation(*[math.nan] * 6)
-    n = len(trials)
-    score = sum(search_score(rho, memory, n_lags) for rho, memory in trials) / math.sqrt(n)
-    n_eff = np.array([memory.n_eff for _, memory in trials])
+    z = np.arctanh(np.clip([r for r, _ in defined], -LARGEST_R, LARGEST_R))
+    n_eff = np.array([memory.n_eff for _, memory in defined])
     free = np.where(n_eff > 3, n_eff - 3, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):  # rho = 1 has an infinite z
-        z = np.arctanh([rho for rho, _ in trials])
-        spread = float(z.std(ddof=1)) if n > 1 else math.nan
-    mean_z = float(z.mean())
+    best = np.nanmax(z, axis=1)
+    n, mean_z = len(defined), float(best.mean())
+    u = free @ z / np.sqrt(free.sum())
+    testable = not np.isnan(u).all()
+    roughness = float(np.mean([memory.roughness for _, memory in defined]))
     return PooledCorrelation(
         rho=math.tanh(mean_z),
         z=mean_z,
         se=float(np.sqrt(np.sum(1 / free))) / n,
-        se_trials=spread / math.sqrt(n),
-        pvalue=float(scipy.special.ndtr(-score)),
+        se_trials=float(best.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan,
+        pvalue=largest_of_lags(float(np.nanmax(u)), roughness, u.size) if testable else math.nan,
         n_eff=float(n_eff.mean()),
     )

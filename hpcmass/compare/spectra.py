@@ -3,7 +3,7 @@
 The temporal mean is removed, then the periodic Hamming window is applied. The transform of that window is zero
 but for three components, X_w[k] = 0.54 X[k] - 0.23 (X[k-1] + X[k+1]), so a mean removed before it leaves nothing
 in any component but zero, which is excluded; and the correlation of neighbouring components is known exactly
-(`effective_components`).
+(`window_correlation`).
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bi
     """Bins (low, low + bin_hz], (low + bin_hz, low + 2 bin_hz], … within `band_hz`.
 
     A bin holds its upper edge, so zero is in none, and bins of a multiple of 1/T hold equally many components. The
-    last one ends at the band's end; bins without a component (narrower than 1/T, or above the Nyquist frequency)
-    are left out.
+    last one ends at the band's end. The Nyquist frequency, whose component is real and has half the others' degrees
+    of freedom, is left out, and so is a bin without any component.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bi
     edges = np.minimum(low + bin_hz * np.arange(n_edges), high)
     duration_s = n_samples * dt_ms / 1e3
     # Index of the first component above each edge; the small number keeps an edge that is a component below it.
-    above = np.minimum(np.floor(edges * duration_s + 1e-6).astype(np.intp), n_samples // 2)
+    above = np.minimum(np.floor(edges * duration_s + 1e-6).astype(np.intp), (n_samples - 1) // 2)
     filled = np.diff(above) > 0
     if not filled.any():
         raise UserError(
@@ -116,23 +116,38 @@ def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bi
     return Bins(centres[filled], above[:-1][filled], int(above[-1]))
 
 
-def effective_components(n_components: npt.NDArray[np.intp]) -> Real:
-    """Independent components that a bin of `n_components` windowed ones is worth.
-
-    Under the periodic Hamming window, components of white noise that are one and two apart correlate in power with
-    c_1 = 0.391 and c_2 = 0.018, so the mean of m of them has the variance of m / (1 + 2 Σ_j (1 - j/m) c_j)
-    independent ones.
-    """
-    m = np.asarray(n_components, dtype=np.float64)
-    near, far = window_correlation()
-    return m / (1 + 2 * near * np.maximum(1 - 1 / m, 0) + 2 * far * np.maximum(1 - 2 / m, 0))
-
-
-def window_correlation() -> tuple[float, float]:
-    """Correlations c_1, c_2 of the powers of components one and two apart under the Hamming window."""
+def window_correlation() -> Real:
+    """Correlations c_0 = 1, c_1, c_2 of Hamming-windowed components of white noise that are 0, 1 and 2 apart, (3,)."""
     a, b = HAMMING_ALPHA, (1 - HAMMING_ALPHA) / 2
     variance = a**2 + 2 * b**2
-    return (2 * a * b / variance) ** 2, (b**2 / variance) ** 2
+    return np.array([1.0, -2 * a * b / variance, b**2 / variance])
+
+
+def merged_moments(n_components: npt.NDArray[np.intp]) -> tuple[Real, Real]:
+    """Second and third moment of the mean power of m neighbouring windowed components of white noise.
+
+    With the components' correlation matrix C (banded, `window_correlation`), the mean power, in units of its
+    expectation, has variance tr C²/m² and third cumulant 2 tr C³/m³; independent components would have 1/m, 2/m².
+
+    Parameters
+    ----------
+    n_components : array of int, (L,)
+        m of each bin.
+
+    Returns
+    -------
+    second, third : array of float64, (L,)
+        tr C²/m² and tr C³/m³.
+    """
+    m = np.asarray(n_components, dtype=np.float64)
+    c, reach = window_correlation(), (-2, -1, 0, 1, 2)
+    second, third = np.zeros_like(m), np.zeros_like(m)
+    for i in reach:
+        second += c[abs(i)] ** 2 * np.maximum(m - abs(i), 0)
+        for j in (j for j in reach if abs(i + j) <= 2):
+            span = max(0, i, i + j) - min(0, i, i + j)
+            third += c[abs(i)] * c[abs(j)] * c[abs(i + j)] * np.maximum(m - span, 0)
+    return second / m**2, third / m**3
 
 
 def median_frequency_hz(power: Real, frequencies_hz: Real) -> float:

@@ -15,7 +15,7 @@ import scipy.special
 import scipy.stats
 
 from hpcmass.compare.series import Real
-from hpcmass.compare.spectra import effective_components, window_correlation
+from hpcmass.compare.spectra import merged_moments, window_correlation
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,16 @@ def chi_squared(p: Real, q: Real, count: float) -> SpectralTest:
 def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp]) -> SpectralTest:
     """S = Σ_l (ln P_l/Q_l)², standardised, and its probability under equal true spectra.
 
-    With K_l = trials × `effective_components`, ln(P_l/Q_l) has variance s_l = 2 ψ'(K_l), and its square has mean s_l
-    and variance 2 s_l² + 2 ψ'''(K_l). S is referred to the gamma distribution with S's mean and variance (for large
-    K it is exactly χ² with L degrees of freedom). Bins next to each other share windowed components; their
-    covariance enters the variance. Series that are coherent with each other (a model and the network that drives
-    it) have ratios closer to 1 than independent ones, so the test then rejects less often than it says.
+    Where the true spectra are equal, and flat within a bin, P_l/Q_l follows F(2K_l, 2K_l) with K_l = trials ×
+    independent components (the Hamming window makes neighbours dependent: `merged_moments`). So ln(P_l/Q_l) has
+    variance s_l = 2 ψ'(K_l), and its square has mean s_l and variance 2 s_l² + 2 ψ‴(K_l). Two small corrections: a
+    sum of dependent components is a little more skewed than the F distribution supposes, which lowers s_l by twice
+    the excess of its third cumulant; and bins next to each other are correlated at their common edge, which enters
+    the variance of S. S is referred to the gamma distribution with its mean and variance (for large K: χ² with L
+    degrees of freedom).
+
+    Series that are coherent with each other (a model and the network that drives it) have ratios closer to 1 than
+    independent ones, so the test then rejects less often than it says.
 
     Parameters
     ----------
@@ -80,25 +85,25 @@ def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp
     """
     if not (_has_power(p) and _has_power(q) and p.all() and q.all()):
         return UNDEFINED
-    k = n_trials * effective_components(n_components)
-    variance = 2 * scipy.special.polygamma(1, k)
+    second, third = merged_moments(n_components)
+    k = n_trials / second
+    excess_skew = 2 * third / n_trials**2 - 2 / k**2
+    variance = 2 * (scipy.special.polygamma(1, k) - excess_skew)
     square_variance = 2 * variance**2 + 2 * scipy.special.polygamma(3, k)
-    overlap = 2 * _neighbour_correlation(n_components) ** 2 * variance[:-1] * variance[1:]
+    overlap = 2 * _neighbour_correlation(n_components, second) ** 2 * variance[:-1] * variance[1:]
     mean, spread = float(variance.sum()), float(square_variance.sum() + 2 * overlap.sum())
     total = float(np.sum(np.log(p / q) ** 2))
     pvalue = float(scipy.stats.gamma.sf(total, mean**2 / spread, scale=spread / mean))
     return SpectralTest((total - mean) / spread**0.5, -1, pvalue)
 
 
-def _neighbour_correlation(n_components: npt.NDArray[np.intp]) -> Real:
+def _neighbour_correlation(n_components: npt.NDArray[np.intp], second: Real) -> Real:
     """Correlation of the mean powers of adjacent bins, from the components on either side of the edge, (L - 1,)."""
     m = np.asarray(n_components, dtype=np.float64)
     left, right = m[:-1], m[1:]
-    near, far = window_correlation()
+    _, near, far = window_correlation() ** 2
     two_apart = 1.0 * (left >= 2) + (right >= 2)  # pairs of components across the edge
-    covariance = (near + far * two_apart) / (left * right)
-    worth = effective_components(n_components)
-    return np.asarray(covariance * np.sqrt(worth[:-1] * worth[1:]))
+    return np.asarray((near + far * two_apart) / (left * right) / np.sqrt(second[:-1] * second[1:]))
 
 
 def _has_power(spectrum: Real) -> bool:

@@ -1,6 +1,10 @@
 """Mass models: recorded spike input in, mean membrane potential out."""
 
-from hpcmass.mass.registry import MassModel, known_models, mass_model, models_named
-from hpcmass.mass.traces import Potential, Traces
+from hpcmass.kernel_cache import use_cache
+
+use_cache()  # before the first kernel is declared
+
+from hpcmass.mass.registry import MassModel, known_models, mass_model, models_named  # noqa: E402
+from hpcmass.mass.traces import Potential, Traces  # noqa: E402
 
 __all__ = ["MassModel", "Potential", "Traces", "known_models", "mass_model", "models_named"]

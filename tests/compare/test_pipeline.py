@@ -1,0 +1,217 @@
+"""A whole comparison, from a sweep file to a comparison file."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from hpcmass.compare import compare_sweep, open_comparison
+from hpcmass.compare.point import compare_point
+from hpcmass.config import CompareParameters, MassParameters, parse_experiment
+from hpcmass.errors import UserError
+from hpcmass.mass import Traces
+from hpcmass.store.schema import COMPARISON_VARIABLES, NUMBERS, SWEEP_VARIABLES, TRACES
+
+
+def same_contents(a: Path, b: Path) -> None:
+    with h5py.File(a) as one, h5py.File(b) as other:
+        assert set(one) == set(other)
+        for name in one:
+            np.testing.assert_array_equal(one[name][()], other[name][()], err_msg=name)
+
+
+@pytest.fixture
+def comparison(make_sweep, tmp_path):
+    sweep = make_sweep()
+    path = tmp_path / "cmp.h5"
+    return sweep, path, compare_sweep(sweep, path)
+
+
+def test_summary_counts_what_was_left_out(comparison):
+    _, path, summary = comparison
+    assert summary.path == path
+    assert (summary.n_points, summary.n_points_compared) == (8, 8)
+    # at both values of the third axis: one trial pending, one failed, one in which both models run away
+    assert (summary.n_trials, summary.n_pending, summary.n_failed) == (20, 2, 2)
+    assert summary.n_diverged == {"CFM": 2, "MFM": 2}
+
+
+def test_file_holds_the_schema_with_its_dimensions_and_units(comparison, experiment):
+    with open_comparison(comparison[1]) as data:
+        for name, variable in COMPARISON_VARIABLES.items():
+            assert data[name].dims == variable.dimensions(("p", "lam", "tau_m_ms")), name
+            if variable.unit not in ("flag", "text"):
+                assert data[name].attrs["units"] == variable.unit
+        assert data["model"].values.tolist() == ["CFM", "MFM"]
+        assert data["frequency"].attrs["units"] == "Hz"
+        np.testing.assert_allclose(data["frequency"], np.arange(1, 200, 2))
+        assert (data["n_components"] == 6).all()
+        np.testing.assert_array_equal(data["tau_m_ms"], experiment.grid.axes()["tau_m_ms"])
+        np.testing.assert_allclose(data["window"], 500 + 0.5 * np.arange(1000))
+        assert set(data.variables) >= {*NUMBERS, "status"}
+        assert data.attrs["filetype"] == "hpcmass-comparison"
+        assert data.attrs["sweep_uuid"] == "a-sweep"
+        assert data.attrs["config_sha256"] == experiment.physics_sha256()
+        assert parse_experiment(data.attrs["config_yaml"]) == experiment
+        assert (comparison[1].parent / data.attrs["sweep_path"]).samefile(comparison[0])
+
+
+def test_numbers_are_the_sweeps(comparison):
+    with h5py.File(comparison[0]) as sweep, h5py.File(comparison[1]) as compared:
+        np.testing.assert_array_equal(compared["status"][()], sweep["status"][()])
+        done = sweep["status"][()] == 1
+        for name in NUMBERS:
+            np.testing.assert_array_equal(compared[name][()][done], sweep[name][()][done])
+            assert np.array_equal(compared[name][()][~done][0], SWEEP_VARIABLES[name].fill, equal_nan=True)
+
+
+def test_each_point_holds_its_own_statistics(comparison, experiment, trial_values):
+    with h5py.File(comparison[1]) as file:
+        for point, done in (((1, 0, 0), (0, 1, 2)), ((0, 0, 1), (0, 2)), ((0, 1, 0), (1, 2))):
+            done = [k for k in range(3) if file["status"][(*point, k)] == 1]
+            recordings = [(k, Traces(**{n: trial_values((*point, k))[n] for n in TRACES})) for k in done]
+            network = experiment.network_at({"tau_m_ms": experiment.grid.axes()["tau_m_ms"][point[2]]})
+            expected = compare_point(recordings, 3, network, experiment.mass, experiment.compare)
+            assert expected["n_compared"] == len(done) == file["n_compared"][point]
+            for name, values in expected.items():
+                stored = np.asarray(values, dtype=file[name].dtype)
+                np.testing.assert_array_equal(file[name][point], stored, err_msg=name)
+
+
+def test_swept_parameter_reaches_the_models(comparison):
+    """With the same kind of input, a slower membrane fluctuates less."""
+    with open_comparison(comparison[1]) as data:
+        sd = data["sd_v_model"].sel(p=0.1, lam=0.7)
+        assert (sd.sel(tau_m_ms=20.0) < 0.9 * sd.sel(tau_m_ms=10.0)).all()
+
+
+def test_gaps_are_results(comparison):
+    with open_comparison(comparison[1]) as data:
+        assert data["n_compared"].sel(lam=0.7, p=0.1, tau_m_ms=10.0) == 2  # one trial pending
+        assert np.isnan(data["rho_trial"].sel(lam=0.7, p=0.1).isel(trial=1)).all()
+        assert np.isnan(data["rho_trial"].sel(lam=0.8, p=0.1).isel(trial=0)).all()
+        diverged = data.sel(lam=0.7, p=0.2)
+        assert (diverged["n_diverged"] == 1).all()
+        assert (diverged["n_compared"] == 3).all()
+        for name in ("rho", "rho_pvalue", "lag", "chi2", "chi2_pvalue", "chi2_dof", "log_ratio_pvalue", "spectrum",
+                     "median_frequency", "mean_v_model", "sd_v_model", "n_eff"):  # fmt: skip
+            assert np.isnan(diverged[name]).all(), name
+        assert (diverged["rho_agrees"] == 0).all()
+        assert np.isfinite(diverged["rho_trial"].isel(trial=[0, 1])).all()
+        assert np.isfinite(diverged["median_frequency_lif"]).all()
+        silent = data.sel(lam=0.8, p=0.2)  # constant potentials: nothing to correlate, no power, nothing diverged
+        assert (silent["n_diverged"] == 0).all()
+        assert np.isfinite(silent["mean_v_model"]).all()
+        assert (silent["sd_v_model"] == 0).all()
+        for name in ("rho", "lag", "chi2", "log_ratio", "median_frequency", "median_frequency_lif"):
+            assert np.isnan(silent[name]).all(), name
+        assert (silent["rho_agrees"] == 0).all()
+
+
+def test_points_without_a_done_trial_stay_empty(tmp_path, experiment):
+    from hpcmass.store.writer import create_sweep_file
+
+    create_sweep_file(tmp_path / "s.h5", experiment, driver="serial", provenance={"uuid": "u"})
+    summary = compare_sweep(tmp_path / "s.h5", tmp_path / "c.h5", jobs=2)
+    assert (summary.n_points_compared, summary.n_pending) == (0, 24)
+    with open_comparison(tmp_path / "c.h5") as data:
+        assert (data["n_compared"] == 0).all()
+        assert np.isnan(data["n_diverged"]).all()
+        assert np.isnan(data["rho"]).all()
+        assert np.isnan(data["rho_agrees"].where(data["rho_agrees"] >= 0)).all()
+
+
+def test_two_processes_and_an_executor_give_the_same_file(comparison, tmp_path):
+    sweep, path, _ = comparison
+    calls = []
+    compare_sweep(sweep, tmp_path / "two.h5", jobs=2, progress=lambda *counts: calls.append(counts))
+    same_contents(path, tmp_path / "two.h5")
+    assert calls == [(k, 8) for k in range(1, 9)]
+    with ThreadPoolExecutor(1) as executor:
+        compare_sweep(sweep, tmp_path / "given.h5", executor=executor)
+        assert executor.submit(int, 3).result() == 3  # it is left open
+    same_contents(path, tmp_path / "given.h5")
+
+
+def test_existing_output_is_kept(comparison, tmp_path):
+    sweep, path, _ = comparison
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="exists"):
+        compare_sweep(sweep, path)
+    assert path.read_bytes() == before
+    compare_sweep(sweep, path, force=True)
+    assert (tmp_path / "cmp.1.h5").read_bytes() == before
+
+
+def test_a_resumed_sweep_is_read_anew(make_sweep, tmp_path, experiment, trial_values):
+    """A second comparison in the same process sees what was finished since the first."""
+    from hpcmass.grid import trials
+    from hpcmass.store.writer import SlabWriter
+
+    sweep = make_sweep()
+    compare_sweep(sweep, tmp_path / "first.h5")
+    with SlabWriter(sweep) as writer:
+        for trial in trials(experiment):
+            writer.write(trial, trial_values(trial.index), rank=0)
+    assert compare_sweep(sweep, tmp_path / "second.h5").n_trials == 24
+
+
+def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_path):
+    settings = CompareParameters(max_lag_ms=10.0, bin_hz=5.0, band_hz=(0.0, 100.0), histogram_count=1000.0)
+    mass = MassParameters(models=("MFM",), tau_s_ms=3.0)
+    compare_sweep(make_sweep(), tmp_path / "c.h5", mass=mass, compare=settings)
+    with open_comparison(tmp_path / "c.h5") as data:
+        assert data["model"].values.tolist() == ["MFM"]
+        assert data.sizes["frequency"] == 20
+        assert (data["histogram_count"] == 1000).all()
+        assert np.nanmax(np.abs(data["lag_trial"])) <= 10
+        recorded = parse_experiment(data.attrs["config_yaml"])
+    assert (recorded.compare, recorded.mass) == (settings, mass)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mass": MassParameters(models=("CFM", "XYZ"))}, "no mass model 'XYZ'; known models: CFM, MFM"),
+        ({"mass": MassParameters(models=("CFM", "CFM"))}, "'CFM' is given twice"),
+        ({"compare": CompareParameters(max_lag_ms=800.0)}, "compare.max_lag_ms = 800"),
+        ({"compare": CompareParameters(band_hz=(0.0, 0.2))}, "compare.band_hz"),
+        ({"compare": CompareParameters(band_hz=(1000.0, 2000.0))}, "compare.band_hz"),
+        ({"jobs": 0}, "jobs = 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(make_sweep, tmp_path, settings, message):
+    with pytest.raises(UserError, match=message) as error:
+        compare_sweep(make_sweep(), tmp_path / "c.h5", **settings)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.h5"]
+
+
+def test_a_comparison_is_not_a_sweep(comparison, tmp_path):
+    with pytest.raises(UserError, match="hpcmass-comparison"):
+        compare_sweep(comparison[1], tmp_path / "other.h5")
+
+
+def test_xarray_opens_it_without_options(comparison):
+    with xr.open_dataset(comparison[1], engine="h5netcdf") as data:
+        assert data["rho"].sel(model="MFM", lam=0.8).dims == ("p", "tau_m_ms")
+
+
+def test_killed_worker_is_one_sentence(make_sweep, tmp_path):
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+    from os import kill
+    from signal import SIGKILL
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        executor.submit(int).result()
+        (worker,) = executor._processes
+        kill(worker, SIGKILL)
+        with pytest.raises(UserError, match="worker process was killed"):
+            compare_sweep(make_sweep(), tmp_path / "c.h5", executor=executor)
+    assert not (tmp_path / "c.h5").exists()
