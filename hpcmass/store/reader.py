@@ -51,7 +51,7 @@ def open_hdf5(path: Path_, filetype: str) -> h5py.File:
     """
     path = Path(path)
     if not path.exists():
-        if shard_directory(path).is_dir():
+        if any(shard_directory(path).glob("shard-*.h5")):
             raise UserError(
                 f"{path} is not put together yet, its shards in {shard_directory(path)} are there; "
                 "start the same `hpcmass run` again to finish it"

@@ -82,6 +82,8 @@ def sweep_status(path: Path_) -> Status:
     """
     path = Path(path)
     with ExitStack() as stack:
+        if path.exists():
+            stack.enter_context(open_hdf5(path, SWEEP_FILETYPE))  # which knows of shards that should be there
         files = [stack.enter_context(open_hdf5(p, SWEEP_FILETYPE)) for p in shard_paths(path) or [path]]
         return _status(path, files)
 

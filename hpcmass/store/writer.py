@@ -137,6 +137,7 @@ class SlabWriter:
         self._file = self._open()
         self._variables = {name: self._file[name] for name in SWEEP_VARIABLES}
         self._descriptor = os.open(path, os.O_RDWR)
+        self._torn = False
 
     def _open(self) -> h5py.File:
         return h5py.File(self.path, "r+", locking=False)
@@ -188,6 +189,7 @@ class SlabWriter:
             self._variables["status"][trial.index] = status
             self._settle()
         except (OSError, RuntimeError) as error:
+            self._torn = True
             why = reason(error) if isinstance(error, OSError) else str(error)
             raise UserError(
                 f"cannot write {trial.label()} into {self.path}: {why}; free some space and start the same command "
@@ -195,9 +197,21 @@ class SlabWriter:
             ) from error
 
     def close(self) -> None:
-        """Close the file; with `ParallelWriter` all processes must do so together."""
-        self._file.close()
-        os.close(self._descriptor)
+        """Close the file; with `ParallelWriter` all processes must do so together.
+
+        Raises
+        ------
+        UserError
+            If something cannot be written any more, unless `write` has said so already.
+        """
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as error:
+            if not self._torn:
+                why = reason(error) if isinstance(error, OSError) else str(error)
+                raise UserError(f"cannot close {self.path}: {why}; start the same command again") from error
+        finally:
+            os.close(self._descriptor)
 
     def __enter__(self) -> Self:
         return self

@@ -138,11 +138,8 @@ def _open_writer(here: World, plan: Plan) -> SlabWriter | None:
 
 
 def _close(writer: SlabWriter | None) -> None:
-    try:
-        if writer is not None:
-            writer.close()
-    except (OSError, RuntimeError) as error:
-        raise UserError(f"cannot close {writer.path if writer else ''}: {error}; check the disk") from error
+    if writer is not None:
+        writer.close()
 
 
 def _finish(plan: Plan, tally: Tally) -> None:
