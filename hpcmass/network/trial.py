@@ -65,6 +65,9 @@ class Network:
         exists[:n] = True
         n_held = round(q.t_ref_ms / q.dt_ms)
         u = aligned(slots, np.float32)
+        # slots without a neuron must stay below threshold, and u = 0 does not where v_leak_mv is above it
+        u[:] = min(0.0, q.v_reset_mv - q.v_leak_mv)
+        self._padding_mv = float(u[0]) * (slots - n) / n
         start = np.random.Generator(np.random.PCG64(to_start)).random(n)
         u[slot_of(np.arange(n))] = q.v_reset_mv - q.v_leak_mv + (q.v_threshold_mv - q.v_reset_mv) * start
         self.state = State(
@@ -75,7 +78,7 @@ class Network:
             planes_e=aligned(MAX_PLANES * width, np.uint64),
             planes_i=aligned(MAX_PLANES * width, np.uint64),
             planes_x=aligned(MAX_PLANES * width, np.uint64),
-            n_planes=np.full(3, 4),
+            n_planes=np.zeros(3, np.int64),
             held=aligned(width, np.uint64),
             fired=aligned(width, np.uint64),
             ring=aligned(min(n_held + 1, q.n_steps + 1) * width, np.uint64),
@@ -84,6 +87,7 @@ class Network:
             rows_i=np.zeros(n + 16, np.int64),
             rows_x=np.zeros(16, np.int64),
             clock=np.zeros(2, np.int64),
+            noise=aligned(512, np.float32),
             scales=np.ones(3),
         )
         self.state.held[:] = np.packbits(~exists, bitorder="little").view(np.uint64)
@@ -156,7 +160,7 @@ class Network:
                 )
             arrived[:, begin : begin + size] = part
             stretches.append((spikes[: counts.sum()].copy(), counts))
-        return mean_u + q.v_leak_mv, arrived / (n * q.dt_ms), stretches
+        return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), stretches
 
 
 def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, keep_spikes: bool = False) -> Recording:
