@@ -93,7 +93,8 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
     Returns
     -------
     int
-        Number of planes written: those that `n_rows` can fill, four at the least.
+        Number of planes written: those that `n_rows` can fill, four at the least. Without rows all four are zero
+        and the answer is 0.
     """
     n_planes = 4
     while n_rows >> n_planes:
@@ -105,7 +106,7 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
     if n_rows == 0:
         for c in range(0, 4 * width, 8):
             store_u64(planes, c, zero)
-        return n_planes
+        return 0
     for c in range(0, width, 8):
         for k in range(8, 16 if n_rows > 8 else 8):
             prefetch(graph, rows[k] + c)

@@ -139,6 +139,29 @@ def with_sign(x: Any, bits: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def draw_normals(state: LaneState, out: npt.NDArray[np.float32], begin: int, end: int, scale: float) -> None:
+    """Write normals of standard deviation `scale` to out[begin:end]; end - begin must be a multiple of `DRAW`.
+
+    `state` is advanced in place. Every normal of the network comes from here, in this order.
+    """
+    factor = splat_f32(np.float32(scale))
+    a0, a1 = load_u64(state, 0), load_u64(state, 8)
+    b0, b1 = load_u64(state, 16), load_u64(state, 24)
+    for i in range(begin, end, 32):
+        r = radius(halves(scramble(a0, a1)))
+        bits = halves(scramble(b0, b1))
+        a0, a1 = step_first(a0, a1), step_second(a0, a1)
+        b0, b1 = step_first(b0, b1), step_second(b0, b1)
+        t = half_turn(bits)
+        r = with_sign(r, bits) * factor
+        store_f32(out, i, r * cosine(t))
+        store_f32(out, i + 16, r * sine(t))
+    store_u64(state, 0, a0)
+    store_u64(state, 8, a1)
+    store_u64(state, 16, b0)
+    store_u64(state, 24, b1)
+
+
 def fill_normals(state: LaneState, out: npt.NDArray[np.float32]) -> None:
     """Fill `out` with standard normals in the order in which the network consumes them.
 
@@ -149,21 +172,7 @@ def fill_normals(state: LaneState, out: npt.NDArray[np.float32]) -> None:
     out : array of float32, (n,)
         n must be a multiple of `DRAW`.
     """
-    a0, a1 = load_u64(state, 0), load_u64(state, 8)
-    b0, b1 = load_u64(state, 16), load_u64(state, 24)
-    for i in range(0, out.size, 32):
-        r = radius(halves(scramble(a0, a1)))
-        bits = halves(scramble(b0, b1))
-        a0, a1 = step_first(a0, a1), step_second(a0, a1)
-        b0, b1 = step_first(b0, b1), step_second(b0, b1)
-        t = half_turn(bits)
-        r = with_sign(r, bits)
-        store_f32(out, i, r * cosine(t))
-        store_f32(out, i + 16, r * sine(t))
-    store_u64(state, 0, a0)
-    store_u64(state, 8, a1)
-    store_u64(state, 16, b0)
-    store_u64(state, 24, b1)
+    draw_normals(state, out, 0, out.size, 1.0)
 
 
 @njit(nogil=True, cache=True)

@@ -46,6 +46,7 @@ class State(NamedTuple):
     rows_i: Indices
     rows_x: Indices  # (most external spikes of a step + 16,)
     clock: Indices  # (2,) steps done, steps since the last rescale
+    noise: Floats  # (512,) work space of `neurons.advance`
     scales: npt.NDArray[np.float64]  # (3,) pending decay c of E, I, ext
 
 
@@ -141,9 +142,20 @@ def run_steps(
             freed = load_u64(s.held, c) ^ load_u64(s.ring, oldest + c)
             store_u64(s.held, c, freed)
 
-        total, least = advance(
-            s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.held, s.fired, s.lanes, constants
-        )
+        # three programs for the three cases that are frequent: nobody fired, no inhibitory neuron fired, all may have
+        if s.n_planes[0] + s.n_planes[1] == 0:
+            total, least = advance(
+                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants
+            )
+        elif s.n_planes[1] == 0:
+            total, least = advance(
+                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, None, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants
+            )
+        else:
+            total, least = advance(
+                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.held, s.fired, s.lanes, s.noise,
+                constants,
+            )  # fmt: skip
         mean_u[t] = total / w.n_neurons
 
         n_e = n_i = 0
@@ -178,9 +190,9 @@ def run_steps(
             out_x += w.degree_x[units[k]]
             n_x += 1
         arrived[0, t], arrived[1, t], arrived[2, t] = out_e, out_i, out_x
+        s.n_planes[2] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
         s.n_planes[0] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
         s.n_planes[1] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
-        s.n_planes[2] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
         scale_e *= w.decays[0]
         scale_i *= w.decays[1]
         scale_x *= w.decays[2]

@@ -19,18 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from hpcmass.network.delivery import lowest_count, nibbles
-from hpcmass.network.lanes import (
-    LaneState,
-    cosine,
-    half_turn,
-    radius,
-    scramble,
-    sine,
-    step_first,
-    step_second,
-    with_sign,
-)
+from hpcmass.network.delivery import nibbles
+from hpcmass.network.lanes import LaneState, draw_normals
 from hpcmass.network.simd import (
     add_up,
     fma,
@@ -45,6 +35,7 @@ from hpcmass.network.simd import (
     splat_u32,
     store_f32,
     store_u64,
+    unsigned_to_float,
     where_set,
     words,
 )
@@ -73,19 +64,37 @@ def rescale(g: Floats, factor: float) -> None:
 
 
 @njit(nogil=True, cache=True)
-def fed(g: Floats, i: int, weight: Any, counts: Any) -> Any:
+def counts_of(planes: Words | None, width: int, c: int) -> Any:
+    """Nibbles of column c; Nones where no spike of the kind arrives, for which the compiler drops the rest."""
+    return (None, None, None, None) if planes is None else nibbles(planes, width, 0, c)
+
+
+@njit(nogil=True, cache=True)
+def fed(g: Floats, at: int, weight: Any, counts: Any, digit: Any) -> Any:
     """16 conductances after their jumps, also written back."""
-    x = fma(weight, lowest_count(counts), load_f32(g, i))
-    store_f32(g, i, x)
+    if counts is None:
+        return load_f32(g, at)
+    x = fma(weight, unsigned_to_float(counts & digit), load_f32(g, at))
+    store_f32(g, at, x)
     return x
 
 
 @njit(nogil=True, cache=True)
-def integrated(u: Any, g_e: Any, g_i: Any, g_x: Any, noise: Any, consts: Any) -> Any:
-    """u after one step, before the threshold."""
-    decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x = consts
-    factor = fma(g_e, pull_e, fma(g_i, pull_i, fma(g_x, pull_x, decay)))
-    return fma(u, factor, fma(g_e, drive_e, fma(g_i, drive_i, fma(g_x, drive_x, noise))))
+def updated(
+    u: Floats, g_e: Floats, g_i: Floats, g_x: Floats, at: int, noise: Any, w: Any, e: Any, i: Any, x: Any,
+    digit: Any, held: Any, k: Any,
+) -> Any:
+    """One step of the 16 neurons at slot `at`: their u, also written back, and which of them spiked."""
+    decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x, threshold, reset = k
+    ge, gi, gx = fed(g_e, at, w[0], e, digit), fed(g_i, at, w[1], i, digit), fed(g_x, at, w[2], x, digit)
+    before = load_f32(u, at)
+    factor = fma(ge, pull_e, fma(gi, pull_i, fma(gx, pull_x, decay)))
+    after = fma(before, factor, fma(ge, drive_e, fma(gi, drive_i, fma(gx, drive_x, noise))))
+    after = select(nonzero(held), before, after)
+    spiked = after >= threshold
+    after = select(spiked, reset, after)
+    store_f32(u, at, after)
+    return after, spiked
 
 
 @njit(nogil=True, cache=True)
@@ -94,12 +103,13 @@ def advance(
     g_e: Floats,
     g_i: Floats,
     g_x: Floats,
-    planes_e: Words,
-    planes_i: Words,
-    planes_x: Words,
+    planes_e: Words | None,
+    planes_i: Words | None,
+    planes_x: Words | None,
     held: Words,
     fired: Words,
     lanes: LaneState,
+    noise: Floats,
     constants: Floats,
 ) -> tuple[float, float]:
     """One step of all neurons.
@@ -112,13 +122,15 @@ def advance(
         Conductances over their pending decay; receive the jumps of the last step's spikes (up to 15 each;
         `delivery.spread` adds the rest).
     planes_e, planes_i, planes_x : arrays of uint64
-        Spike counts of the last step, from `delivery.add_rows`.
+        Spike counts of the last step, from `delivery.add_rows`; None, known at compile time, where there are none.
     held : array of uint64, (width,)
         Bit set: the neuron is refractory (or does not exist) and keeps its u.
     fired : array of uint64, (width,)
         Receives the spikes of this step.
     lanes : array of uint64, (32,)
         Generators of the noise; advanced.
+    noise : array of float32, (512,)
+        Work space: the noise of one chunk, which stays in the first-level cache.
     constants : array of float32, (13,)
         Three weights w/c for E, I, ext; 1 - a; three -a c; three a c (V_σ - V_L); s; threshold and reset of u.
 
@@ -128,70 +140,52 @@ def advance(
         Sum and minimum of u after the step (mV).
     """
     width = held.size
-    w_e, w_i, w_x = splat_f32(constants[0]), splat_f32(constants[1]), splat_f32(constants[2])
-    consts = (
+    w = (splat_f32(constants[0]), splat_f32(constants[1]), splat_f32(constants[2]))
+    k = (
         splat_f32(constants[3]), splat_f32(constants[4]), splat_f32(constants[5]), splat_f32(constants[6]),
         splat_f32(constants[7]), splat_f32(constants[8]), splat_f32(constants[9]),
+        splat_f32(constants[11]), splat_f32(constants[12]),
     )  # fmt: skip
-    s = splat_f32(constants[10])
-    threshold, reset = splat_f32(constants[11]), splat_f32(constants[12])
-    a0, a1 = load_u64(lanes, 0), load_u64(lanes, 8)
-    b0, b1 = load_u64(lanes, 16), load_u64(lanes, 24)
+    sixteenth = splat_f32(np.float32(1 / 16))
     total = splat_f32(np.float32(0.0))
     least = total
     for c in range(0, width, 8):
-        e0, e1, e2, e3 = nibbles(planes_e, width, 0, c)
-        i0, i1, i2, i3 = nibbles(planes_i, width, 0, c)
-        x0, x1, x2, x3 = nibbles(planes_x, width, 0, c)
+        # a loop of its own: its long chain of dependent operations would stall the other's
+        draw_normals(lanes, noise, 0, 512, constants[10])
+        e0, e1, e2, e3 = counts_of(planes_e, width, c)
+        i0, i1, i2, i3 = counts_of(planes_i, width, c)
+        x0, x1, x2, x3 = counts_of(planes_x, width, c)
         waiting = halves(load_u64(held, c))
         spikes = splat_u32(np.uint32(0))
-        bit = splat_u32(np.uint32(1))
-        for j in range(64 * c, 64 * c + 512, 64):
-            for half in range(2):
-                r = radius(halves(scramble(a0, a1)))
-                bits = halves(scramble(b0, b1))
-                a0, a1 = step_first(a0, a1), step_second(a0, a1)
-                b0, b1 = step_first(b0, b1), step_second(b0, b1)
-                t = half_turn(bits)
-                r = with_sign(r, bits) * s
-
-                k = j + 32 * half
-                before = load_f32(u, k)
-                after = integrated(
-                    before, fed(g_e, k, w_e, e0), fed(g_i, k, w_i, i0), fed(g_x, k, w_x, x0), r * cosine(t), consts
-                )
-                after = select(nonzero(waiting & bit), before, after)
-                spiked = after >= threshold
-                after = select(spiked, reset, after)
-                spikes = spikes | where_set(spiked, bit)
-                bit = bit << 1
-                total = total + after
-                least = minimum(after, least)
-                store_f32(u, k, after)
-
-                k += 16
-                before = load_f32(u, k)
-                after = integrated(
-                    before, fed(g_e, k, w_e, e1), fed(g_i, k, w_i, i1), fed(g_x, k, w_x, x1), r * sine(t), consts
-                )
-                after = select(nonzero(waiting & bit), before, after)
-                spiked = after >= threshold
-                after = select(spiked, reset, after)
-                spikes = spikes | where_set(spiked, bit)
-                bit = bit << 1
-                total = total + after
-                least = minimum(after, least)
-                store_f32(u, k, after)
-                # the other two nibbles' turn; after both halves each has been read once
-                e0, e2, e1, e3 = e2, e0, e3, e1
-                i0, i2, i1, i3 = i2, i0, i3, i1
-                x0, x2, x1, x3 = x2, x0, x3, x1
-            e0, e1, e2, e3 = e0 >> 4, e1 >> 4, e2 >> 4, e3 >> 4
-            i0, i1, i2, i3 = i0 >> 4, i1 >> 4, i2 >> 4, i3 >> 4
-            x0, x1, x2, x3 = x0 >> 4, x1 >> 4, x2 >> 4, x3 >> 4
+        bit0, bit1 = splat_u32(np.uint32(1)), splat_u32(np.uint32(2))
+        bit2, bit3 = splat_u32(np.uint32(4)), splat_u32(np.uint32(8))
+        digit = splat_u32(np.uint32(15))
+        w_q = w
+        for j in range(0, 512, 64):
+            at = 64 * c + j
+            v, s = updated(
+                u, g_e, g_i, g_x, at, load_f32(noise, j), w_q, e0, i0, x0, digit,
+                waiting & bit0, k,
+            )  # fmt: skip
+            spikes, total, least = spikes | where_set(s, bit0), total + v, minimum(v, least)
+            v, s = updated(
+                u, g_e, g_i, g_x, at + 16, load_f32(noise, j + 16), w_q, e1, i1, x1, digit,
+                waiting & bit1, k,
+            )  # fmt: skip
+            spikes, total, least = spikes | where_set(s, bit1), total + v, minimum(v, least)
+            v, s = updated(
+                u, g_e, g_i, g_x, at + 32, load_f32(noise, j + 32), w_q, e2, i2, x2, digit,
+                waiting & bit2, k,
+            )  # fmt: skip
+            spikes, total, least = spikes | where_set(s, bit2), total + v, minimum(v, least)
+            v, s = updated(
+                u, g_e, g_i, g_x, at + 48, load_f32(noise, j + 48), w_q, e3, i3, x3, digit,
+                waiting & bit3, k,
+            )  # fmt: skip
+            spikes, total, least = spikes | where_set(s, bit3), total + v, minimum(v, least)
+            # the next nibble counts 16 times as much
+            digit = digit << 4
+            w_q = (w_q[0] * sixteenth, w_q[1] * sixteenth, w_q[2] * sixteenth)
+            bit0, bit1, bit2, bit3 = bit0 << 4, bit1 << 4, bit2 << 4, bit3 << 4
         store_u64(fired, c, words(spikes))
-    store_u64(lanes, 0, a0)
-    store_u64(lanes, 8, a1)
-    store_u64(lanes, 16, b0)
-    store_u64(lanes, 24, b1)
     return add_up(total), lowest(least)

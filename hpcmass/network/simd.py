@@ -164,6 +164,9 @@ halves = _function((u64x8,), u32x16, lambda b, x: b.bitcast(x, u32x16.llvm), "8 
 signed_to_float = _function(
     (u32x16,), f32x16, lambda b, x: b.sitofp(x, f32x16.llvm), "Bit patterns read as signed integers, as floats."
 )
+unsigned_to_float = _function(
+    (u32x16,), f32x16, lambda b, x: b.uitofp(x, f32x16.llvm), "Bit patterns read as unsigned integers, as floats."
+)
 shift_signed = _function(
     (u32x16, types.uint32), u32x16, lambda b, x, n: b.ashr(x, _splat(b, n, u32x16)), "Arithmetic shift to the right."
 )
