@@ -47,7 +47,9 @@ def main() -> int:
     print(describe())
     normals = network.n_neurons * network.n_steps
     print(f"N = M = {network.n_neurons}, {network.n_steps} steps, {normals:.1e} normals; one core, processor time")
-    print(f"{'lam':>5} {'p':>5} {'rate Hz':>8} {'S':>6} {'events':>8} {'trial s':>8} {'NumPy s':>8} {'ratio':>6} {'target':>7}")
+    print(
+        f"{'lam':>5} {'p':>5} {'rate Hz':>8} {'S':>6} {'events':>8} {'trial s':>8} {'NumPy s':>8} {'ratio':>6} {'target':>7}"
+    )
     missed = 0
     for point in arguments.points:
         lam, p = (float(x) for x in point.split(","))
@@ -64,8 +66,11 @@ def main() -> int:
         seconds, yardstick, recording = best
         analysed_s = (network.duration_ms - network.transient_ms) / 1e3
         rate = recording.n_spikes / network.n_neurons / analysed_s
-        events = 1e-3 * network.dt_ms * network.n_neurons * float(
-            (recording.phi_E + recording.phi_I + recording.phi_ext).sum(dtype=np.float64) * 1e3
+        events = (
+            1e-3
+            * network.dt_ms
+            * network.n_neurons
+            * float((recording.phi_E + recording.phi_I + recording.phi_ext).sum(dtype=np.float64) * 1e3)
         )
         target = TARGETS.get(point)
         ratio = seconds / yardstick

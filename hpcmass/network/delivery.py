@@ -75,6 +75,15 @@ def add_eight(graph: Words, rows: npt.NDArray[np.int64], k: int, c: int, ones: A
 
 
 @njit(nogil=True, cache=True)
+def planes_for(n_rows: int) -> int:
+    """Number of planes that hold counts up to `n_rows`: four at the least."""
+    n_planes = 4
+    while n_rows >> n_planes:
+        n_planes += 1
+    return n_planes
+
+
+@njit(nogil=True, cache=True)
 def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int, planes: Words) -> int:
     """Column sums of some rows of a packed graph.
 
@@ -96,9 +105,7 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
         Number of planes written: those that `n_rows` can fill, four at the least. Without rows all four are zero
         and the answer is 0.
     """
-    n_planes = 4
-    while n_rows >> n_planes:
-        n_planes += 1
+    n_planes = planes_for(n_rows)
     zero = splat_u64(np.uint64(0))
     padded = (n_rows + 7) & ~7
     for k in range(n_rows, padded + 8):
@@ -131,6 +138,36 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
                 store_u64(planes, d * width + c, plane ^ carry)
                 carry = plane & carry
     return n_planes
+
+
+@njit(nogil=True, cache=True)
+def add_complete_rows(fired: Words, kind: Words, exists: Words, n_rows: int, planes: Words) -> int:
+    """What `add_rows` gives for a complete graph, without reading it: everybody receives all spikes but its own.
+
+    Parameters
+    ----------
+    fired, kind, exists : arrays of uint64, (width,)
+        Bits of the neurons that spiked, of those of the kind whose spikes are counted, and of all neurons.
+    n_rows : int
+        Number of bits in `fired & kind`.
+    planes : array of uint64, flat (MAX_PLANES * width)
+
+    Returns
+    -------
+    int
+        As `add_rows`.
+    """
+    n_planes = planes_for(n_rows)
+    ones = np.uint64(0xFFFFFFFFFFFFFFFF)
+    for c in range(0, fired.size, 8):
+        own = load_u64(fired, c) & load_u64(kind, c)
+        others = load_u64(exists, c) ^ own
+        for d in range(n_planes):
+            plane = others & splat_u64(ones if (n_rows >> d) & 1 else np.uint64(0))
+            if n_rows > 0:
+                plane = plane | (own & splat_u64(ones if ((n_rows - 1) >> d) & 1 else np.uint64(0)))
+            store_u64(planes, d * fired.size + c, plane)
+    return n_planes if n_rows > 0 else 0
 
 
 @njit(nogil=True, cache=True)

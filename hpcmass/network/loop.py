@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from hpcmass.network.delivery import add_rows, spread
+from hpcmass.network.delivery import add_complete_rows, add_rows, spread
 from hpcmass.network.lanes import LaneState
 from hpcmass.network.neurons import advance, rescale
 from hpcmass.network.simd import load_u64, merge_words, store_u64, trailing_zeros
@@ -57,6 +57,10 @@ class Wiring(NamedTuple):
     graph_x: Words
     degree: Indices  # out-degrees
     degree_x: Indices
+    complete: bool  # all edges exist (p = 1)
+    exists: Words  # (width,) bits of all neurons, of the excitatory and of the inhibitory ones
+    excitatory: Words
+    inhibitory: Words
     width: int  # words per row
     n_neurons: int
     n_exc: int
@@ -191,8 +195,12 @@ def run_steps(
             n_x += 1
         arrived[0, t], arrived[1, t], arrived[2, t] = out_e, out_i, out_x
         s.n_planes[2] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
-        s.n_planes[0] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
-        s.n_planes[1] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
+        if w.complete:
+            s.n_planes[0] = add_complete_rows(s.fired, w.excitatory, w.exists, n_e, s.planes_e)
+            s.n_planes[1] = add_complete_rows(s.fired, w.inhibitory, w.exists, n_i, s.planes_i)
+        else:
+            s.n_planes[0] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
+            s.n_planes[1] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
         scale_e *= w.decays[0]
         scale_i *= w.decays[1]
         scale_x *= w.decays[2]

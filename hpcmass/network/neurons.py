@@ -81,8 +81,19 @@ def fed(g: Floats, at: int, weight: Any, counts: Any, digit: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def updated(
-    u: Floats, g_e: Floats, g_i: Floats, g_x: Floats, at: int, noise: Any, w: Any, e: Any, i: Any, x: Any,
-    digit: Any, held: Any, k: Any,
+    u: Floats,
+    g_e: Floats,
+    g_i: Floats,
+    g_x: Floats,
+    at: int,
+    noise: Any,
+    w: Any,
+    e: Any,
+    i: Any,
+    x: Any,
+    digit: Any,
+    held: Any,
+    k: Any,
 ) -> Any:
     """One step of the 16 neurons at slot `at`: their u, also written back, and which of them spiked."""
     decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x, threshold, reset = k

@@ -61,8 +61,7 @@ class Network:
         self.drive = PoissonDrive(to_drive, q.n_external, per_step)
 
         slots = 64 * width
-        exists = np.zeros(slots, bool)
-        exists[:n] = True
+        neuron = np.arange(slots)
         n_held = round(q.t_ref_ms / q.dt_ms)
         u = aligned(slots, np.float32)
         # slots without a neuron must stay below threshold, and u = 0 does not where v_leak_mv is above it
@@ -90,7 +89,7 @@ class Network:
             noise=aligned(512, np.float32),
             scales=np.ones(3),
         )
-        self.state.held[:] = np.packbits(~exists, bitorder="little").view(np.uint64)
+        self.state.held[:] = _bits(neuron >= n)
 
         decays = np.array([1 - q.dt_ms / tau for tau in (q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms)])
         reversal = np.array([q.v_exc_mv, q.v_inh_mv, q.v_ext_mv])
@@ -102,6 +101,10 @@ class Network:
             self.graph_ext.rows.reshape(-1),
             self.graph.out_degree,
             self.graph_ext.out_degree,
+            self.graph.n_edges == n * (n - 1),
+            _bits(neuron < n),
+            _bits(neuron < self.n_exc),
+            _bits((neuron >= self.n_exc) & (neuron < n)),
             width,
             n,
             self.n_exc,
@@ -226,6 +229,13 @@ def warm_up() -> None:
     small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
     for p in (0.001, 0.5):  # both generators of graphs
         simulate(small, p, 0.5, (1, 2, 3, 4))
+
+
+def _bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    """Truth values packed as the rows of a graph are, on a cache line."""
+    packed = aligned(flags.size // 64, np.uint64)
+    packed[:] = np.packbits(flags, bitorder="little").view(np.uint64)
+    return packed
 
 
 def _mean(counts: npt.NDArray[np.int64]) -> float:
