@@ -139,8 +139,8 @@ def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) 
     """Pool the trials in which the correlation is defined; all NaN if there is none.
 
     The p-value is that of the largest u(lag) = Σ_i (N_i - 3) z_i(lag) / sqrt(Σ_i (N_i - 3)) over the lags, with the
-    trials' z_i and effective samples N_i: one search in all trials together, not the sum of one search in each, whose
-    mean is far from zero even for independent series.
+    trials' z_i and effective samples N_i (a trial with N_i ≤ 3 weighs nothing): one search in all trials together, not
+    the sum of one search in each, whose mean is far from zero even for independent series.
 
     Parameters
     ----------
@@ -154,17 +154,16 @@ def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) 
         return PooledCorrelation(*[math.nan] * 6)
     z = np.arctanh(np.clip([r for r, _ in defined], -LARGEST_R, LARGEST_R))
     n_eff = np.array([memory.n_eff for _, memory in defined])
-    free = np.where(n_eff > 3, n_eff - 3, np.nan)
+    weight = np.maximum(n_eff - 3, 0)
     best = np.nanmax(z, axis=1)
     n, mean_z = len(defined), float(best.mean())
-    u = free @ z / np.sqrt(free.sum())
-    testable = not np.isnan(u).all()
+    u = weight @ z / np.sqrt(weight.sum()) if weight.any() else np.full(z.shape[1], np.nan)
     roughness = float(np.mean([memory.roughness for _, memory in defined]))
     return PooledCorrelation(
         rho=math.tanh(mean_z),
         z=mean_z,
-        se=float(np.sqrt(np.sum(1 / free))) / n,
+        se=float(np.sqrt(np.sum(1 / weight))) / n if weight.all() else math.nan,
         se_trials=float(best.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan,
-        pvalue=largest_of_lags(float(np.nanmax(u)), roughness, u.size) if testable else math.nan,
+        pvalue=largest_of_lags(float(np.nanmax(u)), roughness, u.size) if not np.isnan(u).all() else math.nan,
         n_eff=float(n_eff.mean()),
     )
