@@ -36,7 +36,8 @@ def draw(
     output_dir : path
         Directory for the PNG files; created if its parent exists.
     sweep_path : path, optional
-        The sweep that was compared: with it the example traces show the recorded input too.
+        The sweep that was compared: with it the example traces show the recorded input too. Without it, it is
+        looked for where it was when it was compared.
     force : bool
         Replace figures that exist.
 

@@ -82,6 +82,9 @@ def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, la
     for halo in (True, False):  # all halos below all lines
         for outline in panel.outlines:
             axes.add_collection(LineCollection(list(boundary(outline.inside)), **_outline_look(outline.rank, halo)))
+    for outline in panel.outlines:
+        y, x = np.nonzero(outline.inside)
+        axes.plot(x + (0.3, -0.3)[outline.rank], y + 0.3, **_dot_look(outline.rank, min(3.0, 72 / columns)))
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5), title=panel.title)
     _label_ticks(axes, plane)
     axes.set_xlabel(AXIS_LABELS[RIGHT] if label_x else "")
@@ -157,6 +160,18 @@ def _outline_look(rank: int, halo: bool) -> dict[str, Any]:
     }
 
 
+def _dot_look(rank: int, size: float = 3.0) -> dict[str, Any]:
+    """The dots that tell which side of an outline is inside."""
+    return {
+        "marker": "o",
+        "linestyle": "none",
+        "markersize": size,
+        "markerfacecolor": style.OUTLINE_COLOURS[rank],
+        "markeredgecolor": "white",
+        "markeredgewidth": size / 6,
+    }
+
+
 def legend_entries(panels: Sequence[Panel]) -> list[Artist]:
     """One handle for every kind of outline, mark and gap in `panels`, in that order."""
     lines: dict[str, Artist] = {}
@@ -164,8 +179,12 @@ def legend_entries(panels: Sequence[Panel]) -> list[Artist]:
     for panel in panels:
         for outline in panel.outlines:
             text = outline.text if any(_encloses(p, outline.text) for p in panels) else f"{outline.text}: nowhere"
-            colour, dashes = style.OUTLINE_COLOURS[outline.rank], _DASHES[outline.rank]
-            lines[text] = Line2D([], [], label=text, color=colour, linestyle=dashes, linewidth=_WIDTHS[outline.rank])
+            look = _dot_look(outline.rank) | {
+                "color": style.OUTLINE_COLOURS[outline.rank],
+                "linestyle": _DASHES[outline.rank],
+                "linewidth": _WIDTHS[outline.rank],
+            }
+            lines[text] = Line2D([], [], label=text, **look)
         if panel.crossed is not None and panel.crossed.any():
             marks["crossed"] = Line2D([], [], label="model ran away in some of the trials", **_CROSS)
         for gap, _ in panel.gaps:

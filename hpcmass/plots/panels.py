@@ -66,8 +66,8 @@ def chi_squared(view: View) -> list[Panel]:
         paper = view.model("chi2_pvalue", model) > alpha
         calibrated = view.model("log_ratio_pvalue", model) > alpha
         return [
-            Outline(f"spectra agree: paper's χ² test, p > {number(alpha)}", paper),
-            Outline(f"spectra agree: calibrated log-ratio test, p > {number(alpha)}", calibrated, rank=1),
+            Outline(f"not distinguished by the paper's χ² test (p > {number(alpha)})", paper),
+            Outline(f"not distinguished by the calibrated test (p > {number(alpha)})", calibrated, rank=1),
         ]
 
     return _model_panels(view, models, scale, outlines)

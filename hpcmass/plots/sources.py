@@ -30,18 +30,26 @@ def open_view(path: str | Path, held: Mapping[str, int] | None = None) -> Iterat
     """
     with reader.open_comparison(path) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
-        yield View(data, cut_plane(data, held), experiment)
+        yield View(Path(path), data, cut_plane(data, held), experiment)
 
 
 @contextmanager
 def open_sweep_of(view: View, path: str | Path | None) -> Iterator[reader.SweepFile | None]:
-    """The sweep that `view` compares; None if no path is given.
+    """The sweep that `view` compares.
+
+    Parameters
+    ----------
+    view : View
+    path : path or None
+        None: it is looked for where it was when it was compared; if it is not there, None is yielded.
 
     Raises
     ------
     UserError
-        If it is no sweep file, or another sweep than the one compared.
+        If `path` is no sweep file, or another sweep than the one compared.
     """
+    if path is None:
+        path = _sweep_beside(view)
     if path is None:
         yield None
         return
@@ -49,3 +57,16 @@ def open_sweep_of(view: View, path: str | Path | None) -> Iterator[reader.SweepF
         if sweep.uuid != str(view.data.attrs["sweep_uuid"]):
             raise UserError(f"{path} is not the sweep that was compared; name that one, or leave it out")
         yield sweep
+
+
+def _sweep_beside(view: View) -> Path | None:
+    """The compared sweep, if it still lies where the comparison says (relative to itself)."""
+    noted = view.data.attrs.get("sweep_path")
+    if noted is None:
+        return None
+    path = view.path.parent / str(noted)
+    try:
+        with reader.SweepFile(path) as sweep:
+            return path if sweep.uuid == str(view.data.attrs["sweep_uuid"]) else None
+    except UserError:
+        return None

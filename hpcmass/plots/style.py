@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
+import numpy as np
 
 SEQUENTIAL: Final = "viridis"
 """Rises in lightness, so it survives grey printing and colour blindness."""
@@ -57,7 +58,9 @@ def model_colour(position: int) -> str:
 
 def number(value: float) -> str:
     """A number for an axis or a title: four significant digits at most, with a typographic minus."""
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
+    plain = value == 0 or 1e-4 <= abs(value) < 1e6
+    text = np.format_float_positional(value, 4, fractional=False, trim="-") if plain else f"{value:.4g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def fixed(value: float, decimals: int) -> str:

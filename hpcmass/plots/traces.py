@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from hpcmass.store.reader import SweepFile
 PERIODS: Final = 12
 """A panel shows about this many periods of the median frequency, if the window holds them."""
 SHORTEST_MS: Final = 40.0
+INPUT_BIN_MS: Final = 1.0
 
 
 def traces(view: View, sweep: SweepFile | None = None) -> Figure | None:
@@ -53,7 +54,7 @@ def traces(view: View, sweep: SweepFile | None = None) -> Figure | None:
 
 
 def _draw_potentials(axes: Axes, view: View, regime: Regime) -> None:
-    """Deviations from the mean over the window shown, as the statistics see them; the legend states the means."""
+    """Potentials standardised over the time shown: the statistics see neither mean nor amplitude, the legend does."""
     assert regime.point is not None
     row, column = regime.point
     time = _window(view, regime.point)
@@ -63,37 +64,38 @@ def _draw_potentials(axes: Axes, view: View, regime: Regime) -> None:
     ]
     for name, data, colour, width in lines:
         v = np.asarray(view.plane.cut(data).values[row, column], dtype=np.float64)[: time.size]
-        text = f"{name}, mean {style.fixed(v.mean(), 2)} mV" if np.isfinite(v).all() else f"{name}: ran away"
-        axes.plot(time, v - v.mean(), color=colour, linewidth=width, label=text)
+        mean, sd = float(v.mean()), float(v.std())
+        text = f"{name}: {style.fixed(mean, 2)} ± {sd:.2f} mV" if np.isfinite(sd) else f"{name}: ran away"
+        axes.plot(time, (v - mean) / (sd or 1.0), color=colour, linewidth=width, label=text)
     frequency = view.point("median_frequency_lif")[row, column]
     contrast = view.number("spike_contrast")[row, column]
     axes.set_title(f"{regime.name}\n{view.plane.where(row, column)}: {frequency:.1f} Hz, Spike-contrast {contrast:.2f}")
-    axes.set_ylabel("potential \N{MINUS SIGN} its mean (mV)")
+    axes.set_ylabel("potential, standardised")
     axes.margins(x=0)
-    _legend(axes, room=0.35, loc="upper left", borderaxespad=0.2, labelspacing=0.2)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.4 * (high - low))  # room for the legend
+    axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2)
 
 
 def _draw_inputs(axes: Axes, view: View, point: tuple[int, int], sweep: SweepFile) -> None:
-    """The recorded Φ_σ of the same trial and time."""
+    """The recorded Φ_σ of the same trial and time, averaged over `INPUT_BIN_MS`; bursts exceed the rest by far."""
     row, column = point
     time = _window(view, point)
     first = int(np.argmax(np.asarray(view.plane.cut(view.data["status"]).values[row, column]) == schema.DONE))
     recorded = sweep.traces(view.plane.index(row, column, tuple(sweep.axes)), first)
     start = int(np.argmin(np.abs(sweep.time_ms - time[0])))
+    width = max(1, round(INPUT_BIN_MS / view.experiment.network.dt_ms))
+    bins = time.size // width
     for kind, colour in style.INPUT_COLOURS.items():
-        phi = recorded[f"phi_{kind}"][start : start + time.size]
+        phi = recorded[f"phi_{kind}"][start : start + bins * width].reshape(bins, width).mean(axis=1)
         label = {"E": "Φ$_E$", "I": "Φ$_I$", "ext": "Φ$_{ext}$"}[kind]
-        axes.plot(time, phi, color=colour, linewidth=1.0, label=label)
-    axes.set_ylabel("input per neuron (1/ms)")
+        axes.step(time[: bins * width : width], phi, where="post", color=colour, linewidth=1.0, label=label)
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    axes.set_ylabel(f"input Φ (1/ms), {INPUT_BIN_MS:g} ms means")
     axes.margins(x=0)
-    _legend(axes, room=0.15, loc="upper right", ncols=3)
-
-
-def _legend(axes: Axes, room: float, **look: Any) -> None:
-    """A legend above the lines, for which the axis is stretched upwards by a fraction."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + room * (high - low))
-    axes.legend(frameon=False, **look)
+    axes.set_ylim(0, 10 * axes.get_ylim()[1])  # a decade for the legend
+    axes.legend(loc="upper right", frameon=False, ncols=3)
 
 
 def _window(view: View, point: tuple[int, int]) -> npt.NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -20,13 +21,16 @@ class View:
 
     Attributes
     ----------
-    data : xarray.Dataset
+    path : Path
         The comparison file.
+    data : xarray.Dataset
+        Its contents.
     plane : Plane
     experiment : Experiment
         Its configuration.
     """
 
+    path: Path
     data: xr.Dataset
     plane: Plane
     experiment: Experiment

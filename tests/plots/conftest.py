@@ -93,7 +93,7 @@ def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndar
             Coordinate("window", times(experiment), "ms", "time"),
         ],
         variables=variables,
-        attributes={"config_yaml": experiment.text, "sweep_uuid": UUID},
+        attributes={"config_yaml": experiment.text, "sweep_uuid": UUID, "sweep_path": "swept.h5"},
         data=data,
     )
     return path

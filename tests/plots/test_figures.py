@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from hpcmass.plots import draw, panels
 from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.sheets import SHEETS
-from hpcmass.plots.sources import open_view
+from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.traces import traces
 from hpcmass.store import schema
 from hpcmass.store.reader import SweepFile
@@ -131,11 +132,11 @@ def test_traces_show_the_files_potentials(comparison: Make, full):
         assert figure is not None
         network, conventional, _ = figure.axes[1].lines
         count = len(np.asarray(network.get_ydata()))
-        expected = full["example_v_lif"][column, row, :count]
-        np.testing.assert_allclose(network.get_ydata(), expected - expected.mean(), atol=1e-4)
-        assert network.get_label() == f"LIF, mean \N{MINUS SIGN}{abs(expected.mean()):.2f} mV"
-        expected = full["example_v"][column, row, 0, :count]
-        np.testing.assert_allclose(conventional.get_ydata(), expected - expected.mean(), atol=1e-4)
+        v = full["example_v_lif"][column, row, :count]
+        np.testing.assert_allclose(network.get_ydata(), (v - v.mean()) / v.std(), atol=1e-3)
+        assert network.get_label() == f"LIF: \N{MINUS SIGN}{abs(v.mean()):.2f} ± {v.std():.2f} mV"
+        v = full["example_v"][column, row, 0, :count]
+        np.testing.assert_allclose(conventional.get_ydata(), (v - v.mean()) / v.std(), atol=1e-3)
 
 
 def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
@@ -146,9 +147,20 @@ def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
         row, column = pick_regimes(view)[0].point or (0, 0)
         line = figure.axes[3].lines[0]
         start = round(500.0 / 0.1)
-        expected = recorded.traces((column, row), 0)["phi_E"][start : start + len(np.asarray(line.get_ydata()))]
-        np.testing.assert_allclose(line.get_ydata(), expected)
+        drawn = np.asarray(line.get_ydata())
+        phi = recorded.traces((column, row), 0)["phi_E"][start : start + 10 * drawn.size]
+        np.testing.assert_allclose(drawn, phi.reshape(-1, 10).mean(axis=1), rtol=1e-6)  # 1 ms means
         np.testing.assert_allclose(np.asarray(line.get_xdata())[0], recorded.time_ms[start])
+
+
+def test_the_sweep_is_found_where_it_was(comparison: Make, sweep: Path, other_sweep: Path):
+    with open_view(comparison()) as view:
+        beside = view.path.with_name("swept.h5")
+        for source, found in ((None, False), (other_sweep, False), (sweep, True)):
+            if source is not None:
+                shutil.copy(source, beside)
+            with open_sweep_of(view, None) as recorded:
+                assert (recorded is not None) == found
 
 
 def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path: Path):
