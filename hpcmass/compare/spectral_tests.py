@@ -20,7 +20,7 @@ from hpcmass.compare.spectra import merged_moments, window_correlation
 
 @dataclass(frozen=True)
 class SpectralTest:
-    """A statistic, its degrees of freedom (-1 where there are none) and the probability of a larger one."""
+    """A statistic, its degrees of freedom (-1 if undefined) and the probability of a larger one."""
 
     statistic: float
     dof: int
@@ -57,15 +57,16 @@ def chi_squared(p: Real, q: Real, count: float) -> SpectralTest:
 
 
 def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp]) -> SpectralTest:
-    """S = Σ_l (ln P_l/Q_l)², standardised, and its probability under equal true spectra.
+    """S = Σ_l (d_l - d̄)²/s_l of the log-ratios d_l = ln(P_l/Q_l), and its probability under equal shapes.
 
     Where the true spectra are equal, and flat within a bin, P_l/Q_l follows F(2K_l, 2K_l) with K_l = trials ×
-    independent components (the Hamming window makes neighbours dependent: `merged_moments`). So ln(P_l/Q_l) has
-    variance s_l = 2 ψ'(K_l), and its square has mean s_l and variance 2 s_l² + 2 ψ‴(K_l). Two small corrections: a
-    sum of dependent components is a little more skewed than the F distribution supposes, which lowers s_l by twice
-    the excess of its third cumulant; and bins next to each other are correlated at their common edge, which enters
-    the variance of S. S is referred to the gamma distribution with its mean and variance (for large K: χ² with L
-    degrees of freedom).
+    independent components (the Hamming window makes neighbours dependent: `merged_moments`). So d_l has variance
+    s_l = 2 ψ'(K_l) and fourth cumulant 2 ψ‴(K_l). Like χ² of the normalised spectra, S takes no notice of a common
+    factor: d̄ is the mean log-ratio, weighted by 1/s_l. S has mean L - 1 and variance
+    2 (L - 1) + Σ_l 2 ψ‴(K_l)/s_l², and is referred to the gamma distribution with these moments (for large K: χ² with
+    L - 1 degrees of freedom). Two small corrections: a sum of dependent components is a little more skewed than the F
+    distribution supposes, which lowers s_l by twice the excess of its third cumulant; and adjacent bins are
+    correlated at their common edge, which enters the variance of S.
 
     Series that are coherent with each other (a model and the network that drives it) have ratios closer to 1 than
     independent ones, so the test then rejects less often than it says.
@@ -73,7 +74,7 @@ def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp
     Parameters
     ----------
     p, q : array, (L,)
-        Spectra averaged over trials and within bins, in the same unit; they are not normalised.
+        Spectra averaged over trials and within bins.
     n_trials : int
     n_components : array of int, (L,)
         Raw components merged in each bin.
@@ -81,20 +82,23 @@ def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp
     Returns
     -------
     SpectralTest
-        Its statistic is (S - mean) / standard deviation; UNDEFINED unless every component has power.
+        Its statistic is (S - mean) / standard deviation; UNDEFINED unless every component has power and L > 1.
     """
-    if not (_has_power(p) and _has_power(q) and p.all() and q.all()):
+    if not (_has_power(p) and _has_power(q) and p.all() and q.all() and p.size > 1):
         return UNDEFINED
     second, third = merged_moments(n_components)
     k = n_trials / second
     excess_skew = 2 * third / n_trials**2 - 2 / k**2
     variance = 2 * (scipy.special.polygamma(1, k) - excess_skew)
-    square_variance = 2 * variance**2 + 2 * scipy.special.polygamma(3, k)
-    overlap = 2 * _neighbour_correlation(n_components, second) ** 2 * variance[:-1] * variance[1:]
-    mean, spread = float(variance.sum()), float(square_variance.sum() + 2 * overlap.sum())
-    total = float(np.sum(np.log(p / q) ** 2))
-    pvalue = float(scipy.stats.gamma.sf(total, mean**2 / spread, scale=spread / mean))
-    return SpectralTest((total - mean) / spread**0.5, -1, pvalue)
+    share = 1 / variance / np.sum(1 / variance)
+    d = np.log(p / q)
+    total = float(np.sum((d - np.dot(share, d)) ** 2 / variance))
+    dof = p.size - 1
+    kurtosis = 2 * scipy.special.polygamma(3, k) / variance**2
+    overlap = 2 * _neighbour_correlation(n_components, second) ** 2
+    spread = 2 * dof + float(np.sum(kurtosis * (1 - share) ** 2) + 2 * overlap.sum())
+    pvalue = float(scipy.stats.gamma.sf(total, dof**2 / spread, scale=spread / dof))
+    return SpectralTest((total - dof) / spread**0.5, dof, pvalue)
 
 
 def _neighbour_correlation(n_components: npt.NDArray[np.intp], second: Real) -> Real:

@@ -131,7 +131,7 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
         Variable("chi2_dof", _MODEL, "i8", "1", "degrees of freedom of chi-squared", fill=-1),
         Variable("chi2_pvalue", _MODEL, "f8", "1", "probability of a larger chi-squared under equality"),
         Variable("histogram_count", _POINT, "f8", "1", "total count of the spectra as histograms in chi-squared"),
-        Variable("log_ratio", _MODEL, "f8", "1", "sum of squared log-ratios of the spectra, standardised"),
+        Variable("log_ratio", _MODEL, "f8", "1", "spread of the spectra's log-ratios about their mean, standardised"),
         Variable("log_ratio_pvalue", _MODEL, "f8", "1", "p-value of the calibrated spectral statistic"),
         Variable("rho", _MODEL, "f8", "1", "correlation at the best lag, averaged over trials by Fisher's z"),
         Variable("rho_z", _MODEL, "f8", "1", "mean over trials of Fisher's z = atanh(rho)"),

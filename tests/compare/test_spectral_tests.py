@@ -114,8 +114,10 @@ def test_log_ratio_finds_a_difference():
     bins = spectral_bins(4000, 1.0, (0.0, 300.0), 2.0)
     p = bins.mean(sum(power_density(centred(noise([1.0, -0.9], 4000, rng)), 1.0) for _ in range(4)))
     q = bins.mean(sum(power_density(centred(noise([1.0, -0.8], 4000, rng)), 1.0) for _ in range(4)))
-    assert log_ratio(p, q, 4, bins.n_components).pvalue < 1e-6
-    assert log_ratio(p, 2 * p, 4, bins.n_components).pvalue < 1e-6  # size counts, not only shape
+    found = log_ratio(p, q, 4, bins.n_components)
+    assert found.pvalue < 1e-6
+    assert found.statistic > 5
+    assert log_ratio(p, 3 * q, 4, bins.n_components).statistic == pytest.approx(found.statistic)  # shape, not size
     assert log_ratio(p, p, 4, bins.n_components).pvalue == pytest.approx(1.0)
 
 
