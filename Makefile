@@ -70,6 +70,6 @@ format: env ## reformat the Python code
 bench: env ## the benchmarks, one after the other
 	@. scripts/mpi_env.sh; for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
-clean: ## remove .venv, caches and results
-	rm -rf $(VENV) $(RESULTS) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## remove .venv and caches; results/ stays
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

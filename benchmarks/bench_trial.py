@@ -47,9 +47,11 @@ def main() -> int:
     print(describe())
     normals = network.n_neurons * network.n_steps
     print(f"N = M = {network.n_neurons}, {network.n_steps} steps, {normals:.1e} normals; one core, processor time")
-    print(
-        f"{'lam':>5} {'p':>5} {'rate Hz':>8} {'S':>6} {'events':>8} {'trial s':>8} {'NumPy s':>8} {'ratio':>6} {'target':>7}"
-    )
+    titles = (
+        ("lam", 5), ("p", 5), ("rate Hz", 8), ("S", 6), ("events", 8), ("trial s", 8), ("NumPy s", 8),
+        ("ratio", 6), ("target", 7),
+    )  # fmt: skip
+    print(" ".join(f"{title:>{width}}" for title, width in titles))
     missed = 0
     for point in arguments.points:
         lam, p = (float(x) for x in point.split(","))
