@@ -50,15 +50,15 @@ class Progress:
         self._bar = self._make_bar() if total and self._stream.isatty() else None
 
     def _make_bar(self) -> tqdm:  # type: ignore[type-arg]
-        shape = "{percentage:3.0f} % |{bar}| {postfix}"
-        return tqdm(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, postfix=self.line())
+        shape = "{percentage:3.0f} % |{bar}| {desc}"
+        return tqdm(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, desc=self.line())
 
     def advance(self, weight: float = 1.0, units: int = 1) -> None:
         """Say that `units` more have ended, of `weight` together."""
         self.done += units
         self._work_done += weight
         if self._bar is not None:
-            self._bar.set_postfix_str(self.line(), refresh=False)
+            self._bar.set_description_str(self.line(), refresh=False)
             self._bar.update(weight)
         elif self.done == self.total:
             self._log()

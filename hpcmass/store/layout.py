@@ -7,6 +7,7 @@ model as far as xarray reads them: `units`, `long_name`, `_FillValue`, `flag_val
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ from hpcmass.errors import UserError
 from hpcmass.store.schema import FORMAT_VERSION, Variable
 
 CONVENTIONS = "CF-1.11"
+
+METADATA_BYTES = 2**18
+"""More than the names, attributes and coordinates of a file take."""
 
 AXIS_NAMES = {"p": "connection probability", "lam": "fraction of excitatory neurons"}
 """Long names of the two axes that every sweep has."""
@@ -90,7 +94,9 @@ def require_directory(path: Path) -> None:
 
 
 @contextmanager
-def creating(path: Path, *, force: bool = False, replace: bool = False) -> Iterator[h5py.File]:
+def creating(
+    path: Path, *, force: bool = False, replace: bool = False, space: int = METADATA_BYTES
+) -> Iterator[h5py.File]:
     """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
 
     Parameters
@@ -100,6 +106,8 @@ def creating(path: Path, *, force: bool = False, replace: bool = False) -> Itera
         An existing file is kept as `name.1.h5` (2, 3, …) instead of being refused.
     replace : bool
         An existing file is replaced: only for one that holds nothing of its own.
+    space : int
+        Bytes that must be free.
 
     Raises
     ------
@@ -111,23 +119,35 @@ def creating(path: Path, *, force: bool = False, replace: bool = False) -> Itera
         raise UserError(f"{path} exists; give another name, or --force to start anew (the old file is kept aside)")
     growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
     try:
+        with open(growing, "wb") as probe:  # HDF5 1.10 may crash where it cannot write what it has promised to
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(probe.fileno(), 0, space)
         with h5py.File(growing, "w", locking=False) as file:
             yield file
         if path.exists() and not replace:
             set_aside(path)
         os.replace(growing, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # h5py raises the latter when it flushes or closes
         raise UserError(f"cannot write {path}: {reason(error)}; free some space or name another place") from error
     finally:
         growing.unlink(missing_ok=True)
 
 
-def reason(error: OSError) -> str:
-    """What an OSError says, without h5py's chain of internal calls."""
-    if error.errno:
+def reason(error: Exception) -> str:
+    """What an error of the system says, without h5py's chain of internal calls."""
+    if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     match = re.search(r"error message = '([^']*)'", str(error))
     return (match[1] if match else str(error)).lower()
+
+
+def filled_bytes(variables: Iterable[Variable], axes: tuple[str, ...], sizes: Mapping[str, int]) -> int:
+    """Size of the variables that are filled on creation (`sizes`: dimension → length)."""
+    return sum(
+        np.dtype(v.dtype).itemsize * math.prod(sizes[d] for d in v.dimensions(axes))
+        for v in variables
+        if v.fill is not None
+    )
 
 
 def define(

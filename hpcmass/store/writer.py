@@ -22,13 +22,23 @@ from hpcmass.errors import UserError
 from hpcmass.grid import SEED_WORDS, Trial, trial_seed
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.identity import require_same_sweep
-from hpcmass.store.layout import Coordinate, axis_coordinates, creating, define, reason
+from hpcmass.store.layout import (
+    METADATA_BYTES,
+    Coordinate,
+    axis_coordinates,
+    creating,
+    define,
+    filled_bytes,
+    reason,
+)
 from hpcmass.store.provenance import history_line, history_value
 from hpcmass.store.reader import open_hdf5, shard_directory
 from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, SPIKE_VARIABLES, SWEEP_FILETYPE, SWEEP_VARIABLES
 
 Driver = Literal["mpio", "shards", "serial"]
 """How a sweep is written: one file by all ranks, a file per rank, one file by one process."""
+
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 Values = Mapping[str, npt.NDArray[np.generic] | float | int]
 
@@ -102,7 +112,9 @@ def create_sweep_file(
         "driver": driver,
         "history": history_value([history_line(started)]),
     }
-    with creating(path, force=force) as file:
+    sizes = {coordinate.name: len(coordinate.values) for coordinate in coordinates}
+    space = METADATA_BYTES + 8 * sum(sizes.values()) + filled_bytes(variables, axes, sizes)
+    with creating(path, force=force, space=space) as file:
         define(
             file,
             filetype=SWEEP_FILETYPE,
@@ -140,12 +152,16 @@ class SlabWriter:
         self._torn = False
 
     def _open(self) -> h5py.File:
-        return h5py.File(self.path, "r+", locking=False)
+        # Without HDF5's sieve buffer a slab goes straight to the file: nothing of it waits for a flush, a
+        # neighbouring trial is never written again, and a full disk is noticed here, not on closing.
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        access.set_file_locking(False, False)
+        access.set_sieve_buf_size(0)
+        return h5py.File(h5py.h5f.open(os.fsencode(self.path), h5py.h5f.ACC_RDWR, access))
 
     def _settle(self) -> None:
-        """Bring this process's writes to the disk."""
-        self._file.flush()
-        os.fdatasync(self._descriptor)
+        """Bring this process's writes, which are in the file already, to the disk."""
+        _sync(self._descriptor)
 
     def write(self, trial: Trial, values: Values, *, rank: int) -> None:
         """Store a trial that is done.
@@ -190,10 +206,9 @@ class SlabWriter:
             self._settle()
         except (OSError, RuntimeError) as error:
             self._torn = True
-            why = reason(error) if isinstance(error, OSError) else str(error)
             raise UserError(
-                f"cannot write {trial.label()} into {self.path}: {why}; free some space and start the same command "
-                "again, what is done is kept"
+                f"cannot write {trial.label()} into {self.path}: {reason(error)}; free some space and start the same "
+                "command again, what is done is kept"
             ) from error
 
     def close(self) -> None:
@@ -208,8 +223,7 @@ class SlabWriter:
             self._file.close()
         except (OSError, RuntimeError) as error:
             if not self._torn:
-                why = reason(error) if isinstance(error, OSError) else str(error)
-                raise UserError(f"cannot close {self.path}: {why}; start the same command again") from error
+                raise UserError(f"cannot close {self.path}: {reason(error)}; start the same command again") from error
         finally:
             os.close(self._descriptor)
 
@@ -241,10 +255,6 @@ class ParallelWriter(SlabWriter):
 
     def _open(self) -> h5py.File:
         return h5py.File(self.path, "r+", driver="mpio", comm=self._comm)
-
-    def _settle(self) -> None:
-        # H5Fflush is collective. Independent writes of contiguous data are in the file already.
-        os.fdatasync(self._descriptor)
 
 
 class ShardWriter(SlabWriter):

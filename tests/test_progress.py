@@ -1,0 +1,92 @@
+"""Lines in a log now and then, a bar on a terminal, both with count, rate and time left."""
+
+import io
+import time
+
+import pytest
+
+from hpcmass.progress import Progress, duration, rate
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_log_lines_keep_their_distance(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress(100, "trial", stream=stream, cadence_s=10) as progress:
+        for _ in range(99):
+            clock.now += 1
+            progress.advance()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 9
+    assert lines[0] == "10/100 trials, 1/s, 1 min 30 s left (10%)"
+
+
+def test_the_end_is_always_logged(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress(2, "point", stream=stream) as progress:
+        clock.now += 1
+        progress.advance()
+        progress.advance()
+    assert stream.getvalue().splitlines() == ["2/2 points, 2/s, took 1 s (100%)"]
+
+
+def test_time_passes_without_news_too(clock: Clock) -> None:
+    stream = io.StringIO()
+    progress = Progress(2, "trial", stream=stream, cadence_s=10)
+    clock.now = 11
+    progress.tick()
+    progress.tick()
+    assert stream.getvalue().splitlines() == ["0/2 trials (0%)"]
+
+
+def test_the_time_left_goes_by_weight(clock: Clock) -> None:
+    progress = Progress(4, "trial", work=100.0, stream=io.StringIO())
+    clock.now = 90
+    progress.advance(weight=90)
+    assert progress.line().endswith(", 10 s left")
+
+
+def test_a_terminal_gets_a_bar(clock: Clock) -> None:
+    stream = Terminal()
+    with Progress(2, "trial", stream=stream) as progress:
+        clock.now = 1
+        progress.advance()
+        progress.note("failed: x")
+        clock.now = 2
+        progress.advance()
+    shown = stream.getvalue()
+    assert "failed: x\n" in shown
+    assert "50 % |" in shown
+    last = shown.rsplit("\r", 1)[-1]
+    assert last.startswith("100 % |")
+    assert last.endswith("| 2/2 trials, 1/s, took 2 s\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.6, "1 min"), (200, "3 min 20 s"), (3600, "1 h"), (18_240, "5 h 4 min"), (183_600, "2 d 3 h"),
+     (float("nan"), "unknown time")],
+)  # fmt: skip
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("per_second", "text"), [(3.14159, "3.14/s"), (0.1, "6/min"), (0.001, "3.6/h")])
+def test_rates(per_second: float, text: str) -> None:
+    assert rate(per_second) == text
