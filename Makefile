@@ -46,7 +46,7 @@ $(COMPARISON): $(SWEEP) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(REA
 	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --force || { rm -f $@; exit 1; }
 
 $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py)
-	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS)
+	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force
 	@touch $@
 
 # An interrupted sweep is to be resumed, not deleted.

@@ -16,6 +16,7 @@ from hpcmass.network.digraph import draw, words_per_row
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import seed_lanes
 from hpcmass.network.loop import NON_FINITE, State, Wiring, run_steps
+from hpcmass.network.machine_code import warn_if_scalar
 from hpcmass.network.neurons import slot_of
 from hpcmass.network.recording import Recording
 from hpcmass.network.simd import aligned
@@ -225,10 +226,11 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
 
 
 def warm_up() -> None:
-    """Compile every kernel, or load it from the cache, by a trial of no consequence."""
+    """Compile every kernel, or load it from the cache, by a trial of no consequence; warn if it came out scalar."""
     small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
     for p in (0.001, 0.5):  # both generators of graphs
         simulate(small, p, 0.5, (1, 2, 3, 4))
+    warn_if_scalar()
 
 
 def _bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:

@@ -1,0 +1,81 @@
+"""Did the compiler use vector registers? Said by the machine code of the hot loops, not hoped for.
+
+The code can be read only in the process that compiled it, so what was found is noted beside the compiled kernels, and
+a process that loads them reads the note.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numba
+
+from hpcmass.network.lanes import draw_normals
+from hpcmass.network.neurons import advance
+
+logger = logging.getLogger(__name__)
+
+HOT_LOOPS: dict[str, Any] = {"noise": draw_normals, "neurons": advance}
+NOTE = "vector-registers.json"
+
+_PACKED = {
+    512: r"\bv\w+ps\b.*%zmm",
+    256: r"\bv\w+ps\b.*%ymm",
+    128: r"\b(v?mulps|v?addps|vfn?m\w+ps)\b.*%xmm|\bfm(la|ul)\b.*\.4s",
+}
+_FMA_CALL = r"\b(call|bl)\w*\b.*\bfmaf?\b|\$fmaf\b"
+
+
+def register_bits(code: str) -> int:
+    """Width of the widest vector registers that the assembly computes floats in; 0 for scalar code.
+
+    A fused multiply-add that is a function call instead of an instruction counts as scalar code: it is as slow.
+    """
+    if re.search(_FMA_CALL, code):
+        return 0
+    return max((bits for bits, pattern in _PACKED.items() if re.search(pattern, code)), default=0)
+
+
+def hot_loop_registers() -> dict[str, int | None]:
+    """Width in bits for each hot loop that this process has run; None where nothing is known."""
+    note = _note()
+    found: dict[str, int | None] = {**dict.fromkeys(HOT_LOOPS), **_read(note)}
+    fresh = {name: register_bits(_code(loop)) for name, loop in HOT_LOOPS.items() if not loop.stats.cache_hits}
+    if fresh:
+        found.update(fresh)
+        try:
+            note.write_text(json.dumps(found))
+        except OSError:
+            logger.debug("cannot note the registers in %s", note)
+    return found
+
+
+def warn_if_scalar() -> None:
+    """Log a warning for each hot loop that the compiler left scalar: results are right, trials several times slower."""
+    for name, bits in hot_loop_registers().items():
+        if bits == 0:
+            logger.warning(
+                "the %s loop runs without vector instructions on this processor: expect trials to be several times "
+                "slower (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, if set, may be the reason)",
+                name,
+            )
+
+
+def _code(loop: Any) -> str:
+    return "\n".join(loop.inspect_asm().values())
+
+
+def _note() -> Path:
+    return Path(numba.config.CACHE_DIR or ".") / NOTE  # type: ignore[attr-defined]
+
+
+def _read(note: Path) -> dict[str, int | None]:
+    try:
+        found = json.loads(note.read_text())
+    except (OSError, ValueError):
+        return {}
+    return {k: v for k, v in found.items() if k in HOT_LOOPS}
