@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def hot_loop_registers() -> dict[str, int | None]:
     """Width in bits for each hot loop that this process has run; None where nothing is known."""
     note = _note()
     found: dict[str, int | None] = {**dict.fromkeys(HOT_LOOPS), **_read(note)}
-    fresh = {name: register_bits(_code(loop)) for name, loop in HOT_LOOPS.items() if not loop.stats.cache_hits}
+    fresh = {name: register_bits(_code(loop)) for name, loop in HOT_LOOPS.items() if _compiled_here(loop)}
     if fresh:
         found.update(fresh)
         try:
@@ -54,8 +55,12 @@ def hot_loop_registers() -> dict[str, int | None]:
     return found
 
 
+@cache
 def warn_if_scalar() -> None:
-    """Log a warning for each hot loop that the compiler left scalar: results are right, trials several times slower."""
+    """Log a warning for each hot loop that the compiler left scalar: results are right, trials several times slower.
+
+    Once per process.
+    """
     for name, bits in hot_loop_registers().items():
         if bits == 0:
             logger.warning(
@@ -63,6 +68,10 @@ def warn_if_scalar() -> None:
                 "slower (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, if set, may be the reason)",
                 name,
             )
+
+
+def _compiled_here(loop: Any) -> bool:
+    return bool(loop.overloads) and not loop.stats.cache_hits
 
 
 def _code(loop: Any) -> str:

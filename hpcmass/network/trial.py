@@ -194,6 +194,7 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
     mean_v0, phi0, transient = net.run(head)
     mean_v1, phi1, stretches = net.run(tail)
     kernel = time.process_time() - kernel
+    warn_if_scalar()
     trains = SpikeTrains(stretches, network.n_neurons)
     statistics = train_statistics(trains)
     contrast, width_ms = spike_contrast(trains, network.dt_ms, statistics.shortest_isi)
@@ -226,11 +227,10 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
 
 
 def warm_up() -> None:
-    """Compile every kernel, or load it from the cache, by a trial of no consequence; warn if it came out scalar."""
+    """Compile every kernel, or load it from the cache, by a trial of no consequence."""
     small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
     for p in (0.001, 0.5):  # both generators of graphs
         simulate(small, p, 0.5, (1, 2, 3, 4))
-    warn_if_scalar()
 
 
 def _bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
