@@ -22,7 +22,7 @@ SWEEP := $(RESULTS)/$(NAME).h5
 COMPARISON := $(RESULTS)/$(NAME)-cmp.h5
 MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
-READERS := hpcmass/config.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
+READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
 
 .PHONY: help env run test lint format bench clean always
 

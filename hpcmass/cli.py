@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def process_validate(options: argparse.Namespace) -> int:
-    from hpcmass.config import load_experiment
+    from hpcmass.configfile import load_experiment
     from hpcmass.grid import shape
 
     experiment = load_experiment(options.config)
@@ -123,7 +123,7 @@ def process_plot(options: argparse.Namespace) -> int:
 
 
 def process_trial(options: argparse.Namespace) -> int:
-    from hpcmass.config import load_experiment
+    from hpcmass.configfile import load_experiment
     from hpcmass.store.schema import SWEEP_VARIABLES
     from hpcmass.sweep.single import run_single
 

@@ -1,4 +1,4 @@
-"""One experiment: YAML text → validated, frozen `Experiment`.
+"""One experiment: the keys of a configuration file as validated, frozen `Experiment`.
 
 The field names are the keys of a configuration file and nothing else defines them, their units, their
 defaults or their allowed ranges. Defaults are the reference set of the documentation; the origin of each
@@ -8,18 +8,11 @@ Schelter & Daffertshofer (2021), Front. Comput. Neurosci. 14:581040; equation nu
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
-import math
-import operator
-import re
-from collections.abc import Hashable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
 import yaml
 from pydantic import (
     BaseModel,
@@ -33,9 +26,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
-from hpcmass.errors import ConfigError, UserError
+from hpcmass.axes import Axis, Bounds, bounds_of, range_text, within
 
 Origin = Literal["paper", "related literature", "choice"]
 
@@ -131,70 +123,11 @@ SWEEPABLE = ("p", "lam", *(k for k in NetworkParameters.model_fields if k not in
 """Names that may stand under `grid`."""
 
 
-Bounds = dict[str, float]
-"""Any of ge, gt, le, lt → limit."""
-
-
 def _bounds(name: str) -> Bounds:
     """Bounds of a sweepable parameter."""
     if name in ("p", "lam"):
         return {"ge": 0.0, "le": 1.0}
-    return _bounds_of(NetworkParameters.model_fields[name])
-
-
-def _bounds_of(field: FieldInfo) -> Bounds:
-    return {k: v for m in field.metadata for k in ("ge", "gt", "le", "lt") if (v := getattr(m, k, None)) is not None}
-
-
-def _within(value: float, bounds: Bounds) -> bool:
-    compare = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
-    return all(compare[k](value, limit) for k, limit in bounds.items())
-
-
-def _range_text(bounds: Bounds) -> str:
-    """Bounds as a reader writes them: `[0, 1]`, `> 0`, `>= 0`."""
-    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
-    if low is not None and high is not None:
-        return f"{'[' if 'ge' in bounds else '('}{low:g}, {high:g}{']' if 'le' in bounds else ')'}"
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    return ", ".join(f"{signs[k]} {v:g}" for k, v in bounds.items())
-
-
-def canonical(value: float) -> float:
-    """`value` rounded to 12 significant digits, so that 0.1 + 0.2 and 0.3 are one grid point."""
-    return float(f"{value:.12g}") + 0.0  # + 0.0 turns -0.0 into 0.0
-
-
-def _expand_axis(spec: Any) -> tuple[float, ...]:
-    """Values of one axis from a number, a list, `{linspace: [a, b, n]}` or `{logspace: [a, b, n]}`."""
-    usage = "give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: [first, last, n]}"
-    if isinstance(spec, dict):
-        if len(spec) != 1 or not set(spec) <= {"linspace", "logspace"}:
-            raise ValueError(usage)
-        ((kind, args),) = spec.items()
-        if not (isinstance(args, list | tuple) and len(args) == 3 and all(_is_number(a) for a in args)):
-            raise ValueError(f"{kind} takes [first, last, n]")
-        first, last, n = args
-        if n != int(n) or not 1 <= n <= 100_000:
-            raise ValueError(f"{kind} takes a whole number of values n from 1 to 100000, not {n}")
-        if kind == "logspace" and not (first > 0 and last > 0):
-            raise ValueError("logspace takes a first and a last value above 0 (the values themselves, not exponents)")
-        spec = (np.linspace if kind == "linspace" else np.geomspace)(first, last, int(n)).tolist()
-    values = spec if isinstance(spec, list | tuple) else [spec]
-    if not values or not all(_is_number(v) for v in values):
-        raise ValueError(usage)
-    axis = tuple(canonical(v) for v in values)
-    if any(b <= a for a, b in itertools.pairwise(axis)):
-        raise ValueError("values must increase strictly")
-    return axis
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis)]
-"""The values of a swept parameter, strictly increasing."""
+    return bounds_of(NetworkParameters.model_fields[name])
 
 
 class _GridBase(_Section):
@@ -209,8 +142,8 @@ class _GridBase(_Section):
         for value in values or ():
             if whole and value != int(value):
                 raise ValueError(f"{value:g} is not a whole number")
-            if not _within(value, _bounds(name)):
-                raise ValueError(f"{value:g} is outside the allowed range, {_range_text(_bounds(name))}")
+            if not within(value, _bounds(name)):
+                raise ValueError(f"{value:g} is outside the allowed range, {range_text(_bounds(name))}")
         return values
 
     def axes(self) -> dict[str, tuple[float, ...]]:
@@ -264,6 +197,12 @@ class CompareParameters(_Section):
         return value
 
 
+def plain_message(message: str) -> str:
+    """A pydantic message without its own preamble, starting in lower case."""
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return message[:1].lower() + message[1:]
+
+
 class Experiment(_Section):
     """A whole configuration file.
 
@@ -297,7 +236,7 @@ class Experiment(_Section):
                 self.network_at(point)
             except ValidationError as error:
                 where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
-                wrong = [f"{'.'.join(map(str, e['loc']))} {_plain(e['msg'])}" for e in error.errors()]
+                wrong = [f"{'.'.join(map(str, e['loc']))} {plain_message(e['msg'])}" for e in error.errors()]
                 raise ValueError(f"grid: at {where}: {'; '.join(wrong)}") from None
         return self
 
@@ -329,118 +268,3 @@ class Experiment(_Section):
         whole = {k for k in swept if NetworkParameters.model_fields[k].annotation is int}
         update = {k: int(v) if k in whole and v == int(v) else v for k, v in swept.items()}
         return NetworkParameters.model_validate({**self.network.model_dump(), **update})
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 5e-4 as a number (YAML 1.1 wants 5.0e-4) and refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a name", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def parse_experiment(text: str, name: str = "configuration") -> Experiment:
-    """Validate YAML text.
-
-    Parameters
-    ----------
-    text : str
-        The YAML document.
-    name : str
-        What to call it in messages (a path).
-
-    Raises
-    ------
-    ConfigError
-        With every problem of the document, one line each: the key's path, what is wrong, what is allowed.
-    """
-    try:
-        document = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{name} holds no keys; it needs at least 'grid' with the axes p and lam")
-    try:
-        experiment = Experiment.model_validate(document)
-    except ValidationError as error:
-        problems = [_explain(dict(e)) for e in error.errors()]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError("\n  ".join([f"{name} has {count}:", *problems])) from None
-    experiment._text = text
-    return experiment
-
-
-def _plain(message: str) -> str:
-    """A pydantic message without its own preamble, starting in lower case."""
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
-    return message[:1].lower() + message[1:]
-
-
-def _explain(error: dict[str, Any]) -> str:
-    """One line for one pydantic error: the key's path, what is wrong, what is allowed."""
-    location = [part for part in error["loc"] if isinstance(part, str | int)]
-    path = ".".join(str(part) for part in location)
-    if not path:  # a condition on the whole file says its own path
-        return _plain(str(error["msg"]))
-    section, field = _resolve(location)
-    if error["type"] == "extra_forbidden":
-        near = _nearest(str(location[-1]), list(section.model_fields))
-        hint = f"did you mean '{near}'?" if near else f"known keys: {', '.join(section.model_fields)}"
-        return f"{path}: unknown key; {hint}"
-    if error["type"] == "missing":
-        return f"{path}: required, but missing"
-    line = f"{path}: {_plain(error['msg'])}"
-    if not isinstance(error["input"], dict | list | tuple):
-        line += f", not {error['input']!r}"
-    allowed = _range_text(_bounds_of(field)) if field is not None else ""
-    return f"{line} (allowed: {allowed})" if allowed else line
-
-
-def _nearest(name: str, known: list[str]) -> str | None:
-    """The known key most like `name`; one that differs in case alone comes first."""
-    same = [k for k in known if k.lower() == name.lower()]
-    return next(iter(same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
-
-
-def _resolve(location: list[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:
-    """The section and the field that a location points at."""
-    section: type[BaseModel] = Experiment
-    field: FieldInfo | None = None
-    for part in location:
-        field = section.model_fields.get(str(part))
-        inner = field.annotation if field is not None else None
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            section = inner
-    return section, field
-
-
-def load_experiment(path: str | Path) -> Experiment:
-    """Read and validate a configuration file.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read.
-    ConfigError
-        If it does not validate (all problems at once).
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UserError(f"cannot read the configuration {path}: {reason}") from None
-    return parse_experiment(text, str(path))

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpcmass.config import Experiment, NetworkParameters, canonical
+from hpcmass.axes import canonical
+from hpcmass.config import Experiment, NetworkParameters
 
 SEED_WORDS = 4
 """Length of a trial's seed in 32-bit words."""

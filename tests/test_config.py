@@ -12,16 +12,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcmass.axes import canonical
 from hpcmass.config import (
     SWEEPABLE,
     CompareParameters,
     Experiment,
     MassParameters,
     NetworkParameters,
-    canonical,
-    load_experiment,
-    parse_experiment,
 )
+from hpcmass.configfile import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError, UserError
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))

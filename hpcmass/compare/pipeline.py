@@ -26,7 +26,8 @@ import numpy as np
 import yaml
 
 from hpcmass.compare.point import Result, bins_of, compare_point, example_window, lag_samples
-from hpcmass.config import CompareParameters, Experiment, MassParameters, parse_experiment
+from hpcmass.config import CompareParameters, Experiment, MassParameters
+from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, models_named
 from hpcmass.store.layout import Coordinate, axis_coordinates, creating, define, reason

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from hpcmass.config import parse_experiment
+from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.plots.plane import cut_plane
 from hpcmass.plots.view import View

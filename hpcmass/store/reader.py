@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.config import Experiment, parse_experiment
+from hpcmass.config import Experiment
+from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.store.layout import reason
 from hpcmass.store.schema import (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from hpcmass.config import Experiment, parse_experiment
+from hpcmass.config import Experiment
+from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.network import Recording, simulate

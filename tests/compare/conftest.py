@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from hpcmass.config import Experiment, NetworkParameters, parse_experiment
+from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.configfile import parse_experiment
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.writer import SlabWriter, create_sweep_file

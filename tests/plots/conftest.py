@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpcmass.config import Experiment, parse_experiment
+from hpcmass.config import Experiment
+from hpcmass.configfile import parse_experiment
 from hpcmass.grid import shape
 from hpcmass.store import schema
 from hpcmass.store.layout import Coordinate, create_file

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hpcmass.config import Experiment, parse_experiment
+from hpcmass.config import Experiment
+from hpcmass.configfile import parse_experiment
 from hpcmass.grid import Trial, trials
 from hpcmass.store.provenance import provenance
 from hpcmass.store.schema import NUMBERS, SWEEP_VARIABLES, TRACES

@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcmass.config import Experiment, parse_experiment
+from hpcmass.config import Experiment
+from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.store.provenance import HISTORY_BYTES, append_history, history_of

@@ -1,0 +1,72 @@
+"""The values of a swept parameter: from what a configuration says to a tuple of increasing numbers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
+
+Bounds = dict[str, float]
+"""Any of ge, gt, le, lt → limit."""
+
+
+def bounds_of(field: FieldInfo) -> Bounds:
+    """Bounds that a pydantic field declares."""
+    return {k: v for m in field.metadata for k in ("ge", "gt", "le", "lt") if (v := getattr(m, k, None)) is not None}
+
+
+def within(value: float, bounds: Bounds) -> bool:
+    """Whether a value respects its bounds."""
+    compare = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+    return all(compare[k](value, limit) for k, limit in bounds.items())
+
+
+def range_text(bounds: Bounds) -> str:
+    """Bounds as a reader writes them: `[0, 1]`, `> 0`, `>= 0`."""
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    if low is not None and high is not None:
+        return f"{'[' if 'ge' in bounds else '('}{low:g}, {high:g}{']' if 'le' in bounds else ')'}"
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return ", ".join(f"{signs[k]} {v:g}" for k, v in bounds.items())
+
+
+def canonical(value: float) -> float:
+    """`value` rounded to 12 significant digits, so that 0.1 + 0.2 and 0.3 are one grid point."""
+    return float(f"{value:.12g}") + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def _expand_axis(spec: Any) -> tuple[float, ...]:
+    """Values of one axis from a number, a list, `{linspace: [a, b, n]}` or `{logspace: [a, b, n]}`."""
+    usage = "give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: [first, last, n]}"
+    if isinstance(spec, dict):
+        if len(spec) != 1 or not set(spec) <= {"linspace", "logspace"}:
+            raise ValueError(usage)
+        ((kind, args),) = spec.items()
+        if not (isinstance(args, list | tuple) and len(args) == 3 and all(_is_number(a) for a in args)):
+            raise ValueError(f"{kind} takes [first, last, n]")
+        first, last, n = args
+        if n != int(n) or not 1 <= n <= 100_000:
+            raise ValueError(f"{kind} takes a whole number of values n from 1 to 100000, not {n}")
+        if kind == "logspace" and not (first > 0 and last > 0):
+            raise ValueError("logspace takes a first and a last value above 0 (the values themselves, not exponents)")
+        spec = (np.linspace if kind == "linspace" else np.geomspace)(first, last, int(n)).tolist()
+    values = spec if isinstance(spec, list | tuple) else [spec]
+    if not values or not all(_is_number(v) for v in values):
+        raise ValueError(usage)
+    axis = tuple(canonical(v) for v in values)
+    if any(b <= a for a, b in itertools.pairwise(axis)):
+        raise ValueError("values must increase strictly")
+    return axis
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis)]
+"""The values of a swept parameter, strictly increasing."""
