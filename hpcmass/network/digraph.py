@@ -133,7 +133,9 @@ def _skip_edges(
         fill_bits(state, block)
         uniform = ((block >> np.uint64(11)) + 0.5) * 2.0**-53
         # a skip longer than all slots ends the walk; clipping keeps the sum within 64 bits
-        skips = np.minimum(np.floor(np.log(uniform) / np.log1p(-p)), n_slots).astype(np.int64) + 1
+        with np.errstate(over="ignore"):  # at p below 1e-307
+            length = np.floor(np.log(uniform) / np.log1p(-p))
+        skips = np.minimum(length, n_slots).astype(np.int64) + 1
         edges = position + np.cumsum(skips)
         position = int(edges[-1])
         edges = edges[edges < n_slots]

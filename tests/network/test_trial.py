@@ -1,0 +1,312 @@
+"""Whole trials: limits of every parameter, repeatability, failures with a reason, and no NaN whatever is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpcmass.config import NetworkParameters
+from hpcmass.errors import TrialFailure
+from hpcmass.grid import Seed, trial_seed
+from hpcmass.network import Recording, simulate, trial, warm_up
+from hpcmass.network.spikes import SpikeTrains, train_statistics
+from hpcmass.network.synchrony import spike_contrast
+
+SEED = (20210114, 2, 3, 5)
+
+LIVELY: dict[str, Any] = {"w_E": 0.1, "w_I": 0.2, "w_ext": 0.4, "n_external": 400}
+"""Weights with which a few hundred neurons are as active as ten thousand with the reference ones."""
+
+
+def parameters(**changed: Any) -> NetworkParameters:
+    return NetworkParameters(**({"n_neurons": 200, "duration_ms": 120.0, "transient_ms": 20.0} | LIVELY | changed))
+
+
+def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> None:
+    """What holds of every recording: lengths, finiteness, ranges, and numbers that follow from the kept spikes."""
+    n, n_exc = q.n_neurons, round(lam * q.n_neurons)
+    for trace in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext):
+        assert trace.dtype == np.float32
+        assert trace.shape == (q.n_steps,)
+        assert np.isfinite(trace).all()
+    assert min(r.phi_E.min(), r.phi_I.min(), r.phi_ext.min()) >= 0
+    sd = np.sqrt(q.noise_q / q.tau_m_ms)
+    lowest = min(q.v_leak_mv, q.v_reset_mv, q.v_exc_mv, q.v_inh_mv, q.v_ext_mv)
+    assert lowest - 10 * sd - 0.01 <= r.mean_v.min()
+    assert r.mean_v.max() <= q.v_threshold_mv + 0.01
+    assert 0 <= r.n_edges <= n * (n - 1)
+    assert 0 <= r.n_edges_ext <= q.n_external * n_exc
+    if p in (0.0, 1.0):
+        assert r.n_edges == p * n * (n - 1)
+    assert r.n_spikes >= 0
+    assert r.silent == int(np.isnan(r.spike_contrast)) == int(np.isnan(r.spike_contrast_bin))
+    assert np.isnan(r.rate_E) == (n_exc == 0)
+    assert np.isnan(r.rate_I) == (n_exc == n)
+    assert r.wall_s > 0 <= r.kernel_s
+    if not r.silent:
+        assert 0 <= r.spike_contrast <= 1
+        assert 10 <= r.spike_contrast_bin <= (q.n_steps - q.n_transient) * q.dt_ms / 2 + 1e-9
+    if r.spike_neuron is None:
+        return
+    assert r.spike_time is not None
+    step = np.rint(r.spike_time / q.dt_ms).astype(int)
+    np.testing.assert_allclose(r.spike_time, step * q.dt_ms, rtol=1e-12)
+    assert (np.diff(step) >= 0).all()
+    assert r.n_spikes == (step >= q.n_transient).sum()
+    seconds = (q.n_steps - q.n_transient) * q.dt_ms / 1e3
+    late = r.spike_neuron[step >= q.n_transient]
+    if n_exc:
+        assert r.rate_E == pytest.approx((late < n_exc).sum() / n_exc / seconds)
+    if n_exc < n:
+        assert r.rate_I == pytest.approx((late >= n_exc).sum() / (n - n_exc) / seconds)
+    n_held = round(q.t_ref_ms / q.dt_ms)
+    by_neuron = np.lexsort((step, r.spike_neuron))
+    same = np.diff(r.spike_neuron[by_neuron]) == 0
+    assert (np.diff(step[by_neuron])[same] > n_held).all()
+
+
+def same(a: Recording, b: Recording) -> bool:
+    """Equal to the last bit in everything but the times it took."""
+    for f in dataclasses.fields(Recording):
+        x, y = getattr(a, f.name), getattr(b, f.name)
+        if f.name not in ("wall_s", "kernel_s") and not np.array_equal(x, y, equal_nan=isinstance(x, float)):
+            return False
+    return True
+
+
+# --- limits -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-4, 0.5, 1.0])
+@pytest.mark.parametrize("lam", [0.0, 0.003, 0.8, 1.0])
+def test_corners_of_the_plane(p: float, lam: float) -> None:
+    q = parameters()
+    r = simulate(q, p, lam, SEED, keep_spikes=True)
+    assert_sound(r, q, p, lam)
+    assert not r.phi_E.any() or (p > 0 and lam > 0)
+    assert r.phi_E.any() or p < 0.5 or lam < 0.5
+    assert r.phi_ext.any() == (lam > 0)
+    if lam == 0.0:
+        assert r.silent == 1
+        assert r.n_edges_ext == 0
+
+
+@pytest.mark.parametrize("n", [2, 3, 63, 64, 65, 511, 512, 513, 1000, 1025])
+def test_any_number_of_neurons(n: int) -> None:
+    q = parameters(n_neurons=n, duration_ms=60.0, w_ext=0.8)
+    r = simulate(q, 1.0, 0.7, SEED, keep_spikes=True)
+    assert_sound(r, q, 1.0, 0.7)
+    assert r.n_edges == n * (n - 1)
+    assert r.spike_neuron is not None
+    assert r.n_spikes > 0
+    if n > 3:  # the last excitatory neuron gets the external drive, the last row and column of the graph are used
+        assert round(0.7 * n) - 1 in r.spike_neuron
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"n_external": 0},
+        {"n_external": 1},
+        {"external_rate_hz": 0.0},
+        {"external_rate_hz": 1e5, "w_ext": 1e-5},
+        {"n_external": 3, "external_rate_hz": 1e7, "w_ext": 1e-5},
+        {"p_ext": 0.0},
+        {"p_ext": 1.0, "w_ext": 0.03},
+        {"t_ref_ms": 0.0},
+        {"t_ref_ms": 0.04},
+        {"t_ref_ms": 1000.0},
+        {"transient_ms": 0.0},
+        {"transient_ms": 119.8},
+        {"duration_ms": 0.2, "transient_ms": 0.0},
+        {"duration_ms": 15.0, "transient_ms": 0.1},
+        {"noise_q": 0.0},
+        {"noise_q": 1e4},
+        {"v_leak_mv": -50.0},
+        {"v_leak_mv": 1000.0, "tau_m_ms": 0.2},
+        {"v_inh_mv": -50.0},
+        {"v_exc_mv": -74.0, "v_ext_mv": -74.0},
+        {"tau_E_ms": 0.2, "tau_I_ms": 0.2, "tau_ext_ms": 0.2},
+        {"tau_E_ms": 1e6, "tau_I_ms": 1e6, "tau_ext_ms": 1e6, "w_E": 1e-5, "w_ext": 1e-4},
+        {"w_E": 0.0, "w_I": 0.0, "w_ext": 0.0},
+        {"w_E": 1e-38, "w_I": 1e-44, "w_ext": 1e-30},
+    ],
+    ids=str,
+)
+def test_limits_of_the_parameters(changed: dict[str, Any]) -> None:
+    q = parameters(**changed)
+    assert_sound(simulate(q, 0.1, 0.8, SEED, keep_spikes=True), q, 0.1, 0.8)
+
+
+def test_silence_is_a_result() -> None:
+    q = parameters(n_external=0)
+    r = simulate(q, 0.1, 0.8, SEED)
+    assert r.silent == 1
+    assert r.n_spikes == 0
+    assert r.rate_E == r.rate_I == 0
+    assert np.isnan([r.spike_contrast, r.spike_contrast_bin, r.cv_isi]).all()
+    # v relaxes from the middle of [V_reset, V_th) to V_L
+    assert r.mean_v[0] == pytest.approx(-57.0, abs=1.0)
+    decay = (1 - q.dt_ms / q.tau_m_ms) ** (q.n_steps - 1)
+    assert r.mean_v[-1] - q.v_leak_mv == pytest.approx((r.mean_v[0] - q.v_leak_mv) * decay, abs=0.01)
+
+
+def test_statistics_are_those_of_the_spikes_after_the_transient() -> None:
+    q = parameters()
+    r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    assert r.spike_time is not None
+    assert r.spike_neuron is not None
+    assert (r.spike_time < q.transient_ms).any()
+    raster = np.zeros((q.n_steps, q.n_neurons), bool)
+    raster[np.rint(r.spike_time / q.dt_ms).astype(int), r.spike_neuron] = True
+    late = raster[q.n_transient :]
+    step, neuron = np.nonzero(late)
+    trains = SpikeTrains([(neuron.astype(np.uint16), np.bincount(step, minlength=len(late)))], q.n_neurons)
+    numbers = train_statistics(trains)
+    assert r.cv_isi == numbers.cv_isi
+    assert (r.spike_contrast, r.spike_contrast_bin) == spike_contrast(trains, q.dt_ms, numbers.shortest_isi)
+
+
+def test_phi_is_the_exact_sum_of_out_degrees() -> None:
+    """Φ_E and Φ_I of each step, from the kept spikes and the trial's own graph."""
+    q = parameters()
+    r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    net = trial.Network(q, 0.2, 0.8, SEED)
+    degree = net.graph.adjacency().sum(1)
+    assert r.spike_neuron is not None
+    assert r.spike_time is not None
+    step = np.rint(r.spike_time / q.dt_ms).astype(int)
+    for phi, who in ((r.phi_E, r.spike_neuron < net.n_exc), (r.phi_I, r.spike_neuron >= net.n_exc)):
+        arrived = np.bincount(step[who], weights=degree[r.spike_neuron[who]], minlength=q.n_steps)
+        np.testing.assert_allclose(phi, arrived / q.n_neurons / q.dt_ms, rtol=1e-6)
+        assert phi.any()
+
+
+# --- repeatability ----------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bits_other_seed_other_trial() -> None:
+    q = parameters()
+    first, again = (simulate(q, 0.2, 0.8, SEED, keep_spikes=True) for _ in range(2))
+    assert same(first, again)
+    others = [simulate(q, 0.2, 0.8, trial_seed(1, {"p": 0.2, "lam": 0.8}, k), keep_spikes=True) for k in range(3)]
+    for k, r in enumerate(others):
+        assert not same(first, r)
+        assert all((r.mean_v != other.mean_v).mean() > 0.9 for other in others[:k])
+        assert all(r.n_edges != other.n_edges for other in others[:k])
+
+
+def test_keeping_spikes_changes_nothing() -> None:
+    q = parameters()
+    with_spikes = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    without = simulate(q, 0.2, 0.8, SEED)
+    assert without.spike_neuron is None
+    assert same(dataclasses.replace(with_spikes, spike_neuron=None, spike_time=None), without)
+
+
+@pytest.mark.parametrize("t_ref_ms", [0.0, 5.0])
+def test_room_for_spikes_never_changes_the_result(t_ref_ms: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    q = parameters(t_ref_ms=t_ref_ms)
+    whole = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    monkeypatch.setattr(trial, "STRETCH_SPIKES", 1)
+    assert same(whole, simulate(q, 0.2, 0.8, SEED, keep_spikes=True))
+
+
+def test_a_longer_trial_begins_like_a_shorter_one() -> None:
+    short = simulate(parameters(), 0.2, 0.8, SEED)
+    long = simulate(parameters(duration_ms=200.0), 0.2, 0.8, SEED)
+    assert (long.mean_v[: short.mean_v.size] == short.mean_v).all()
+    assert (long.phi_ext[: short.mean_v.size] == short.phi_ext).all()
+
+
+def test_warm_up_leaves_nothing_behind() -> None:
+    q = parameters()
+    before = simulate(q, 0.2, 0.8, SEED)
+    warm_up()
+    assert same(before, simulate(q, 0.2, 0.8, SEED))
+
+
+# --- failures ---------------------------------------------------------------------------------------------------
+
+
+def test_inhibition_beyond_the_step_is_a_failure_with_time_and_reason() -> None:
+    """a g_I > 1: forward Euler throws v below V_I."""
+    q = parameters(w_I=500.0)
+    with pytest.raises(TrialFailure, match=r"fell below every reversal potential at [\d.]+ ms; dt_ms = 0.1") as caught:
+        simulate(q, 0.5, 0.5, SEED)
+    # the time is right: what ends a little earlier goes well
+    at = float(str(caught.value).split(" at ")[1].split(" ms")[0])
+    assert 0 < at <= q.duration_ms
+    r = simulate(q.model_copy(update={"duration_ms": at - q.dt_ms, "transient_ms": 0.0}), 0.5, 0.5, SEED)
+    assert np.isfinite(r.mean_v).all()
+    with pytest.raises(TrialFailure):
+        simulate(q.model_copy(update={"duration_ms": at, "transient_ms": 0.0}), 0.5, 0.5, SEED)
+
+
+def assert_sound_or_explained(q: NetworkParameters, p: float, lam: float, seed: Seed) -> None:
+    """Either a recording in which everything holds, or a failure that says when and why."""
+    try:
+        r = simulate(q, p, lam, seed, keep_spikes=True)
+    except TrialFailure as failure:
+        reason = str(failure)
+    else:
+        assert_sound(r, q, p, lam)
+        return
+    assert re.fullmatch(r"the membrane potential (became non-finite|fell below .*) at [\d.e+]+ ms; .*", reason)
+
+
+@pytest.mark.parametrize("changed", [{"w_E": 1e30}, {"w_ext": 1e38}, {"w_ext": 1e300}, {"noise_q": 1e90}], ids=str)
+def test_numbers_without_end_are_a_failure(changed: dict[str, Any]) -> None:
+    assert_sound_or_explained(parameters(**{"duration_ms": 2000.0, "t_ref_ms": 0.0} | changed), 1.0, 0.9, SEED)
+
+
+def test_non_finite_potentials_are_found_at_once() -> None:
+    net = trial.Network(parameters(), 0.1, 0.5, SEED)
+    net.run(10)
+    net.state.u[3] = np.nan
+    with pytest.raises(TrialFailure, match=r"became non-finite at 1.1 ms"):
+        net.run(10)
+
+
+def over_decades(first: int, last: int) -> st.SearchStrategy[float]:
+    """0, or a number of any magnitude from 10^first to 10^last."""
+    return st.one_of(st.just(0.0), st.floats(first, last).map(lambda x: 10.0**x))
+
+
+numbers = {
+    "n_neurons": st.integers(2, 80),
+    "n_external": st.integers(0, 60),
+    "dt_ms": st.sampled_from([0.05, 0.1, 0.25]),
+    "duration_ms": st.floats(21.0, 50.0),
+    "transient_ms": st.floats(0.0, 20.0),
+    "noise_q": over_decades(-6, 3),
+    "external_rate_hz": over_decades(0, 5),
+    "p_ext": st.floats(0.0, 1.0),
+    "tau_m_ms": st.floats(0.5, 100.0),
+    "v_leak_mv": st.floats(-90.0, -30.0),
+    "v_reset_mv": st.floats(-90.0, -60.0),
+    "v_threshold_mv": st.floats(-59.0, -30.0),
+    "t_ref_ms": st.one_of(st.just(0.0), st.floats(0.0, 30.0)),
+    "v_exc_mv": st.floats(-70.0, 50.0),
+    "v_inh_mv": st.floats(-120.0, -40.0),
+    "v_ext_mv": st.floats(-70.0, 50.0),
+    "tau_E_ms": st.floats(0.5, 100.0),
+    "tau_I_ms": st.floats(0.5, 100.0),
+    "tau_ext_ms": st.floats(0.5, 100.0),
+    "w_E": over_decades(-4, 3),
+    "w_I": over_decades(-4, 3),
+    "w_ext": over_decades(-4, 3),
+}
+
+
+@settings(max_examples=300)
+@given(st.fixed_dictionaries(numbers), st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_whatever_is_asked_for_is_finite_or_fails(changed: dict[str, Any], p: float, lam: float, seed: int) -> None:
+    """Never a crash, never a NaN in a trace: a sound recording, or a failure with time and reason."""
+    assert_sound_or_explained(NetworkParameters(**changed), p, lam, (seed, 1, 2, 3))
