@@ -15,11 +15,9 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 
 import h5py
 import numpy as np
@@ -115,9 +113,8 @@ def compare_sweep(
         experiment = _with_settings(sweep.experiment, mass, compare)
         _define(file, sweep, experiment)
         trials = {point: tuple(sweep.done_trials(point)) for point in np.ndindex(sweep.shape[:-1])}
-        run = uuid4().hex
         tasks = [
-            _Task(sweep.path.absolute(), run, point, numbers, experiment.mass, experiment.compare)
+            _Task(sweep.path.absolute(), point, numbers, experiment.mass, experiment.compare)
             for point, numbers in trials.items()
             if numbers
         ]
@@ -197,30 +194,23 @@ def _write(file: h5py.File, point: Point, result: Result) -> None:
 class _Task:
     """One point for a worker.
 
-    The main process chooses the trials, so that one comparison has one view of a sweep that is still growing; `run`
-    names the comparison, so that a worker that lives on opens the file anew for the next one.
+    The main process chooses the trials, so that one comparison has one view of a sweep that is still growing.
     """
 
     sweep: Path
-    run: str
     point: Point
     trials: tuple[int, ...]
     mass: MassParameters
     compare: CompareParameters
 
 
-@lru_cache(maxsize=1)
-def _opened(path: Path, run: str) -> SweepFile:
-    return SweepFile(path)
-
-
 def _compare(task: _Task) -> tuple[Point, Result]:
     """Compare one point; runs in a worker."""
-    sweep = _opened(task.sweep, task.run)
-    values = {name: axis[i] for (name, axis), i in zip(sweep.axes.items(), task.point, strict=True)}
-    recordings = ((k, _traces(sweep, task.point, k)) for k in task.trials)
-    network = sweep.experiment.network_at(values)
-    return task.point, compare_point(recordings, sweep.shape[-1], network, task.mass, task.compare)
+    with SweepFile(task.sweep) as sweep:
+        values = {name: axis[i] for (name, axis), i in zip(sweep.axes.items(), task.point, strict=True)}
+        recordings = ((k, _traces(sweep, task.point, k)) for k in task.trials)
+        network = sweep.experiment.network_at(values)
+        return task.point, compare_point(recordings, sweep.shape[-1], network, task.mass, task.compare)
 
 
 def _traces(sweep: SweepFile, point: Point, trial: int) -> Traces:
@@ -248,10 +238,7 @@ def _executor(jobs: int, given: Executor | None) -> Iterator[Executor]:
         yield given
         return
     if jobs <= 1:
-        try:
-            yield _Here()
-        finally:
-            _opened.cache_clear()
+        yield _Here()
         return
     # Forking a process that runs threads (HDF5, numba, MPI) can deadlock the child.
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))

@@ -109,6 +109,7 @@ def test_lags_whose_overlap_is_constant_are_undefined():
     found = curve(x, y, 10)
     assert np.isnan(found[:8]).all()  # lags -10 … -3: the last three samples of y have no partner
     assert np.isfinite(found[8:]).all()
+    np.testing.assert_array_equal(np.isnan(curve(y, x, 10)), np.isnan(found)[::-1])
 
 
 def test_autocorrelation_is_the_sum_of_products():

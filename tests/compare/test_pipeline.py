@@ -150,16 +150,19 @@ def test_existing_output_is_kept(comparison, tmp_path):
 
 
 def test_a_resumed_sweep_is_read_anew(make_sweep, tmp_path, experiment, trial_values):
-    """A second comparison in the same process sees what was finished since the first."""
+    """A second comparison in the same process, or by the same workers, sees what was finished since the first."""
     from hpcmass.grid import trials
     from hpcmass.store.writer import SlabWriter
 
     sweep = make_sweep()
-    compare_sweep(sweep, tmp_path / "first.h5")
-    with SlabWriter(sweep) as writer:
-        for trial in trials(experiment):
-            writer.write(trial, trial_values(trial.index), rank=0)
-    assert compare_sweep(sweep, tmp_path / "second.h5").n_trials == 24
+    with ThreadPoolExecutor(1) as executor:
+        for name, given in (("1.h5", None), ("2.h5", executor)):
+            assert compare_sweep(sweep, tmp_path / name, executor=given).n_trials == 20
+        with SlabWriter(sweep) as writer:
+            for trial in trials(experiment):
+                writer.write(trial, trial_values(trial.index), rank=0)
+        for name, given in (("3.h5", None), ("4.h5", executor)):
+            assert compare_sweep(sweep, tmp_path / name, executor=given).n_trials == 24
 
 
 def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_path):

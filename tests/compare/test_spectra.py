@@ -112,6 +112,11 @@ def test_bins_of_whole_components():
     np.testing.assert_allclose(bins.mean(power), power[:1000].reshape(250, 4).mean(axis=1))
 
 
+def test_the_nyquist_component_is_in_no_bin():
+    assert spectral_bins(1000, 1.0, (0.0, 500.0), 1.0).n_components.sum() == 499
+    assert spectral_bins(1001, 1.0, (0.0, 500.0), 1.0).n_components.sum() == 500
+
+
 @given(st.integers(40, 5000), st.floats(0.05, 2), st.floats(0, 50), st.floats(1, 600), st.floats(0.1, 40))
 def test_every_component_of_the_band_is_in_the_right_bin(n, dt_ms, low, width, bin_hz):
     f = component_frequencies_hz(n, dt_ms)
