@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hpcmass.errors import UserError
+from hpcmass.plots.output import make_directory, refuse_existing, save
 from hpcmass.plots.sheets import SHEETS, overview, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.style import house_style
@@ -54,13 +53,13 @@ def draw(
     """
     directory = Path(output_dir)
     wanted = [OVERVIEW, *SHEETS, TRACES]
-    _make_ready(directory, [directory / f"{name}.png" for name in wanted], force)
+    make_directory(directory)
+    refuse_existing((directory / f"{name}.png" for name in wanted), force)
     with open_view(comparison_path) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
         written = []
         for name, figure in _figures(view, sweep):
             path = directory / f"{name}.png"
-            _save(figure, path)
-            written.append(path)
+            written.append(save(figure, path, force=force))
         return written
 
 
@@ -72,30 +71,3 @@ def _figures(view: View, sweep: SweepFile | None) -> Iterator[tuple[str, Figure]
     examples = traces(view, sweep)
     if examples is not None:
         yield TRACES, examples
-
-
-def _make_ready(directory: Path, paths: Sequence[Path], force: bool) -> None:
-    """Make the directory, and refuse to replace figures, before anything is drawn."""
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
-    if not directory.parent.is_dir():
-        raise UserError(f"cannot make {directory}: the directory {directory.parent} does not exist; create it first")
-    existing = next((path for path in paths if path.exists()), None)
-    if existing is not None and not force:
-        raise UserError(f"{existing} exists; name another directory, or --force to replace the figures")
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {directory}: {(error.strerror or str(error)).lower()}") from None
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write the PNG under a temporary name and rename it, so that no half-written figure is left."""
-    growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
-    try:
-        figure.savefig(growing, format="png")
-        os.replace(growing, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        growing.unlink(missing_ok=True)

@@ -15,10 +15,16 @@ CORRELATION: Final = "cividis"
 DIVERGING: Final = "RdBu_r"
 """For signed quantities, centred at zero: blue is negative, red positive."""
 
-NETWORK_COLOUR: Final = "0.25"
-MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+NETWORK_LINE: Final[dict[str, Any]] = {"color": "0.25", "linewidth": 2.4}
+MODEL_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe & Ito's colour-blind-safe set, in the order of the file's models."""
-INPUT_COLOURS: Final = {"E": "#CC79A7", "I": "#009E73", "ext": "0.45"}
+MODEL_DASHES: Final[tuple[Any, ...]] = ("solid", (0, (5, 1.2)), (0, (1.2, 1)), (0, (4, 1, 1, 1)), (0, (2.5, 1.2)))
+"""So that lines differ in grey, too; five against six colours, so that no two of thirty models look the same."""
+INPUT_LINES: Final[dict[str, dict[str, Any]]] = {
+    "E": {"color": "#CC79A7"},
+    "I": {"color": "#00664B"},
+    "ext": {"color": "0.45", "linestyle": (0, (1.2, 0.8))},
+}
 
 OUTLINE_COLOURS: Final = ("black", "#E6550D")
 """First and second outline of a map; neither occurs in the colour maps above."""
@@ -51,9 +57,13 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def model_colour(position: int) -> str:
-    """Colour of the model at `position` in the file."""
-    return MODEL_COLOURS[position % len(MODEL_COLOURS)]
+def model_line(position: int) -> dict[str, Any]:
+    """Colour, dashes and width of the model at `position` in the file."""
+    return {
+        "color": MODEL_COLOURS[position % len(MODEL_COLOURS)],
+        "linestyle": MODEL_DASHES[position % len(MODEL_DASHES)],
+        "linewidth": 1.2,
+    }
 
 
 def number(value: float) -> str:

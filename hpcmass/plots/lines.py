@@ -1,0 +1,167 @@
+"""What is drawn over time or frequency: rasters, potentials, inputs, spectra. Plain arrays in, artists out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from hpcmass.plots import style
+
+Real = npt.NDArray[np.float64]
+
+NETWORK: Final = "LIF"
+"""Name of the network's own series, beside the models'."""
+PERIODS: Final = 12
+"""A panel shows about this many periods of the median frequency, if it has them."""
+SHORTEST_MS: Final = 40.0
+INPUT_BIN_MS: Final = 1.0
+RASTER_NEURONS: Final = 200
+"""Trains that a raster shows: enough to see a volley, few enough to see a spike."""
+DECADES: Final = 6
+"""Power is shown down to so many decades below its largest value."""
+
+
+def window_ms(median_frequency_hz: float, longest_ms: float) -> float:
+    """How much time (ms) to show: `PERIODS` periods, within [`SHORTEST_MS`, `longest_ms`]."""
+    if not (np.isfinite(median_frequency_hz) and median_frequency_hz > 0):
+        return longest_ms
+    return min(longest_ms, max(SHORTEST_MS, PERIODS * 1e3 / median_frequency_hz))
+
+
+def draw_potentials(axes: Axes, time_ms: Real, network: npt.ArrayLike, models: Mapping[str, npt.ArrayLike]) -> None:
+    """Potentials standardised over the time shown: the statistics see neither mean nor amplitude, the legend does.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    time_ms : array, (n,)
+    network : array, (n,)
+        The network's mean potential (mV).
+    models : mapping of str to array, (n,)
+        Name → potential (mV); NaN where a model ran away.
+    """
+    looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
+    looks += [(name, v, style.model_line(i)) for i, (name, v) in enumerate(models.items())]
+    for name, series, look in looks:
+        v = np.asarray(series, dtype=np.float64)
+        mean, sd = float(v.mean()), float(v.std())
+        text = f"{name}: {style.fixed(mean, 2)} ± {sd:.2f} mV" if np.isfinite(sd) else f"{name}: ran away"
+        axes.plot(time_ms, (v - mean) / (sd or 1.0), label=text, **look)
+    axes.set_ylabel("potential, standardised")
+    axes.margins(x=0)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + (0.13 + 0.09 * len(looks)) * (high - low))  # room for the legend
+    axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2)
+
+
+def draw_inputs(axes: Axes, time_ms: Real, inputs: Mapping[str, npt.ArrayLike], dt_ms: float) -> None:
+    """The recorded Φ_σ, averaged over `INPUT_BIN_MS`, on a scale on which volleys leave room for the rest.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    time_ms : array, (n,)
+    inputs : mapping of str to array, (n,)
+        `E`, `I`, `ext` → spikes/ms per neuron.
+    dt_ms : float
+    """
+    width = max(1, round(INPUT_BIN_MS / dt_ms))
+    bins = time_ms.size // width
+    for kind, look in style.INPUT_LINES.items():
+        if kind not in inputs:
+            continue
+        phi = np.asarray(inputs[kind], dtype=np.float64)[: bins * width].reshape(bins, width).mean(axis=1)
+        label = {"E": "Φ$_E$", "I": "Φ$_I$", "ext": "Φ$_{ext}$"}[kind]
+        axes.step(time_ms[: bins * width : width], phi, where="post", linewidth=1.0, label=label, **look)
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    axes.set_ylabel(f"input Φ (1/ms), {INPUT_BIN_MS:g} ms means")
+    axes.margins(x=0)
+    axes.set_ylim(0, 10 * max(axes.get_ylim()[1], 1.0))  # a decade for the legend
+    axes.legend(loc="upper right", frameon=False, ncols=3)
+
+
+def draw_spectra(
+    axes: Axes,
+    frequency_hz: Real,
+    network: npt.ArrayLike,
+    models: Mapping[str, npt.ArrayLike],
+    medians_hz: Mapping[str, float] | None = None,
+) -> None:
+    """Power densities on logarithmic axes; a triangle at the foot marks each median frequency.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    frequency_hz : array, (n,)
+    network : array, (n,)
+        Power density (mV²/Hz) of the network.
+    models : mapping of str to array, (n,)
+    medians_hz : mapping of str to float, optional
+        Name (`LIF` or a model) → median frequency.
+    """
+    looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
+    looks += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
+    top = 0.0
+    for name, power, look in looks:
+        density = np.asarray(power, dtype=np.float64)
+        top = max(top, float(np.nanmax(density, initial=0.0)))
+        axes.plot(frequency_hz, density, label=name, **look)
+        median = (medians_hz or {}).get(name, np.nan)
+        if np.isfinite(median):
+            axes.plot([median], [0.03], marker="^", markersize=6, color=look["color"], markeredgecolor="white",
+                      markeredgewidth=0.5, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
+    axes.set(xscale="log", xlabel="frequency (Hz)", ylabel="power density (mV²/Hz)")
+    if top > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(max(axes.get_ylim()[0], top / 10**DECADES), 3 * top)
+    axes.xaxis.set_major_formatter(lambda value, _: style.number(value))
+    axes.margins(x=0)
+    axes.legend(loc="lower left", frameon=False, labelspacing=0.2)
+
+
+def draw_raster(
+    axes: Axes,
+    spike_time_ms: npt.ArrayLike,
+    spike_neuron: npt.ArrayLike,
+    *,
+    n_neurons: int,
+    n_excitatory: int,
+    shown_ms: tuple[float, float],
+) -> None:
+    """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: both kinds in the share that they have.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+    spike_time_ms, spike_neuron : array, (n_spikes,)
+        Neurons 0 … `n_excitatory` − 1 are the excitatory ones.
+    n_neurons, n_excitatory : int
+    shown_ms : tuple of float
+        First and last time.
+    """
+    time, neuron = np.asarray(spike_time_ms, dtype=np.float64), np.asarray(spike_neuron)
+    chosen = np.unique(np.linspace(0, n_neurons - 1, min(RASTER_NEURONS, n_neurons)).round().astype(np.int64))
+    row_of = np.full(n_neurons, -1)
+    row_of[chosen] = np.arange(chosen.size)
+    seen = (time >= shown_ms[0]) & (time <= shown_ms[1])
+    time, neuron = time[seen], neuron[seen]
+    split = int(np.searchsorted(chosen, n_excitatory))
+    ticks: dict[str, float] = {}
+    for kind, first, last in (("E", 0, split), ("I", split, chosen.size)):
+        rows = row_of[neuron]
+        mine = (rows >= first) & (rows < last)
+        axes.plot(time[mine], rows[mine], marker="|", linestyle="none", markersize=2.2, markeredgewidth=0.7,
+                  color=style.INPUT_LINES[kind]["color"], rasterized=True)  # fmt: skip
+        if last > first:
+            ticks[kind] = (first + last - 1) / 2
+    if 0 < split < chosen.size:
+        axes.axhline(split - 0.5, color="0.4", linewidth=0.6)
+    axes.set(xlim=shown_ms, ylim=(-0.5, chosen.size - 0.5))
+    axes.set_yticks(list(ticks.values()), list(ticks), fontsize=9, weight="bold")
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylabel(f"{chosen.size} of {n_neurons} neurons")

@@ -1,0 +1,123 @@
+"""Figures on disk: complete or not there, and never in the place of another one unasked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+
+from hpcmass.errors import UserError
+
+FORMATS: Final = ("png", "svg", "pdf")
+_REPRODUCIBLE: Final[dict[str, dict[str, Any]]] = {
+    "png": {},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+"""A figure of the same data is the same file, whenever it is drawn."""
+
+
+def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
+    """Write a figure under a temporary name and rename it, so that no half-written one is left.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path
+        Its suffix picks one of `FORMATS`.
+    force : bool
+        Replace a file that is there.
+
+    Raises
+    ------
+    UserError
+        If the suffix is none of `FORMATS`, the file exists and `force` is not given, or it cannot be written.
+    """
+    kind = path.suffix.removeprefix(".")
+    if kind not in FORMATS:
+        raise UserError(f"{path}: figures end in .{', .'.join(FORMATS)}; give one of these endings")
+    refuse_existing([path], force)
+    growing = _growing(path)
+    try:
+        figure.savefig(growing, format=kind, **_REPRODUCIBLE[kind])
+        os.replace(growing, path)
+    except OSError as error:
+        raise _cannot("write", path, error) from None
+    finally:
+        growing.unlink(missing_ok=True)
+    return path
+
+
+def save_text(text: str, path: Path) -> Path:
+    """Write a text file in the same manner.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    growing = _growing(path)
+    try:
+        growing.write_text(text, encoding="utf-8")
+        os.replace(growing, path)
+    except OSError as error:
+        raise _cannot("write", path, error) from None
+    finally:
+        growing.unlink(missing_ok=True)
+    return path
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory for figures, if its parent exists.
+
+    Raises
+    ------
+    UserError
+        If it is a file, its parent does not exist, or it cannot be made.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
+    if not directory.parent.is_dir():
+        raise UserError(f"cannot make {directory}: the directory {directory.parent} does not exist; create it first")
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _cannot("make", directory, error) from None
+
+
+def refuse_existing(paths: Iterable[Path], force: bool) -> None:
+    """Refuse to replace figures, before anything is drawn.
+
+    Raises
+    ------
+    UserError
+        If one of `paths` exists and `force` is not given.
+    """
+    existing = next((path for path in paths if path.exists()), None)
+    if existing is not None and not force:
+        raise UserError(f"{existing} exists; name another place, or --force to replace it")
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """`formats` without repetitions.
+
+    Raises
+    ------
+    UserError
+        If one is none of `FORMATS`.
+    """
+    for kind in formats:
+        if kind not in FORMATS:
+            raise UserError(f"no figure format '{kind}'; choose from {', '.join(FORMATS)}")
+    return tuple(dict.fromkeys(formats))
+
+
+def _growing(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.growing")
+
+
+def _cannot(what: str, path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot {what} {path}: {(error.strerror or str(error)).lower()}")

@@ -1,0 +1,163 @@
+"""One trial on one page: raster, mean potential with the mass models over it, inputs, spectra, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hpcmass.plots import style
+from hpcmass.plots.lines import (
+    NETWORK,
+    Real,
+    draw_inputs,
+    draw_potentials,
+    draw_raster,
+    draw_spectra,
+    window_ms,
+)
+from hpcmass.plots.output import save
+from hpcmass.store.schema import SWEEP_VARIABLES
+
+LONGEST_MS: Final = 500.0
+PER_DECADE: Final = 25
+"""Points of a smoothed spectrum per decade of frequency."""
+HIGHEST_HZ: Final = 1000.0
+
+
+def draw_trial(
+    path: str | Path,
+    recording: Mapping[str, Any],
+    models: Mapping[str, npt.ArrayLike],
+    *,
+    dt_ms: float,
+    transient_ms: float,
+    n_neurons: int,
+    n_excitatory: int,
+    title: str = "",
+    force: bool = False,
+) -> Path:
+    """Draw one trial into a file.
+
+    Parameters
+    ----------
+    path : path
+        Its suffix picks the kind: `.png`, `.svg`, `.pdf`.
+    recording : mapping of str to array or number
+        The sweep file's names: `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), each of shape (n_steps,), and the
+        trial's numbers; `spike_neuron` and `spike_time` (ms), if there, make the raster.
+    models : mapping of str to array, (n_steps,)
+        Name → the model's potential (mV); NaN from where it ran away.
+    dt_ms, transient_ms : float
+        Step and transient (ms).
+    n_neurons, n_excitatory : int
+        Size of the network, and how many of the first neurons are excitatory.
+    title : str
+        What trial this is.
+    force : bool
+        Replace a file that is there.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    UserError
+        If the file exists and `force` is not given, or cannot be written.
+    """
+    with style.house_style():
+        figure = trial_figure(recording, models, dt_ms=dt_ms, transient_ms=transient_ms, n_neurons=n_neurons,
+                              n_excitatory=n_excitatory, title=title)  # fmt: skip
+        return save(figure, Path(path), force=force)
+
+
+def trial_figure(
+    recording: Mapping[str, Any],
+    models: Mapping[str, npt.ArrayLike],
+    *,
+    dt_ms: float,
+    transient_ms: float,
+    n_neurons: int,
+    n_excitatory: int,
+    title: str = "",
+) -> Figure:
+    """The figure of one trial; parameters as in `draw_trial`."""
+    mean_v = np.asarray(recording["mean_v"], dtype=np.float64)
+    time = dt_ms * np.arange(mean_v.size)
+    after = time >= transient_ms
+    spectra = {name: smooth_spectrum(np.asarray(v, dtype=np.float64)[after], dt_ms)
+               for name, v in {NETWORK: mean_v, **models}.items()}  # fmt: skip
+    strongest = spectra[NETWORK][0][int(np.argmax(spectra[NETWORK][1]))] if spectra[NETWORK][0].size else np.nan
+    length = window_ms(float(strongest), min(LONGEST_MS, float(after.sum()) * dt_ms))
+    shown = after & (time <= transient_ms + length)
+
+    spikes = recording.get("spike_time") is not None and recording.get("spike_neuron") is not None
+    figure = Figure(figsize=(12.5, 8.0 if spikes else 6.0))
+    rows = 3 if spikes else 2
+    grid = figure.add_gridspec(rows, 2, width_ratios=[2.3, 1])
+    left = [figure.add_subplot(grid[0, 0])]
+    left += [figure.add_subplot(grid[row, 0], sharex=left[0]) for row in range(1, rows)]
+    if spikes:
+        draw_raster(left[0], recording["spike_time"], recording["spike_neuron"], n_neurons=n_neurons,
+                    n_excitatory=n_excitatory, shown_ms=(transient_ms, transient_ms + length))  # fmt: skip
+    draw_potentials(left[-2], time[shown], mean_v[shown],
+                    {name: np.asarray(v, dtype=np.float64)[shown] for name, v in models.items()})  # fmt: skip
+    inputs = {kind: np.asarray(recording[f"phi_{kind}"])[shown] for kind in style.INPUT_LINES}
+    draw_inputs(left[-1], time[shown], inputs, dt_ms)
+    left[-1].set_xlabel("time (ms)")
+    for axes in left[:-1]:
+        axes.tick_params(labelbottom=False)
+
+    right = figure.add_subplot(grid[: rows - 1, 1])
+    frequency, power = spectra[NETWORK]
+    draw_spectra(right, frequency, power, {name: spectra[name][1] for name in models})
+    right.set_title("spectra after the transient, smoothed")
+    _write_numbers(figure.add_subplot(grid[-1, 1]), recording)
+    figure.suptitle(title or "One trial")
+    return figure
+
+
+def smooth_spectrum(series: Real, dt_ms: float) -> tuple[Real, Real]:
+    """Hamming periodogram averaged within `PER_DECADE` steps a decade, up to `HIGHEST_HZ`.
+
+    Parameters
+    ----------
+    series : array, (n,)
+    dt_ms : float
+
+    Returns
+    -------
+    frequency, power : array
+        Hz, (unit of `series`)²/Hz; power is NaN if the series is not finite.
+    """
+    frequency, power = scipy.signal.periodogram(series, 1e3 / dt_ms, window="hamming", detrend="constant")
+    wanted = (frequency > 0) & (frequency <= HIGHEST_HZ)
+    frequency, power = frequency[wanted], power[wanted]
+    if not frequency.size:
+        return frequency, power
+    step = np.floor(PER_DECADE * np.log10(frequency / frequency[0])).astype(np.int64)
+    _, first, count = np.unique(step, return_index=True, return_counts=True)
+    return np.add.reduceat(frequency, first) / count, np.add.reduceat(power, first) / count
+
+
+def _write_numbers(axes: Axes, recording: Mapping[str, Any]) -> None:
+    """The trial's numbers with their units, as a table without lines."""
+    axes.set_axis_off()
+    names = [name for name, v in SWEEP_VARIABLES.items() if v.role != "trace" and name in recording]
+    for k, name in enumerate(names):
+        y = 1 - (k + 0.5) / max(len(names), 10)
+        unit = SWEEP_VARIABLES[name].unit
+        value = np.asarray(recording[name]).item()
+        text = style.number(value) if isinstance(value, float) else f"{value}"
+        axes.text(0.0, y, name, transform=axes.transAxes, va="center", fontsize=8)
+        axes.text(0.72, y, "not defined" if text == "nan" else text, transform=axes.transAxes, va="center", ha="right",
+                  fontsize=8)  # fmt: skip
+        axes.text(0.75, y, "" if unit in ("1", "flag") else unit, transform=axes.transAxes, va="center", fontsize=8)
