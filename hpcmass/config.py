@@ -180,6 +180,7 @@ class CompareParameters(_Section):
 
     alpha: float = _parameter(0.01, "1", "paper", gt=0, lt=1)
     rho_min: float = _parameter(0.9, "1", "choice", ge=-1, lt=1)
+    spike_contrast_min: float = _parameter(0.2, "1", "choice", ge=0, le=1)
     max_lag_ms: float = _parameter(50.0, "ms", "choice", gt=0)
     bin_hz: float = _parameter(2.0, "Hz", "choice", gt=0)
     band_hz: Annotated[tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(

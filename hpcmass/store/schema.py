@@ -7,10 +7,10 @@ dataset's name in a second place: writers create what stands here, readers ask f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-FORMAT_VERSION: Final = (1, 0)
+FORMAT_VERSION: Final = (1, 1)
 """Major.minor. A reader refuses another major version; a minor step only adds variables."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
@@ -119,44 +119,90 @@ SPIKE_VARIABLES: Final[dict[str, Variable]] = {
 _POINT = (AXES,)
 _MODEL = (AXES, "model")
 
+_SPECTRUM = (AXES, "frequency")
+_MODEL_SPECTRUM = (AXES, "model", "frequency")
+
+
+def _both(name: str, unit: str, long_name: str) -> tuple[Variable, ...]:
+    """A statistic of the network (`name_lif`) and of each model (`name`), each with its standard error."""
+    return (
+        *_with_error(Variable(f"{name}_lif", _POINT, "f8", unit, f"{long_name}, network")),
+        *_with_error(Variable(name, _MODEL, "f8", unit, f"{long_name}, model")),
+    )
+
+
+def _with_error(variable: Variable) -> tuple[Variable, Variable]:
+    """A statistic and its standard error over the trials, `name_se`, NaN for a single trial."""
+    name, text = f"{variable.name}_se", f"standard error over trials: {variable.long_name}"
+    return variable, replace(variable, name=name, long_name=text)
+
+
 COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
     v.name: v
     for v in (
         Variable("n_components", ("frequency",), "i8", "1", "raw frequency components merged into one", fill=-1),
-        Variable("spectrum_lif", (AXES, "frequency"), "f8", "mV^2/Hz", "trial-averaged power density, network"),
-        Variable("spectrum", (AXES, "model", "frequency"), "f8", "mV^2/Hz", "trial-averaged power density, model"),
-        Variable("median_frequency_lif", _POINT, "f8", "Hz", "frequency below which half of the power lies, network"),
-        Variable("median_frequency", _MODEL, "f8", "Hz", "frequency below which half of the power lies, model"),
-        Variable("chi2", _MODEL, "f8", "1", "chi-squared between the spectra, equation (25)"),
+        *_with_error(Variable("spectrum_lif", _SPECTRUM, "f8", "mV^2/Hz", "trial-averaged power density, network")),
+        *_with_error(Variable("spectrum", _MODEL_SPECTRUM, "f8", "mV^2/Hz", "trial-averaged power density, model")),
+        *_both("median_frequency", "Hz", "frequency below which half of the power lies"),
+        *_both("peak_frequency", "Hz", "frequency of the largest power density in the band"),
+        *_both("peak_power", "mV^2/Hz", "largest power density in the band"),
+        *_with_error(Variable("chi2", _MODEL, "f8", "1", "chi-squared between the spectra, equation (25)")),
         Variable("chi2_dof", _MODEL, "i8", "1", "degrees of freedom of chi-squared", fill=-1),
         Variable("chi2_pvalue", _MODEL, "f8", "1", "probability of a larger chi-squared under equality"),
+        Variable("chi2_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
         Variable("histogram_count", _POINT, "f8", "1", "total count of the spectra as histograms in chi-squared"),
-        Variable("log_ratio", _MODEL, "f8", "1", "spread of the spectra's log-ratios about their mean, standardised"),
+        *_with_error(Variable(
+            "log_ratio", _MODEL, "f8", "1", "spread of the spectra's log-ratios about their mean, standardised",
+        )),
         Variable("log_ratio_pvalue", _MODEL, "f8", "1", "p-value of the calibrated spectral statistic"),
+        Variable("log_ratio_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
+        *_with_error(Variable(
+            "spectral_distance", _MODEL, "f8", "dB", "rms difference of the spectra's shapes beyond sampling errors",
+        )),
+        *_with_error(Variable("coherence", _MODEL_SPECTRUM, "f8", "1", "magnitude-squared coherence with the network")),
+        Variable("coherence_threshold", _SPECTRUM, "f8", "1", "coherence that independent series exceed with alpha"),
+        *_with_error(Variable("coherence_mean", _MODEL, "f8", "1", "coherence weighted by the network's power")),
         Variable("rho", _MODEL, "f8", "1", "correlation at the best lag, averaged over trials by Fisher's z"),
         Variable("rho_z", _MODEL, "f8", "1", "mean over trials of Fisher's z = atanh(rho)"),
         Variable("rho_se", _MODEL, "f8", "1", "standard error of z in the pooled trials from the effective samples"),
         Variable("rho_se_trials", _MODEL, "f8", "1", "standard error of z over the trials"),
         Variable("rho_pvalue", _MODEL, "f8", "1", "probability of such pooled correlations of independent series"),
+        Variable("rho_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
         Variable("rho_agrees", _MODEL, "i1", "flag", "inside the drawn contour: significant and above rho_min",
                  fill=-1, flag_meanings="no yes"),
+        Variable("rho_agrees_bh", _MODEL, "i1", "flag", "significant after adjustment over the map, and above rho_min",
+                 fill=-1, flag_meanings="no yes"),
         Variable("n_eff", _MODEL, "f8", "1", "effective number of samples, mean over trials"),
-        Variable("lag", _MODEL, "f8", "ms", "median of the trials' best lags (positive: the model is late)"),
+        *_with_error(Variable("lag", _MODEL, "f8", "ms",
+                              "median of the trials' best lags (positive: the model is late)")),
         Variable("rho_trial", (AXES, "trial", "model"), "f8", "1", "correlation at the best lag, trial by trial"),
         Variable("lag_trial", (AXES, "trial", "model"), "f8", "ms", "lag of the largest correlation, trial by trial"),
-        Variable("mean_v_lif", _POINT, "f8", "mV", "temporal mean of the network's mean potential"),
-        Variable("sd_v_lif", _POINT, "f8", "mV", "temporal standard deviation of the network's mean potential"),
-        Variable("mean_v_model", _MODEL, "f8", "mV", "temporal mean of the model's potential"),
-        Variable("sd_v_model", _MODEL, "f8", "mV", "temporal standard deviation of the model's potential"),
+        *_with_error(Variable("mean_v_lif", _POINT, "f8", "mV", "temporal mean of the network's mean potential")),
+        *_with_error(Variable("sd_v_lif", _POINT, "f8", "mV",
+                              "temporal standard deviation of the network's mean potential")),
+        *_with_error(Variable("mean_v_model", _MODEL, "f8", "mV", "temporal mean of the model's potential")),
+        *_with_error(Variable("sd_v_model", _MODEL, "f8", "mV",
+                              "temporal standard deviation of the model's potential")),
+        *_with_error(Variable("mean_error", _MODEL, "f8", "mV", "model's temporal mean less the network's")),
+        *_with_error(Variable("log_variance_ratio", _MODEL, "f8", "1",
+                              "natural logarithm of the model's temporal variance over the network's")),
         Variable("example_v_lif", (AXES, "window"), "f4", "mV",
                  "network's mean potential in an example window of the first compared trial"),
         Variable("example_v", (AXES, "model", "window"), "f4", "mV",
                  "model's potential in the example window of the same trial"),
         Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model ran away", fill=-1),
         Variable("n_compared", _POINT, "i8", "1", "trials that entered the comparison", fill=0),
+        Variable("synchronised", _POINT, "i1", "flag", "Spike-contrast, averaged over trials, reaches its threshold",
+                 fill=-1, flag_meanings="desynchronised synchronised"),
+        Variable("compared", _POINT, "i1", "flag", "state of the point: the comparison can be resumed",
+                 role="bookkeeping", fill=0, flag_meanings="pending done"),
     )
 }  # fmt: skip
-"""Variables of a comparison file; it also copies the sweep's per-trial numbers (`NUMBERS`) and `status`."""
+"""Variables of a comparison file; it also copies the sweep's per-trial numbers (`NUMBERS`) and `status`.
+
+`name_se` is the standard error of `name` over the trials; `name_qvalue` is `name_pvalue` adjusted over all points of
+the map, one model at a time (Benjamini & Hochberg 1995).
+"""
 
 EXAMPLE_MS: Final = 500.0
 """Length (ms) of the example window: the first of it after the transient, or what a shorter trial has.
