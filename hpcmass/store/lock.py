@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from hpcmass.errors import UserError
+
+PATIENCE_S = 2.0
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """Said by file systems without locks; the sweep goes on without one then."""
@@ -32,15 +35,21 @@ class SweepLock:
         Raises
         ------
         UserError
-            If another job holds it.
+            If another job holds it, and still does after a moment: one that was killed may be about to vanish.
         """
+        end = time.monotonic() + PATIENCE_S
         while self._fd is None:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(fd)
-                raise UserError(f"another job is writing {self.sweep}; wait for its end, or give another -o") from None
+                if time.monotonic() > end:
+                    raise UserError(
+                        f"another job is writing {self.sweep}; wait until it ends, or give another -o"
+                    ) from None
+                time.sleep(0.05)
+                continue
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     os.close(fd)

@@ -9,6 +9,7 @@ import pytest
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, expected_cost
+from hpcmass.store import lock as lock_module
 from hpcmass.store.lock import SweepLock, is_locked, lock_path
 from hpcmass.store.status import Failure, sweep_status
 
@@ -56,7 +57,8 @@ def test_before_the_first_trial_nothing_is_pretended(tmp_path: Path, write_sweep
     assert plain["pending"] == 12
 
 
-def test_only_one_job_may_write(tmp_path: Path) -> None:
+def test_only_one_job_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_module, "PATIENCE_S", 0.1)
     first, second = SweepLock(tmp_path / "sweep.h5"), SweepLock(tmp_path / "sweep.h5")
     first.acquire()
     assert is_locked(tmp_path / "sweep.h5")

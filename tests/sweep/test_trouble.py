@@ -1,0 +1,200 @@
+"""What goes wrong on one rank ends the job with its message and never hangs it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpcmass.store.status import sweep_status
+
+Run = Callable[..., Any]
+
+PROLOGUE = """
+import os, sys
+from pathlib import Path
+from hpcmass.cli import main
+from hpcmass.errors import UserError
+from hpcmass.sweep import executor, mpi, run
+rank = mpi.world().rank
+"""
+
+pytestmark = pytest.mark.mpi
+
+
+@pytest.fixture
+def sabotage(tmp_path: Path, config: Path, mpi_run: Run) -> Run:
+    """Give `sabotage(n, code, *options)`: `hpcmass run` on n ranks after some code has spoiled it."""
+
+    def launch(n: int, code: str, *options: str) -> Any:
+        script = tmp_path / "script.py"
+        script.write_text(f"{PROLOGUE}\n{code}\nsys.exit(main(sys.argv[1:]))\n")
+        return mpi_run(n, script, "run", config, "-o", tmp_path / "sweep.h5", *options, check=False, timeout=60)
+
+    return launch
+
+
+@pytest.mark.parametrize("culprit", [0, 2])
+def test_an_unforeseen_error_before_a_barrier_aborts_with_its_message(sabotage: Run, culprit: int) -> None:
+    done = sabotage(
+        3,
+        f"""
+def broken():
+    raise RuntimeError("no such kernel")
+if rank == {culprit}:
+    run._warm_up = broken
+""",
+    )
+    assert done.returncode not in (0, 2)
+    assert "RuntimeError: no such kernel" in done.stderr
+    assert f"rank {culprit} stops the job" in done.stderr
+
+
+def test_an_unforeseen_error_on_the_master_aborts(sabotage: Run) -> None:
+    done = sabotage(
+        3,
+        """
+def broken(*args):
+    raise ZeroDivisionError("in the master")
+executor.costliest_first = broken
+""",
+    )
+    assert done.returncode not in (0, 2)
+    assert "ZeroDivisionError: in the master" in done.stderr
+
+
+def test_an_unforeseen_error_in_the_store_aborts(sabotage: Run, tmp_path: Path) -> None:
+    done = sabotage(
+        3,
+        """
+from hpcmass.store.writer import SlabWriter
+def broken(self, trial, values, *, rank):
+    raise KeyError("a bug in the writer")
+if rank == 1:
+    SlabWriter.write = broken
+""",
+    )
+    assert done.returncode not in (0, 2, 3)
+    assert "a bug in the writer" in done.stderr
+    assert sweep_status(tmp_path / "sweep.h5").failed == 0
+
+
+def test_an_unforeseen_error_in_one_trial_is_that_trials_failure(sabotage: Run, tmp_path: Path) -> None:
+    done = sabotage(
+        3,
+        """
+import hpcmass.network
+simulate = hpcmass.network.simulate
+def broken(network, p, lam, seed, **options):
+    if p == 1.0 and network.n_neurons == 200:
+        raise IndexError("out of bounds")
+    return simulate(network, p, lam, seed, **options)
+hpcmass.network.simulate = broken
+""",
+    )
+    assert done.returncode == 3
+    status = sweep_status(tmp_path / "sweep.h5")
+    assert (status.done, status.failed) == (8, 4)
+    assert status.failures[0].message.startswith("IndexError: out of bounds (script.py:")
+
+
+def test_a_rank_that_dies_takes_the_job_with_it_and_nothing_is_lost(sabotage: Run, tmp_path: Path) -> None:
+    done = sabotage(
+        3,
+        """
+from hpcmass.store.writer import SlabWriter
+write, written = SlabWriter.write, []
+def dying(self, *args, **options):
+    write(self, *args, **options)
+    written.append(1)
+    if rank == 2 and len(written) == 2:
+        os.kill(os.getpid(), 9)
+SlabWriter.write = dying
+""",
+    )
+    assert done.returncode != 0
+    status = sweep_status(tmp_path / "sweep.h5")
+    assert status.done >= 2
+
+
+@pytest.mark.parametrize("options", [(), ("--shards",)], ids=["one file", "shards"])
+def test_a_full_disk_stops_the_sweep_with_a_sentence(sabotage: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    done = sabotage(
+        3,
+        """
+import errno
+from hpcmass.store.writer import SlabWriter
+settle, settled = SlabWriter._settle, []
+def full(self):
+    settled.append(1)
+    if len(settled) > 4:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    settle(self)
+SlabWriter._settle = full
+""",
+        *options,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("no space left on device; free some space") == 1
+    assert "Traceback" not in done.stderr
+    status = sweep_status(tmp_path / "sweep.h5")
+    assert 2 <= status.done <= 4
+    assert status.failed == 0
+    again = sabotage(3, "", *options)
+    assert again.returncode == 0, again.stderr
+    assert sweep_status(tmp_path / "sweep.h5").done == 12
+
+
+def test_a_mistake_found_on_one_rank_ends_all_with_one_sentence(mpi_run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        PROLOGUE
+        + """
+def find():
+    if rank == 2:
+        raise UserError("this is not possible here")
+try:
+    with mpi.world().guarded():
+        mpi.world().together(find)
+    print("went on")
+except UserError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+"""
+    )
+    done = mpi_run(4, script, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("this is not possible here") == 1
+    assert "went on" not in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_that_only_one_rank_knows_of_aborts(mpi_run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        PROLOGUE
+        + """
+with mpi.world().guarded():
+    if rank == 1:
+        raise UserError("only here")
+    mpi.world().barrier()
+"""
+    )
+    done = mpi_run(3, script, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("only here") == 1
+
+
+def test_a_result_of_the_master_reaches_all(mpi_run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        PROLOGUE
+        + """
+order = []
+world = mpi.world()
+world.one_per_node_first(lambda: order.append(rank))
+assert order == [rank]
+print(world.on_root(lambda: f"from {rank}"), flush=True)
+"""
+    )
+    assert mpi_run(3, script).stdout.splitlines() == ["from 0"] * 3
