@@ -13,9 +13,10 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from hpcmass.config import Experiment
@@ -134,17 +135,25 @@ def _feed(
 ) -> None:
     rest = iter(costed)
     running: set[Future[Outcome]] = set()
+    # finished trials announce themselves: asking 10⁴ futures which of them is done would cost more than 10 ms a trial
+    ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    stopping = False
     while True:
         if tally.go_on:
             for trial, cost in itertools.islice(rest, at_a_time - len(running)):
-                running.add(executor.submit(_run_trial, trial, cost))
-        else:
+                future = executor.submit(_run_trial, trial, cost)
+                running.add(future)
+                future.add_done_callback(ended.put)
+        elif not stopping:
+            stopping = True
             running -= {future for future in running if future.cancel()}
         if not running:
             return
-        ended, running = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
-        for future in ended:
-            tally.add(future.result(), progress)
+        with suppress(Empty):
+            future = ended.get(timeout=1.0)
+            if future in running:  # and not one that was taken back
+                running.remove(future)
+                tally.add(future.result(), progress)
         progress.tick()
 
 

@@ -1,0 +1,48 @@
+"""What one run of one simulator yields; the runners write it, the comparison reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run: costs and rates.
+
+    Attributes
+    ----------
+    version : str
+        Simulator and what it was built with.
+    setup_cpu_s : float
+        Processor seconds before the first step: code generation, compilation, graph.
+    cpu_s_per_s : float
+        Processor seconds of the simulation alone per biological second.
+    peak_mb : float
+        Peak resident memory of the simulating process.
+    rate_exc, rate_inh : list of float
+        Mean rate (Hz) of either population, one entry per trial.
+    """
+
+    version: str
+    setup_cpu_s: float
+    cpu_s_per_s: float
+    peak_mb: float
+    rate_exc: list[float]
+    rate_inh: list[float]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> Measurement:
+        """Read what `write` wrote."""
+        return cls(**json.loads(path.read_text()))
+
+
+def peak_mb(status: Path = Path("/proc/self/status")) -> float:
+    """Peak resident memory from a process's status file (rusage would count its parent, too)."""
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return float(line.split()[1]) / 1024

@@ -1,0 +1,104 @@
+"""The network in Brian2, C++ standalone, one thread.
+
+Given a fair chance: Brian2's own flags (-O3 -ffast-math -march=native), its default float64 (float32 is no faster: the
+noise is drawn in float64 anyway), two conductances where the model allows it, weights as constants rather than one
+number per synapse, no delays, no monitor but a count of spikes. Its time is its own clock of the simulation loop.
+Variants: `poisson` draws the external trains while it simulates, as hpcmass does; `trains` is given them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+
+import brian2 as b
+import numpy as np
+from brian2 import Hz, ms, mV
+from measurement import Measurement, peak_mb
+from scenario import Scenario, Task
+
+EQUATIONS = """
+dv/dt = -((v - v_leak) + g_exc * (v - v_exc) + g_inh * (v - v_inh)) / tau_m
+        + noise_sd * sqrt(2 / tau_m) * xi : volt (unless refractory)
+dg_exc/dt = -g_exc / tau_exc : 1
+dg_inh/dt = -g_inh / tau_inh : 1
+"""
+
+
+def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Network, b.SpikeMonitor]:
+    """Describe the network; the monitor is not yet part of it."""
+    namespace = {
+        "v_leak": s.v_leak_mv * mV, "v_exc": s.v_exc_mv * mV, "v_inh": s.v_inh_mv * mV,
+        "v_threshold": s.v_threshold_mv * mV, "v_reset": s.v_reset_mv * mV, "noise_sd": s.noise_sd_mv * mV,
+        "tau_m": s.tau_m_ms * ms, "tau_exc": s.tau_exc_ms * ms, "tau_inh": s.tau_inh_ms * ms,
+        "w_exc": s.w_exc, "w_inh": s.w_inh, "w_ext": s.w_ext,
+    }  # fmt: skip
+    neurons = b.NeuronGroup(
+        s.n_neurons,
+        EQUATIONS,
+        threshold="v >= v_threshold",
+        reset="v = v_reset",
+        # Brian2 counts the step of the spike as the first of the refractory period
+        refractory=(s.t_ref_ms + s.dt_ms) * ms,
+        method="euler",
+        namespace=namespace,
+    )
+    neurons.v = "v_reset + rand() * (v_threshold - v_reset)"
+    exc, inh = neurons[: s.n_exc], neurons[s.n_exc :]
+    if variant == "poisson":
+        external = b.PoissonGroup(s.n_external, s.external_rate_hz * Hz)
+    else:
+        unit, step = s.external_trains(seed, total_ms)
+        external = b.SpikeGeneratorGroup(s.n_external, unit, step * s.dt_ms * ms, sorted=True)
+    from_exc = b.Synapses(exc, neurons, on_pre="g_exc_post += w_exc", namespace=namespace)
+    from_inh = b.Synapses(inh, neurons, on_pre="g_inh_post += w_inh", namespace=namespace)
+    from_external = b.Synapses(external, exc, on_pre="g_exc_post += w_ext", namespace=namespace)
+    from_exc.connect(condition="i != j", p=s.p)
+    from_inh.connect(condition=f"i + {s.n_exc} != j", p=s.p)
+    from_external.connect(p=s.p_ext)
+    return b.Network(neurons, external, from_exc, from_inh, from_external), b.SpikeMonitor(neurons, record=False)
+
+
+def main() -> None:
+    """Compile and run one network."""
+    task = Task.from_command_line(("trains", "poisson"), __doc__)
+    s = task.scenario
+    b.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j1"]
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as directory:
+        b.set_device("cpp_standalone", build_on_run=False, directory=directory)
+        b.defaultclock.dt = s.dt_ms * ms
+        b.seed(task.seed)
+        network, counter = build(s, task.variant, task.seed, task.warmup_ms + task.duration_ms)
+        network.run(task.warmup_ms * ms)
+        network.add(counter)
+        network.run(task.duration_ms * ms)
+        b.device.insert_code(
+            "before_end",
+            'std::ifstream status_now("/proc/self/status"); std::ofstream("status.txt") << status_now.rdbuf();',
+        )
+        # the loops of both runs are within the children's time
+        b.device.build(directory=directory, compile=True, run=True, with_output=False)
+        cpu = float(b.device._last_run_time)
+        children = getrusage(RUSAGE_CHILDREN)
+        loops = cpu * (task.warmup_ms + task.duration_ms) / task.duration_ms
+        setup = time.process_time() - start + children.ru_utime + children.ru_stime - loops
+        counts = np.asarray(counter.count)
+        peak = peak_mb(Path(directory) / "status.txt")
+    seconds = task.duration_ms / 1e3
+    gcc = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
+    Measurement(
+        version=f"Brian2 {b.__version__} (C++ standalone, float64, g++ {gcc})",
+        setup_cpu_s=setup,
+        cpu_s_per_s=cpu / seconds,
+        peak_mb=peak,
+        rate_exc=[float(counts[: s.n_exc].mean()) / seconds],
+        rate_inh=[float(counts[s.n_exc :].mean()) / seconds],
+    ).write(task.output)
+
+
+if __name__ == "__main__":
+    main()

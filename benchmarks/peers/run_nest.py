@@ -1,0 +1,90 @@
+"""The network in NEST, one thread.
+
+Given a fair chance: its built-in model of this neuron, iaf_cond_exp, synapses that share one weight and are the
+smallest it has, external trains made beforehand (its own Poisson generators draw once per unit and step), no recording
+of potentials. Not the same: iaf_cond_exp integrates by an adaptive Runge–Kutta scheme and a spike takes effect one
+step (0.1 ms, the shortest delay) later. The noise is a current, constant within a step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+import nest
+import numpy as np
+from measurement import Measurement, peak_mb
+from scenario import Scenario, Task
+
+LEAK_NS = 10.0
+"""Any leak conductance will do: weights and noise scale with it."""
+
+
+def build(s: Scenario, seed: int, warmup_ms: float, duration_ms: float) -> nest.NodeCollection:
+    """Create the network; the recorder of spikes after the warm-up."""
+    neurons = nest.Create(
+        "iaf_cond_exp",
+        s.n_neurons,
+        params={
+            "E_L": s.v_leak_mv, "V_th": s.v_threshold_mv, "V_reset": s.v_reset_mv, "t_ref": s.t_ref_ms,
+            "g_L": LEAK_NS, "C_m": LEAK_NS * s.tau_m_ms, "E_ex": s.v_exc_mv, "E_in": s.v_inh_mv,
+            "tau_syn_ex": s.tau_exc_ms, "tau_syn_in": s.tau_inh_ms,
+        },
+    )  # fmt: skip
+    neurons.V_m = nest.random.uniform(s.v_reset_mv, s.v_threshold_mv)
+    for name, weight in (("exc", s.w_exc), ("inh", -s.w_inh), ("ext", s.w_ext)):
+        nest.CopyModel("static_synapse_hom_w_hpc", name, {"weight": weight * LEAK_NS, "delay": s.dt_ms})
+    rule = {"rule": "pairwise_bernoulli", "p": s.p} if s.p < 1 else {"rule": "all_to_all"}
+    rule["allow_autapses"] = False
+    nest.Connect(neurons[: s.n_exc], neurons, rule, {"synapse_model": "exc"})
+    nest.Connect(neurons[s.n_exc :], neurons, rule, {"synapse_model": "inh"})
+
+    unit, step = s.external_trains(seed, warmup_ms + duration_ms)
+    order = np.argsort(unit, kind="stable")
+    times = np.round((step[order] + 1) * s.dt_ms, 1)
+    per_unit = np.split(times, np.searchsorted(unit[order], np.arange(1, s.n_external)))
+    external = nest.Create("spike_train_injector", s.n_external)
+    external.set([{"spike_times": train} for train in per_unit])
+    nest.Connect(external, neurons[: s.n_exc], {"rule": "pairwise_bernoulli", "p": s.p_ext}, {"synapse_model": "ext"})
+
+    # a current that is constant over a step of h = dt/tau_m moves v by I/g_L · (1 - exp(-h)), hence this variance
+    h = s.dt_ms / s.tau_m_ms
+    sd_pa = LEAK_NS * s.noise_sd_mv * math.sqrt((1 + math.exp(-h)) / (1 - math.exp(-h)))
+    noise = nest.Create("noise_generator", params={"std": sd_pa, "dt": s.dt_ms})
+    nest.Connect(noise, neurons)
+    recorder = nest.Create("spike_recorder", params={"start": warmup_ms})
+    nest.Connect(neurons, recorder)
+    return recorder
+
+
+def main() -> None:
+    """Build and run one network."""
+    task = Task.from_command_line(("trains",), __doc__)
+    s = task.scenario
+    nest.verbosity = nest.VerbosityLevel.ERROR
+    nest.set(resolution=s.dt_ms, local_num_threads=1, rng_seed=task.seed + 1)
+    start = time.process_time()
+    recorder = build(s, task.seed, task.warmup_ms, task.duration_ms)
+    nest.Prepare()
+    setup = time.process_time() - start
+    nest.Run(task.warmup_ms)
+    start = time.process_time()
+    nest.Run(task.duration_ms)
+    cpu = time.process_time() - start
+    nest.Cleanup()
+    senders = np.asarray(recorder.events["senders"])
+    seconds = task.duration_ms / 1e3
+    # the first neurons created have the first node ids, from 1
+    n_exc_spikes = int(np.count_nonzero(senders <= s.n_exc))
+    Measurement(
+        version=f"NEST {nest.__version__} (wheel)",
+        setup_cpu_s=setup,
+        cpu_s_per_s=cpu / seconds,
+        peak_mb=peak_mb(),
+        rate_exc=[n_exc_spikes / s.n_exc / seconds],
+        rate_inh=[(senders.size - n_exc_spikes) / (s.n_neurons - s.n_exc) / seconds],
+    ).write(task.output)
+
+
+if __name__ == "__main__":
+    main()
