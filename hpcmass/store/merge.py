@@ -22,7 +22,7 @@ from hpcmass.store.identity import require_same_sweep
 from hpcmass.store.layout import Coordinate, creating, define, describe, free_name, set_aside
 from hpcmass.store.provenance import history_line, history_of, history_value
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,23 @@ def join(parts: Sequence[Path], output: Path, *, what: str = "merged", replace: 
             require_same_sweep(file, experiment, f"it cannot be joined with {parts[0]}")
         states = states_of(files)
         axes = tuple(axes_of(first))
+        # parts may come from different minor versions of the format
+        variables = [v for v in SWEEP_VARIABLES.values() if all(v.name in file for file in files)]
         with creating(output, replace=replace) as file:
             define(
                 file,
                 filetype=SWEEP_FILETYPE,
                 axes=axes,
                 coordinates=_coordinates(first, axes),
-                variables=[v for v in SWEEP_VARIABLES.values() if v.role != "trace"],
+                variables=[v for v in variables if v.role != "trace"],
                 attributes=_attributes(files, parts, output, what),
             )
-            _copy_numbers(files, states, file)
-            for name in TRACES:
-                layout = _trace_layout(name, first, parts, output, states)
-                describe(file.create_virtual_dataset(name, layout, fillvalue=np.nan), SWEEP_VARIABLES[name], axes)
+            for variable in variables:
+                if variable.role == "trace":
+                    layout = _trace_layout(variable.name, first, parts, output, states)
+                    describe(file.create_virtual_dataset(variable.name, layout, fillvalue=np.nan), variable, axes)
+                else:
+                    _copy(variable.name, files, states, file)
     return states
 
 
@@ -155,16 +159,13 @@ def _attributes(files: Sequence[h5py.File], parts: Sequence[Path], output: Path,
     }
 
 
-def _copy_numbers(files: Sequence[h5py.File], states: States, output: h5py.File) -> None:
-    for name, variable in SWEEP_VARIABLES.items():
-        if variable.role == "trace":
-            continue
-        values = files[0][name][()] if name == "seed" else output[name][()]
-        if name != "seed":
-            for i, file in enumerate(files):
-                mine = states.owner == i
-                values[mine] = file[name][()][mine]
-        output[name][...] = values
+def _copy(name: str, files: Sequence[h5py.File], states: States, output: h5py.File) -> None:
+    """Each trial's value from the part that holds the trial; the seeds are the same in all."""
+    values = files[0][name][()] if name == "seed" else output[name][()]
+    for i, file in enumerate(files):
+        mine = states.owner == i
+        values[mine] = file[name][()][mine]
+    output[name][...] = values
 
 
 def _trace_layout(

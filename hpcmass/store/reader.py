@@ -205,7 +205,7 @@ class SweepFile:
         return [int(k) for k in np.flatnonzero(self.status[point] == DONE)]
 
     def traces(self, point: tuple[int, ...], trial: int) -> dict[str, npt.NDArray[np.float32]]:
-        """The traces of one trial that is done.
+        """The traces of one trial that is done, those that its file's minor version has.
 
         Parameters
         ----------
@@ -220,12 +220,12 @@ class SweepFile:
         """
         if self.status[(*point, trial)] != DONE:
             raise ValueError(f"trial {trial} at {point} is not done")
-        return {name: self._file[name][(*point, trial)] for name in TRACES}
+        return {name: self._file[name][(*point, trial)] for name in TRACES if name in self._file}
 
     def numbers(self) -> dict[str, npt.NDArray[np.generic]]:
         """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""
         waiting = self.status != DONE
-        numbers = {name: self._file[name][()] for name in NUMBERS}
+        numbers = {name: self._file[name][()] for name in NUMBERS if name in self._file}
         for name, values in numbers.items():
             values[waiting] = SWEEP_VARIABLES[name].fill
         return numbers
@@ -258,15 +258,15 @@ def open_sweep(path: Path_) -> xr.Dataset:
     from hpcmass.store.masked import DoneOnly
 
     with open_hdf5(path, SWEEP_FILETYPE) as file:
-        dtypes = {name: file[name].dtype for name in TRACES}
+        dtypes = {name: file[name].dtype for name in TRACES if name in file}
     dataset = _open_xarray(path)
     done = dataset["status"].load() == DONE
-    for name in TRACES:
+    for name in dtypes:
         plain = dataset[name].variable
         lazy = DoneOnly(Path(path).absolute(), name, plain.shape, dtypes[name]).lazy()
         dataset[name] = xr.Variable(plain.dims, lazy, plain.attrs, plain.encoding)
     for name in NUMBERS:
-        if dataset[name].dtype.kind == "f":
+        if name in dataset and dataset[name].dtype.kind == "f":
             dataset[name] = dataset[name].where(done).assign_attrs(dataset[name].attrs)
     error = dataset["error"].load()
     dataset["error"] = error.copy(data=np.char.decode(error.values, "utf-8", "replace"))

@@ -147,7 +147,8 @@ class SlabWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = self._open()
-        self._variables = {name: self._file[name] for name in SWEEP_VARIABLES}
+        # a file of an older minor version goes on without the variables that came later
+        self._variables = {name: self._file[name] for name in SWEEP_VARIABLES if name in self._file}
         self._descriptor = os.open(path, os.O_RDWR)
         self._torn = False
 
@@ -200,7 +201,8 @@ class SlabWriter:
     def _store(self, trial: Trial, values: Mapping[str, Any], status: int) -> None:
         try:
             for name, value in values.items():
-                self._variables[name][trial.index] = value
+                if name in self._variables or name not in SWEEP_VARIABLES:
+                    self._variables[name][trial.index] = value
             self._settle()
             self._variables["status"][trial.index] = status
             self._settle()

@@ -159,3 +159,24 @@ def test_every_variable_is_in_the_joint(shards: Path) -> None:
         assert set(file) == set(part) >= set(SWEEP_VARIABLES)
         for name in part:
             assert dict(file[name].attrs).keys() == dict(part[name].attrs).keys(), name
+
+
+def test_a_file_of_an_older_minor_version_is_read_continued_and_joined(
+    tmp_path: Path, write_sweep: Write, all_trials: list[Trial], invent: Invent
+) -> None:
+    from hpcmass.store.writer import SlabWriter
+
+    old, new = write_sweep(tmp_path / "old.h5", all_trials[:1]), write_sweep(tmp_path / "new.h5", all_trials[1:2])
+    later = ("phi_ext", "n_edges_ext", "kernel_s")  # as if these had come later
+    with h5py.File(old, "r+", locking=False) as file:
+        for name in later:
+            del file[name]
+    with SlabWriter(old) as writer:
+        writer.write(all_trials[2], invent(all_trials[2]), rank=0)
+    join([old, new], tmp_path / "all.h5")
+    for path, done in ((old, 2), (tmp_path / "all.h5", 3)):
+        with SweepFile(path) as sweep, open_sweep(path) as dataset:
+            assert (sweep.status == DONE).sum() == done
+            assert not set(later) & {*sweep.traces((0, 0), 0), *sweep.numbers(), *dataset}
+            np.testing.assert_array_equal(dataset["phi_E"][0, 1, 0], invent(all_trials[2])["phi_E"])
+        assert sweep_status(path).done == done

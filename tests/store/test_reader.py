@@ -67,7 +67,7 @@ def spoil(path: Path, how: str) -> None:
         ("cut to its beginning", "cut off|damaged"),
         ("foreign", "another program"),
         ("comparison", "type 'hpcmass-comparison', not 'hpcmass-sweep'"),
-        ("newer", "has format 2.0, this hpcmass reads up to 1.0; use a newer hpcmass"),
+        ("newer", r"has format 2.0, this hpcmass reads up to 1\.\d+; use a newer hpcmass"),
         ("no version", "no format version"),
         ("part missing", "refers to .*/gone/away.h5, which is missing"),
         ("directory", "is a directory"),

@@ -1,0 +1,322 @@
+"""The command line: exit codes, one sentence for a mistake and never a traceback, results on standard output."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from hpcmass.cli import main
+from hpcmass.configfile import parse_experiment
+from hpcmass.grid import trials
+from hpcmass.store.reader import SweepFile
+from hpcmass.store.schema import NUMBERS, TRACES
+
+Run = Callable[..., Any]
+
+NETWORK = """{n_neurons: 100, n_external: 100, duration_ms: 150.0, transient_ms: 50.0,
+  external_rate_hz: 60.0, w_ext: 0.5, w_E: 0.02, w_I: 0.1}"""
+CONFIG = f"""\
+title: for the command line
+trials: 2
+root_seed: 3
+network: {NETWORK}
+grid:
+  p: [0.1, 1.0]
+  lam: [0.5, 0.8]
+compare: {{max_lag_ms: 10.0, bin_hz: 20.0}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yml"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory, python_run: Run) -> Path:
+    """A finished sweep."""
+    directory = tmp_path_factory.mktemp("finished")
+    (directory / "config.yml").write_text(CONFIG)
+    python_run("-m", "hpcmass", "run", directory / "config.yml", "-o", directory / "sweep.h5")
+    return directory / "sweep.h5"
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must end with exit code 2 and one message; returns the message."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as end:  # argparse
+        code = end.code
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out == ""
+    assert said.err.startswith("hpcmass")
+    return said.err
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for option, text in (("--version", "hpcmass 0."), ("--help", "exit codes")):
+        with pytest.raises(SystemExit) as end:
+            main([option])
+        assert end.value.code == 0
+        assert text in capsys.readouterr().out
+    for command in ("validate", "run", "status", "compare", "plot", "trial"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert f"hpcmass {command}" in capsys.readouterr().out.split("examples:")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "arguments are required: COMMAND"),
+        (("fly",), "invalid choice: 'fly'"),
+        (("run", "c.yml"), "arguments are required: -o/--output"),
+        (("trial", "c.yml", "--p", "much", "--lam", "1"), "invalid float value: 'much'"),
+        (("trial", "c.yml", "--p", "1", "--lam", "1", "--trial", "-1"), "expected one argument|whole number"),
+        (("trial", "c.yml", "--p", "1", "--lam", "1", "--at", "w_E"), "NAME=VALUE"),
+        (("compare", "s.h5", "-o", "c.h5", "-j", "0"), "whole number from 1"),
+    ],
+)
+def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:
+    import re
+
+    said = refused(capsys, *arguments)
+    assert re.search(message, said)
+    assert said.count("\n") == 1
+
+
+def test_validate(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(config)]) == 0
+    said = capsys.readouterr().out
+    assert "is valid" in said
+    assert "p (2), lam (2), 8 trials" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("w_E: 0.02", "w_e: 0.02", "network.w_e: unknown key; did you mean 'w_E'?"),
+        ("title:", "titel:", "titel: unknown key; did you mean 'title'?"),
+        ("n_neurons: 100", "n_neurons: many", "network.n_neurons:"),
+        ("n_neurons: 100", "n_neurons: 1.5", "network.n_neurons:"),
+        ("p: [0.1, 1.0]", "p: [0.1, 1.1]", "grid.p: 1.1 is outside the allowed range, [0, 1]"),
+        ("lam: [0.5, 0.8]", "lam: [-0.5, 0.8]", "grid.lam: -0.5 is outside the allowed range, [0, 1]"),
+        ("transient_ms: 50.0", "transient_ms: 150.0", "network.transient_ms: must be shorter than duration_ms = 150"),
+        ("trials: 2", "trials: 0", "trials:"),
+        ("grid:", "- grid:", "is not YAML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "trial"])
+def test_a_wrong_configuration(
+    command: str, old: str, new: str, message: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert old in CONFIG
+    config.write_text(CONFIG.replace(old, new, 1))
+    more = {"validate": (), "trial": ("--p", 0.1, "--lam", 0.8)}[command]
+    said = refused(capsys, command, config, *more)
+    assert message in said
+    assert "config.yml" in said
+
+
+def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "cannot read the configuration" in refused(capsys, "validate", tmp_path / "none.yml")
+    assert "cannot read the configuration" in refused(capsys, "validate", tmp_path)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("n", [0, 3])
+def test_run_says_a_wrong_key_once(n: int, config: Path, python_run: Run, mpi_run: Run, tmp_path: Path) -> None:
+    config.write_text(CONFIG.replace("w_E", "w_EE"))
+    start = python_run if n == 0 else lambda *a, **k: mpi_run(n, *a, **k)
+    done = start("-m", "hpcmass", "run", config, "-o", tmp_path / "sweep.h5", check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("network.w_EE: unknown key; did you mean 'w_E'?") == 1
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["config.yml"]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [("no/sweep.h5", "does not exist; create it first"), ("", "is a directory"), ("foreign.h5", "not an HDF5 file")],
+)
+def test_run_refuses_an_output_that_cannot_be(
+    output: str, message: str, config: Path, python_run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "foreign.h5").write_text("a diary")
+    done = python_run("-m", "hpcmass", "run", config, "-o", tmp_path / output, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "foreign.h5").read_text() == "a diary"
+
+
+@pytest.mark.parametrize("command", ["status", "compare", "plot"])
+@pytest.mark.parametrize("kind", ["absent", "text", "foreign", "cut"])
+def test_commands_that_read_refuse_what_is_not_theirs(
+    command: str, kind: str, sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "file.h5"
+    if kind == "text":
+        path.write_text("x")
+    elif kind == "cut":
+        path.write_bytes(sweep.read_bytes()[:-100])
+    elif kind == "foreign":
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    more = () if command == "status" else ("-o", tmp_path / "out")
+    said = refused(capsys, command, path, *more)
+    assert str(path) in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def test_the_two_kinds_of_file_are_not_confused(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "'hpcmass-sweep', not 'hpcmass-comparison'" in refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
+
+
+def test_status(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(sweep)]) == 0
+    said = capsys.readouterr().out
+    assert "for the command line (serial, not running)" in said
+    assert "8 of 8 trials done, 0 failed, 0 pending" in said
+    assert main(["status", str(sweep), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 8
+
+
+def test_compare_and_plot(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    comparison, maps = tmp_path / "cmp.h5", tmp_path / "maps"
+    assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{comparison}: 4 of 4 points, 8 trials compared\n"
+    assert "4/4 points" in said.err
+    assert "exists" in refused(capsys, "compare", sweep, "-o", comparison)
+    assert main(["compare", str(sweep), "-o", str(comparison), "--force"]) == 0
+    assert (tmp_path / "cmp.1.h5").exists()
+    capsys.readouterr()
+    assert main(["plot", str(comparison), "-o", str(maps)]) == 0
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(written) > 3
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    assert "exists" in refused(capsys, "plot", comparison, "-o", maps)
+
+
+def test_a_trial_is_the_sweeps_trial(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, path = sweep.with_name("config.yml"), tmp_path / "trial.h5"
+    arguments = ["trial", str(config), "--p", "1", "--lam", "0.8", "--trial", "1", "-o", str(path)]
+    assert main([*arguments, "--spikes"]) == 0
+    said = capsys.readouterr().out
+    with SweepFile(sweep) as whole, SweepFile(path) as one:
+        for name in TRACES:
+            np.testing.assert_array_equal(one.traces((0, 0), 0)[name], whole.traces((1, 1), 1)[name])
+        for name in NUMBERS:
+            np.testing.assert_array_equal(one.numbers()[name].ravel(), whole.numbers()[name][1, 1, 1])
+        assert f"{whole.numbers()['rate_E'][1, 1, 1]:.6g} Hz" in said
+        assert one.experiment.grid.axes() == {"p": (1.0,), "lam": (0.8,)}
+        n_spikes = whole.numbers()["n_spikes"][1, 1, 1]
+    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+        assert dataset["trial"].values.tolist() == [1]
+        assert (dataset["spike_time"] >= 50.0).sum() == n_spikes > 0
+        assert dataset["spike_neuron"].max() < 100
+    assert "exists" in refused(capsys, *arguments)
+    assert main([*arguments, "--force"]) == 0
+    assert (tmp_path / "trial.1.h5").exists()
+
+
+def test_a_trial_off_the_grid_has_its_own_seed(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trial.h5"
+    assert main(["trial", str(config), "--p", "0.3", "--lam", "0.7", "-o", str(path)]) == 0
+    experiment = parse_experiment(CONFIG.replace("[0.1, 1.0]", "[0.3]").replace("[0.5, 0.8]", "[0.7]"))
+    with SweepFile(path) as one:
+        assert tuple(one.variable("seed").ravel()) == trials(experiment)[0].seed
+
+
+def test_a_trial_of_a_grid_with_more_axes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(CONFIG.replace("grid:", "grid:\n  tau_m_ms: [10.0, 20.0]"))
+    point = ("trial", config, "--p", 0.1, "--lam", 0.5)
+    assert "also sweeps tau_m_ms; give --at tau_m_ms=VALUE" in refused(capsys, *point)
+    assert "the grid does not sweep it" in refused(capsys, *point, "--at", "tau_m_ms=10", "--at", "w_E=1")
+    assert "outside the allowed range" in refused(capsys, *point, "--at", "tau_m_ms=-1")
+    assert main([str(a) for a in (*point, "--at", "tau_m_ms=10")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--p", "1.5", "--lam", "0.5"), "grid.p: 1.5 is outside the allowed range, [0, 1]"),
+        (("--p", "0.5", "--lam", "nan"), "grid.lam:"),
+        (("--p", "0.5", "--lam", "0.5", "--spikes"), "name it with -o"),
+        (("--p", "0.5", "--lam", "0.5", "-o", "/no/where.h5"), "does not exist"),
+    ],
+)
+def test_a_trial_that_cannot_be(
+    options: tuple[str, ...], message: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(capsys, "trial", config, *options)
+
+
+def test_a_trial_that_fails(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(CONFIG.replace("w_ext: 0.5", "w_ext: 1.0e+38"))
+    assert main(["trial", str(config), "--p", "0.1", "--lam", "0.8", "-o", str(tmp_path / "t.h5")]) == 3
+    assert "the trial failed: the membrane potential" in capsys.readouterr().err
+    assert not (tmp_path / "t.h5").exists()
+
+
+@pytest.mark.parametrize("command", ["status {sweep}", "compare {sweep} -o {out}.h5", "plot {comparison} -o {out}"])
+def test_commands_that_read_never_initialise_mpi(
+    command: str, sweep: Path, tmp_path: Path, python_run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    comparison = tmp_path / "cmp.h5"
+    if "plot" in command:
+        main(["compare", str(sweep), "-o", str(comparison)])
+    arguments = command.format(sweep=sweep, comparison=comparison, out=tmp_path / "out").split()
+    code = (
+        "import sys; from hpcmass.cli import main; assert main(sys.argv[1:]) == 0; "
+        "from mpi4py import MPI; print(MPI.Is_initialized())"
+    )
+    assert python_run("-c", code, *arguments).stdout.splitlines()[-1] == "False"
+
+
+def test_status_needs_no_heavy_library(sweep: Path, python_run: Run) -> None:
+    code = (
+        "import sys; from hpcmass.cli import main; assert main(sys.argv[1:]) == 0; "
+        "print(sorted({'numba', 'scipy', 'matplotlib', 'xarray'} & set(sys.modules)))"
+    )
+    assert python_run("-c", code, "status", sweep).stdout.splitlines()[-1] == "[]"
+
+
+def test_a_reader_that_leaves_is_no_error(sweep: Path) -> None:
+    command = [sys.executable, "-m", "hpcmass", "status", str(sweep)]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_ctrl_c_is_answered_in_one_sentence(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hpcmass.network
+
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hpcmass.sweep.single.simulate", interrupted)
+    assert hpcmass.network.simulate is not None
+    assert main(["trial", str(config), "--p", "0.1", "--lam", "0.8"]) == 130
+    assert "interrupted" in capsys.readouterr().err
