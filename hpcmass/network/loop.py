@@ -82,6 +82,7 @@ def run_steps(
     units: Indices,
     offsets: Indices,
     mean_u: npt.NDArray[np.float64],
+    mean_i: npt.NDArray[np.float64],
     arrived: npt.NDArray[np.int64],
     spikes: npt.NDArray[np.uint16],
     counts: Indices,
@@ -95,6 +96,8 @@ def run_steps(
         External spikes, from `PoissonDrive.take`.
     mean_u : array of float64, (n_steps,)
         Receives the population mean of u after each step (mV).
+    mean_i : array of float64, (n_steps,)
+        Receives the population mean of Σ_σ g_σ (v - V_σ) that acts in each step, on v before it (mV).
     arrived : array of int64, (3, n_steps)
         Receives the numbers of E, I and external spikes on their way to neurons (sums of out-degrees).
     spikes : array of uint16, (capacity,)
@@ -148,19 +151,20 @@ def run_steps(
 
         # three programs for the three cases that are frequent: nobody fired, no inhibitory neuron fired, all may have
         if s.n_planes[0] + s.n_planes[1] == 0:
-            total, least = advance(
+            total, least, synaptic = advance(
                 s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants
             )
         elif s.n_planes[1] == 0:
-            total, least = advance(
+            total, least, synaptic = advance(
                 s.u, s.g_e, s.g_i, s.g_x, s.planes_e, None, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants
             )
         else:
-            total, least = advance(
+            total, least, synaptic = advance(
                 s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.held, s.fired, s.lanes, s.noise,
                 constants,
             )  # fmt: skip
         mean_u[t] = total / w.n_neurons
+        mean_i[t] = -synaptic / (w.leak * w.n_neurons)
 
         n_e = n_i = 0
         out_e = out_i = 0

@@ -95,17 +95,21 @@ def updated(
     held: Any,
     k: Any,
 ) -> Any:
-    """One step of the 16 neurons at slot `at`: their u, also written back, and which of them spiked."""
+    """One step of the 16 neurons at slot `at`: u, also written back; which of them spiked; synaptic change of u.
+
+    The last is -a Σ_σ g_σ (v - V_σ), of refractory neurons, too.
+    """
     decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x, threshold, reset = k
     ge, gi, gx = fed(g_e, at, w[0], e, digit), fed(g_i, at, w[1], i, digit), fed(g_x, at, w[2], x, digit)
     before = load_f32(u, at)
     factor = fma(ge, pull_e, fma(gi, pull_i, fma(gx, pull_x, decay)))
     after = fma(before, factor, fma(ge, drive_e, fma(gi, drive_i, fma(gx, drive_x, noise))))
+    synaptic = after - fma(before, decay, noise)
     after = select(nonzero(held), before, after)
     spiked = after >= threshold
     after = select(spiked, reset, after)
     store_f32(u, at, after)
-    return after, spiked
+    return after, spiked, synaptic
 
 
 @njit(nogil=True, cache=True)
@@ -122,7 +126,7 @@ def advance(
     lanes: LaneState,
     noise: Floats,
     constants: Floats,
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """One step of all neurons.
 
     Parameters
@@ -147,8 +151,9 @@ def advance(
 
     Returns
     -------
-    total, least : float
-        Sum and minimum of u after the step (mV).
+    total, least, synaptic : float
+        Sum and minimum of u after the step (mV), sum of what the synapses changed it by, or would have if refractory
+        neurons were free.
     """
     width = held.size
     w = (splat_f32(constants[0]), splat_f32(constants[1]), splat_f32(constants[2]))
@@ -159,7 +164,7 @@ def advance(
     )  # fmt: skip
     sixteenth = splat_f32(np.float32(1 / 16))
     total = splat_f32(np.float32(0.0))
-    least = total
+    least = synaptic = total
     for c in range(0, width, 8):
         # a loop of its own: its long chain of dependent operations would stall the other's
         draw_normals(lanes, noise, 0, 512, constants[10])
@@ -174,29 +179,33 @@ def advance(
         w_q = w
         for j in range(0, 512, 64):
             at = 64 * c + j
-            v, s = updated(
+            v, s, i = updated(
                 u, g_e, g_i, g_x, at, load_f32(noise, j), w_q, e0, i0, x0, digit,
                 waiting & bit0, k,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit0), total + v, minimum(v, least)
-            v, s = updated(
+            synaptic = synaptic + i
+            v, s, i = updated(
                 u, g_e, g_i, g_x, at + 16, load_f32(noise, j + 16), w_q, e1, i1, x1, digit,
                 waiting & bit1, k,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit1), total + v, minimum(v, least)
-            v, s = updated(
+            synaptic = synaptic + i
+            v, s, i = updated(
                 u, g_e, g_i, g_x, at + 32, load_f32(noise, j + 32), w_q, e2, i2, x2, digit,
                 waiting & bit2, k,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit2), total + v, minimum(v, least)
-            v, s = updated(
+            synaptic = synaptic + i
+            v, s, i = updated(
                 u, g_e, g_i, g_x, at + 48, load_f32(noise, j + 48), w_q, e3, i3, x3, digit,
                 waiting & bit3, k,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit3), total + v, minimum(v, least)
+            synaptic = synaptic + i
             # the next nibble counts 16 times as much
             digit = digit << 4
             w_q = (w_q[0] * sixteenth, w_q[1] * sixteenth, w_q[2] * sixteenth)
             bit0, bit1, bit2, bit3 = bit0 << 4, bit1 << 4, bit2 << 4, bit3 << 4
         store_u64(fired, c, words(spikes))
-    return add_up(total), lowest(least)
+    return add_up(total), lowest(least), add_up(synaptic)

@@ -20,6 +20,9 @@ class Recording:
         Population mean of the membrane potential (mV) after each step, transient included.
     phi_E, phi_I, phi_ext : array of float32, (n_steps,)
         Population mean of the spikes that each neuron receives (1/ms), from the spikes of the same step.
+    mean_i_syn : array of float32, (n_steps,)
+        Population mean of the synaptic current Σ_σ g_σ (v - V_σ) in units of the leak conductance (mV), as it acts on
+        v in each step, refractory neurons included.
     spike_contrast : float
         Spike-contrast of all trains after the transient; NaN if `silent`.
     spike_contrast_bin : float
@@ -46,6 +49,7 @@ class Recording:
     phi_E: Trace
     phi_I: Trace
     phi_ext: Trace
+    mean_i_syn: Trace
     spike_contrast: float
     spike_contrast_bin: float
     rate_E: float

@@ -30,6 +30,9 @@ SMALLEST_PENDING_DECAY = 1e-9
 """Conductances are rescaled before their common decay falls below this."""
 
 
+Real = npt.NDArray[np.float64]
+
+
 class Network:
     """One random network with its drive, ready to run.
 
@@ -121,7 +124,7 @@ class Network:
         )
         self._shortest_isi = n_held + 1
 
-    def run(self, n_steps: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[Stretch]]:
+    def run(self, n_steps: int) -> tuple[Real, Real, list[Stretch], Real]:
         """Advance by `n_steps`.
 
         Returns
@@ -132,6 +135,8 @@ class Network:
             Mean arrivals of E, I and external spikes per neuron, 1/ms.
         stretches : list of Stretch
             The spikes, as `SpikeTrains` keeps them.
+        mean_i_syn : array of float64, (n_steps,)
+            Population mean of the synaptic current that acts in each step, mV.
 
         Raises
         ------
@@ -139,7 +144,7 @@ class Network:
             If the potentials become non-finite or leave the range that equation (11) allows.
         """
         q, n = self.parameters, self.parameters.n_neurons
-        mean_u = np.empty(n_steps)
+        mean_u, mean_i = np.empty(n_steps), np.empty(n_steps)
         arrived = np.empty((3, n_steps), np.int64)
         stretches: list[Stretch] = []
         longest = max(64, (STRETCH_SPIKES // n) * self._shortest_isi // 64 * 64)
@@ -153,8 +158,9 @@ class Network:
             counts = np.zeros(size, np.int64)
             part = np.empty((3, size), np.int64)
             before = int(self.state.clock[0])
+            here = slice(begin, begin + size)
             done, reason = run_steps(
-                self.state, self.wiring, units, offsets, mean_u[begin : begin + size], part, spikes, counts
+                self.state, self.wiring, units, offsets, mean_u[here], mean_i[here], part, spikes, counts
             )
             if reason:
                 what = "became non-finite" if reason == NON_FINITE else "fell below every reversal potential"
@@ -162,9 +168,9 @@ class Network:
                     f"the membrane potential {what} at {(before + done) * q.dt_ms:g} ms; "
                     f"dt_ms = {q.dt_ms:g} may be too long for these conductances"
                 )
-            arrived[:, begin : begin + size] = part
+            arrived[:, here] = part
             stretches.append((spikes[: counts.sum()].copy(), counts))
-        return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), stretches
+        return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), stretches, mean_i
 
 
 def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, keep_spikes: bool = False) -> Recording:
@@ -191,8 +197,8 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
     net = Network(network, p, lam, seed)
     kernel = time.process_time()
     head, tail = network.n_transient, network.n_steps - network.n_transient
-    mean_v0, phi0, transient = net.run(head)
-    mean_v1, phi1, stretches = net.run(tail)
+    mean_v0, phi0, transient, mean_i0 = net.run(head)
+    mean_v1, phi1, stretches, mean_i1 = net.run(tail)
     kernel = time.process_time() - kernel
     warn_if_scalar()
     trains = SpikeTrains(stretches, network.n_neurons)
@@ -210,6 +216,7 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
         phi_E=phi[0],
         phi_I=phi[1],
         phi_ext=phi[2],
+        mean_i_syn=np.concatenate([mean_i0, mean_i1]).astype(np.float32),
         spike_contrast=contrast,
         spike_contrast_bin=width_ms,
         rate_E=_mean(statistics.n_per_neuron[:n_exc]) / seconds,

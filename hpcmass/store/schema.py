@@ -77,6 +77,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         _trace("phi_E", "1/ms", "excitatory spikes arriving per neuron and ms"),
         _trace("phi_I", "1/ms", "inhibitory spikes arriving per neuron and ms"),
         _trace("phi_ext", "1/ms", "external spikes arriving per neuron and ms"),
+        _trace("mean_i_syn", "mV", "population mean of the synaptic current, in units of the leak conductance"),
         Variable("spike_contrast", _TRIAL, "f8", "1", "Spike-contrast of all trains after the transient"),
         Variable("spike_contrast_bin", _TRIAL, "f8", "ms", "bin width at which Spike-contrast peaks"),
         Variable("rate_E", _TRIAL, "f8", "Hz", "mean firing rate of the excitatory neurons"),

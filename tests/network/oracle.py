@@ -43,6 +43,8 @@ class Oracle:
         Steps for which each neuron is still refractory.
     arrived : dict of arrays, (N,)
         Spikes of the last step that each neuron receives.
+    synaptic : array, (N,)
+        Σ_σ g_σ (v - V_σ) (mV) that acted in the last step, on refractory neurons only in thought.
     ties : int
         How often a neuron was so close to threshold that float32 decided otherwise.
     """
@@ -54,6 +56,7 @@ class Oracle:
     g: dict[str, Reals] = field(init=False)
     held: npt.NDArray[np.int64] = field(init=False)
     arrived: dict[str, Reals] = field(init=False)
+    synaptic: Reals = field(init=False)
     ties: int = 0
 
     def __post_init__(self) -> None:
@@ -90,7 +93,8 @@ class Oracle:
         reversal = q.reversal_mv()
 
         # (11a)
-        current = (v - q.v_leak_mv) + sum(g[kind] * (v - reversal[kind]) for kind in KINDS)
+        self.synaptic = sum(g[kind] * (v - reversal[kind]) for kind in KINDS)
+        current = (v - q.v_leak_mv) + self.synaptic
         v = v + (-current * q.dt_ms + np.sqrt(q.noise_q * q.dt_ms) * xi) / q.tau_m_ms
 
         # (11d)

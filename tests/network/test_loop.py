@@ -67,14 +67,15 @@ def network(n_neurons: int, **changed: Any) -> NetworkParameters:
 
 @pytest.mark.parametrize("name", CASES)
 def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
-    """v, g, spikes, Φ and the mean of v, at every step; the oracle takes the kernel's side only at float32 ties."""
+    """v, g, spikes, Φ, means of v and of the synaptic current; the oracle takes the kernel's side at float32 ties."""
     n_neurons, p, lam, n_steps, changed = CASES[name]
     net = Network(network(n_neurons, **changed), p, lam, SEED)
     oracle, inputs = oracle_of(net), Inputs(net, SEED)
     worst_v, worst_g, most = 0.0, 0.0, 0.0
+    a = net.wiring.leak
     n_spikes = np.zeros(n_neurons, np.int64)
     for t in range(n_steps):
-        mean_v, phi, stretches = net.run(1)
+        mean_v, phi, stretches, mean_i = net.run(1)
         fired = spikes_of(net, stretches)
         noise, events = inputs.next()
         expected = oracle.step(noise, events, fired, V_TOLERANCE_MV)
@@ -85,6 +86,8 @@ def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
             worst_g = max(worst_g, (np.abs(kernel_g(net, kind) - g) / (g + 1e-6)).max())
             assert phi[i, 0] == pytest.approx(oracle.phi(kind), rel=1e-12, abs=0.0), f"step {t}: Φ_{kind}"
         assert mean_v[0] == pytest.approx(oracle.v.mean(), abs=V_TOLERANCE_MV), f"step {t}"
+        # the kernel takes it from the change of u, a few ulp of which are 1/a times as much in the current
+        assert mean_i[0] == pytest.approx(oracle.synaptic.mean(), rel=1e-4, abs=1e-6 / a), f"step {t}: synaptic current"
         assert worst_v < V_TOLERANCE_MV, f"step {t}: v is off by {worst_v:.1e} mV"
         assert worst_g < G_TOLERANCE, f"step {t}: g is off by {worst_g:.1e}, relatively"
         n_spikes += fired
@@ -99,12 +102,13 @@ def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
 def test_steps_do_not_depend_on_how_many_are_asked_for() -> None:
     """Bit by bit: 700 steps at once, and in pieces."""
     whole, pieces = (Network(network(300, w_E=0.02, w_ext=0.05), 0.1, 0.8, SEED) for _ in range(2))
-    mean_v, phi, stretches = whole.run(700)
+    mean_v, phi, stretches, mean_i = whole.run(700)
     parts = [pieces.run(n) for n in (1, 2, 61, 0, 64, 1, 500, 71)]
-    assert (mean_v == np.concatenate([m for m, _, _ in parts])).all()
-    assert (phi == np.concatenate([f for _, f, _ in parts], axis=1)).all()
+    assert (mean_v == np.concatenate([m for m, _, _, _ in parts])).all()
+    assert (phi == np.concatenate([f for _, f, _, _ in parts], axis=1)).all()
+    assert (mean_i == np.concatenate([i for *_, i in parts])).all()
     neurons, steps = SpikeTrains(stretches, 300).events()
-    neurons2, steps2 = SpikeTrains([s for _, _, part in parts for s in part], 300).events()
+    neurons2, steps2 = SpikeTrains([s for _, _, part, _ in parts for s in part], 300).events()
     assert neurons.size > 300
     assert (neurons == neurons2).all()
     assert (steps == steps2).all()
@@ -170,7 +174,7 @@ def test_statistics_agree_where_single_spikes_do_not(p: float, lam: float, chang
         net = Network(q, p, lam, (20210114, 3, 5, k))
         oracle.append(statistics(*free_run(net, rng), net))
         net.run(BURN_IN)
-        mean_v, _, stretches = net.run(STEPS - BURN_IN)
+        mean_v, _, stretches, _ = net.run(STEPS - BURN_IN)
         kernel.append(statistics(mean_v, stretches, net))
     for name in kernel[0]:
         a, b = np.array([[x[name] for x in kernel], [x[name] for x in oracle]])

@@ -25,7 +25,7 @@ SILENT: dict[str, Any] = {"w_E": 0.0, "w_I": 0.0, "w_ext": 0.0, "n_external": 0,
 
 def intervals(net: Network, n_steps: int) -> list[npt.NDArray[np.int64]]:
     """Interspike intervals (steps) of each neuron."""
-    _, _, stretches = net.run(n_steps)
+    _, _, stretches, _ = net.run(n_steps)
     neuron, step = SpikeTrains(stretches, net.parameters.n_neurons).events()
     return [np.diff(step[neuron == k]) for k in range(net.parameters.n_neurons)]
 
@@ -147,7 +147,7 @@ def test_refractory_period_is_exact_to_the_step(t_ref_ms: float) -> None:
     )
     n_held = round(t_ref_ms / q.dt_ms)
     net = Network(q, 0.0, 0.5, SEED)
-    mean_v, _, stretches = net.run(5 * (n_held + 1))
+    mean_v, _, stretches, _ = net.run(5 * (n_held + 1))
     neuron, step = SpikeTrains(stretches, q.n_neurons).events()
     assert step.tolist() == [k * (n_held + 1) for k in range(5) for _ in range(600)]
     assert neuron.tolist() == 5 * list(range(600))
@@ -161,7 +161,7 @@ def test_refractory_neurons_do_not_feel_noise_or_input() -> None:
         external_rate_hz=1e4, w_ext=0.01, duration_ms=500.0, transient_ms=0.0,
     )  # fmt: skip
     net = Network(q, 1.0, 0.5, SEED)
-    mean_v, _, stretches = net.run(41)
+    mean_v, _, stretches, _ = net.run(41)
     assert stretches[0][1].tolist() == [600] + 40 * [0]
     np.testing.assert_allclose(mean_v, q.v_reset_mv, atol=1e-3)
     assert (kernel_v(net) == kernel_v(net)[0]).all()
