@@ -14,6 +14,7 @@ CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null ||
 # Rank 0 only scatters the trials.
 RANKS ?= $(shell echo $$(($(CORES) + 1)))
 PYTEST_ARGS ?=
+PEERS_ARGS ?=
 
 CONFIG ?= configs/quickstart.yml
 RESULTS := results
@@ -24,10 +25,10 @@ MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
 
-.PHONY: help env run test lint format bench clean always
+.PHONY: help env run test lint format bench bench-peers clean always
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5)
 	@scripts/setup_env.sh
@@ -70,6 +71,10 @@ format: env ## reformat the Python code
 bench: env ## the benchmarks, one after the other
 	@. scripts/mpi_env.sh; for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
-clean: ## remove .venv and caches; results/ stays
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+bench-peers: env ## the same network in Brian2 and NEST, in environments of their own (PEERS_ARGS=… to choose)
+	@benchmarks/peers/setup_peers.sh
+	@$(BIN)/python benchmarks/peers/compare.py $(PEERS_ARGS)
+
+clean: ## remove .venv*, caches; results/ stays
+	rm -rf $(VENV) .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

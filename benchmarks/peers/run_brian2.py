@@ -2,8 +2,10 @@
 
 Given a fair chance: Brian2's own flags (-O3 -ffast-math -march=native), its default float64 (float32 is no faster: the
 noise is drawn in float64 anyway), two conductances where the model allows it, weights as constants rather than one
-number per synapse, no delays, no monitor but a count of spikes. Its time is its own clock of the simulation loop.
-Variants: `poisson` draws the external trains while it simulates, as hpcmass does; `trains` is given them.
+number per synapse, no delays. Its time is what it reports itself, processor time of the simulation loop. Variants:
+
+same   the external trains are drawn and the mean potential is recorded while it simulates, as hpcmass does
+bare   the external trains are given, nothing but spikes is recorded
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 import brian2 as b
 import numpy as np
 from brian2 import Hz, ms, mV
-from measurement import Measurement, peak_mb
+from measurement import Measurement, peak_mb, tapered_rate
 from scenario import Scenario, Task
 
 EQUATIONS = """
@@ -29,7 +31,7 @@ dg_inh/dt = -g_inh / tau_inh : 1
 
 
 def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Network, b.SpikeMonitor]:
-    """Describe the network; the monitor is not yet part of it."""
+    """Describe the network; the monitor of spikes is not yet part of it."""
     namespace = {
         "v_leak": s.v_leak_mv * mV, "v_exc": s.v_exc_mv * mV, "v_inh": s.v_inh_mv * mV,
         "v_threshold": s.v_threshold_mv * mV, "v_reset": s.v_reset_mv * mV, "noise_sd": s.noise_sd_mv * mV,
@@ -48,8 +50,13 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
     )
     neurons.v = "v_reset + rand() * (v_threshold - v_reset)"
     exc, inh = neurons[: s.n_exc], neurons[s.n_exc :]
-    if variant == "poisson":
+    recording: list[b.BrianObject] = []
+    if variant == "same":
         external = b.PoissonGroup(s.n_external, s.external_rate_hz * Hz)
+        population = b.NeuronGroup(1, "mean_v : volt")
+        mean = b.Synapses(neurons, population, "mean_v_post = v_pre / N_pre : volt (summed)")
+        mean.connect()
+        recording = [population, mean, b.StateMonitor(population, "mean_v", record=True)]
     else:
         unit, step = s.external_trains(seed, total_ms)
         external = b.SpikeGeneratorGroup(s.n_external, unit, step * s.dt_ms * ms, sorted=True)
@@ -59,12 +66,13 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
     from_exc.connect(condition="i != j", p=s.p)
     from_inh.connect(condition=f"i + {s.n_exc} != j", p=s.p)
     from_external.connect(p=s.p_ext)
-    return b.Network(neurons, external, from_exc, from_inh, from_external), b.SpikeMonitor(neurons, record=False)
+    network = b.Network(neurons, external, from_exc, from_inh, from_external, *recording)
+    return network, b.SpikeMonitor(neurons)
 
 
 def main() -> None:
     """Compile and run one network."""
-    task = Task.from_command_line(("trains", "poisson"), __doc__)
+    task = Task.from_command_line(("same", "bare"), __doc__)
     s = task.scenario
     b.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j1"]
     start = time.process_time()
@@ -72,9 +80,9 @@ def main() -> None:
         b.set_device("cpp_standalone", build_on_run=False, directory=directory)
         b.defaultclock.dt = s.dt_ms * ms
         b.seed(task.seed)
-        network, counter = build(s, task.variant, task.seed, task.warmup_ms + task.duration_ms)
+        network, monitor = build(s, task.variant, task.seed, task.warmup_ms + task.duration_ms)
         network.run(task.warmup_ms * ms)
-        network.add(counter)
+        network.add(monitor)
         network.run(task.duration_ms * ms)
         b.device.insert_code(
             "before_end",
@@ -86,17 +94,18 @@ def main() -> None:
         children = getrusage(RUSAGE_CHILDREN)
         loops = cpu * (task.warmup_ms + task.duration_ms) / task.duration_ms
         setup = time.process_time() - start + children.ru_utime + children.ru_stime - loops
-        counts = np.asarray(counter.count)
+        n_steps = round(task.duration_ms / s.dt_ms)
+        step = np.round((np.asarray(monitor.t / ms) - task.warmup_ms) / s.dt_ms).astype(int)
+        exc = np.asarray(monitor.i) < s.n_exc
         peak = peak_mb(Path(directory) / "status.txt")
-    seconds = task.duration_ms / 1e3
     gcc = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     Measurement(
         version=f"Brian2 {b.__version__} (C++ standalone, float64, g++ {gcc})",
         setup_cpu_s=setup,
-        cpu_s_per_s=cpu / seconds,
+        cpu_s_per_s=cpu / (task.duration_ms / 1e3),
         peak_mb=peak,
-        rate_exc=[float(counts[: s.n_exc].mean()) / seconds],
-        rate_inh=[float(counts[s.n_exc :].mean()) / seconds],
+        rate_exc=[tapered_rate(step[exc], n_steps, s.n_exc, s.dt_ms)],
+        rate_inh=[tapered_rate(step[~exc], n_steps, s.n_neurons - s.n_exc, s.dt_ms)],
     ).write(task.output)
 
 

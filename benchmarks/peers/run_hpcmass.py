@@ -10,7 +10,7 @@ import time
 
 import numba
 import numpy as np
-from measurement import Measurement, peak_mb
+from measurement import Measurement, peak_mb, tapered_rate
 from scenario import Task
 
 import hpcmass
@@ -49,6 +49,7 @@ def main() -> None:
         w_I=s.w_inh,
         w_ext=s.w_ext,
     )
+    n_steps = parameters.n_steps - parameters.n_transient
     warm_up()
     setup = cpu = 0.0
     rate_exc, rate_inh = [], []
@@ -58,13 +59,13 @@ def main() -> None:
         setup += time.process_time() - start
         network.run(parameters.n_transient)
         start = time.process_time()
-        _, _, stretches = network.run(parameters.n_steps - parameters.n_transient)
+        stretches = network.run(n_steps)[2]
         cpu += time.process_time() - start
-        neurons = np.concatenate([spikes for spikes, _ in stretches])
-        n_exc_spikes = int(np.count_nonzero(neurons < s.n_exc))
-        seconds = task.duration_ms / 1e3
-        rate_exc.append(n_exc_spikes / s.n_exc / seconds)
-        rate_inh.append((neurons.size - n_exc_spikes) / (s.n_neurons - s.n_exc) / seconds)
+        neuron = np.concatenate([spikes for spikes, _ in stretches])
+        step = np.repeat(np.arange(n_steps), np.concatenate([counts for _, counts in stretches]))
+        exc = neuron < s.n_exc
+        rate_exc.append(tapered_rate(step[exc], n_steps, s.n_exc, s.dt_ms))
+        rate_inh.append(tapered_rate(step[~exc], n_steps, s.n_neurons - s.n_exc, s.dt_ms))
     Measurement(
         version=f"hpcmass {hpcmass.__version__} (numba {numba.__version__})",
         setup_cpu_s=setup / task.trials,

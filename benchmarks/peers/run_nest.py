@@ -13,7 +13,7 @@ import time
 
 import nest
 import numpy as np
-from measurement import Measurement, peak_mb
+from measurement import Measurement, peak_mb, tapered_rate
 from scenario import Scenario, Task
 
 LEAK_NS = 10.0
@@ -59,7 +59,7 @@ def build(s: Scenario, seed: int, warmup_ms: float, duration_ms: float) -> nest.
 
 def main() -> None:
     """Build and run one network."""
-    task = Task.from_command_line(("trains",), __doc__)
+    task = Task.from_command_line(("bare",), __doc__)
     s = task.scenario
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.set(resolution=s.dt_ms, local_num_threads=1, rng_seed=task.seed + 1)
@@ -72,17 +72,18 @@ def main() -> None:
     nest.Run(task.duration_ms)
     cpu = time.process_time() - start
     nest.Cleanup()
-    senders = np.asarray(recorder.events["senders"])
-    seconds = task.duration_ms / 1e3
-    # the first neurons created have the first node ids, from 1
-    n_exc_spikes = int(np.count_nonzero(senders <= s.n_exc))
+    n_steps = round(task.duration_ms / s.dt_ms)
+    # a spike at the end of step k, counted from 0, has the time (k + 1) dt
+    step = np.round((np.asarray(recorder.events["times"]) - task.warmup_ms) / s.dt_ms).astype(int) - 1
+    # node ids count from 1, in order of creation
+    exc = np.asarray(recorder.events["senders"]) <= s.n_exc
     Measurement(
         version=f"NEST {nest.__version__} (wheel)",
         setup_cpu_s=setup,
-        cpu_s_per_s=cpu / seconds,
+        cpu_s_per_s=cpu / (task.duration_ms / 1e3),
         peak_mb=peak_mb(),
-        rate_exc=[n_exc_spikes / s.n_exc / seconds],
-        rate_inh=[(senders.size - n_exc_spikes) / (s.n_neurons - s.n_exc) / seconds],
+        rate_exc=[tapered_rate(step[exc], n_steps, s.n_exc, s.dt_ms)],
+        rate_inh=[tapered_rate(step[~exc], n_steps, s.n_neurons - s.n_exc, s.dt_ms)],
     ).write(task.output)
 
 
