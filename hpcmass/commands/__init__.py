@@ -1,0 +1,11 @@
+"""The subcommands, one module each, in the order in which `hpcmass --help` lists them.
+
+A command's module has `add_parser(commands)`, which declares its arguments, and `run(options)`, which does the work and
+returns the exit code. Heavy libraries are imported within `run`, so that `hpcmass status` answers at once and the
+commands that only read never initialise MPI.
+"""
+
+from hpcmass.commands import compare, plot, run, status, trial, validate
+
+COMMANDS = (validate, run, status, compare, plot, trial)
+"""Every subcommand's module; a new one is added here and nowhere else."""

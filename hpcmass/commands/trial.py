@@ -1,0 +1,57 @@
+"""`hpcmass trial`: one trial for a look."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hpcmass.commands.arguments import Commands, add_command, assignment, whole
+from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
+from hpcmass.messages import say
+
+
+def add_parser(commands: Commands) -> None:
+    parser = add_command(commands, "trial", run, "run one trial and print its numbers",
+                      "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8",
+                      "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8 --trial 3 -o trial.h5 --spikes")  # fmt: skip
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    parser.add_argument("--p", type=float, required=True, metavar="P", help="connection probability, in [0, 1]")
+    parser.add_argument("--lam", type=float, required=True, metavar="LAM", help="excitatory fraction, in [0, 1]")
+    parser.add_argument("--at", type=assignment, action="append", default=[], metavar="NAME=VALUE",
+                        help="value of a further axis of the grid")  # fmt: skip
+    parser.add_argument("--trial", type=whole(0), default=0, metavar="K", help="trial number (default 0)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep it in a sweep file of one trial")
+    parser.add_argument("--spikes", action="store_true", help="keep every spike in it, too")
+    parser.add_argument("--force", action="store_true", help="start anew; a file that is there is kept aside")
+
+
+def run(options: argparse.Namespace) -> int:
+    from hpcmass.configfile import load_experiment
+    from hpcmass.store.schema import SWEEP_VARIABLES
+    from hpcmass.sweep.single import run_single
+
+    if options.spikes and options.output is None:
+        raise UserError("--spikes stores the spikes in a file; name it with -o")
+    experiment = load_experiment(options.config)
+    values = {"p": options.p, "lam": options.lam, **dict(options.at)}
+    try:
+        recording = run_single(
+            experiment,
+            values,
+            options.trial,
+            output=options.output,
+            keep_spikes=options.spikes,
+            force=options.force,
+        )
+    except TrialFailure as failure:
+        say(f"the trial failed: {failure}")
+        return EXIT_FAILED_TRIALS
+    for name, value in recording.variables().items():
+        variable = SWEEP_VARIABLES[name]
+        if variable.role == "trace":
+            continue
+        unit = "" if variable.unit in ("1", "flag") else f" {variable.unit}"
+        print(f"{name:<20}{value:>12.6g}{unit:<4}  {variable.long_name}")
+    if options.output is not None:
+        print(options.output)
+    return EXIT_DONE
