@@ -1,6 +1,9 @@
-"""Example traces: the network's mean potential with the models' over it, and the input that drove them."""
+"""Examples: for some points of the plane, one column each, spikes, potentials, inputs and spectra."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,69 +11,125 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hpcmass.plots import style
-from hpcmass.plots.lines import draw_inputs, draw_potentials, window_ms
-from hpcmass.plots.regimes import Regime, pick_regimes
+from hpcmass.plots.lines import (
+    NETWORK,
+    Spikes,
+    draw_inputs,
+    draw_potentials,
+    draw_raster,
+    draw_spectra,
+    window_ms,
+)
+from hpcmass.plots.regimes import Example, pick_regimes
 from hpcmass.plots.view import View
 from hpcmass.store import schema
 from hpcmass.store.reader import SweepFile
 
+Point = tuple[int, int]
+"""Row and column of the plane."""
 
-def traces(view: View, sweep: SweepFile | None = None) -> Figure | None:
-    """The figure of three regimes; None if no point of the plane shows any.
+COLUMN_INCHES: Final = 3.9
+ROW_INCHES: Final = 2.45
+
+
+def traces(
+    view: View,
+    sweep: SweepFile | None = None,
+    *,
+    examples: Sequence[Example] | None = None,
+    spikes: Mapping[Point, Spikes] | None = None,
+) -> Figure | None:
+    """The figure of some points; None if there is nothing to show at any.
 
     Parameters
     ----------
     view : View
     sweep : SweepFile, optional
-        The sweep that was compared; with it a second row shows the recorded input Φ.
+        The sweep that was compared; with it a row shows the recorded input Φ.
+    examples : sequence of Example, optional
+        Points to show; without it three regimes.
+    spikes : mapping of point to Spikes, optional
+        Spikes of the first compared trial; with it a row shows rasters.
     """
-    regimes = pick_regimes(view)
-    if all(r.point is None for r in regimes):
+    examples = pick_regimes(view) if examples is None else examples
+    if all(e.point is None or not view.has_example(e.point) for e in examples):
         return None
-    rows = 1 if sweep is None else 2
-    figure = Figure(figsize=(11.5, 1.2 + 2.5 * rows))
-    grid = figure.subplots(rows, len(regimes), squeeze=False, sharex="col")
-    for column, regime in enumerate(regimes):
-        if regime.point is None:
-            for axes in grid[:, column]:
-                axes.set_axis_off()
-            grid[0, column].set_title(regime.name)
-            grid[0, column].text(0.5, 0.5, f"no point qualifies:\n{regime.criterion}", ha="center", va="center")
+    rows = ["raster"] * bool(spikes) + ["potential"] + ["input"] * (sweep is not None) + ["spectrum"]
+    figure = Figure(figsize=(COLUMN_INCHES * len(examples), 1.2 + ROW_INCHES * len(rows)))
+    grid = figure.subplots(len(rows), len(examples), squeeze=False)
+    for column, example in enumerate(examples):
+        by_row = dict(zip(rows, grid[:, column], strict=True))
+        if example.point is None or not view.has_example(example.point):
+            _say_missing(by_row, example)
             continue
-        _draw_potentials(grid[0, column], view, regime)
+        time = _window(view, example.point)
+        last = "input" if sweep is not None else "potential"
+        for name in [name for name in rows if name != "spectrum"]:
+            by_row[name].sharex(by_row[last])
+            by_row[name].tick_params(labelbottom=name == last)
+        if spikes and example.point in spikes:
+            draw_raster(by_row["raster"], spikes[example.point], (time[0], time[-1]))
+        _draw_potentials(by_row["potential"], view, example.point, time)
         if sweep is not None:
-            _draw_inputs(grid[1, column], view, regime.point, sweep)
-        grid[-1, column].set_xlabel("time (ms)")
-    figure.suptitle("Mean potential in three regimes: the network and the models that its input drives")
-    criteria = "; ".join(f"{r.name}: {r.criterion}" for r in regimes)
-    figure.supxlabel(f"{view.caption()}\nexamples: {criteria}", fontsize=7.5, color="0.35")
+            _draw_inputs(by_row["input"], view, example.point, sweep, time)
+        by_row[last].set_xlabel("time (ms)")
+        _draw_spectra(by_row["spectrum"], view, example.point)
+        by_row[rows[0]].set_title(_title(view, example))
+    figure.suptitle("The network and the models that its input drives")
+    criteria = "; ".join(f"{e.name}: {e.criterion}" for e in examples if e.name)
+    lines = [f"{view.caption()}; triangles: median frequencies", *([criteria] if criteria else [])]
+    figure.supxlabel("\n".join(lines), fontsize=7.5, color="0.35")
     return figure
 
 
-def _draw_potentials(axes: Axes, view: View, regime: Regime) -> None:
-    assert regime.point is not None
-    row, column = regime.point
-    time = _window(view, regime.point)
-    network = view.plane.cut(view.data["example_v_lif"]).values[row, column, : time.size]
-    potentials = view.plane.cut(view.data["example_v"]).values[row, column, :, : time.size]
-    draw_potentials(axes, time, network, dict(zip(view.models, potentials, strict=True)))
+def _say_missing(by_row: Mapping[str, Axes], example: Example) -> None:
+    for axes in by_row.values():
+        axes.set_axis_off()
+    axes = next(iter(by_row.values()))
+    axes.set_title(example.name)
+    text = "nothing was compared here" if example.point is not None else f"no point qualifies:\n{example.criterion}"
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+
+
+def _title(view: View, example: Example) -> str:
+    assert example.point is not None
+    row, column = example.point
     frequency = view.point("median_frequency_lif")[row, column]
     contrast = view.number("spike_contrast")[row, column]
-    axes.set_title(f"{regime.name}\n{view.plane.where(row, column)}: {frequency:.1f} Hz, Spike-contrast {contrast:.2f}")
+    where = f"{view.plane.where(row, column)}: {frequency:.1f} Hz, Spike-contrast {contrast:.2f}"
+    return f"{example.name}\n{where}" if example.name else where
 
 
-def _draw_inputs(axes: Axes, view: View, point: tuple[int, int], sweep: SweepFile) -> None:
+def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.float64]) -> None:
+    network = view.plane.cut(view.data["example_v_lif"]).values[*point, : time.size]
+    potentials = view.plane.cut(view.data["example_v"]).values[*point, :, : time.size]
+    draw_potentials(axes, time, network, dict(zip(view.models, potentials, strict=True)))
+
+
+def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepFile, time: npt.NDArray[np.float64]) -> None:
     """The recorded Φ_σ of the same trial and time."""
-    row, column = point
-    time = _window(view, point)
-    first = int(np.argmax(np.asarray(view.plane.cut(view.data["status"]).values[row, column]) == schema.DONE))
-    recorded = sweep.traces(view.plane.index(row, column, tuple(sweep.axes)), first)
+    recorded = sweep.traces(view.plane.index(*point, tuple(sweep.axes)), first_trial(view, point))
     start = int(np.argmin(np.abs(sweep.time_ms - time[0])))
     inputs = {kind: recorded[f"phi_{kind}"][start : start + time.size] for kind in style.INPUT_LINES}
     draw_inputs(axes, time, inputs, view.experiment.network.dt_ms)
 
 
-def _window(view: View, point: tuple[int, int]) -> npt.NDArray[np.float64]:
+def _draw_spectra(axes: Axes, view: View, point: Point) -> None:
+    network = view.plane.cut(view.data["spectrum_lif"]).values[point]
+    powers = view.plane.cut(view.data["spectrum"]).values[point]
+    medians = {model: float(view.model("median_frequency", model)[point]) for model in view.models}
+    medians[NETWORK] = float(view.point("median_frequency_lif")[point])
+    frequency = np.asarray(view.data["frequency"].values, dtype=np.float64)
+    draw_spectra(axes, frequency, network, dict(zip(view.models, powers, strict=True)), medians)
+
+
+def first_trial(view: View, point: Point) -> int:
+    """Number of the trial that the example window shows: the first that is done."""
+    status = np.asarray(view.plane.cut(view.data["status"]).values[point])
+    return int(np.argmax(status == schema.DONE))
+
+
+def _window(view: View, point: Point) -> npt.NDArray[np.float64]:
     """Times (ms) to show at a point: the leading part of the example window."""
     time = np.asarray(view.data["window"].values, dtype=np.float64)
     length = window_ms(view.point("median_frequency_lif")[point], np.inf)

@@ -1,17 +1,17 @@
-"""All figures of one comparison, as PNG files."""
+"""All figures of one comparison, and the report page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from hpcmass.plots.output import make_directory, refuse_existing, save
+from hpcmass.plots.examples import traces
+from hpcmass.plots.output import check_formats, make_directory, refuse_existing, save
 from hpcmass.plots.sheets import SHEETS, overview, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.style import house_style
-from hpcmass.plots.traces import traces
 from hpcmass.plots.view import View
 from hpcmass.store.reader import SweepFile
 
@@ -24,6 +24,9 @@ def draw(
     output_dir: str | Path,
     *,
     sweep_path: str | Path | None = None,
+    formats: Sequence[str] = ("png",),
+    axes: tuple[str, str] | None = None,
+    held: Mapping[str, float] | None = None,
     force: bool = False,
 ) -> list[Path]:
     """Draw every map of a comparison, and example traces.
@@ -33,10 +36,14 @@ def draw(
     comparison_path : path
         A comparison file.
     output_dir : path
-        Directory for the PNG files; created if its parent exists.
+        Directory for the files; created if its parent exists.
     sweep_path : path, optional
         The sweep that was compared: with it the example traces show the recorded input too. Without it, it is
         looked for where it was when it was compared.
+    formats : sequence of str
+        Any of `png`, `svg`, `pdf`.
+    axes, held : optional
+        Swept axes to show to the right and upwards, and values of the others, as in `plane.cut_plane`.
     force : bool
         Replace figures that exist.
 
@@ -52,22 +59,25 @@ def draw(
         figure exists and `force` is not given.
     """
     directory = Path(output_dir)
-    wanted = [OVERVIEW, *SHEETS, TRACES]
+    kinds = check_formats(formats)
     make_directory(directory)
-    refuse_existing((directory / f"{name}.png" for name in wanted), force)
-    with open_view(comparison_path) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
-        written = []
-        for name, figure in _figures(view, sweep):
-            path = directory / f"{name}.png"
-            written.append(save(figure, path, force=force))
-        return written
+    names = (OVERVIEW, *SHEETS, TRACES)
+    refuse_existing((directory / f"{name}.{kind}" for name in names for kind in kinds), force)
+    with open_view(comparison_path, axes, held) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
+        return [
+            save(figure, directory / f"{name}.{kind}", force=force)
+            for name, figure in _figures(view, sweep)
+            for kind in kinds
+        ]
 
 
 def _figures(view: View, sweep: SweepFile | None) -> Iterator[tuple[str, Figure]]:
     """Name and figure, one at a time so that only one is in memory."""
     yield OVERVIEW, overview(view)
     for name in SHEETS:
-        yield name, sheet(view, name)
+        figure = sheet(view, name)
+        if figure is not None:
+            yield name, figure
     examples = traces(view, sweep)
     if examples is not None:
         yield TRACES, examples

@@ -23,6 +23,7 @@ FAILED: Final = Gap("network run failed", "++++")
 SILENT: Final = Gap("network silent", "////")
 RAN_AWAY: Final = Gap("model ran away in every trial", "xxxx")
 NO_NEURONS: Final = Gap("no neurons of this kind", "")
+TOO_FEW_SPIKES: Final = Gap("too few spikes a neuron", "")
 UNDEFINED: Final = Gap("not defined", "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -124,33 +125,40 @@ def draw_spectra(
     axes.legend(loc="lower left", frameon=False, labelspacing=0.2)
 
 
-def draw_raster(
-    axes: Axes,
-    spike_time_ms: npt.ArrayLike,
-    spike_neuron: npt.ArrayLike,
-    *,
-    n_neurons: int,
-    n_excitatory: int,
-    shown_ms: tuple[float, float],
-) -> None:
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """All spikes of one trial.
+
+    Attributes
+    ----------
+    time_ms, neuron : array, (n_spikes,)
+    n_neurons, n_excitatory : int
+        Neurons 0 … `n_excitatory` − 1 are the excitatory ones.
+    """
+
+    time_ms: npt.NDArray[np.float64]
+    neuron: npt.NDArray[np.int32]
+    n_neurons: int
+    n_excitatory: int
+
+
+def draw_raster(axes: Axes, spikes: Spikes, shown_ms: tuple[float, float]) -> None:
     """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: both kinds in the share that they have.
 
     Parameters
     ----------
     axes : matplotlib Axes
-    spike_time_ms, spike_neuron : array, (n_spikes,)
-        Neurons 0 … `n_excitatory` − 1 are the excitatory ones.
-    n_neurons, n_excitatory : int
+    spikes : Spikes
     shown_ms : tuple of float
         First and last time.
     """
-    time, neuron = np.asarray(spike_time_ms, dtype=np.float64), np.asarray(spike_neuron)
+    time, neuron, n_neurons = spikes.time_ms, spikes.neuron, spikes.n_neurons
     chosen = np.unique(np.linspace(0, n_neurons - 1, min(RASTER_NEURONS, n_neurons)).round().astype(np.int64))
     row_of = np.full(n_neurons, -1)
     row_of[chosen] = np.arange(chosen.size)
     seen = (time >= shown_ms[0]) & (time <= shown_ms[1])
     time, neuron = time[seen], neuron[seen]
-    split = int(np.searchsorted(chosen, n_excitatory))
+    split = int(np.searchsorted(chosen, spikes.n_excitatory))
     ticks: dict[str, float] = {}
     for kind, first, last in (("E", 0, split), ("I", split, chosen.size)):
         rows = row_of[neuron]

@@ -8,34 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from hpcmass.plots import style
 from hpcmass.plots.gaps import Gap
-from hpcmass.plots.plane import AXIS_LABELS, RIGHT, UP, FloatMap, Mask, Plane
+from hpcmass.plots.outlines import Outline, draw_outlines, legend_lines
+from hpcmass.plots.plane import FloatMap, Mask, Plane
 from hpcmass.plots.scales import Scale
 
 MAX_TICKS = 26
 """More tick labels than this on one axis run into each other."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outline:
-    """A region to enclose, and what it means."""
-
-    text: str
-    inside: Mask
-    rank: int = 0
-    """0: the solid line, 1: the dashed one that stays visible on top of it."""
+SIGNED_FROM: Final = 0.01
+"""A cell bears a minus from this part of a centred scale's end on: less is zero to the eye."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +43,8 @@ class Panel:
     outlines : sequence of Outline
     crossed : array of bool, (λ, p), optional
         Cells whose value rests on some of the trials only, because a model ran away in the others.
+    dimmed : array of bool, (λ, p), optional
+        Cells whose value means little, and `dimmed_text`, why.
     """
 
     title: str
@@ -60,6 +53,17 @@ class Panel:
     gaps: Sequence[tuple[Gap, Mask]] = ()
     outlines: Sequence[Outline] = field(default=())
     crossed: Mask | None = None
+    dimmed: Mask | None = None
+    dimmed_text: str = ""
+
+    @property
+    def negative(self) -> Mask:
+        """Cells that bear a minus: on a centred scale grey ink shows no sign."""
+        if not self.scale.signed:
+            return np.zeros(self.values.shape, dtype=np.bool_)
+        limit = float(self.scale.norm.vmax or 0)
+        mask: Mask = self.values < -SIGNED_FROM * limit  # never true of NaN
+        return mask
 
 
 def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, label_y: bool = True) -> None:
@@ -76,60 +80,51 @@ def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, la
     for gap, cells in panel.gaps:
         for row, column in np.argwhere(cells):
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_gap_look(gap)))
+    if panel.dimmed is not None:
+        for row, column in np.argwhere(panel.dimmed & np.isfinite(panel.values)):
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_DIM))
+    _mark_negative(axes, panel)
     if panel.crossed is not None and panel.crossed.any():
         y, x = np.nonzero(panel.crossed)
         axes.plot(x, y, **_CROSS)
-    for halo in (True, False):  # all halos below all lines
-        for outline in panel.outlines:
-            axes.add_collection(LineCollection(list(boundary(outline.inside)), **_outline_look(outline.rank, halo)))
-    for outline in panel.outlines:
-        y, x = np.nonzero(outline.inside)
-        axes.plot(x + (0.3, -0.3)[outline.rank], y + 0.3, **_dot_look(outline.rank, min(3.0, 72 / columns)))
+    draw_outlines(axes, panel.outlines)
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5), title=panel.title)
     _label_ticks(axes, plane)
-    axes.set_xlabel(AXIS_LABELS[RIGHT] if label_x else "")
-    axes.set_ylabel(AXIS_LABELS[UP] if label_y else "")
+    axes.set_xlabel(plane.right_label if label_x else "")
+    axes.set_ylabel(plane.up_label if label_y else "")
 
 
 def _label_ticks(axes: Axes, plane: Plane) -> None:
-    for axis, values in ((axes.xaxis, plane.p), (axes.yaxis, plane.lam)):
+    for axis, values in ((axes.xaxis, plane.right_values), (axes.yaxis, plane.up_values)):
         step = -(-len(values) // MAX_TICKS)
         shown = range(0, len(values), step)
         axis.set_ticks(list(shown), [style.number(values[i]) for i in shown])
-    if max(len(style.number(v)) for v in plane.p) * len(plane.p) > 24:
+    if max(len(style.number(v)) for v in plane.right_values) * len(plane.right_values) > 24:
         axes.tick_params(axis="x", rotation=90)
     axes.tick_params(length=2)
 
 
-def boundary(inside: Mask) -> npt.NDArray[np.float64]:
-    """Line segments around the cells of `inside`, as long as they run straight.
-
-    Each cell is in or out, so the line follows the cells' edges; nothing is interpolated between grid values.
-
-    Parameters
-    ----------
-    inside : array of bool, (rows, columns)
-
-    Returns
-    -------
-    array, (segment, 2 ends, 2 coordinates x and y)
-    """
-    padded = np.pad(inside, 1)
-    column, bottom, top = _runs((padded[1:-1, 1:] != padded[1:-1, :-1]).T)
-    row, left, right = _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
-    x = np.concatenate([np.stack([column, column], axis=1), np.stack([left, right], axis=1)])
-    y = np.concatenate([np.stack([bottom, top], axis=1), np.stack([row, row], axis=1)])
-    return np.stack([x, y], axis=2) - 0.5
+def _mark_negative(axes: Axes, panel: Panel) -> None:
+    """A minus in every negative cell, black or white, whichever the cell's colour lets stand out."""
+    if not panel.negative.any():
+        return
+    colours = mpl.colormaps[panel.scale.colours](panel.scale.norm(np.nan_to_num(panel.values)))
+    dark = colours[..., :3] @ (0.299, 0.587, 0.114) < 0.5
+    if panel.dimmed is not None:
+        dark &= ~panel.dimmed
+    size = min(5.0, 90 / max(panel.values.shape))
+    for ink, cells in (("white", panel.negative & dark), ("black", panel.negative & ~dark)):
+        y, x = np.nonzero(cells)
+        axes.plot(x, y, **_minus_look(ink, size))
 
 
-def _runs(changes: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Runs of True along the rows of `changes`: row, first position, position after the last."""
-    steps = np.diff(np.pad(changes, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, first = np.nonzero(steps == 1)
-    _, end = np.nonzero(steps == -1)
-    return row, first, end
+def _minus_look(ink: str, size: float = 5.0) -> dict[str, Any]:
+    return {"marker": "_", "linestyle": "none", "markersize": size, "markeredgewidth": size / 5, "color": ink}
 
 
+_DIM: dict[str, Any] = {
+    "facecolor": (1, 1, 1, 0.7), "edgecolor": (0.35, 0.35, 0.35, 0.9), "hatch": "\\\\\\\\", "linewidth": 0,
+}  # fmt: skip
 _CROSS: dict[str, Any] = {
     "marker": "X", "linestyle": "none", "markersize": 5.5, "markerfacecolor": "white", "markeredgecolor": "black",
     "markeredgewidth": 0.6,
@@ -140,57 +135,16 @@ def _gap_look(gap: Gap) -> dict[str, Any]:
     return {"facecolor": style.GAP_FACE, "edgecolor": style.GAP_HATCH, "hatch": gap.hatch, "linewidth": 0}
 
 
-_DASHES: tuple[Any, ...] = ("solid", (0, (2.5, 1.6)))
-_WIDTHS = (2.2, 1.5)
-
-
-def _outline_look(rank: int, halo: bool) -> dict[str, Any]:
-    look: dict[str, Any] = {
-        "clip_on": False,
-        "capstyle": "projecting",
-        "antialiaseds": False,
-        "zorder": 3 if halo else 4 + rank,
-    }
-    if halo:
-        return look | {"colors": "white", "linewidths": _WIDTHS[rank] + 1.6}
-    return look | {
-        "colors": style.OUTLINE_COLOURS[rank],
-        "linewidths": _WIDTHS[rank],
-        "linestyles": [_DASHES[rank]],
-    }
-
-
-def _dot_look(rank: int, size: float = 3.0) -> dict[str, Any]:
-    """The dots that tell which side of an outline is inside."""
-    return {
-        "marker": "o",
-        "linestyle": "none",
-        "markersize": size,
-        "markerfacecolor": style.OUTLINE_COLOURS[rank],
-        "markeredgecolor": "white",
-        "markeredgewidth": size / 6,
-    }
-
-
 def legend_entries(panels: Sequence[Panel]) -> list[Artist]:
     """One handle for every kind of outline, mark and gap in `panels`, in that order."""
-    lines: dict[str, Artist] = {}
     marks: dict[str, Artist] = {}
     for panel in panels:
-        for outline in panel.outlines:
-            text = outline.text if any(_encloses(p, outline.text) for p in panels) else f"{outline.text}: nowhere"
-            look = _dot_look(outline.rank) | {
-                "color": style.OUTLINE_COLOURS[outline.rank],
-                "linestyle": _DASHES[outline.rank],
-                "linewidth": _WIDTHS[outline.rank],
-            }
-            lines[text] = Line2D([], [], label=text, **look)
+        if panel.negative.any():
+            marks["negative"] = Line2D([], [], label="negative", **_minus_look("black"))
+        if panel.dimmed is not None and panel.dimmed.any():
+            marks[panel.dimmed_text] = Patch(label=panel.dimmed_text, **_DIM)
         if panel.crossed is not None and panel.crossed.any():
             marks["crossed"] = Line2D([], [], label="model ran away in some of the trials", **_CROSS)
         for gap, _ in panel.gaps:
             marks[gap.text] = Patch(label=gap.text, **_gap_look(gap))
-    return [*lines.values(), *marks.values()]
-
-
-def _encloses(panel: Panel, text: str) -> bool:
-    return any(o.text == text and bool(o.inside.any()) for o in panel.outlines)
+    return [*legend_lines([o for panel in panels for o in panel.outlines]), *marks.values()]

@@ -1,27 +1,48 @@
-"""Which statistic becomes which panel: values, reasons for gaps, outlined regions, scale."""
+"""Which statistic becomes which panel: values, reasons for gaps, outlined regions, scale.
+
+A function returns no panels where the file lacks what it shows: one of an older format, or one still growing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from hpcmass.plots import scales, style
-from hpcmass.plots.gaps import NO_NEURONS
-from hpcmass.plots.maps import Outline, Panel
-from hpcmass.plots.plane import FloatMap
+from hpcmass.plots.gaps import NO_NEURONS, TOO_FEW_SPIKES
+from hpcmass.plots.maps import Panel
+from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline
+from hpcmass.plots.plane import FloatMap, Mask
 from hpcmass.plots.scales import Scale
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
-NETWORK = "network (LIF)"
+NETWORK: Final = "network (LIF)"
+MINUS: Final = "\N{MINUS SIGN}"
+LOW_RHO: Final = 0.5
+"""Below this correlation a lag is dimmed: the maximum that it belongs to is hardly one."""
 
 
 def spike_contrast(view: View) -> list[Panel]:
     """Synchrony of the network: Spike-contrast, 0 to 1."""
     values = view.number("spike_contrast")
     scale = scales.linear("Spike-contrast", values, low=0, high=1)
-    return [Panel("Spike-contrast of the network", values, scale, view.network_gaps(values))]
+    return [_network_panel(view, "Spike-contrast", values, scale)]
+
+
+def synchrony(view: View) -> list[Panel]:
+    """Spike-contrast, the bin width at which it peaks, and how regularly a neuron fires."""
+    panels = spike_contrast(view)
+    if view.has("spike_contrast_bin"):
+        width = view.number("spike_contrast_bin")
+        panels.append(_network_panel(view, "bin width of the peak", width, scales.logarithmic("bin width (ms)", width)))
+    if view.has("cv_isi"):
+        cv = view.number("cv_isi")
+        scale = scales.linear("CV of interspike intervals", cv, low=0)
+        panels.append(_network_panel(view, "irregularity of firing", cv, scale, few=True))
+    return panels
 
 
 def rates(view: View) -> list[Panel]:
@@ -29,67 +50,142 @@ def rates(view: View) -> list[Panel]:
     kinds = {"excitatory neurons": view.number("rate_E"), "inhibitory neurons": view.number("rate_I")}
     scale = scales.linear("firing rate (Hz), square-root scale", *kinds.values(), low=0, power=0.5)
     return [
-        Panel(title, values, scale, view.network_gaps(values, (NO_NEURONS, np.isnan(values))))
+        Panel(title, values, scale, view.network_gaps(values, (NO_NEURONS, np.isnan(values))), [synchrony_edge(view)])
         for title, values in kinds.items()
     ]
 
 
 def median_frequencies(view: View) -> list[Panel]:
     """Median frequencies of network and models on one logarithmic scale."""
-    network = view.point("median_frequency_lif")
-    models = {model: view.model("median_frequency", model) for model in view.models}
-    scale = scales.logarithmic("median frequency (Hz)", network, *models.values())
-    return [
-        Panel(NETWORK, network, scale, view.network_gaps(network)),
-        *_model_panels(view, models, scale),
-    ]
+    return _frequencies(view, "median_frequency", "median frequency (Hz)")
+
+
+def peak_frequencies(view: View) -> list[Panel]:
+    """Frequencies of the largest power density, likewise."""
+    return _frequencies(view, "peak_frequency", "peak frequency (Hz)")
 
 
 def median_frequency_differences(view: View) -> list[Panel]:
-    """Model minus network: red where the model is too fast."""
+    """Model minus network: positive where the model is too fast."""
     network = view.point("median_frequency_lif")
     models = {model: view.model("median_frequency", model) - network for model in view.models}
-    scale = scales.centred("median frequency, model \N{MINUS SIGN} LIF (Hz)", *models.values())
-    return _model_panels(view, models, scale, title=lambda model: f"{model} \N{MINUS SIGN} LIF")
+    scale = scales.centred(f"median frequency, model {MINUS} LIF (Hz)", *models.values())
+    return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
 def chi_squared(view: View) -> list[Panel]:
-    """χ²/dof of (25), with the region that each test leaves undecided: the paper's and the calibrated one."""
-    alpha = view.experiment.compare.alpha
+    """χ²/dof of (25), the paper's, with the region in which it finds no difference."""
     models = {}
     for model in view.models:
         dof = view.model("chi2_dof", model)
         models[model] = view.model("chi2", model) / np.where(dof > 0, dof, np.nan)
     scale = scales.logarithmic("χ² / degrees of freedom", *models.values())
+    what = "the paper's χ² test finds no difference"
+    return _model_panels(view, models, scale, lambda m: _undecided(view, "chi2", m, what))
 
-    def outlines(model: str) -> list[Outline]:
-        paper = view.model("chi2_pvalue", model) > alpha
-        calibrated = view.model("log_ratio_pvalue", model) > alpha
-        return [
-            Outline(f"not distinguished by the paper's χ² test (p > {number(alpha)})", paper),
-            Outline(f"not distinguished by the calibrated test (p > {number(alpha)})", calibrated, rank=1),
-        ]
 
-    return _model_panels(view, models, scale, outlines)
+def spectral_shapes(view: View) -> list[Panel]:
+    """How far the spectra's shapes are apart beyond sampling errors, with the calibrated test's region."""
+    if view.has("spectral_distance"):
+        models = _of_models(view, "spectral_distance")
+        scale = scales.linear("rms difference of the spectra's shapes (dB)", *models.values(), low=0)
+    else:
+        models = _of_models(view, "log_ratio")
+        scale = scales.linear("spread of log-ratios, standardised", *models.values())
+    what = "the calibrated test finds no difference"
+    return _model_panels(view, models, scale, lambda m: _undecided(view, "log_ratio", m, what))
+
+
+def coherence(view: View) -> list[Panel]:
+    """Mean coherence with the network."""
+    if not view.has("coherence_mean"):
+        return []
+    models = _of_models(view, "coherence_mean")
+    scale = scales.linear("coherence, weighted by the network's power", *models.values(), low=0, high=1,
+                          colours=style.CORRELATION)  # fmt: skip
+    return _model_panels(view, models, scale)
 
 
 def correlation(view: View) -> list[Panel]:
     """Correlation at the best lag, with the region of agreement."""
-    settings = view.experiment.compare
-    models = {model: view.model("rho", model) for model in view.models}
+    models = _of_models(view, "rho")
     lowest = min((float(np.nanmin(v)) for v in models.values() if np.isfinite(v).any()), default=0.0)
-    low = min(0.0, lowest)
-    label = "correlation ρ at the best lag"
-    scale = scales.linear(label, *models.values(), low=low, high=1.0, colours=style.CORRELATION)
-    text = f"correlation agrees: ρ > {number(settings.rho_min)} and significant (α = {number(settings.alpha)})"
-    return _model_panels(view, models, scale, lambda m: [Outline(text, view.model("rho_agrees", m) == 1)])
+    scale = scales.linear("correlation ρ at the best lag", *models.values(), low=min(0.0, lowest), high=1.0,
+                          colours=style.CORRELATION)  # fmt: skip
+    return _model_panels(view, models, scale, lambda m: agreement(view, m))
 
 
 def lag(view: View) -> list[Panel]:
-    """Lag of the best correlation: red where the model is late."""
-    models = {model: view.model("lag", model) for model in view.models}
-    scale = scales.centred("lag of the model (ms), positive: late", *models.values())
-    return _model_panels(view, models, scale)
+    """Lag of the best correlation: positive where the model is late; dimmed where the correlation is low."""
+    models = _of_models(view, "lag")
+    low = {model: view.model("rho", model) < LOW_RHO for model in view.models}
+    certain = [np.where(low[model], np.nan, values) for model, values in models.items()]
+    some = any(np.isfinite(values).any() for values in certain)
+    scale = scales.centred("lag of the model (ms), positive: late", *(certain if some else models.values()))
+    text = f"ρ < {number(LOW_RHO)}: the lag means little"
+    return _model_panels(view, models, scale, lambda m: agreement(view, m), dimmed=low, dimmed_text=text)
+
+
+def mean_errors(view: View) -> list[Panel]:
+    """Temporal mean of the model's potential less the network's."""
+    if not view.has("mean_error"):
+        return []
+    models = _of_models(view, "mean_error")
+    scale = scales.centred(f"mean potential, model {MINUS} LIF (mV)", *models.values())
+    return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
+
+
+def variance_errors(view: View) -> list[Panel]:
+    """Temporal variance of the model's potential over the network's, in decades."""
+    if not view.has("log_variance_ratio"):
+        return []
+    models = {model: values / np.log(10) for model, values in _of_models(view, "log_variance_ratio").items()}
+    scale = scales.centred("log₁₀ of the variances' ratio, model / LIF", *models.values())
+    return _model_panels(view, models, scale, title=lambda model: f"{model} / LIF")
+
+
+def synchrony_edge(view: View) -> Outline:
+    """The edge of the synchronised region, the same in every map."""
+    threshold = number(view.experiment.compare.spike_contrast_min)
+    return Outline(f"synchronised: Spike-contrast ≥ {threshold}", f"S = {threshold}", view.synchronised, SYNCHRONY)
+
+
+def agreement(view: View, model: str) -> list[Outline]:
+    """Where the correlation is significant and high."""
+    settings = view.experiment.compare
+    text = f"ρ > {number(settings.rho_min)} and significant (α = {number(settings.alpha)})"
+    outlines = [Outline(text, "ρ", view.model("rho_agrees", model) == 1, RAW)]
+    if view.has("rho_agrees_bh"):
+        adjusted = view.model("rho_agrees_bh", model) == 1
+        outlines.append(Outline(f"{text}, Benjamini–Hochberg", "ρ BH", adjusted, ADJUSTED))
+    return outlines
+
+
+def _undecided(view: View, test: str, model: str, what: str) -> list[Outline]:
+    """Where a test of the spectra finds no difference, raw and with p-values adjusted over the map."""
+    alpha = view.experiment.compare.alpha
+    outlines = [Outline(f"{what} (p > {number(alpha)})", "p", view.model(f"{test}_pvalue", model) > alpha, RAW)]
+    if view.has(f"{test}_qvalue"):
+        inside: Mask = view.model(f"{test}_qvalue", model) > alpha
+        outlines.append(Outline(f"{what}, Benjamini–Hochberg (q > {number(alpha)})", "q", inside, ADJUSTED))
+    return outlines
+
+
+def _frequencies(view: View, name: str, label: str) -> list[Panel]:
+    if not view.has(name, f"{name}_lif"):
+        return []
+    network, models = view.point(f"{name}_lif"), _of_models(view, name)
+    scale = scales.logarithmic(label, network, *models.values())
+    return [_network_panel(view, NETWORK, network, scale), *_model_panels(view, models, scale)]
+
+
+def _of_models(view: View, name: str) -> dict[str, FloatMap]:
+    return {model: view.model(name, model) for model in view.models}
+
+
+def _network_panel(view: View, title: str, values: FloatMap, scale: Scale, few: bool = False) -> Panel:
+    reasons = [(TOO_FEW_SPIKES, view.spiking)] if few else []
+    return Panel(title, values, scale, view.network_gaps(values, *reasons), [synchrony_edge(view)])
 
 
 def _model_panels(
@@ -98,9 +194,21 @@ def _model_panels(
     scale: Scale,
     outlines: Callable[[str], list[Outline]] = lambda model: [],
     title: Callable[[str], str] = lambda model: model,
+    dimmed: dict[str, Mask] | None = None,
+    dimmed_text: str = "",
 ) -> list[Panel]:
     """One panel a model, with its gaps, outlines and partly run-away cells."""
+    edge = synchrony_edge(view)
     return [
-        Panel(title(m), values, scale, view.model_gaps(values, m), outlines(m), view.partly_diverged(m))
-        for m, values in models.items()
+        Panel(
+            title(model),
+            values,
+            scale,
+            view.model_gaps(values, model),
+            [*outlines(model), edge],
+            view.partly_diverged(model),
+            None if dimmed is None else dimmed[model],
+            dimmed_text,
+        )
+        for model, values in models.items()
     ]

@@ -1,4 +1,4 @@
-"""The plane that every map shares: p to the right, λ upwards, any further axis held at one value."""
+"""The plane that every map shares: one swept axis to the right, one upwards, any further one held at one value."""
 
 from __future__ import annotations
 
@@ -10,80 +10,155 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcmass.errors import UserError
 from hpcmass.plots.style import number
 
 FloatMap = npt.NDArray[np.float64]
-"""Values over the plane, shape (λ, p)."""
+"""Values over the plane, shape (up, right): (λ, p) unless other axes are shown."""
 Mask = npt.NDArray[np.bool_]
-"""Truth over the plane, shape (λ, p)."""
+"""Truth over the plane, same shape."""
 
-RIGHT: Final = "p"
-UP: Final = "lam"
-AXIS_LABELS: Final = {"p": "connection probability p", "lam": "excitatory fraction λ"}
-SYMBOLS: Final = {"p": "p", "lam": "λ"}
+LABELS: Final = {"p": "connection probability p", "lam": "excitatory fraction λ"}
+SYMBOLS: Final = {"lam": "λ"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plane:
     """A two-dimensional cut through the grid.
 
     Attributes
     ----------
-    p, lam : tuple of float
-        Grid values to the right and upwards.
+    right, up : str
+        Names of the axes shown.
+    right_values, up_values : tuple of float
+        Their grid values.
+    right_label, up_label : str
+        For the sides of a map.
     held : dict of str to int
         Any further axis → index at which it is held.
     held_values : dict of str to float
         The values there.
     """
 
-    p: tuple[float, ...]
-    lam: tuple[float, ...]
+    right: str
+    up: str
+    right_values: tuple[float, ...]
+    up_values: tuple[float, ...]
+    right_label: str
+    up_label: str
     held: dict[str, int]
     held_values: dict[str, float]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows (λ) and columns (p)."""
-        return len(self.lam), len(self.p)
+        """Rows (upwards) and columns (to the right)."""
+        return len(self.up_values), len(self.right_values)
 
     def cut(self, data: xr.DataArray) -> xr.DataArray:
-        """`data` in this plane, its dimensions λ, p, then the rest (model, trial, …)."""
-        return data.isel(self.held).transpose(UP, RIGHT, ...)
+        """`data` in this plane, its dimensions up, right, then the rest (model, trial, …)."""
+        return data.isel(self.held).transpose(self.up, self.right, ...)
 
     def values(self, data: xr.DataArray) -> FloatMap:
-        """`data`, which depends on the swept axes only, as an array of shape (λ, p)."""
+        """`data`, which depends on the swept axes only, as an array of shape (up, right)."""
         return np.asarray(self.cut(data).values, dtype=np.float64)
+
+    def coordinate(self, name: str) -> FloatMap:
+        """The value of one swept axis at every point of the plane."""
+        if name == self.right:
+            return np.tile(np.array(self.right_values), (len(self.up_values), 1))
+        if name == self.up:
+            return np.tile(np.array(self.up_values)[:, None], (1, len(self.right_values)))
+        return np.full(self.shape, self.held_values[name])
 
     def index(self, row: int, column: int, axes: tuple[str, ...]) -> tuple[int, ...]:
         """Position of a point of the plane in a file whose swept axes come in this order."""
-        position = {RIGHT: column, UP: row, **self.held}
+        position = {self.right: column, self.up: row, **self.held}
         return tuple(position[name] for name in axes)
+
+    def point(self, row: int, column: int) -> dict[str, float]:
+        """Axis name → value at a point of the plane."""
+        return {self.right: self.right_values[column], self.up: self.up_values[row], **self.held_values}
 
     def where(self, row: int, column: int) -> str:
         """A point's name for titles: `p = 0.2, λ = 0.8`."""
-        return f"p = {number(self.p[column])}, λ = {number(self.lam[row])}"
+        return f"{symbol(self.right)} = {number(self.right_values[column])}, " \
+               f"{symbol(self.up)} = {number(self.up_values[row])}"  # fmt: skip
 
     def held_text(self) -> str:
         """Where the further axes are held; empty if there are none."""
-        return ", ".join(f"{name} = {number(value)}" for name, value in self.held_values.items())
+        return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.held_values.items())
 
 
-def cut_plane(dataset: xr.Dataset, held: Mapping[str, int] | None = None) -> Plane:
-    """The plane of p and λ through a grid of any dimension.
+def symbol(name: str) -> str:
+    """An axis's name as a reader writes it."""
+    return SYMBOLS.get(name, name)
+
+
+def cut_plane(
+    dataset: xr.Dataset, axes: tuple[str, str] | None = None, held: Mapping[str, float] | None = None
+) -> Plane:
+    """A plane through a grid of any dimension.
 
     Parameters
     ----------
     dataset : xarray.Dataset
         A comparison file; its variable `n_compared` depends on exactly the swept axes.
-    held : mapping of str to int, optional
-        Index of each further axis; those not named are held at their first value.
+    axes : tuple of 2 str, optional
+        What to show to the right and upwards. Without it the first two axes of more than one value, in the file's
+        order (p to the right, λ upwards).
+    held : mapping of str to float, optional
+        Value of each further axis; those not named are held at their first one.
+
+    Raises
+    ------
+    UserError
+        If an axis or a value is none of the grid.
     """
-    axes = [str(name) for name in dataset["n_compared"].dims]
-    indices = {name: int((held or {}).get(name, 0)) for name in axes if name not in (RIGHT, UP)}
+    swept = [str(name) for name in dataset["n_compared"].dims]
+    right, up = axes or _two_to_show(dataset, swept)
+    held = dict(held or {})
+    for name in (right, up, *held):
+        if name not in swept:
+            raise UserError(f"'{name}' is no axis of this sweep; it has {', '.join(swept)}")
+    if right == up:
+        raise UserError(f"a map needs two different axes, not {right} twice")
+    if (shown := next((name for name in (right, up) if name in held), None)) is not None:
+        raise UserError(f"{shown} is shown along a side of the map; hold another axis, or show others")
+    indices = {name: _index_of(dataset, name, held) for name in swept if name not in (right, up)}
     return Plane(
-        p=tuple(float(v) for v in dataset[RIGHT].values),
-        lam=tuple(float(v) for v in dataset[UP].values),
+        right=right,
+        up=up,
+        right_values=_values(dataset, right),
+        up_values=_values(dataset, up),
+        right_label=_label(dataset, right),
+        up_label=_label(dataset, up),
         held=indices,
-        held_values={name: float(dataset[name].values[i]) for name, i in indices.items()},
+        held_values={name: _values(dataset, name)[i] for name, i in indices.items()},
     )
+
+
+def _two_to_show(dataset: xr.Dataset, swept: list[str]) -> tuple[str, str]:
+    first, second, *_ = sorted(swept, key=lambda name: dataset.sizes[name] == 1)
+    return (first, second) if swept.index(first) < swept.index(second) else (second, first)
+
+
+def _values(dataset: xr.Dataset, name: str) -> tuple[float, ...]:
+    return tuple(float(v) for v in dataset[name].values)
+
+
+def _index_of(dataset: xr.Dataset, name: str, held: Mapping[str, float]) -> int:
+    values = _values(dataset, name)
+    if name not in held:
+        return 0
+    close = np.isclose(values, held[name], rtol=1e-9, atol=0)
+    if not close.any():
+        raise UserError(f"{name} = {held[name]:g} is not on the grid; it has {', '.join(f'{v:g}' for v in values)}")
+    return int(np.argmax(close))
+
+
+def _label(dataset: xr.Dataset, name: str) -> str:
+    """What stands along a side of the map: quantity, name and unit."""
+    if name in LABELS:
+        return LABELS[name]
+    unit = str(dataset[name].attrs.get("units", "1"))
+    return name if unit == "1" else f"{name} ({unit})"

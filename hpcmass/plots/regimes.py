@@ -1,13 +1,16 @@
-"""Three points that stand for three regimes, picked from the data by fixed criteria."""
+"""The network's regimes: which points belong to which, and the clearest example of each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from hpcmass.plots.plane import FloatMap, Mask
+from hpcmass.errors import UserError
+from hpcmass.plots.plane import FloatMap, Mask, symbol
+from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
 MIN_RATE_HZ: Final = 1.0
@@ -17,13 +20,15 @@ FAST_HZ: Final = 80.0
 
 
 @dataclass(frozen=True)
-class Regime:
-    """A regime, the criterion that picks its example, and the example (None: no point qualifies).
+class Example:
+    """A point that stands for something.
 
     Attributes
     ----------
     name, criterion : str
+        What it stands for and how it was picked; empty where a reader chose it.
     point : (row, column) of the plane, or None
+        None: no point qualifies.
     """
 
     name: str
@@ -31,21 +36,64 @@ class Regime:
     point: tuple[int, int] | None
 
 
-def pick_regimes(view: View) -> list[Regime]:
+def pick_regimes(view: View) -> list[Example]:
     """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example that the plane offers.
 
     Only points with an example window, connections (p > 0) and a mean rate above `MIN_RATE_HZ` compete.
     """
     contrast, frequency = view.number("spike_contrast"), view.point("median_frequency_lif")
-    usable = np.isfinite(contrast) & _shows(view) & (_rate(view) > MIN_RATE_HZ) & (np.array(view.plane.p) > 0)
+    usable = np.isfinite(contrast) & view.shown & (_rate(view) > MIN_RATE_HZ) & (view.plane.coordinate("p") > 0)
     low, high = SLOW_HZ
     slow = usable & (frequency >= low) & (frequency <= high)
     fast = usable & (frequency > FAST_HZ)
     return [
-        Regime("de-synchronised", "least Spike-contrast", _best(usable, -contrast)),
-        Regime("low-frequency synchrony", f"greatest Spike-contrast at {low:g} to {high:g} Hz", _best(slow, contrast)),
-        Regime("fast synchrony", f"greatest Spike-contrast above {FAST_HZ:g} Hz", _best(fast, contrast)),
+        Example("de-synchronised", "least Spike-contrast", _best(usable, -contrast)),
+        Example("low-frequency synchrony", f"greatest Spike-contrast at {low:g} to {high:g} Hz", _best(slow, contrast)),
+        Example("fast synchrony", f"greatest Spike-contrast above {FAST_HZ:g} Hz", _best(fast, contrast)),
     ]
+
+
+def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
+    """The points at these values.
+
+    Parameters
+    ----------
+    view : View
+    values : sequence of (float, float)
+        Value to the right (p) and upwards (λ).
+
+    Raises
+    ------
+    UserError
+        If a value is not on the grid.
+    """
+    plane = view.plane
+    chosen = []
+    for right, up in values:
+        where = []
+        for name, value, axis in ((plane.up, up, plane.up_values), (plane.right, right, plane.right_values)):
+            close = np.isclose(axis, value, rtol=1e-9, atol=0)
+            if not close.any():
+                grid = ", ".join(number(v) for v in axis)
+                raise UserError(f"{symbol(name)} = {number(value)} is not on the grid; choose from {grid}")
+            where.append(int(np.argmax(close)))
+        chosen.append(Example("", "", (where[0], where[1])))
+    return chosen
+
+
+def regime_masks(view: View) -> dict[str, Mask]:
+    """Name → points, for the table of regions; the regimes part the points whose network spikes.
+
+    The synchronised ones are parted by the median frequency; what lies between slow and fast stands by itself.
+    """
+    frequency, synchronised = view.point("median_frequency_lif"), view.synchronised & view.spiking
+    _, slow = SLOW_HZ
+    return {
+        "de-synchronised": view.spiking & ~synchronised,
+        f"synchronised, up to {slow:g} Hz": synchronised & (frequency <= slow),
+        f"synchronised, {slow:g} to {FAST_HZ:g} Hz": synchronised & (frequency > slow) & (frequency <= FAST_HZ),
+        f"synchronised, above {FAST_HZ:g} Hz": synchronised & (frequency > FAST_HZ),
+    }
 
 
 def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
@@ -57,12 +105,6 @@ def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
 
 def _rate(view: View) -> FloatMap:
     """Mean rate (Hz) of all neurons; a kind that does not exist has no rate and no weight."""
-    share = np.array(view.plane.lam)[:, None]
+    share = view.plane.coordinate("lam")
     total: FloatMap = np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)
     return total
-
-
-def _shows(view: View) -> Mask:
-    window = np.asarray(view.plane.cut(view.data["example_v_lif"]).values)
-    finite: Mask = np.isfinite(window).any(axis=-1)
-    return finite

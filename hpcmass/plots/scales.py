@@ -40,6 +40,11 @@ class Scale:
     colours: str = style.SEQUENTIAL
     extend: Extend = "neither"
 
+    @property
+    def signed(self) -> bool:
+        """Whether it is centred at zero, with two colours for two signs."""
+        return self.colours == style.DIVERGING
+
     def bar(self, figure: Figure, axes: Sequence[Axes]) -> None:
         """Put this scale's colour bar beside `axes`."""
         mappable = ScalarMappable(self.norm, mpl.colormaps[self.colours])

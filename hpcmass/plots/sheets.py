@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from matplotlib.axes import Axes
@@ -13,29 +13,37 @@ from hpcmass.plots.maps import Panel, draw_map, legend_entries
 from hpcmass.plots.plane import Plane
 from hpcmass.plots.view import View
 
-SHEETS = {
-    "spike_contrast": ("Synchrony", panels.spike_contrast),
+SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
+    "synchrony": ("Synchrony of the network", panels.synchrony),
     "rates": ("Firing rates", panels.rates),
     "median_frequency": ("Median frequency of the mean potential", panels.median_frequencies),
     "median_frequency_difference": ("Error of the models' median frequency", panels.median_frequency_differences),
-    "chi_squared": ("Difference between the models' and the network's spectra", panels.chi_squared),
+    "peak_frequency": ("Frequency of the spectra's peak", panels.peak_frequencies),
+    "chi_squared": ("χ² between the models' and the network's spectra: the paper's test", panels.chi_squared),
+    "spectral_shape": ("Shapes of the models' spectra against the network's: the calibrated test",
+                       panels.spectral_shapes),
+    "coherence": ("Coherence of the models with the network", panels.coherence),
     "correlation": ("Correlation of the models with the network", panels.correlation),
     "lag": ("Lag of the models behind the network", panels.lag),
-}
+    "mean_error": ("Error of the models' mean potential", panels.mean_errors),
+    "variance_error": ("Error of the models' variance", panels.variance_errors),
+}  # fmt: skip
 """File name → title and panels."""
 
 
-def sheet(view: View, name: str) -> Figure:
-    """The figure of one statistic: a row of panels."""
+def sheet(view: View, name: str) -> Figure | None:
+    """The figure of one statistic: a row of panels; None if the file has no such statistic."""
     title, make = SHEETS[name]
-    return _compose(view, title, make(view), columns=4)
+    shown = make(view)
+    return _compose(view, title, shown, columns=len(shown) if len(shown) <= 4 else 3) if shown else None
 
 
 def overview(view: View) -> Figure:
     """The question at one glance: the network's regimes above, one model's agreement below."""
-    model = view.models[-1]
+    model = view.leading_model
+    k = view.models.index(model)
     upper = [panels.spike_contrast(view)[0], panels.rates(view)[0], panels.median_frequencies(view)[0]]
-    lower = [panels.chi_squared(view)[-1], panels.correlation(view)[-1], panels.lag(view)[-1]]
+    lower = [panels.chi_squared(view)[k], panels.correlation(view)[k], panels.lag(view)[k]]
     titles = ["Spike-contrast", "rate of the excitatory neurons", "median frequency"]
     shown = [replace(p, title=f"network: {t}") for p, t in zip(upper, titles, strict=True)]
     titles = ["spectra", "correlation", "lag"]

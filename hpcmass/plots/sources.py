@@ -14,23 +14,25 @@ from hpcmass.store import reader
 
 
 @contextmanager
-def open_view(path: str | Path, held: Mapping[str, int] | None = None) -> Iterator[View]:
-    """A comparison file, cut to the plane of p and λ.
+def open_view(
+    path: str | Path, axes: tuple[str, str] | None = None, held: Mapping[str, float] | None = None
+) -> Iterator[View]:
+    """A comparison file, cut to a plane.
 
     Parameters
     ----------
     path : path
-    held : mapping of str to int, optional
-        Index at which each further axis is held; 0 where not given.
+    axes, held : optional
+        Axes shown and values of the others, as in `plane.cut_plane`.
 
     Raises
     ------
     UserError
-        If it is no comparison file that this version reads.
+        If it is no comparison file that this version reads, or has no such plane.
     """
     with reader.open_comparison(path) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
-        yield View(Path(path), data, cut_plane(data, held), experiment)
+        yield View(Path(path), data, cut_plane(data, axes, held), experiment)
 
 
 @contextmanager

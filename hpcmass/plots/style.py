@@ -26,8 +26,6 @@ INPUT_LINES: Final[dict[str, dict[str, Any]]] = {
     "ext": {"color": "0.45", "linestyle": (0, (1.2, 0.8))},
 }
 
-OUTLINE_COLOURS: Final = ("black", "#E6550D")
-"""First and second outline of a map; neither occurs in the colour maps above."""
 GAP_FACE: Final = "0.85"
 GAP_HATCH: Final = "0.45"
 

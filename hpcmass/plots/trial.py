@@ -16,6 +16,7 @@ from hpcmass.plots import style
 from hpcmass.plots.lines import (
     NETWORK,
     Real,
+    Spikes,
     draw_inputs,
     draw_potentials,
     draw_raster,
@@ -91,7 +92,7 @@ def trial_figure(
 ) -> Figure:
     """The figure of one trial; parameters as in `draw_trial`."""
     mean_v = np.asarray(recording["mean_v"], dtype=np.float64)
-    time = dt_ms * np.arange(mean_v.size)
+    time: Real = dt_ms * np.arange(mean_v.size, dtype=np.float64)
     after = time >= transient_ms
     spectra = {name: smooth_spectrum(np.asarray(v, dtype=np.float64)[after], dt_ms)
                for name, v in {NETWORK: mean_v, **models}.items()}  # fmt: skip
@@ -106,8 +107,9 @@ def trial_figure(
     left = [figure.add_subplot(grid[0, 0])]
     left += [figure.add_subplot(grid[row, 0], sharex=left[0]) for row in range(1, rows)]
     if spikes:
-        draw_raster(left[0], recording["spike_time"], recording["spike_neuron"], n_neurons=n_neurons,
-                    n_excitatory=n_excitatory, shown_ms=(transient_ms, transient_ms + length))  # fmt: skip
+        time_ms, neuron = np.asarray(recording["spike_time"]), np.asarray(recording["spike_neuron"])
+        fired = Spikes(time_ms, neuron, n_neurons, n_excitatory)
+        draw_raster(left[0], fired, (transient_ms, transient_ms + length))
     draw_potentials(left[-2], time[shown], mean_v[shown],
                     {name: np.asarray(v, dtype=np.float64)[shown] for name, v in models.items()})  # fmt: skip
     inputs = {kind: np.asarray(recording[f"phi_{kind}"])[shown] for kind in style.INPUT_LINES}

@@ -40,6 +40,15 @@ class View:
         """Names of the mass models, in the file's order."""
         return tuple(str(name) for name in self.data["model"].values)
 
+    @cached_property
+    def leading_model(self) -> str:
+        """The one that a single map shows: the paper's better one where it is there."""
+        return "MFM" if "MFM" in self.models else self.models[-1]
+
+    def has(self, *names: str) -> bool:
+        """Whether the file has all of these variables: one of an older format may lack some."""
+        return all(name in self.data for name in names)
+
     def point(self, name: str) -> FloatMap:
         """A statistic of the network, (λ, p)."""
         return self.plane.values(self.data[name])
@@ -47,6 +56,17 @@ class View:
     def model(self, name: str, model: str) -> FloatMap:
         """A statistic of one mass model, (λ, p)."""
         return self.plane.values(self.data[name].isel(model=self.models.index(model)))
+
+    def has_example(self, point: tuple[int, int]) -> bool:
+        """Whether there is an example window of the network at this row and column."""
+        return bool(self.shown[point])
+
+    @cached_property
+    def shown(self) -> Mask:
+        """Points with an example window of the network."""
+        window = np.asarray(self.plane.cut(self.data["example_v_lif"]).values)
+        finite: Mask = np.isfinite(window).any(axis=-1)
+        return finite
 
     def number(self, name: str) -> FloatMap:
         """A per-trial number, averaged over the trials that are done and have it, (λ, p)."""
@@ -75,6 +95,15 @@ class View:
     def spiking(self) -> Mask:
         """Points where at least one trial is done and not silent."""
         mask: Mask = (self._done & (self._trials("silent") != 1)).any(axis=-1)
+        return mask
+
+    @cached_property
+    def synchronised(self) -> Mask:
+        """Points where Spike-contrast, averaged over trials, reaches `compare.spike_contrast_min`."""
+        if self.has("synchronised"):
+            flagged: Mask = self.point("synchronised") == 1
+            return flagged
+        mask: Mask = self.number("spike_contrast") >= self.experiment.compare.spike_contrast_min
         return mask
 
     @cached_property

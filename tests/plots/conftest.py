@@ -18,6 +18,7 @@ from hpcmass.store.layout import Coordinate, create_file
 
 P = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1]
 LAM = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1]
+FREQUENCY = np.arange(1.0, 500.0, 2.0)
 MODELS = ("CFM", "MFM")
 UUID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 
@@ -52,7 +53,12 @@ def synthetic(experiment: Experiment) -> dict[str, np.ndarray]:
     data["spike_contrast"] = noisy(0.05 + 0.9 * sync, trials)
     data["rate_E"] = noisy(2 + 20 * sync + 140 * fast * p, trials)
     data["rate_I"] = np.where(lam[..., None] == 1, np.nan, noisy(1 + 12 * sync, trials))
+    data["spike_contrast_bin"] = noisy(900 * (1 - sync) + 12, trials)
+    data["cv_isi"] = noisy(0.7 - 0.5 * sync, trials)
+    data["synchronised"] = (data["spike_contrast"].mean(axis=-1) >= 0.2).astype("i1")
     data["median_frequency_lif"] = frequency
+    data["peak_frequency_lif"] = frequency
+    data["peak_frequency"] = np.stack([frequency, frequency], -1)
     data["median_frequency"] = noisy(np.stack([frequency * 0.8, frequency * 0.95], -1), sd=0.1)
     dof = 250
     off = np.stack([0.1 + 2 * (1 - sync) ** 2 + fast, 0.05 + 2 * (1 - sync) ** 2 + 0.5 * fast], -1)
@@ -60,9 +66,18 @@ def synthetic(experiment: Experiment) -> dict[str, np.ndarray]:
     data["chi2_dof"] = np.full(off.shape, dof)
     data["chi2_pvalue"] = stats.chi2.sf(data["chi2"] * 3, dof)
     data["log_ratio_pvalue"] = np.where(off < 0.25, 0.2, 1e-5)
+    data["chi2_qvalue"] = np.sqrt(data["chi2_pvalue"])
+    data["log_ratio_qvalue"] = np.where(off < 0.3, 0.2, 1e-5)
+    data["spectral_distance"] = 10 * off
+    data["coherence_mean"] = 1 / (1 + off)
+    data["mean_error"] = off - 0.5
+    data["log_variance_ratio"] = 2 * off - 1
     data["rho"] = np.clip(1.02 - 0.4 * off, -0.2, 0.99)
     data["rho_agrees"] = (data["rho"] > 0.9).astype("i1")
+    data["rho_agrees_bh"] = (data["rho"] > 0.92).astype("i1")
     data["lag"] = np.stack([10 * (sync - 0.3), 6 * (sync - 0.6)], -1) + rng.normal(0, 1, off.shape)
+    data["spectrum_lif"] = 1 / (1 + (FREQUENCY - frequency[..., None]) ** 2 / 9)
+    data["spectrum"] = np.stack([2 * data["spectrum_lif"], 3 * data["spectrum_lif"]], -2)
     data["n_compared"] = np.full(points, trials)
     data["n_diverged"] = np.zeros(off.shape, "i8")
     window = times(experiment)
@@ -90,7 +105,7 @@ def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndar
         coordinates=[
             Coordinate("trial", np.arange(experiment.trials, dtype="i4"), "1", "trial"),
             Coordinate("model", MODELS, "1", "mass model"),
-            Coordinate("frequency", np.array([2.0, 4.0]), "Hz", "frequency"),
+            Coordinate("frequency", FREQUENCY, "Hz", "frequency"),
             Coordinate("window", times(experiment), "ms", "time"),
         ],
         variables=variables,
@@ -128,7 +143,7 @@ def with_gaps(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same with pending, failed, silent and diverged cells, and one that diverged in part."""
     data = {name: np.array(values) for name, values in data.items()}
     statistics = [n for n, v in schema.COMPARISON_VARIABLES.items() if n in data and v.dtype in ("f8", "f4")]
-    numbers = ["spike_contrast", "rate_E", "rate_I"]
+    numbers = ["spike_contrast", "spike_contrast_bin", "cv_isi", "rate_E", "rate_I"]
 
     def blank(names: list[str], index: Any) -> None:
         for name in names:
@@ -137,8 +152,9 @@ def with_gaps(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     for index, state in (((11, 0), schema.PENDING), ((10, 1), schema.FAILED)):
         blank([*statistics, *numbers], index)
         data["status"][index], data["n_compared"][index], data["rho_agrees"][index] = state, 0, -1
+        data["synchronised"][index] = data["rho_agrees_bh"][index] = -1
     data["silent"][0, :3] = 1
-    blank(["spike_contrast"], (0, slice(0, 3)))
+    blank(["spike_contrast", "spike_contrast_bin"], (0, slice(0, 3)))
     data["n_diverged"][9:11, 4:7, 1] = 2
     models = [n for n in statistics if schema.COMPARISON_VARIABLES[n].dims[:2] == (schema.AXES, "model")]
     blank(models, (slice(9, 11), slice(4, 7), 1))

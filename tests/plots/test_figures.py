@@ -14,11 +14,11 @@ import pytest
 
 from hpcmass.errors import UserError
 from hpcmass.plots import draw, panels
+from hpcmass.plots.examples import traces
 from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.sheets import SHEETS
 from hpcmass.plots.sources import open_sweep_of, open_view
-from hpcmass.plots.traces import traces
 from hpcmass.store import schema
 from hpcmass.store.reader import SweepFile
 
@@ -84,16 +84,43 @@ def test_values_are_those_of_the_file(comparison: Make, full):
 
 def test_outlines_enclose_what_the_tests_say(comparison: Make, full):
     with open_view(comparison()) as view:
-        paper, calibrated = panels.chi_squared(view)[1].outlines
-        np.testing.assert_array_equal(paper.inside, full["chi2_pvalue"][..., 1].T > 0.01)
-        np.testing.assert_array_equal(calibrated.inside, full["log_ratio_pvalue"][..., 1].T > 0.01)
-        assert "paper" in paper.text
-        assert "calibrated" in calibrated.text
-        (agrees,) = panels.correlation(view)[0].outlines
-        np.testing.assert_array_equal(agrees.inside, full["rho_agrees"][..., 0].T == 1)
-        assert "0.9" in agrees.text
-    assert paper.inside.any()
-    assert (paper.inside != calibrated.inside).any()
+        for make, test, word in ((panels.chi_squared, "chi2", "paper"), (panels.spectral_shapes, "log_ratio", "calib")):
+            raw, adjusted, synchrony = make(view)[1].outlines
+            np.testing.assert_array_equal(raw.inside, full[f"{test}_pvalue"][..., 1].T > 0.01)
+            np.testing.assert_array_equal(adjusted.inside, full[f"{test}_qvalue"][..., 1].T > 0.01)
+            np.testing.assert_array_equal(synchrony.inside, full["synchronised"].T == 1)
+            assert raw.inside.any()
+            assert (raw.inside != adjusted.inside).any()
+            assert word in raw.text
+            assert "Benjamini" in adjusted.text
+        for make in (panels.correlation, panels.lag):
+            raw, adjusted, _ = make(view)[0].outlines
+            np.testing.assert_array_equal(raw.inside, full["rho_agrees"][..., 0].T == 1)
+            np.testing.assert_array_equal(adjusted.inside, full["rho_agrees_bh"][..., 0].T == 1)
+            assert "0.9" in raw.text
+
+
+def test_lags_of_low_correlations_are_dimmed(comparison: Make, full):
+    with open_view(comparison()) as view:
+        for k, panel in enumerate(panels.lag(view)):
+            assert panel.dimmed is not None
+            np.testing.assert_array_equal(panel.dimmed, full["rho"][..., k].T < 0.5)
+            assert panel.dimmed.any()
+            assert not panel.dimmed.all()
+
+
+def test_a_file_of_an_older_format_shows_what_it_has(comparison: Make, full, tmp_path: Path):
+    """Sheets of statistics that it lacks are left out, and the edge of synchrony comes from Spike-contrast."""
+    path = comparison()
+    with h5py.File(path, "r+") as file:
+        for name in ("coherence_mean", "mean_error", "log_variance_ratio", "peak_frequency", "peak_frequency_lif",
+                     "synchronised", "chi2_qvalue", "rho_agrees_bh", "spectral_distance"):  # fmt: skip
+            del file[name]
+    missing = {"coherence", "mean_error", "variance_error", "peak_frequency"}
+    assert [p.stem for p in draw(path, tmp_path / "maps")] == [name for name in NAMES if name not in missing]
+    with open_view(path) as view:
+        np.testing.assert_array_equal(view.synchronised, full["spike_contrast"].mean(axis=-1).T >= 0.2)
+        assert len(panels.chi_squared(view)[0].outlines) == 2
 
 
 def test_regimes_are_picked_by_their_criteria(comparison: Make, full):
@@ -143,7 +170,7 @@ def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
     with open_view(comparison()) as view, SweepFile(sweep) as recorded:
         figure = traces(view, recorded)
         assert figure is not None
-        assert len(figure.axes) == 6
+        assert len(figure.axes) == 9
         row, column = pick_regimes(view)[0].point or (0, 0)
         line = figure.axes[3].lines[0]
         start = round(500.0 / 0.1)
@@ -185,9 +212,36 @@ def test_further_axes_are_held_and_named(small_comparison):
         assert view.plane.shape == (3, 2)
         assert "n_neurons = 1000" in view.caption()
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 0, 0].T)
-    with open_view(path, {"n_neurons": 1}) as view:
+    with open_view(path, held={"n_neurons": 5000}) as view:
         assert "n_neurons = 5000" in view.caption()
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 1, 0].T)
+
+
+def test_any_two_axes_can_be_shown(small_comparison, tmp_path: Path):
+    path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="w_I: [0.001, 0.002, 0.003, 0.004]")
+    with h5py.File(path) as file:
+        lag = file["lag"][()]
+    with open_view(path, ("lam", "w_I"), {"p": 0.3}) as view:
+        assert view.plane.shape == (4, 3)
+        np.testing.assert_allclose(panels.lag(view)[1].values, lag[1, :, :, 1].T)
+        assert view.plane.coordinate("p").tolist() == [[0.3] * 3] * 4
+        assert view.plane.coordinate("lam")[2].tolist() == [0.5, 0.8, 1.0]
+        assert view.plane.where(1, 2) == "λ = 1, w_I = 0.002"
+    assert len(draw(path, tmp_path / "maps", axes=("lam", "w_I"))) == len(NAMES)
+    for axes, held, message in (
+        (("lam", "tau"), {}, "'tau' is no axis of this sweep; it has p, lam, w_I"),
+        (("lam", "lam"), {}, "two different axes"),
+        (("lam", "w_I"), {"lam": 0.5}, "shown along a side"),
+        (None, {"w_I": 0.0015}, "w_I = 0.0015 is not on the grid; it has 0.001, 0.002, 0.003, 0.004"),
+    ):
+        with pytest.raises(UserError, match=message), open_view(path, axes, held):
+            pass
+
+
+def test_axes_of_one_value_are_not_shown_where_others_vary(small_comparison):
+    with open_view(small_comparison([0.1], [0.5, 1.0], further="w_I: [0.001, 0.002]")) as view:
+        assert (view.plane.right, view.plane.up) == ("lam", "w_I")
+        assert view.plane.held_values == {"p": 0.1}
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------

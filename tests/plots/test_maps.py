@@ -16,14 +16,19 @@ from matplotlib.patches import Rectangle
 
 from hpcmass.plots import scales
 from hpcmass.plots.gaps import RAN_AWAY, SILENT, UNDEFINED, explain
-from hpcmass.plots.maps import Outline, Panel, boundary, draw_map, legend_entries
+from hpcmass.plots.maps import Panel, draw_map, legend_entries
+from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline, boundary, edge, label_place
 from hpcmass.plots.plane import Plane
 
 NAN = float("nan")
 
 
 def plane(rows: int, columns: int) -> Plane:
-    return Plane(tuple(np.linspace(0, 1, columns)), tuple(np.linspace(0.5, 1, rows)), {}, {})
+    return plane_of(tuple(np.linspace(0, 1, columns)), tuple(np.linspace(0.5, 1, rows)))
+
+
+def plane_of(p: tuple[float, ...], lam: tuple[float, ...]) -> Plane:
+    return Plane("p", "lam", p, lam, "p", "λ", {}, {})
 
 
 masks = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**36 - 1)).map(
@@ -52,6 +57,53 @@ def test_a_boundary_has_as_few_segments_as_corners():
     assert boundary(np.zeros((3, 3), bool)).shape == (0, 2, 2)
 
 
+def test_a_border_between_regions_does_not_run_along_the_frame():
+    inside = np.zeros((3, 4), bool)
+    inside[:, 2:] = True
+    assert len(boundary(inside)) == 4
+    assert edge(Outline("", "", inside, RAW)).tolist() == boundary(inside).tolist()
+    assert edge(Outline("", "", inside, SYNCHRONY)).tolist() == [[[1.5, -0.5], [1.5, 2.5]]]
+    assert len(edge(Outline("", "", np.ones((3, 4), bool), SYNCHRONY))) == 0
+
+
+def test_a_label_stands_on_its_line_and_clear_of_others():
+    inside = np.zeros((6, 8), bool)
+    inside[:2, 1:6] = True  # along the lower frame
+    segments = boundary(inside)
+    assert label_place(segments, inside.shape, []) == (3.0, 1.5)
+    beside = label_place(segments, inside.shape, [(3.0, 1.5)])
+    assert beside in {(0.5, 0.5), (5.5, 0.5)}
+    assert label_place(boundary(np.ones((6, 8), bool)), (6, 8), []) is not None
+    assert label_place(boundary(np.zeros((6, 8), bool)), (6, 8), []) is None
+
+
+def test_signs_show_in_grey():
+    """The two ends of a centred scale have one grey; a drawn minus tells them apart."""
+    values = np.array([[-1.0, 1.0, -0.001, NAN]])
+    panel = Panel("", values, scales.centred("x", values, quantile=1.0))
+    assert panel.negative.tolist() == [[True, False, False, False]]
+    figure = Figure(figsize=(4, 1), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    draw_map(axes, plane(1, 4), panel)
+    axes.set_axis_off()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    grey = np.asarray(canvas.buffer_rgba())[..., :3] @ (0.299, 0.587, 0.114)
+    assert np.ptp(grey[:, 20:80]) > 100  # white ink on dark blue
+    assert np.ptp(grey[:, 120:180]) < 3
+    assert [e.get_label() for e in legend_entries([panel])] == ["negative"]
+    assert not Panel("", values, scales.linear("x", values)).negative.any()
+
+
+def test_dimmed_cells_are_hatched_and_explained():
+    values, low = np.array([[3.0, -2.0, NAN]]), np.array([[True, False, True]])
+    panel = Panel("", values, scales.centred("x", values), dimmed=low, dimmed_text="means little")
+    axes = Figure().subplots()
+    draw_map(axes, plane(1, 3), panel)
+    assert [patch.get_xy() for patch in axes.patches] == [(-0.5, -0.5)]  # what has no value is not dimmed
+    assert [e.get_label() for e in legend_entries([panel])] == ["negative", "means little"]
+
+
 def test_cells_are_where_their_values_are():
     """Colour of a cell as drawn: column = p, row = λ from the bottom."""
     values = np.full((3, 4), 0.0)
@@ -75,7 +127,9 @@ def test_any_shape_can_be_drawn(shape, tmp_path: Path):
     axes = figure.subplots()
     values = np.full(shape, NAN)
     inside = np.ones(shape, bool)
-    panel = Panel("", values, scales.logarithmic("x", values), [(SILENT, inside)], [Outline("all", inside)], inside)
+    panel = Panel(
+        "", values, scales.logarithmic("x", values), [(SILENT, inside)], [Outline("all", "a", inside)], inside
+    )
     draw_map(axes, plane(*shape), panel)
     figure.savefig(tmp_path / "map.png")
     assert 1 <= len(axes.get_xticks()) <= 30
@@ -86,7 +140,7 @@ def test_any_shape_can_be_drawn(shape, tmp_path: Path):
 def test_ticks_name_grid_values():
     figure = Figure()
     axes = figure.subplots()
-    irregular = Plane((0.0, 0.01, 0.02, 0.5, 1.0), (0.5, 1.0), {}, {})
+    irregular = plane_of((0.0, 0.01, 0.02, 0.5, 1.0), (0.5, 1.0))
     draw_map(axes, irregular, Panel("", np.zeros((2, 5)), scales.linear("x")))
     assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "0.01", "0.02", "0.5", "1"]
     assert list(axes.get_xticks()) == [0, 1, 2, 3, 4]
@@ -108,11 +162,17 @@ def test_the_legend_names_what_occurs_once():
     values, cells = np.array([[NAN, 1.0]]), np.array([[True, False]])
     scale = scales.linear("x", values)
     panels = [
-        Panel("a", values, scale, [(SILENT, cells)], [Outline("agrees", cells), Outline("other", ~cells & cells, 1)]),
-        Panel("b", values, scale, [(SILENT, cells)], [Outline("agrees", cells)], crossed=cells),
+        Panel(
+            "a",
+            values,
+            scale,
+            [(SILENT, cells)],
+            [Outline("agrees", "p", cells), Outline("other", "q", ~cells & cells, ADJUSTED)],
+        ),
+        Panel("b", values, scale, [(SILENT, cells)], [Outline("agrees", "p", cells)], crossed=cells),
     ]
     assert [e.get_label() for e in legend_entries(panels)] == [
-        "agrees", "other: nowhere", "network silent", "model ran away in some of the trials",
+        "p: agrees", "q: other (nowhere)", "network silent", "model ran away in some of the trials",
     ]  # fmt: skip
     assert legend_entries([Panel("c", values, scale)]) == []
 

@@ -1,0 +1,200 @@
+"""Outlines: the edge of a region of cells, labelled where it runs, with dots on its inner side.
+
+Each cell is in or out, so a line follows the cells' edges; nothing is interpolated between grid values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+
+from hpcmass.plots.plane import Mask
+
+Segments = npt.NDArray[np.float64]
+"""Straight lines, (segment, 2 ends, 2 coordinates x and y)."""
+
+RAW, ADJUSTED, SYNCHRONY = 0, 1, 2
+"""Ranks, the later ones drawn on top of the earlier ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A region to enclose.
+
+    Attributes
+    ----------
+    text : str
+        What being inside means, for the legend.
+    tag : str
+        The short name that stands on the line.
+    inside : array of bool, (up, right)
+    rank : int
+        `RAW`: a solid line; `ADJUSTED`: a dashed one that stays visible on top of it; `SYNCHRONY`: the dotted border
+        of the synchronised region, without dots inside.
+    """
+
+    text: str
+    tag: str
+    inside: Mask
+    rank: int = RAW
+
+
+@dataclass(frozen=True)
+class _Look:
+    colour: str
+    width: float
+    dashes: Any
+    dots: tuple[float, float] | None
+    """Where in a cell the dot stands that tells which side is inside."""
+
+
+LOOKS: Final = (
+    _Look("black", 2.2, "solid", (0.3, 0.3)),
+    _Look("#E6550D", 1.5, (0, (2.5, 1.6)), (-0.3, 0.3)),
+    _Look("#6A00A8", 1.7, (0, (0.6, 1.1)), None),
+)
+"""None of the colours occurs in the colour maps; solid, dashed and dotted tell the lines apart in grey."""
+
+
+def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
+    """Draw outlines over a map whose cells are unit squares around whole numbers."""
+    edges = [edge(outline) for outline in outlines]
+    for halo in (True, False):  # all halos below all lines
+        for outline, segments in zip(outlines, edges, strict=True):
+            axes.add_collection(LineCollection(list(segments), **_line_look(outline.rank, halo)))
+    taken: list[tuple[float, float]] = []
+    for outline, segments in zip(outlines, edges, strict=True):
+        dots = LOOKS[outline.rank].dots
+        if dots is not None:
+            y, x = np.nonzero(outline.inside)
+            size = min(3.0, 72 / outline.inside.shape[1])
+            axes.plot(x + dots[0], y + dots[1], **_dot_look(outline.rank, size))
+        place = label_place(segments, outline.inside.shape, taken)
+        if place is not None:
+            taken.append(place)
+            axes.annotate(
+                outline.tag, place, ha="center", va="center", fontsize=6.5, weight="bold", zorder=8,
+                color=LOOKS[outline.rank].colour, annotation_clip=False,
+                bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
+            )  # fmt: skip
+
+
+def edge(outline: Outline) -> Segments:
+    """The line that an outline draws: all around its cells, but a border between two regions not along the frame."""
+    segments = boundary(outline.inside)
+    return segments[~_on_frame(segments, outline.inside.shape)] if outline.rank == SYNCHRONY else segments
+
+
+def boundary(inside: Mask) -> Segments:
+    """Line segments around the cells of `inside`, as long as they run straight.
+
+    Parameters
+    ----------
+    inside : array of bool, (rows, columns)
+
+    Returns
+    -------
+    array, (segment, 2 ends, 2 coordinates x and y)
+    """
+    padded = np.pad(inside, 1)
+    column, bottom, top = _runs((padded[1:-1, 1:] != padded[1:-1, :-1]).T)
+    row, left, right = _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    x = np.concatenate([np.stack([column, column], axis=1), np.stack([left, right], axis=1)])
+    y = np.concatenate([np.stack([bottom, top], axis=1), np.stack([row, row], axis=1)])
+    return np.stack([x, y], axis=2) - 0.5
+
+
+def _runs(changes: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Runs of True along the rows of `changes`: row, first position, position after the last."""
+    steps = np.diff(np.pad(changes, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, first = np.nonzero(steps == 1)
+    _, end = np.nonzero(steps == -1)
+    return row, first, end
+
+
+def label_place(
+    segments: Segments, shape: tuple[int, int], taken: Sequence[tuple[float, float]]
+) -> tuple[float, float] | None:
+    """Where on a line its label stands: the middle of its longest straight piece within the map.
+
+    Parameters
+    ----------
+    segments : array, (segment, 2 ends, 2 coordinates x and y)
+    shape : tuple of int
+        Rows and columns of the map. Pieces along its frame are used only if there are no others.
+    taken : sequence of (x, y)
+        Where other labels stand: as far as can be, not closer than a cell and a half.
+
+    Returns
+    -------
+    (x, y), or None without a line
+    """
+    if not len(segments):
+        return None
+    middle = segments.mean(axis=1)
+    length = np.abs(segments[:, 1] - segments[:, 0]).sum(axis=1)
+    frame = _on_frame(segments, shape)
+    near = np.zeros(len(segments), dtype=bool)
+    for x, y in taken:
+        near |= np.abs(middle - (x, y)).max(axis=1) < 1.5
+    best = int(np.argmax(length - 1e3 * frame - 1e6 * near))
+    return float(middle[best, 0]), float(middle[best, 1])
+
+
+def _on_frame(segments: Segments, shape: tuple[int, int]) -> Mask:
+    rows, columns = shape
+    x, y = segments.mean(axis=1).T
+    mask: Mask = np.isin(x, (-0.5, columns - 0.5)) | np.isin(y, (-0.5, rows - 0.5))
+    return mask
+
+
+def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
+    """One handle for every kind of outline; one that encloses nothing says so."""
+    lines: dict[str, Artist] = {}
+    for outline in outlines:
+        same = [o.inside for o in outlines if o.text == outline.text]
+        extent = "" if any(i.any() for i in same) else " (nowhere)"
+        if all(i.all() for i in same):
+            extent = " (everywhere)"
+        text = f"{outline.tag}: {outline.text}{extent}"
+        look = LOOKS[outline.rank]
+        dots = _dot_look(outline.rank) if look.dots is not None else {}
+        style = dots | {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
+        lines.setdefault(text, Line2D([], [], label=text, **style))
+    return list(lines.values())
+
+
+def _line_look(rank: int, halo: bool) -> dict[str, Any]:
+    look: dict[str, Any] = {
+        "clip_on": False,
+        "capstyle": "projecting",
+        "antialiaseds": False,
+        "zorder": 3 if halo else 4 + rank,
+    }
+    if halo:
+        return look | {"colors": "white", "linewidths": LOOKS[rank].width + 1.6}
+    return look | {
+        "colors": LOOKS[rank].colour,
+        "linewidths": LOOKS[rank].width,
+        "linestyles": [LOOKS[rank].dashes],
+        "capstyle": "butt" if rank else "projecting",
+    }
+
+
+def _dot_look(rank: int, size: float = 3.0) -> dict[str, Any]:
+    return {
+        "marker": "o",
+        "linestyle": "none",
+        "markersize": size,
+        "markerfacecolor": LOOKS[rank].colour,
+        "markeredgecolor": "white",
+        "markeredgewidth": size / 6,
+    }
