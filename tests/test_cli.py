@@ -253,6 +253,16 @@ def test_a_trial_of_a_grid_with_more_axes(config: Path, capsys: pytest.CaptureFi
     assert main([str(a) for a in (*point, "--at", "tau_m_ms=10")]) == 0
 
 
+def test_a_trial_of_another_number_is_no_sweep_to_continue(config: Path, tmp_path: Path, python_run: Run) -> None:
+    text = CONFIG.replace("[0.1, 1.0]", "[0.1]").replace("[0.5, 0.8]", "[0.8]").replace("trials: 2", "trials: 1")
+    config.write_text(text)
+    path = tmp_path / "trial.h5"
+    assert main(["trial", str(config), "--p", "0.1", "--lam", "0.8", "--trial", "4", "-o", str(path)]) == 0
+    done = python_run("-m", "hpcmass", "run", config, "-o", path, check=False)
+    assert done.returncode == 2
+    assert "its trials have other seeds" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
