@@ -31,7 +31,7 @@ def parameters(**changed: Any) -> NetworkParameters:
 def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> None:
     """What holds of every recording: lengths, finiteness, ranges, and numbers that follow from the kept spikes."""
     n, n_exc = q.n_neurons, round(lam * q.n_neurons)
-    for trace in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext):
+    for trace in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext, r.mean_i_syn):
         assert trace.dtype == np.float32
         assert trace.shape == (q.n_steps,)
         assert np.isfinite(trace).all()
@@ -186,6 +186,17 @@ def test_phi_is_the_exact_sum_of_out_degrees() -> None:
         arrived = np.bincount(step[who], weights=degree[r.spike_neuron[who]], minlength=q.n_steps)
         np.testing.assert_allclose(phi, arrived / q.n_neurons / q.dt_ms, rtol=1e-6)
         assert phi.any()
+
+
+def test_mean_field_equation_closes() -> None:
+    """tau_m d<v>/dt = -(<v> - V_L) - I_syn, to the step, while nobody spikes and without noise."""
+    q = parameters(noise_q=0.0, v_threshold_mv=0.0, v_reset_mv=-74.0, w_ext=0.1)
+    r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    assert r.n_spikes == 0
+    before = r.mean_v[:-1].astype(float)
+    change = -q.dt_ms / q.tau_m_ms * (before - q.v_leak_mv + r.mean_i_syn[1:])
+    np.testing.assert_allclose(np.diff(r.mean_v.astype(float)), change, atol=1e-5)
+    assert (r.mean_i_syn[300:] < -1.0).all()
 
 
 # --- repeatability ----------------------------------------------------------------------------------------------
