@@ -197,4 +197,4 @@ assert order == [rank]
 print(world.on_root(lambda: f"from {rank}"), flush=True)
 """
     )
-    assert mpi_run(3, script).stdout.splitlines() == ["from 0"] * 3
+    assert mpi_run(3, script).stdout.count("from 0") == 3
