@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hpcmass.network.kernel import kernel
 from hpcmass.network.simd import (
     fma,
     halves,
@@ -40,19 +40,19 @@ MAX_PLANES = 24
 Words = npt.NDArray[np.uint64]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sum_bit(a: Any, b: Any, c: Any) -> Any:
     """Low digit of a + b + c, bit by bit."""
     return a ^ b ^ c
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def carry_bit(a: Any, b: Any, c: Any) -> Any:
     """High digit of a + b + c, bit by bit."""
     return (a & b) | ((a ^ b) & c)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_eight(graph: Words, rows: npt.NDArray[np.int64], k: int, c: int, ones: Any, twos: Any, fours: Any) -> Any:
     """Add 8 rows at column c to three planes; returns the planes and the carry into the fourth."""
     r0, r1 = load_u64(graph, rows[k] + c), load_u64(graph, rows[k + 1] + c)
@@ -74,7 +74,7 @@ def add_eight(graph: Words, rows: npt.NDArray[np.int64], k: int, c: int, ones: A
     return ones, twos, sum_bit(fours, fours_a, fours_b), carry_bit(fours, fours_a, fours_b)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def planes_for(n_rows: int) -> int:
     """Number of planes that hold counts up to `n_rows`: four at the least."""
     n_planes = 4
@@ -83,7 +83,7 @@ def planes_for(n_rows: int) -> int:
     return n_planes
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int, planes: Words) -> int:
     """Column sums of some rows of a packed graph.
 
@@ -140,7 +140,7 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
     return n_planes
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_complete_rows(fired: Words, kind: Words, exists: Words, n_rows: int, planes: Words) -> int:
     """What `add_rows` gives for a complete graph, without reading it: everybody receives all spikes but its own.
 
@@ -170,14 +170,14 @@ def add_complete_rows(fired: Words, kind: Words, exists: Words, n_rows: int, pla
     return n_planes if n_rows > 0 else 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def swap_bits(a: Any, b: Any, shift: int, mask: int) -> Any:
     """Exchange the upper bits of `a` with the lower bits of `b` in each group that `mask` marks."""
     t = ((a >> shift) ^ b) & splat_u32(np.uint32(mask))
     return a ^ (t << shift), b ^ t
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def nibbles(planes: Words, width: int, first: int, c: int) -> Any:
     """Four planes of column c, from plane `first` on, transposed to counts of 4 bits.
 
@@ -193,13 +193,13 @@ def nibbles(planes: Words, width: int, first: int, c: int) -> Any:
     return a, b, c_, d
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def lowest_count(n: Any) -> Any:
     """The lowest nibble of each lane as a float."""
     return signed_to_float(n & splat_u32(np.uint32(15)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def spread(planes: Words, width: int, n_planes: int, weight: float, g: npt.NDArray[np.float32]) -> None:
     """g += weight · (count without its lowest four digits), for the rare counts above 15.
 

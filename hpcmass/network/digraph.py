@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hpcmass.network.kernel import kernel
 from hpcmass.network.lanes import LaneState, fill_bits, scramble, seed_lanes, step_first, step_second
 from hpcmass.network.simd import (
     add_up_words,
@@ -145,13 +145,13 @@ def _skip_edges(
         _set_bits(rows, source, target)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _set_bits(rows: npt.NDArray[np.uint64], source: npt.NDArray[np.int64], target: npt.NDArray[np.int64]) -> None:
     for k in range(source.size):
         rows[source[k], target[k] >> 6] |= np.uint64(1) << np.uint64(target[k] & 63)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fill_bernoulli(state: LaneState, words: npt.NDArray[np.uint64], digits: int) -> None:
     """Fill `words` with independent bits that are 1 with probability digits / 2^32, 1024 at a time.
 
@@ -184,7 +184,7 @@ def _fill_bernoulli(state: LaneState, words: npt.NDArray[np.uint64], digits: int
             store_u64(words, i + 8, y)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _clear_beyond(rows: npt.NDArray[np.uint64], n_targets: int) -> None:
     """Zero the bits that stand for no target."""
     last = n_targets >> 6
@@ -194,13 +194,13 @@ def _clear_beyond(rows: npt.NDArray[np.uint64], n_targets: int) -> None:
             rows[i, w] &= keep if w == last else np.uint64(0)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _clear_diagonal(rows: npt.NDArray[np.uint64], n: int) -> None:
     for i in range(n):
         rows[i, i >> 6] &= ~(np.uint64(1) << np.uint64(i & 63))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count_rows(words: npt.NDArray[np.uint64], degrees: npt.NDArray[np.int64], per_row: int) -> None:
     for i in range(degrees.size):
         total = splat_u64(np.uint64(0))

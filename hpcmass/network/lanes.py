@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hpcmass.network.kernel import kernel
 from hpcmass.network.simd import (
     aligned,
     as_bits,
@@ -65,26 +65,26 @@ def seed_lanes(sequence: np.random.SeedSequence) -> LaneState:
     return state
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def scramble(s0: Any, s1: Any) -> Any:
     """The 64 output bits of xoroshiro128++ in each lane."""
     return rotate(s0 + s1, 17) + s0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def step_first(s0: Any, s1: Any) -> Any:
     """Next s0."""
     t = s1 ^ s0
     return rotate(s0, 49) ^ t ^ (t << 21)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def step_second(s0: Any, s1: Any) -> Any:
     """Next s1."""
     return rotate(s1 ^ s0, 28)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def radius(bits: Any) -> Any:
     """sqrt(-2 ln u) for 16 uniform u in (0, 1] made from the upper 31 bits.
 
@@ -104,13 +104,13 @@ def radius(bits: Any) -> Any:
     return sqrt(fma(signed_to_float(exponent), splat_f32(np.float32(-2 * np.log(2.0))), f * q))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def half_turn(bits: Any) -> Any:
     """16 uniform t in [-1, 1): angles in units of a quarter turn."""
     return signed_to_float(bits) * splat_f32(np.float32(2.0**-31))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def cosine(t: Any) -> Any:
     """cos(π t / 2) for |t| <= 1, absolute error 1e-7 (minimax in t²)."""
     s = t * t
@@ -120,7 +120,7 @@ def cosine(t: Any) -> Any:
     return fma(s, q, splat_f32(np.float32(1.0)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sine(t: Any) -> Any:
     """sin(π t / 2) for |t| <= 1, absolute error 1e-6 (minimax in t²)."""
     s = t * t
@@ -129,7 +129,7 @@ def sine(t: Any) -> Any:
     return t * fma(s, q, splat_f32(np.float32(1.5707952)))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def with_sign(x: Any, bits: Any) -> Any:
     """x, its sign flipped where the lowest of `bits` is set: the half circle of `half_turn` becomes a whole one.
 
@@ -138,7 +138,7 @@ def with_sign(x: Any, bits: Any) -> Any:
     return as_floats(as_bits(x) ^ (bits << 31))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def draw_normals(state: LaneState, out: npt.NDArray[np.float32], begin: int, end: int, scale: float) -> None:
     """Write normals of standard deviation `scale` to out[begin:end]; end - begin must be a multiple of `DRAW`.
 
@@ -175,7 +175,7 @@ def fill_normals(state: LaneState, out: npt.NDArray[np.float32]) -> None:
     draw_normals(state, out, 0, out.size, 1.0)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_bits(state: LaneState, out: npt.NDArray[np.uint64]) -> None:
     """Fill `out` (a multiple of 16 long) with random 64-bit words, lanes 0–7 and 8–15 in turn."""
     a0, a1 = load_u64(state, 0), load_u64(state, 8)

@@ -12,16 +12,26 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from hpcmass.network.delivery import add_complete_rows, add_rows, spread
+from hpcmass.network.kernel import kernel
 from hpcmass.network.lanes import LaneState
 from hpcmass.network.neurons import advance, rescale
-from hpcmass.network.simd import load_u64, merge_words, store_u64, trailing_zeros
+from hpcmass.network.simd import (
+    load_u64,
+    merge_words,
+    prefetch,
+    prefetch_second_level,
+    store_u64,
+    trailing_zeros,
+)
 
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
+
+PREFETCHED_ROWS = 16
+"""Rows of spiking neurons that are asked for as soon as they are known; they fit the first-level cache."""
 
 NON_FINITE, TOO_LOW = 1, 2
 """What can stop the loop."""
@@ -46,6 +56,7 @@ class State(NamedTuple):
     rows_i: Indices
     rows_x: Indices  # (most external spikes of a step + 16,)
     clock: Indices  # (2,) steps done, steps since the last rescale
+    constants: Floats  # (13,) of a step, for `neurons.advance`
     noise: Floats  # (512,) work space of `neurons.advance`
     scales: npt.NDArray[np.float64]  # (3,) pending decay c of E, I, ext
 
@@ -75,7 +86,7 @@ class Wiring(NamedTuple):
     period: int  # steps between two rescales
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def run_steps(
     state: State,
     wiring: Wiring,
@@ -112,7 +123,7 @@ def run_steps(
     """
     s, w = state, wiring
     width, n_exc = w.width, w.n_exc
-    constants = np.empty(13, np.float32)
+    constants = s.constants
     constants[3] = 1.0 - w.leak
     constants[10] = w.noise
     constants[11] = w.threshold
@@ -142,6 +153,11 @@ def run_steps(
             spread(s.planes_i, width, s.n_planes[1], w.weights[1] / scale_i, s.g_i)
         if s.n_planes[2] > 4:
             spread(s.planes_x, width, s.n_planes[2], w.weights[2] / scale_x, s.g_x)
+
+        # the rows that this step's external spikes will add come from memory while the neurons are updated
+        for k in range(offsets[t], offsets[t + 1]):
+            for c in range(0, width, 8):
+                prefetch_second_level(w.graph_x, units[k] * width + c)
 
         # whoever spiked n_held + 1 steps ago has been held for n_held steps and is free again
         oldest = (s.clock[0] % n_ring) * width
@@ -182,6 +198,11 @@ def run_steps(
                     word &= word - np.uint64(1)
                     spikes[n_written] = neuron
                     n_written += 1
+                    if (
+                        n_e + n_i < PREFETCHED_ROWS and not w.complete
+                    ):  # needed after the external ones; later rows: see add_rows
+                        for at in range(neuron * width, (neuron + 1) * width, 8):
+                            prefetch(w.graph, at)
                     if neuron < n_exc:
                         s.rows_e[n_e] = neuron * width
                         out_e += w.degree[neuron]

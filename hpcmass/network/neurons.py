@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from hpcmass.network.delivery import nibbles
+from hpcmass.network.kernel import kernel
 from hpcmass.network.lanes import LaneState, draw_normals
 from hpcmass.network.simd import (
     add_up,
@@ -54,7 +54,7 @@ def slot_of(neuron: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.asarray(512 * chunk + 16 * b + lane, np.int64)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def rescale(g: Floats, factor: float) -> None:
     """Multiply the pending decay into g."""
     f = np.float32(factor)
@@ -63,13 +63,13 @@ def rescale(g: Floats, factor: float) -> None:
         g[i] = x if x > np.float32(TINY) else np.float32(0.0)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def counts_of(planes: Words | None, width: int, c: int) -> Any:
     """Nibbles of column c; Nones where no spike of the kind arrives, for which the compiler drops the rest."""
     return (None, None, None, None) if planes is None else nibbles(planes, width, 0, c)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fed(g: Floats, at: int, weight: Any, counts: Any, digit: Any) -> Any:
     """16 conductances after their jumps, also written back."""
     if counts is None:
@@ -79,7 +79,7 @@ def fed(g: Floats, at: int, weight: Any, counts: Any, digit: Any) -> Any:
     return x
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def updated(
     u: Floats,
     g_e: Floats,
@@ -112,7 +112,7 @@ def updated(
     return after, spiked, synaptic
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def advance(
     u: Floats,
     g_e: Floats,

@@ -6,7 +6,7 @@ reads like the equation. LLVM maps the fixed width to whatever the processor has
 AVX2, four of NEON) with identical results, because every operation is exactly rounded (add, multiply, fused
 multiply-add, square root) or integer.
 
-Inside a `@njit` function:
+Inside a kernel:
 
     u = load_f32(potential, i)               # 16 neighbours of a float32 array, from index i
     fired = u >= splat_f32(threshold)        # truth values
@@ -258,20 +258,25 @@ store_f32 = _store(f32x16, 4, "Write 16 neighbours of a float32 array.")
 store_u64 = _store(u64x8, 8, "Write 8 neighbours of a uint64 array.")
 
 
-def _prefetch(typingctx: Any, array: Any, index: Any) -> Any:
-    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
-        byte, word = ir.IntType(8), ir.IntType(32)
-        pointer = _pointer(context, builder, sig.args[0], args[0], args[1], byte)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
-        hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(hint, [pointer, ir.Constant(word, 0), ir.Constant(word, 3), ir.Constant(word, 1)])
-        return context.get_dummy_value()
+def _prefetch(locality: int, doc: str) -> Any:
+    def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> Any:
+            byte, word = ir.IntType(8), ir.IntType(32)
+            pointer = _pointer(context, builder, sig.args[0], args[0], args[1], byte)
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+            hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            builder.call(hint, [pointer, *(ir.Constant(word, n) for n in (0, locality, 1))])
+            return context.get_dummy_value()
 
-    return types.void(array, types.intp), codegen
+        return types.void(array, types.intp), codegen
+
+    made = intrinsic(prefetch)
+    made.__doc__ = doc
+    return made
 
 
-prefetch: Any = intrinsic(_prefetch)
-"""`prefetch(array, i)`: ask for the cache line of flat index i, to be read soon."""
+prefetch = _prefetch(3, "Ask for the cache line of an array at a flat index, to be read at once.")
+prefetch_second_level = _prefetch(2, "The same for reading a few microseconds later: into the second-level cache.")
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from hpcmass.network.kernel import kernel
 
 Neurons = npt.NDArray[np.uint16]
 Counts = npt.NDArray[np.int64]
@@ -87,7 +88,7 @@ def train_statistics(trains: SpikeTrains) -> TrainStatistics:
     return TrainStatistics(n, int(shortest) if (n >= 2).any() else 0, cv)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _intervals(
     neurons: Neurons,
     counts: Counts,

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hpcmass.network.kernel import kernel
 from hpcmass.network.simd import add_up_words, aligned, count_ones_each, load_u64, splat_u64, store_u64
 from hpcmass.network.spikes import Counts, Neurons, SpikeTrains
 
@@ -100,7 +100,7 @@ def _replay(trains: SpikeTrains, edges: npt.NDArray[np.int64], starts: npt.NDArr
     return theta, active
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _end_half_bin(
     i: int, starts: Counts, now: Counts, half: Counts, sets: Words, words: int, theta: Counts, active: Counts
 ) -> None:
@@ -124,7 +124,7 @@ def _end_half_bin(
     now[i] += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _replay_stretch(
     neurons: Neurons,
     counts: Counts,

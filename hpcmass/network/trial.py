@@ -90,6 +90,7 @@ class Network:
             rows_i=np.zeros(n + 16, np.int64),
             rows_x=np.zeros(16, np.int64),
             clock=np.zeros(2, np.int64),
+            constants=np.zeros(13, np.float32),
             noise=aligned(512, np.float32),
             scales=np.ones(3),
         )
