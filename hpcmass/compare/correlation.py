@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import scipy.fft
 
-from hpcmass.compare.series import Real
+from hpcmass.compare.series import Real, sum_of_squares
 
 MEMORY_SHARE: Final = 5
 """Autocorrelations are used up to lag n / 5 (Pyper & Peterman 1998)."""
@@ -99,7 +99,7 @@ def _tail(series: Real, max_lag: int) -> tuple[Real, Real]:
 
 def _without(series: Real, edge: Real) -> tuple[Real, Real]:
     lost, lost_square = (np.concatenate(([0.0], np.cumsum(part))) for part in (edge, edge**2))
-    return series.sum() - lost, np.dot(series, series) - lost_square
+    return series.sum() - lost, sum_of_squares(series) - lost_square
 
 
 def _pearson(product: Real, sum_x: Real, square_x: Real, sum_y: Real, square_y: Real, n: Real) -> Real:

@@ -152,7 +152,7 @@ def _with_settings(
 def _define(file: h5py.File, sweep: SweepFile, experiment: Experiment) -> None:
     """Lay out the comparison file, with all that is known before the first point is compared."""
     network = experiment.network
-    models_named(experiment.mass.models)
+    models_named(experiment.mass.models, sweep.traces_held)
     lag_samples(network, experiment.compare)
     bins = bins_of(network, experiment.compare)
     copied = (*NUMBERS, "status")
@@ -208,16 +208,28 @@ def _compare(task: _Task) -> tuple[Point, Result]:
     """Compare one point; runs in a worker."""
     with SweepFile(task.sweep) as sweep:
         values = {name: axis[i] for (name, axis), i in zip(sweep.axes.items(), task.point, strict=True)}
-        recordings = ((k, _traces(sweep, task.point, k)) for k in task.trials)
         network = sweep.experiment.network_at(values)
-        return task.point, compare_point(recordings, sweep.shape[-1], network, task.mass, task.compare)
+        return task.point, compare_point(
+            _Recordings(sweep, task.point, task.trials), sweep.shape[-1], network, task.mass, task.compare
+        )
 
 
-def _traces(sweep: SweepFile, point: Point, trial: int) -> Traces:
-    try:
-        return Traces(**sweep.traces(point, trial))
-    except OSError as error:
-        raise UserError(f"cannot read trial {trial} at {point} in {sweep.path}: {reason(error)}") from error
+@dataclass(frozen=True)
+class _Recordings:
+    """Number and traces of each trial of a point, read when it is its turn, as often as asked for."""
+
+    sweep: SweepFile
+    point: Point
+    trials: tuple[int, ...]
+
+    def __iter__(self) -> Iterator[tuple[int, Traces]]:
+        for trial in self.trials:
+            try:
+                traces = Traces(**self.sweep.traces(self.point, trial))
+            except OSError as error:
+                where = f"trial {trial} at {self.point} in {self.sweep.path}"
+                raise UserError(f"cannot read {where}: {reason(error)}") from error
+            yield trial, traces
 
 
 class _Here(Executor):

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.compare.correlation import Transformed, best_lag, lagged_correlation, transformed
-from hpcmass.compare.series import Real, centred
+from hpcmass.compare.agreement import agreement
+from hpcmass.compare.averages import Averages, Sampling
+from hpcmass.compare.coherence import independent_components, threshold
+from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
+from hpcmass.compare.series import Real
 from hpcmass.compare.significance import Memory, effective_samples, pool, tapered
-from hpcmass.compare.spectra import (
-    Bins,
-    component_frequencies_hz,
-    median_frequency_hz,
-    power_density,
-    spectral_bins,
-)
-from hpcmass.compare.spectral_tests import UNDEFINED, chi_squared, log_ratio
+from hpcmass.compare.spectra import Bins, component_frequencies_hz, spectral_bins
+from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, models_named
+from hpcmass.mass import FittedModel, MassModel, Traces, models_named
 from hpcmass.store.schema import EXAMPLE_MS
+
+Recordings = Iterable[tuple[int, Traces]]
 
 Result = dict[str, npt.NDArray[Any] | float | int]
 """Comparison variable → its values at one point; what is absent keeps the schema's fill value."""
@@ -59,35 +57,8 @@ def example_window(network: NetworkParameters) -> slice:
     return slice(network.n_transient, stop)
 
 
-@dataclass
-class _Potential:
-    """Sums over the trials of one point, of the network's potential or of one model's."""
-
-    power: Real
-    means: list[float] = field(default_factory=list)
-    variances: list[float] = field(default_factory=list)
-    n_diverged: int = 0
-
-    def add(self, v: npt.NDArray[Any], dt_ms: float, max_lag: int) -> Transformed:
-        """Take in the potential of one trial after the transient."""
-        series = centred(v)
-        self.power += power_density(series, dt_ms)
-        self.means.append(float(v.mean(dtype=np.float64)))
-        self.variances.append(float(np.dot(series, series) / series.size))
-        return transformed(series, max_lag)
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.means))
-
-    @property
-    def sd(self) -> float:
-        """Root of the mean temporal variance within a trial."""
-        return float(np.sqrt(np.mean(self.variances)))
-
-
 def compare_point(
-    recordings: Iterable[tuple[int, Traces]],
+    recordings: Recordings,
     n_trials: int,
     network: NetworkParameters,
     mass: MassParameters,
@@ -101,7 +72,8 @@ def compare_point(
     Parameters
     ----------
     recordings : iterable of (int, Traces)
-        Trial number and traces of each trial that is done, taken one at a time.
+        Trial number and traces of each trial that is done, taken one at a time; walked through twice if a model is
+        fitted.
     n_trials : int
         Trials of the sweep, done or not: length of the trial-wise results.
     network : NetworkParameters
@@ -117,83 +89,76 @@ def compare_point(
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
     window = example_window(network)
+    learnt = _lessons(models, recordings, network, mass)
 
-    lif = _Potential(np.zeros(n_samples // 2))
-    predicted = [_Potential(np.zeros(n_samples // 2)) for _ in models]
+    sampling = Sampling(dt, component_frequencies_hz(n_samples, dt), bins)
+    lif, predicted = Averages(sampling), [Averages(sampling) for _ in models]
     rho = np.full((n_trials, len(models)), np.nan)
     lag = np.full((n_trials, len(models)), np.nan)
     curves: list[list[Real]] = [[] for _ in models]
     memories: list[list[Memory]] = [[] for _ in models]
     example: Result = {}
     for number, traces in recordings:
-        network_series = lif.add(traces.mean_v[after], dt, max_lag)
+        measured = lif.add(traces.mean_v[after])
+        network_series = transformed(measured.series, max_lag)
         network_memory = tapered(network_series.autocorrelation)
-        potentials = [model(traces, network, mass) for model in models.values()]
         if not example:
             example = {
                 "example_v_lif": traces.mean_v[window],
-                "example_v": np.array([v[window] for v in potentials]),
+                "example_v": np.full((len(models), window.stop - window.start), np.nan),
             }
-        for m, potential in enumerate(potentials):
+        for m, (name, model) in enumerate(models.items()):
+            ready = model.fitted(learnt[name], number, network) if isinstance(model, FittedModel) else model
+            potential = ready(traces, network, mass)
+            if lif.n_trials == 1:
+                np.asarray(example["example_v"])[m] = potential[window]
             if not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
-            series = predicted[m].add(potential[after], dt, max_lag)
+            series = transformed(predicted[m].add(potential[after], measured).series, max_lag)
             curve = lagged_correlation(network_series, series, max_lag)
             best, rho[number, m] = best_lag(curve)
             lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt
             curves[m].append(curve)
             memories[m].append(effective_samples(network_memory, tapered(series.autocorrelation), n_samples))
-    n_compared = len(lif.means)
+    n_compared = lif.n_trials
     if n_compared == 0:
         return {"n_compared": 0}
-    frequencies = component_frequencies_hz(n_samples, dt)
-    result: Result = {
-        **example,
-        "n_compared": n_compared,
-        "spectrum_lif": bins.mean(lif.power) / n_compared,
-        "median_frequency_lif": median_frequency_hz(lif.power, frequencies),
-        "histogram_count": compare.histogram_count or float(n_compared * bins.frequency.size),
-        "mean_v_lif": lif.mean,
-        "sd_v_lif": lif.sd,
-        "rho_trial": rho,
-        "lag_trial": lag,
-    }
+    count = compare.histogram_count or float(n_compared * bins.frequency.size)
     by_model = [
         {
-            "n_diverged": potential.n_diverged,
-            **_spectral_result(result, potential, bins, frequencies),
-            **_correlation_result([] if potential.n_diverged else curves[m], memories[m], lag[:, m], compare),
+            "n_diverged": averages.n_diverged,
+            **averages.result("", "_model"),
+            **agreement(lif, averages, count),
+            **_correlation_result([] if averages.n_diverged else curves[m], memories[m], lag[:, m], compare),
         }
-        for m, potential in enumerate(predicted)
+        for m, averages in enumerate(predicted)
     ]
-    return result | {name: np.array([each[name] for each in by_model]) for name in by_model[0]}
-
-
-def _spectral_result(network: Result, model: _Potential, bins: Bins, frequencies: Real) -> Result:
-    """One model's spectrum against the network's (`network`: the results that need no model)."""
-    spectrum_lif = np.asarray(network["spectrum_lif"])
-    if model.n_diverged:
-        nan = float("nan")
-        spectrum, chi2, log = np.full_like(spectrum_lif, nan), UNDEFINED, UNDEFINED
-        median = mean = sd = nan
-    else:
-        n_compared = int(network["n_compared"])
-        spectrum = bins.mean(model.power) / n_compared
-        chi2 = chi_squared(spectrum_lif, spectrum, float(network["histogram_count"]))
-        log = log_ratio(spectrum_lif, spectrum, n_compared, bins.n_components)
-        median, mean, sd = median_frequency_hz(model.power, frequencies), model.mean, model.sd
     return {
-        "spectrum": spectrum,
-        "median_frequency": median,
-        "chi2": chi2.statistic,
-        "chi2_dof": chi2.dof,
-        "chi2_pvalue": chi2.pvalue,
-        "log_ratio": log.statistic,
-        "log_ratio_pvalue": log.pvalue,
-        "mean_v_model": mean,
-        "sd_v_model": sd,
+        **example,
+        "n_compared": n_compared,
+        **lif.result("_lif", "_lif"),
+        "histogram_count": count,
+        "coherence_threshold": threshold(independent_components(bins, n_compared), compare.alpha),
+        "rho_trial": rho,
+        "lag_trial": lag,
+        **{name: np.array([each[name] for each in by_model]) for name in by_model[0]},
     }
+
+
+def _lessons(
+    models: Mapping[str, MassModel | FittedModel],
+    recordings: Recordings,
+    network: NetworkParameters,
+    mass: MassParameters,
+) -> dict[str, dict[int, Any]]:
+    """What each fitted model learns from each trial, in a pass of its own over the recordings if there is any."""
+    fitted = {name: model for name, model in models.items() if isinstance(model, FittedModel)}
+    lessons: dict[str, dict[int, Any]] = {name: {} for name in fitted}
+    for number, traces in recordings if fitted else ():
+        for name, model in fitted.items():
+            lessons[name][number] = model.lesson(traces, network, mass)
+    return lessons
 
 
 def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, compare: CompareParameters) -> Result:
@@ -209,4 +174,5 @@ def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, c
         "rho_agrees": int(pooled.agrees(compare.alpha, compare.rho_min)),
         "n_eff": pooled.n_eff,
         "lag": float(np.median(lags)) if curves and lags.size else float("nan"),
+        "lag_se": standard_error(lags) if curves else float("nan"),
     }

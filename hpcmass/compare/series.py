@@ -30,3 +30,8 @@ def centred(series: npt.NDArray[Any]) -> Real:
         return np.zeros_like(values)
     mean: float = values.mean()
     return values - mean
+
+
+def sum_of_squares(series: Real) -> float:
+    """Σ x², without a BLAS: its rounding depends on how many threads it takes."""
+    return float(np.einsum("i,i", series, series))

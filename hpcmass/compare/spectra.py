@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 import scipy.signal
 
-from hpcmass.compare.series import Real
+from hpcmass.compare.series import Real, sum_of_squares
 from hpcmass.errors import UserError
+
+Complex = npt.NDArray[np.complex128]
+Spectrum = TypeVar("Spectrum", Real, Complex)
 
 HAMMING_ALPHA: Final = 0.54
 
@@ -35,29 +38,48 @@ def _window(n_samples: int) -> Real:
     return window
 
 
-def power_density(centred: Real, dt_ms: float) -> Real:
-    """One-sided power spectral density of one series.
+def windowed_transform(centred: Real) -> Complex:
+    """Components 1 … n // 2 of the windowed discrete Fourier transform of a series without its mean, (n // 2,)."""
+    return np.asarray(scipy.fft.rfft(centred * _window(centred.size), overwrite_x=True)[1:])
+
+
+def density(transform: Complex, n_samples: int, dt_ms: float) -> Real:
+    """One-sided power spectral density from `windowed_transform`.
 
     Parameters
     ----------
-    centred : array, (n,)
-        The series without its mean (mV).
+    transform : array, (n_samples // 2,)
+        mV.
+    n_samples : int
+        Length of the series.
     dt_ms : float
         Sampling step (ms).
 
     Returns
     -------
-    array of float64, (n // 2,)
+    array of float64, (n_samples // 2,)
         mV²/Hz at `component_frequencies_hz`; its sum over components × 1/T is the windowed variance.
     """
-    window = _window(centred.size)
-    transform = scipy.fft.rfft(centred * window, overwrite_x=True)[1:]
     power = transform.real**2
     power += transform.imag**2
-    power *= 2 * dt_ms / 1e3 / np.dot(window, window)
-    if centred.size % 2 == 0:
+    power *= _scale(n_samples, dt_ms)
+    if n_samples % 2 == 0:
         power[-1] /= 2  # the Nyquist component has no twin at a negative frequency
     return np.asarray(power, dtype=np.float64)
+
+
+def cross_density(x: Complex, y: Complex, n_samples: int, dt_ms: float) -> Complex:
+    """One-sided cross-spectral density of some components below the Nyquist frequency (mV²/Hz); see `density`."""
+    return np.asarray(np.conj(x) * y * _scale(n_samples, dt_ms))
+
+
+def _scale(n_samples: int, dt_ms: float) -> float:
+    return 2 * dt_ms / 1e3 / sum_of_squares(_window(n_samples))
+
+
+def power_density(centred: Real, dt_ms: float) -> Real:
+    """One-sided power spectral density of a series without its mean (mV): see `density`."""
+    return density(windowed_transform(centred), centred.size, dt_ms)
 
 
 @dataclass(frozen=True)
@@ -83,9 +105,11 @@ class Bins:
         """Raw components in each bin, (L,)."""
         return np.diff(self.first, append=self.stop)
 
-    def mean(self, power: Real) -> Real:
-        """Mean of a spectrum over the components of each bin, (L,)."""
-        return np.asarray(np.add.reduceat(power[: self.stop], self.first) / self.n_components)
+    def mean(self, power: Spectrum) -> Spectrum:
+        """Mean of a spectrum (or cross-spectrum) over the components of each bin, (L,)."""
+        sums: Spectrum = np.add.reduceat(power[: self.stop], self.first)
+        sums /= self.n_components
+        return sums
 
 
 def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bin_hz: float) -> Bins:
@@ -170,3 +194,26 @@ def median_frequency_hz(power: Real, frequencies_hz: Real) -> float:
     below = cumulative[k - 1] if k > 0 else 0.0
     spacing = frequencies_hz[0] if frequencies_hz.size == 1 else frequencies_hz[1] - frequencies_hz[0]
     return float(frequencies_hz[k] + spacing * ((total / 2 - below) / power[k] - 0.5))
+
+
+def peak(spectrum: Real, frequency_hz: Real) -> tuple[float, float]:
+    """Frequency (Hz) and density of a spectrum's maximum; (NaN, NaN) without power.
+
+    A parabola through the logarithms of the largest bin and its two neighbours places the maximum between the bins.
+    A spectrum that falls from the lowest bin on has its maximum there.
+
+    Parameters
+    ----------
+    spectrum, frequency_hz : array, (L,)
+        In bins, with their centres.
+    """
+    k = int(np.argmax(spectrum))
+    if not (np.isfinite(spectrum).all() and spectrum[k] > 0):
+        return float("nan"), float("nan")
+    if k in (0, spectrum.size - 1) or not (spectrum[k - 1] > 0 and spectrum[k + 1] > 0):
+        return float(frequency_hz[k]), float(spectrum[k])
+    left, middle, right = np.log(spectrum[k - 1 : k + 2])
+    bend = left - 2 * middle + right
+    shift = 0.5 * (left - right) / bend if bend < 0 else 0.0  # within half a bin, for the middle is the largest
+    spacing = frequency_hz[k + 1] - frequency_hz[k] if shift > 0 else frequency_hz[k] - frequency_hz[k - 1]
+    return float(frequency_hz[k] + shift * spacing), float(np.exp(middle - 0.25 * (left - right) * shift))

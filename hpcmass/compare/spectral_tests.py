@@ -8,6 +8,7 @@ F(2K, 2K), K = trials × independent components merged, whatever the spectrum's 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +100,39 @@ def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp
     spread = 2 * dof + float(np.sum(kurtosis * (1 - share) ** 2) + 2 * overlap.sum())
     pvalue = float(scipy.stats.gamma.sf(total, dof**2 / spread, scale=spread / dof))
     return SpectralTest((total - dof) / spread**0.5, dof, pvalue)
+
+
+DECIBEL: Final = 10 / np.log(10)
+"""Per unit of a natural logarithm of power."""
+
+
+def shape_distance_db(p: Real, q: Real, k: Real, shared: Real) -> float:
+    """Root-mean-square difference of the shapes of two spectra (dB), beyond what their sampling errors explain.
+
+    sqrt(mean_l (d_l - d̄)² - mean_l 2 ψ'(K_l) (1 - C_l)), or 0, with the log-ratios d_l = ln(P_l/Q_l): unlike the
+    statistics of the tests it does not grow with the amount of data. Errors that the series share cancel in the ratio,
+    which leaves the part 1 - C of independent ones.
+
+    Parameters
+    ----------
+    p, q : array, (L,)
+        Spectra averaged over trials and within bins.
+    k : array, (L,)
+        Independent components in each average.
+    shared : array, (L,)
+        Unbiased coherence C of the two series; NaN counts as 0.
+
+    Returns
+    -------
+    float
+        NaN unless every component has power and L > 1.
+    """
+    if not (_has_power(p) and _has_power(q) and p.all() and q.all() and p.size > 1):
+        return float("nan")
+    d = np.log(p / q)
+    sampling = 2 * scipy.special.polygamma(1, k) * (1 - np.nan_to_num(shared))
+    excess = np.mean((d - d.mean()) ** 2) - np.mean(sampling)
+    return float(DECIBEL * np.sqrt(max(excess, 0.0)))
 
 
 def _neighbour_correlation(n_components: npt.NDArray[np.intp], second: Real) -> Real:

@@ -14,17 +14,12 @@ K(t) = 1 + Σ g̃_σ Φ_σ is a stiffness that varies in time, and V may run awa
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from numba import njit
 
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.mass.registry import mass_model
-from hpcmass.mass.traces import Potential, Trace, Traces
-
-V_BOUND_MV: Final = 1000.0
-"""|V| beyond which a model has run away: a lipid membrane breaks down below 1 V."""
+from hpcmass.mass.traces import KINDS, V_BOUND_MV, Potential, Trace, Traces, mean_after
 
 
 @njit(cache=True, nogil=True)
@@ -63,17 +58,15 @@ def _integrate(
 
 def _freeman(traces: Traces, network: NetworkParameters, mass: MassParameters, modified: bool) -> Potential:
     g, reversal = network.g_tilde_ms(), network.reversal_mv()
-    kinds = ("E", "I", "ext")
-    v_mean = float(np.mean(traces.mean_v[network.n_transient :], dtype=np.float64))
     return np.asarray(
         _integrate(
             traces.phi_E,
             traces.phi_I,
             traces.phi_ext,
-            np.array([g[kind] for kind in kinds]),
-            np.array([reversal[kind] for kind in kinds], dtype=np.float64),
+            np.array([g[kind] for kind in KINDS]),
+            np.array([reversal[kind] for kind in KINDS], dtype=np.float64),
             network.v_leak_mv,
-            v_mean,
+            mean_after(traces.mean_v, network.n_transient),
             modified,
             network.dt_ms / network.tau_m_ms,
             network.dt_ms / mass.tau_s_ms,

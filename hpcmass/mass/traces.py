@@ -1,14 +1,21 @@
-"""What a mass model is given: the recorded traces of one trial."""
+"""What a mass model is given, the recorded traces of one trial, and how far what it returns may go."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 Trace = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Potential = npt.NDArray[np.float64]
+
+V_BOUND_MV: Final = 1000.0
+"""|V| beyond which a model has run away: a lipid membrane breaks down below 1 V."""
+
+KINDS: Final = ("E", "I", "ext")
+"""Kinds of synapse σ, in the order of every array over them."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +28,26 @@ class Traces:
         Population mean of the membrane potential (mV) after each step.
     phi_E, phi_I, phi_ext : array, (n_steps,)
         Population mean of the spike input of a neuron (1/ms) in each step.
+    mean_i_syn : array, (n_steps,), optional
+        Population mean of the synaptic current Σ_σ g_σ (v - V_σ) (mV, in units of the leak) that acts in each step;
+        None in sweeps of format 1.0.
     """
 
     mean_v: Trace
     phi_E: Trace
     phi_I: Trace
     phi_ext: Trace
+    mean_i_syn: Trace | None = None
+
+
+def until_run_away(potential: Potential) -> Potential:
+    """`potential` itself, NaN from the first step at which |V| exceeds `V_BOUND_MV` or is not finite."""
+    beyond = ~(np.abs(potential) <= V_BOUND_MV)  # true for NaN, too
+    if beyond.any():
+        potential[int(beyond.argmax()) :] = np.nan
+    return potential
+
+
+def mean_after(trace: Trace, n_transient: int) -> float:
+    """Temporal mean after the transient, taken in double precision."""
+    return float(np.mean(trace[n_transient:], dtype=np.float64))

@@ -161,6 +161,8 @@ class SweepFile:
     status : array of int8, (axes…, trial)
         The schema's PENDING, DONE or FAILED, as it was on opening.
     time_ms : array of float64, (time,)
+    traces_held : tuple of str
+        Names of the traces in it; a file of an earlier version of the format may lack some.
     uuid, physics_sha256 : str
         Identity of the file, hash of what fixes its results.
     attributes : dict
@@ -178,6 +180,7 @@ class SweepFile:
         self.attributes: dict[str, Any] = dict(self._file.attrs)
         self.uuid = str(self.attributes["uuid"])
         self.physics_sha256 = str(self.attributes["config_sha256"])
+        self.traces_held = tuple(name for name in TRACES if name in self._file)
         self.experiment = experiment_of(self._file)
         self.axes: dict[str, tuple[float, ...]] = axes_of(self._file)
         self.time_ms: npt.NDArray[np.float64] = self._file["time"][()]
@@ -220,7 +223,7 @@ class SweepFile:
         """
         if self.status[(*point, trial)] != DONE:
             raise ValueError(f"trial {trial} at {point} is not done")
-        return {name: self._file[name][(*point, trial)] for name in TRACES if name in self._file}
+        return {name: self._file[name][(*point, trial)] for name in self.traces_held}
 
     def numbers(self) -> dict[str, npt.NDArray[np.generic]]:
         """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""

@@ -37,10 +37,11 @@ def synthetic_trial(network: NetworkParameters, seed: int, size: float = 1.0) ->
            for kind, mean in (("E", 30.0), ("I", 5.0), ("ext", 2.0))}  # fmt: skip
     drive = signal.lfilter([dt / 20], [1, dt / 20 - 1], phi["phi_E"] - 30.0 * size)
     mean_v = (-60 + 0.2 * drive + size * 0.01 * rng.standard_normal(n)).astype("f4")
+    mean_i_syn = (-14 - 10 * size + 0.2 * drive).astype("f4")
     numbers = {"spike_contrast": 0.5, "spike_contrast_bin": 10.0, "rate_E": 8.0, "rate_I": 9.0, "cv_isi": 1.0,
                "n_spikes": 100, "n_edges": 10, "n_edges_ext": 10, "silent": int(size == 0),
                "wall_s": 1.0, "kernel_s": 1.0}  # fmt: skip
-    return {"mean_v": mean_v, **phi, **numbers}
+    return {"mean_v": mean_v, **phi, "mean_i_syn": mean_i_syn, **numbers}
 
 
 def values_of(experiment: Experiment, trial: Trial) -> dict[str, np.ndarray | float | int]:
@@ -49,6 +50,7 @@ def values_of(experiment: Experiment, trial: Trial) -> dict[str, np.ndarray | fl
     values = synthetic_trial(experiment.network, trial.seed[0], size)
     if (*trial.index[:2], trial.number) == RUN_AWAY:
         values["phi_E"] = np.full_like(values["phi_E"], 1e8)
+        values["mean_i_syn"] = np.full_like(values["phi_E"], 1e8)
     return values
 
 

@@ -181,7 +181,7 @@ def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_p
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mass": MassParameters(models=("CFM", "XYZ"))}, "no mass model 'XYZ'; known models: CFM, MFM"),
+        ({"mass": MassParameters(models=("CFM", "XYZ"))}, "no mass model 'XYZ'; known models: .*CFM.*MFM"),
         ({"mass": MassParameters(models=("CFM", "CFM"))}, "'CFM' is given twice"),
         ({"compare": CompareParameters(max_lag_ms=800.0)}, "compare.max_lag_ms = 800"),
         ({"compare": CompareParameters(band_hz=(0.0, 0.2))}, "compare.band_hz"),
