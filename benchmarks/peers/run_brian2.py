@@ -49,7 +49,7 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
         namespace=namespace,
     )
     neurons.v = "v_reset + rand() * (v_threshold - v_reset)"
-    exc, inh = neurons[: s.n_exc], neurons[s.n_exc :]
+    excitatory, inhibitory = neurons[: s.n_exc], neurons[s.n_exc :]
     recording: list[b.BrianObject] = []
     if variant == "same":
         external = b.PoissonGroup(s.n_external, s.external_rate_hz * Hz)
@@ -60,9 +60,9 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
     else:
         unit, step = s.external_trains(seed, total_ms)
         external = b.SpikeGeneratorGroup(s.n_external, unit, step * s.dt_ms * ms, sorted=True)
-    from_exc = b.Synapses(exc, neurons, on_pre="g_exc_post += w_exc", namespace=namespace)
-    from_inh = b.Synapses(inh, neurons, on_pre="g_inh_post += w_inh", namespace=namespace)
-    from_external = b.Synapses(external, exc, on_pre="g_exc_post += w_ext", namespace=namespace)
+    from_exc = b.Synapses(excitatory, neurons, on_pre="g_exc_post += w_exc", namespace=namespace)
+    from_inh = b.Synapses(inhibitory, neurons, on_pre="g_inh_post += w_inh", namespace=namespace)
+    from_external = b.Synapses(external, excitatory, on_pre="g_exc_post += w_ext", namespace=namespace)
     from_exc.connect(condition="i != j", p=s.p)
     from_inh.connect(condition=f"i + {s.n_exc} != j", p=s.p)
     from_external.connect(p=s.p_ext)

@@ -32,12 +32,12 @@ def build(s: Scenario, seed: int, warmup_ms: float, duration_ms: float) -> nest.
         },
     )  # fmt: skip
     neurons.V_m = nest.random.uniform(s.v_reset_mv, s.v_threshold_mv)
-    for name, weight in (("exc", s.w_exc), ("inh", -s.w_inh), ("ext", s.w_ext)):
+    for name, weight in (("from_exc", s.w_exc), ("from_inh", -s.w_inh), ("from_ext", s.w_ext)):
         nest.CopyModel("static_synapse_hom_w_hpc", name, {"weight": weight * LEAK_NS, "delay": s.dt_ms})
     rule = {"rule": "pairwise_bernoulli", "p": s.p} if s.p < 1 else {"rule": "all_to_all"}
     rule["allow_autapses"] = False
-    nest.Connect(neurons[: s.n_exc], neurons, rule, {"synapse_model": "exc"})
-    nest.Connect(neurons[s.n_exc :], neurons, rule, {"synapse_model": "inh"})
+    nest.Connect(neurons[: s.n_exc], neurons, rule, {"synapse_model": "from_exc"})
+    nest.Connect(neurons[s.n_exc :], neurons, rule, {"synapse_model": "from_inh"})
 
     unit, step = s.external_trains(seed, warmup_ms + duration_ms)
     order = np.argsort(unit, kind="stable")
@@ -45,7 +45,9 @@ def build(s: Scenario, seed: int, warmup_ms: float, duration_ms: float) -> nest.
     per_unit = np.split(times, np.searchsorted(unit[order], np.arange(1, s.n_external)))
     external = nest.Create("spike_train_injector", s.n_external)
     external.set([{"spike_times": train} for train in per_unit])
-    nest.Connect(external, neurons[: s.n_exc], {"rule": "pairwise_bernoulli", "p": s.p_ext}, {"synapse_model": "ext"})
+    nest.Connect(
+        external, neurons[: s.n_exc], {"rule": "pairwise_bernoulli", "p": s.p_ext}, {"synapse_model": "from_ext"}
+    )
 
     # a current that is constant over a step of h = dt/tau_m moves v by I/g_L · (1 - exp(-h)), hence this variance
     h = s.dt_ms / s.tau_m_ms
