@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import re
 from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
@@ -65,3 +67,29 @@ def assignment(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"give NAME=VALUE with a number, not '{text}'") from None
+
+
+def positive(text: str) -> float:
+    """The type of an argument that is a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"give a number above 0, not '{text}'")
+    return value
+
+
+def time_span(text: str) -> float:
+    """The type of an argument that is a length of time, in seconds: `90m`, `24h`, `2d`, `08:00:00`, `1-00:00:00`."""
+    usage = f"give a time such as 90m, 24h, 2d or 08:00:00, not '{text}'"
+    if found := re.fullmatch(r"(\d+(?:\.\d*)?)\s*([smhd])", text):
+        seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+    elif found := re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", text):
+        days, hours, minutes, rest = (int(part or 0) for part in found.groups())
+        seconds = 86400.0 * days + 3600 * hours + 60 * minutes + rest
+    else:
+        raise argparse.ArgumentTypeError(usage)
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(usage)
+    return seconds

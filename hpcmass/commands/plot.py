@@ -1,26 +1,56 @@
-"""`hpcmass plot`: the figures of a comparison."""
+"""`hpcmass plot`: the figures of a comparison and its report page."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Commands, add_command
+from hpcmass.commands.arguments import Commands, add_command, assignment
 from hpcmass.errors import EXIT_DONE
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "plot", run, "draw the maps and example traces of a comparison",
-                      "hpcmass plot comparison.h5 -o maps")  # fmt: skip
+    parser = add_command(commands, "plot", run, "draw the maps and examples of a comparison, write its report page",
+                      "hpcmass plot comparison.h5 -o maps",
+                      "hpcmass plot comparison.h5 -o maps --formats png,pdf",
+                      "hpcmass plot comparison.h5 -o maps --axes lam,w_I --at p=0.2")  # fmt: skip
     parser.add_argument("comparison", type=Path, metavar="CMP", help="comparison file")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="directory of the PNG files")
-    parser.add_argument("--sweep", type=Path, metavar="FILE", help="the sweep compared, for its recorded input")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR",
+                        help="directory of the figures and report.html")  # fmt: skip
+    parser.add_argument("--sweep", type=Path, metavar="FILE",
+                        help="the sweep compared, for its recorded input and failures")  # fmt: skip
+    parser.add_argument("--formats", type=_names, default=("png",), metavar="LIST",
+                        help="any of png, svg, pdf, with commas between (default png)")  # fmt: skip
+    parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
+                        help="swept axes to show (default: the first two that vary)")  # fmt: skip
+    parser.add_argument("--at", type=assignment, action="append", default=[], metavar="NAME=VALUE",
+                        help="value at which a further axis is held (default: its first)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace figures that are there")
 
 
 def run(options: argparse.Namespace) -> int:
     from hpcmass.plots import draw
 
-    for path in draw(options.comparison, options.output, sweep_path=options.sweep, force=options.force):
+    written = draw(
+        options.comparison,
+        options.output,
+        sweep_path=options.sweep,
+        formats=options.formats,
+        axes=options.axes,
+        held=dict(options.at),
+        force=options.force,
+    )
+    for path in written:
         print(path)
     return EXIT_DONE
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
+
+
+def _two_names(text: str) -> tuple[str, str]:
+    names = _names(text)
+    if len(names) != 2:
+        raise argparse.ArgumentTypeError(f"give two axes with a comma between, not '{text}'")
+    return names[0], names[1]

@@ -13,8 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.config import Experiment
-from hpcmass.grid import expected_cost
+from hpcmass.grid import point_costs
 from hpcmass.store.lock import is_locked
 from hpcmass.store.merge import shard_paths, states_of
 from hpcmass.store.reader import Path_, axes_of, experiment_of, open_hdf5
@@ -114,7 +113,7 @@ def _status(path: Path, files: list[h5py.File]) -> Status:
     wall_s = gather("wall_s")[done]
     workers = len(np.unique(gather("rank")[done]))
     total_wall_s = float(np.sum(wall_s))
-    cost = np.broadcast_to(_costs(experiment, axes)[..., None], status.shape)
+    cost = np.broadcast_to(point_costs(experiment, axes)[..., None], status.shape)
     rest = float(cost[~done].sum() / cost[done].sum()) if workers else math.nan
     return Status(
         path=str(path),
@@ -131,12 +130,3 @@ def _status(path: Path, files: list[h5py.File]) -> Status:
         eta_s=rest * total_wall_s / workers if workers else math.nan,
         failures=failures,
     )
-
-
-def _costs(experiment: Experiment, axes: dict[str, tuple[float, ...]]) -> npt.NDArray[np.float64]:
-    """Expected cost of one trial at each point."""
-    costs = np.empty(tuple(len(v) for v in axes.values()))
-    for point in np.ndindex(costs.shape):
-        values = {name: axes[name][i] for name, i in zip(axes, point, strict=True)}
-        costs[point] = expected_cost(experiment.network_at(values), values["p"], values["lam"])
-    return costs

@@ -21,7 +21,7 @@ from typing import Any
 
 from hpcmass.config import Experiment
 from hpcmass.errors import TrialFailure, UserError
-from hpcmass.grid import Trial, expected_cost
+from hpcmass.grid import Trial, point_costs
 from hpcmass.progress import Progress
 from hpcmass.store.writer import SlabWriter
 from hpcmass.sweep.mpi import World
@@ -159,13 +159,8 @@ def _feed(
 
 def costliest_first(trials: list[Trial], experiment: Experiment) -> list[tuple[Trial, float]]:
     """Trials with their expected cost, the largest first, so that no rank is left with a long one at the end."""
-    costs: dict[tuple[int, ...], float] = {}
-    for trial in trials:
-        point = trial.index[:-1]
-        if point not in costs:
-            network = experiment.network_at(trial.values)
-            costs[point] = expected_cost(network, trial.values["p"], trial.values["lam"])
-    costed = [(trial, costs[trial.index[:-1]]) for trial in trials]
+    costs = point_costs(experiment)
+    costed = [(trial, float(costs[trial.index[:-1]])) for trial in trials]
     return sorted(costed, key=lambda pair: (-pair[1], pair[0].index))
 
 

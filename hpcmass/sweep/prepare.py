@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, shape
+from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.identity import require_same_seeds, require_same_sweep
 from hpcmass.store.merge import is_joint_of, join, set_sweep_aside, shard_paths, states_of
 from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.reader import open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, SWEEP_FILETYPE, SWEEP_VARIABLES
+from hpcmass.store.schema import DONE, SWEEP_FILETYPE
+from hpcmass.store.size import sweep_bytes
 from hpcmass.store.writer import Driver, create_sweep_file
 
 START_ANEW = "give another -o, or --force to start anew (the old file is kept aside)"
@@ -152,8 +152,7 @@ def _missing(parts: list[Path], experiment: Experiment, trials: list[Trial]) -> 
 
 def _require_space(experiment: Experiment, output: Path) -> None:
     """Refuse a sweep that cannot fit on the disk, before a single trial of it."""
-    per_step = sum(np.dtype(v.dtype).itemsize for v in SWEEP_VARIABLES.values() if v.role == "trace")
-    need = int(np.prod(shape(experiment))) * experiment.network.n_steps * per_step
+    need = sweep_bytes(experiment)
     free = shutil.disk_usage(output.parent).free
     if need > free:
         raise UserError(

@@ -1,0 +1,187 @@
+"""`hpcmass plan`: what a sweep takes, before it is run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
+from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.messages import say
+
+if TYPE_CHECKING:
+    from hpcmass.config import Experiment
+    from hpcmass.forecast import Calibration, Forecast
+
+SIDE_BY_SIDE = 8
+"""Most calibrating processes: a login node is shared."""
+
+MARGIN = 1.3
+"""Time to ask a batch system for, over the expected one."""
+
+MOST_RANKS = 1025
+"""Largest number of ranks in the table that is shown where none is given."""
+
+
+def add_parser(commands: Commands) -> None:
+    parser = add_command(commands, "plan", run, "say what a sweep takes, after a few seconds' calibration here",
+                      "hpcmass plan configs/paper.yml                  time for several numbers of ranks",
+                      "hpcmass plan configs/paper.yml -n 129           for 128 workers and a master",
+                      "hpcmass plan configs/paper.yml --time 24h       ranks that make it within a day")  # fmt: skip
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    parser.add_argument("-n", "--ranks", type=whole(1), metavar="N", help="MPI ranks; one of several only hands out")
+    parser.add_argument("--time", type=time_span, metavar="TIME",
+                        help="longest job, e.g. 90m, 24h, 2d or 08:00:00")  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path("sweep.h5"),
+                        help="where the sweep file will be, for the space on that disk (default: here)")  # fmt: skip
+    parser.add_argument("-j", "--jobs", type=whole(1), metavar="N",
+                        help=f"calibrating processes (default: a core each, at most {SIDE_BY_SIDE})")  # fmt: skip
+    parser.add_argument("--seconds", type=positive, default=5.0, metavar="S",
+                        help="time to calibrate, without the start (default 5)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def run(options: argparse.Namespace) -> int:
+    from hpcmass.configfile import load_experiment
+    from hpcmass.forecast import calibrate, forecast
+
+    experiment = load_experiment(options.config)
+    directory = options.output.parent
+    if not directory.is_dir():
+        raise UserError(f"the directory {directory} does not exist; create it, or name another place with -o")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = options.jobs or max(1, min(cores, SIDE_BY_SIDE, (options.ranks or cores + 1) - 1))
+    say(f"calibrating for {options.seconds:g} s in {_count(processes, 'process', 'processes')}")
+    calibration = calibrate(experiment, processes=processes, budget_s=options.seconds)
+    expected = forecast(experiment, calibration)
+    n_ranks = options.ranks
+    if n_ranks is None and options.time is not None:
+        n_ranks = expected.ranks_for(options.time / MARGIN)
+        if n_ranks is None:
+            raise UserError(f"no number of ranks makes it in that time: one trial takes up to "
+                            f"{expected.point_s.max():.3g} s; give a longer --time")  # fmt: skip
+    ranks = _table(expected.n_trials, cores) if n_ranks is None else [n_ranks]
+    free = shutil.disk_usage(directory).free
+    if options.json:
+        print(json.dumps(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
+        return EXIT_DONE
+    _print(options, experiment, calibration, expected, ranks, free)
+    return EXIT_DONE
+
+
+def _print(
+    options: argparse.Namespace,
+    experiment: Experiment,
+    calibration: Calibration,
+    expected: Forecast,
+    ranks: list[int],
+    free: int,
+) -> None:
+    from hpcmass.progress import duration
+
+    axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
+    n_points = len(calibration.trial_s)
+    lines = {
+        "sweep": f"'{experiment.title}', axes {axes}, {expected.n_trials} trials of "
+        f"{experiment.network.duration_ms / 1e3:.4g} s",
+        "calibrated": f"{n_points} of {len(expected.point_s)} points in {duration(calibration.took_s)}, "
+        f"{_count(calibration.processes, 'process', 'processes')}"
+        + (f"; a point's time is good to {expected.uncertainty:.0%}" if expected.uncertainty >= 0 else ""),
+        "a trial": f"{_seconds(expected.core_s / expected.n_trials)} on average, "
+        f"{_extreme(experiment, expected, 'least')} to {_extreme(experiment, expected, 'most')}",
+        "core-hours": f"{expected.core_s / 3600:.3g}",
+    }
+    for n in ranks:
+        wall, share = duration(expected.wall_s(n)), f"{expected.efficiency(n):.0%}"
+        lines[f"{n} {'rank' if n == 1 else 'ranks'}"] = f"{wall}, efficiency {share}"
+    total = f", {_bytes(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
+    lines["memory"] = f"{_bytes(expected.rank_bytes)} a rank{total}"
+    lines["sweep file"] = f"{_bytes(expected.file_bytes)}; {_bytes(free)} free in {options.output.parent.resolve()}"
+    if len(ranks) == 1:
+        lines["Slurm job"] = job_line(options.config, expected, ranks[0], limit_s=options.time)
+    for name, text in lines.items():
+        print(f"{name:<12}{text}")
+    if calibration.n_failed:
+        say(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
+    if expected.file_bytes > free:
+        say("the sweep file does not fit on that disk; name another place with -o, or make the grid smaller")
+
+
+def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float | None = None) -> str:
+    """A command that submits the sweep to Slurm; one that requeues itself if `limit_s` is too short for one job."""
+    wanted = 600.0 * math.ceil((MARGIN * expected.wall_s(n_ranks) + 300) / 600)
+    template = "mpi"
+    if limit_s is not None and wanted > limit_s:
+        wanted = limit_s
+        if expected.wall_s(n_ranks) > limit_s - 300:
+            template = "requeue"
+    memory = 64 * math.ceil(1.25 * expected.rank_bytes / 2**20 / 64)
+    what = [
+        f"CONFIG={config}",
+        *([f"TIME_LIMIT={_clock(max(wanted - 300, wanted / 2))}"] if template == "mpi" else []),
+        f"sbatch --ntasks={n_ranks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
+    ]
+    return " ".join(what)
+
+
+def _as_dict(
+    experiment: Experiment, calibration: Calibration, expected: Forecast, ranks: list[int], free: int
+) -> dict[str, Any]:
+    return {
+        "title": experiment.title,
+        "trials": expected.n_trials,
+        "points_calibrated": len(calibration.trial_s),
+        "processes": calibration.processes,
+        "point_uncertainty": expected.uncertainty,
+        "trial_s": {
+            "mean": expected.core_s / expected.n_trials,
+            "least": float(expected.point_s.min()),
+            "most": float(expected.point_s.max()),
+        },
+        "core_hours": expected.core_s / 3600,
+        "ranks": [
+            {"ranks": n, "wall_s": expected.wall_s(n), "efficiency": expected.efficiency(n)} for n in ranks
+        ],
+        "rank_bytes": expected.rank_bytes,
+        "file_bytes": expected.file_bytes,
+        "free_bytes": free,
+    }  # fmt: skip
+
+
+def _table(n_trials: int, cores: int) -> list[int]:
+    """This machine's cores and a master; then powers of two and a master, up to a rank a trial."""
+    wanted = {cores + 1, *(2**k + 1 for k in range(4, 11))}
+    return sorted(n for n in wanted if n <= max(cores + 1, min(MOST_RANKS, n_trials + 1)))
+
+
+def _extreme(experiment: Experiment, expected: Forecast, which: str) -> str:
+    from hpcmass.grid import point_values
+
+    number = int(expected.point_s.argmin() if which == "least" else expected.point_s.argmax())
+    where = " ".join(f"{name}={value:g}" for name, value in point_values(experiment, number).items())
+    return f"{_seconds(float(expected.point_s[number]))} ({where})"
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def _bytes(size: float) -> str:
+    for unit, factor in (("TB", 1e12), ("GB", 1e9)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1e6:.0f} MB"
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:00"

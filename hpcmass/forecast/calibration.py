@@ -1,0 +1,185 @@
+"""A few seconds' calibration: short trials at points that cover the grid, timed on this machine's cores.
+
+A trial takes a fixed time (drawing the graph) and a time per step, which depends on how the network fires. Both are
+measured at each point that is tried, and interpolated between. The processor's time is taken, not the clock's: another
+program that runs beside does not count, a core that two processes share does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.errors import TrialFailure, UserError
+from hpcmass.forecast.sample import Real, coordinates, spread_out
+from hpcmass.grid import point_values, shape, trial_seed
+
+SHORT_MS = 1000.0
+"""Length of a calibrating trial (ms), if the experiment's own are not shorter."""
+
+FEWEST_POINTS = 4
+"""Tried even if that takes longer than allowed."""
+
+BYTES_PER_STEP = 140
+"""Of memory, at the peak of a trial: its traces, in double precision while they are put together. Measured."""
+
+BYTES_PER_SPIKE = 2.2
+"""Of memory, at the peak of a trial. Measured."""
+
+MPI_BYTES = 64 * 2**20
+"""Of memory, for what a rank loads beside: HDF5, the MPI library and its buffers. Measured."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One short trial, extrapolated to the experiment's duration.
+
+    Attributes
+    ----------
+    trial_s : float
+        Processor time of a whole trial (s).
+    peak_bytes : float
+        Memory of the process at its peak.
+    """
+
+    trial_s: float
+    peak_bytes: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found on this machine.
+
+    Attributes
+    ----------
+    points : array of float, (n, n_axes)
+        Where: per axis from 0 to 1, by index.
+    trial_s, peak_bytes : array of float, (n,)
+        As in `Measured`.
+    n_failed : int
+        Further points where the trial failed.
+    start_s : float
+        Time (s) for a process to start and load the compiled kernels.
+    processes : int
+        How many calibrated side by side.
+    took_s : float
+    """
+
+    points: Real
+    trial_s: Real
+    peak_bytes: Real
+    n_failed: int
+    start_s: float
+    processes: int
+    took_s: float
+
+
+def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) -> Calibration:
+    """Try short trials at points that cover the grid.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    processes : int
+        How many at a time: as many as will share this machine during the sweep.
+    budget_s : float
+        No further trial is started after this time (s).
+
+    Returns
+    -------
+    Calibration
+        Of at least `FEWEST_POINTS` points, or all of a smaller grid, if they do not fail.
+
+    Raises
+    ------
+    UserError
+        If every trial fails.
+    """
+    lengths = shape(experiment)[:-1]
+    order = spread_out(coordinates(lengths))
+    tried: list[tuple[int, Measured | str]] = []
+    started = time.perf_counter()
+    context = multiprocessing.get_context("spawn")  # neither MPI nor threads survive a fork
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        for ready in [pool.submit(_start) for _ in range(processes)]:
+            ready.result()
+        begun = time.perf_counter()
+        running: dict[Future[Measured | str], int] = {}
+        while True:
+            good = sum(isinstance(outcome, Measured) for _, outcome in tried)
+            over = good >= FEWEST_POINTS and time.perf_counter() - begun > budget_s
+            while not over and len(running) < processes and (number := next(order, None)) is not None:
+                running[pool.submit(_measure, experiment, number)] = number
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                tried.append((running.pop(future), future.result()))
+    measured = [(number, outcome) for number, outcome in sorted(tried) if isinstance(outcome, Measured)]
+    if not measured:
+        raise UserError(f"all {len(tried)} trials of the calibration failed; the last: {tried[-1][1]}")
+    return Calibration(
+        points=coordinates(lengths)[[number for number, _ in measured]],
+        trial_s=np.array([outcome.trial_s for _, outcome in measured]),
+        peak_bytes=np.array([outcome.peak_bytes for _, outcome in measured]),
+        n_failed=len(tried) - len(measured),
+        processes=processes,
+        start_s=begun - started,
+        took_s=time.perf_counter() - started,
+    )
+
+
+def shortened(network: NetworkParameters) -> NetworkParameters:
+    """The same network for a time that is long enough to calibrate with."""
+    if network.duration_ms <= SHORT_MS:
+        return network
+    duration_ms = max(SHORT_MS, 200 * network.dt_ms)
+    transient_ms = min(network.transient_ms, duration_ms / 10)
+    return NetworkParameters(**{**network.model_dump(), "duration_ms": duration_ms, "transient_ms": transient_ms})
+
+
+def _start() -> None:
+    """Load the kernels; on a machine that never ran them, this compiles them."""
+    from hpcmass.network import warm_up
+
+    warm_up()
+
+
+def _measure(experiment: Experiment, number: int) -> Measured | str:
+    """Run a short trial at a point (its number in the grid's order); why it failed, if it did."""
+    from hpcmass.network import simulate
+    from hpcmass.network.trial import Network
+
+    values = point_values(experiment, number)
+    network = experiment.network_at(values)
+    short = shortened(network)
+    # the seed of no trial of the sweep: nothing that is calculated here may be mistaken for a result
+    seed = trial_seed(experiment.root_seed, values, experiment.trials)
+    begun = time.process_time()
+    Network(short, values["p"], values["lam"], seed)
+    drawn = time.process_time()
+    try:
+        recording = simulate(short, values["p"], values["lam"], seed)
+    except TrialFailure as failure:
+        return str(failure)
+    fixed_s, short_s = drawn - begun, time.process_time() - drawn
+    longer = network.n_steps / short.n_steps
+    further = longer - short.n_transient / short.n_steps
+    return Measured(
+        trial_s=fixed_s + max(short_s - fixed_s, 0.0) * longer,
+        peak_bytes=MPI_BYTES + peak_bytes()
+        + BYTES_PER_STEP * (network.n_steps - short.n_steps)
+        + BYTES_PER_SPIKE * recording.n_spikes * further,
+    )  # fmt: skip
+
+
+def peak_bytes() -> float:
+    """The most memory that this process ever had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1.0 if sys.platform == "darwin" else 1024.0)

@@ -1,0 +1,93 @@
+"""From a calibration to what a sweep takes: core-hours, wall time, efficiency, memory."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpcmass.config import Experiment
+from hpcmass.forecast.calibration import Calibration
+from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
+from hpcmass.grid import point_costs, shape
+from hpcmass.store.size import sweep_bytes
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a sweep takes on machines like this one.
+
+    Attributes
+    ----------
+    n_trials : int
+    point_s : array of float, (n_points,)
+        Time (s) of one trial at each point, in the grid's order.
+    order : array of int, (n_points,)
+        The points in the order in which the sweep does them.
+    trials_per_point : int
+    uncertainty : float
+        Relative error (1 standard deviation) of one point's time, from leaving out each measured point.
+    start_s : float
+        Time (s) to start, before the first trial.
+    rank_bytes : float
+        Memory of the largest rank.
+    file_bytes : int
+        Size of the sweep file.
+    """
+
+    n_trials: int
+    point_s: Real
+    order: list[int]
+    trials_per_point: int
+    uncertainty: float
+    start_s: float
+    rank_bytes: float
+    file_bytes: int
+
+    @property
+    def core_s(self) -> float:
+        """Processor time of all trials together (s)."""
+        return float(self.point_s.sum()) * self.trials_per_point
+
+    def wall_s(self, n_ranks: int) -> float:
+        """Time (s) on `n_ranks` ranks with a core each: the sweep's own order, each trial on the first free rank."""
+        workers = max(1, n_ranks - 1)
+        free_at = [0.0] * min(workers, self.n_trials)
+        for point in self.order:
+            for _ in range(self.trials_per_point):
+                heapq.heapreplace(free_at, free_at[0] + float(self.point_s[point]))
+        return self.start_s + max(free_at)
+
+    def efficiency(self, n_ranks: int) -> float:
+        """Share of the ranks' time that trials take."""
+        return self.core_s / (n_ranks * self.wall_s(n_ranks))
+
+    def ranks_for(self, wall_s: float) -> int | None:
+        """Fewest ranks that end within `wall_s`; None if no number of ranks does."""
+        most = self.n_trials + 1
+        if self.wall_s(most) > wall_s:
+            return None
+        low, high = 0, most  # a rank more never makes it slower by more than one trial
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.wall_s(middle) <= wall_s else (middle, high)
+        return high
+
+
+def forecast(experiment: Experiment, calibration: Calibration) -> Forecast:
+    """What a sweep takes, from a calibration."""
+    *lengths, trials = shape(experiment)
+    points = coordinates(tuple(lengths))
+    point_s = interpolate(calibration.points, calibration.trial_s, points)
+    left_out = leave_one_out(calibration.points, calibration.trial_s)
+    return Forecast(
+        n_trials=len(points) * trials,
+        point_s=point_s,
+        order=[int(n) for n in np.argsort(-point_costs(experiment).ravel(), kind="stable")],
+        trials_per_point=trials,
+        uncertainty=float(np.sqrt(np.mean((left_out - 1) ** 2))),
+        start_s=calibration.start_s,
+        rank_bytes=float(calibration.peak_bytes.max()),
+        file_bytes=sweep_bytes(experiment),
+    )

@@ -1,0 +1,65 @@
+"""Which points of a grid to try, and what they say about all others."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RBFInterpolator
+
+Real = npt.NDArray[np.float64]
+
+LARGEST_GRID = 20_000
+"""Points that are candidates; of a larger grid, every so many."""
+
+
+def coordinates(shape: tuple[int, ...]) -> Real:
+    """All points of a grid, (n_points, n_axes), each axis from 0 to 1 by index: grids are finer where it matters."""
+    axes = [np.linspace(0.0, 1.0, n) if n > 1 else np.zeros(1) for n in shape]
+    return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=-1)
+
+
+def spread_out(points: Real) -> Iterator[int]:
+    """Numbers of points, each as far as can be from all before it: any first few of them cover the grid.
+
+    Starts at the last corner, where all axes are largest (the costliest one as a rule).
+    """
+    candidates = np.arange(0, len(points), -(-len(points) // LARGEST_GRID))
+    if candidates[-1] != len(points) - 1:
+        candidates = np.append(candidates, len(points) - 1)
+    places = points[candidates]
+    nearest = np.full(len(candidates), np.inf)
+    chosen = len(candidates) - 1
+    for _ in range(len(candidates)):
+        yield int(candidates[chosen])
+        nearest = np.minimum(nearest, ((places - places[chosen]) ** 2).sum(axis=1))
+        nearest[chosen] = -1.0
+        chosen = int(nearest.argmax())
+
+
+def interpolate(known: Real, values: Real, wanted: Real) -> Real:
+    """Linear radial basis functions through `values` at `known`, (n, n_axes), kept within the range of the values."""
+    if len(known) == 1 or np.ptp(values) == 0:
+        return np.full(len(wanted), values.mean())
+    between = RBFInterpolator(known, values, kernel="linear", degree=0)
+    found: Real = np.concatenate([between(part) for part in _parts(wanted)])
+    return found.clip(values.min(), values.max())
+
+
+def leave_one_out(known: Real, values: Real) -> Real:
+    """What the others say about each point, over what was found there; NaN for one that is alone."""
+    if len(known) == 1:
+        return np.full(1, np.nan)
+    return np.array([
+        interpolate(np.delete(known, k, axis=0), np.delete(values, k), known[k : k + 1])[0] / values[k]
+        for k in range(len(values))
+    ])  # fmt: skip
+
+
+def _parts(points: Real, size: int = 4096) -> Iterator[Real]:
+    for begin in itertools.count(0, size):
+        if begin >= len(points):
+            return
+        yield points[begin : begin + size]

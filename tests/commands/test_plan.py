@@ -1,0 +1,112 @@
+"""`hpcmass plan`: what it says, and that it says it to the right place."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hpcmass.cli import main
+from hpcmass.commands.arguments import time_span
+from hpcmass.commands.plan import job_line
+from hpcmass.forecast.resources import Forecast
+
+CONFIG = """
+title: small
+trials: 3
+network: {n_neurons: 100, n_external: 100, duration_ms: 400.0, transient_ms: 50.0, w_ext: 0.5}
+grid: {p: [0.1, 1.0], lam: [0.5, 0.8]}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yml"
+    path.write_text(CONFIG)
+    return path
+
+
+def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, str]:
+    """The table that is printed: first word(s) of a line → the rest."""
+    assert main(["plan", *map(str, arguments), "--seconds", "0.1", "-j", "1"]) == 0
+    out = capsys.readouterr().out
+    return {line[:12].strip(): line[12:] for line in out.splitlines()}
+
+
+def test_a_number_of_ranks(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = plan(capsys, config, "-n", 5, "-o", config.parent / "sweep.h5")
+    assert said["sweep"] == "'small', axes p (2), lam (2), 12 trials of 0.4 s"
+    assert re.match(r"4 of 4 points in \d+ s, 1 process; a point's time is good to \d+%", said["calibrated"])
+    assert re.search(r"\(p=[\d.]+ lam=[\d.]+\) to .* s \(p=[\d.]+ lam=[\d.]+\)", said["a trial"])
+    assert float(said["core-hours"]) < 0.01
+    assert re.match(r"\d+ s, efficiency \d+%", said["5 ranks"])
+    assert re.match(r"\d+ MB a rank, .*B for 5", said["memory"])
+    assert said["sweep file"].endswith(f"free in {config.parent}")
+    assert f"CONFIG={config} " in said["Slurm job"]
+    assert "sbatch --ntasks=5 --mem-per-cpu=" in said["Slurm job"]
+    assert (Path(__file__).parents[2] / said["Slurm job"].split()[-1]).is_file()
+
+
+def test_without_ranks_there_is_a_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranks = [name for name in plan(capsys, config) if name.endswith(("rank", "ranks"))]
+    assert ranks
+    assert "Slurm job" not in ranks
+
+
+def test_ranks_that_make_it_in_time(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "1 rank" in plan(capsys, config, "--time", "24h")
+    assert main(["plan", str(config), "--time", "0.001s", "--seconds", "0.1", "-j", "1"]) == 2
+    assert "no number of ranks makes it in that time" in capsys.readouterr().err
+
+
+def test_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(config), "-n", "3", "--json", "--seconds", "0.1", "-j", "1"]) == 0
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert facts["trials"] == 12
+    assert facts["trial_s"]["least"] <= facts["trial_s"]["mean"] <= facts["trial_s"]["most"]
+    assert facts["core_hours"] == pytest.approx(12 * facts["trial_s"]["mean"] / 3600)
+    assert [row["ranks"] for row in facts["ranks"]] == [3]
+    assert said.err.startswith("hpcmass: calibrating")
+
+
+def test_bad_input(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(config), "-o", str(config.parent / "none" / "sweep.h5")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    for wrong in (("--time", "soon"), ("--time", "0h"), ("-n", "0"), ("--seconds", "-1")):
+        with pytest.raises(SystemExit) as end:
+            main(["plan", str(config), *wrong])
+        assert end.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90m", 5400), ("24h", 86400), ("2d", 172800), ("1.5 h", 5400), ("30s", 30), ("08:00:00", 28800),
+     ("1-00:00:10", 86410), ("100:30:00", 361800)],
+)  # fmt: skip
+def test_lengths_of_time(text: str, seconds: float) -> None:
+    assert time_span(text) == seconds
+
+
+def expected(trial_s: float) -> Forecast:
+    import numpy as np
+
+    return Forecast(1000, np.full(100, trial_s), list(range(100)), 10, 0.1, 5.0, 400 * 2**20, 10**9)
+
+
+def test_job_lines() -> None:
+    config = Path("configs/my.yml")
+    line = job_line(config, expected(3.6), 101)  # 36 s of work and 5 to start
+    assert line == (
+        "CONFIG=configs/my.yml TIME_LIMIT=00:05:00 "
+        "sbatch --ntasks=101 --mem-per-cpu=512M --time=00:10:00 jobs/slurm/mpi.sbatch"
+    )
+    within = job_line(config, expected(3600), 101, limit_s=86400)  # 10 h, with a margin 13 h 10 min
+    assert "TIME_LIMIT=13:05:00 sbatch" in within
+    assert "--time=13:10:00 jobs/slurm/mpi.sbatch" in within
+    tight = job_line(config, expected(3600), 101, limit_s=11 * 3600)
+    assert "--time=11:00:00 jobs/slurm/mpi.sbatch" in tight
+    several = job_line(config, expected(3600), 101, limit_s=4 * 3600)
+    assert several.endswith("--time=04:00:00 jobs/slurm/requeue.sbatch")
+    assert "TIME_LIMIT" not in several

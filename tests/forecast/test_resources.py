@@ -1,0 +1,116 @@
+"""What a sweep takes: sums, schedules and sizes."""
+
+import numpy as np
+import pytest
+
+from hpcmass.configfile import parse_experiment
+from hpcmass.errors import UserError
+from hpcmass.forecast.calibration import Calibration, calibrate, shortened
+from hpcmass.forecast.resources import Forecast, forecast
+from hpcmass.grid import point_costs, shape
+from hpcmass.store.size import sweep_bytes
+from hpcmass.store.writer import create_sweep_file
+
+CONFIG = """
+trials: 2
+network: {n_neurons: 200, n_external: 200, duration_ms: 3000.0, transient_ms: 100.0, w_ext: 0.5, w_E: 0.02, w_I: 0.1}
+grid: {p: [0.1, 0.5, 1.0], lam: [0.5, 1.0]}
+"""
+
+
+def equally_long(n_points: int, trials: int, seconds: float = 2.0, start_s: float = 1.0) -> Forecast:
+    return Forecast(
+        n_trials=n_points * trials,
+        point_s=np.full(n_points, seconds),
+        order=list(range(n_points)),
+        trials_per_point=trials,
+        uncertainty=0.0,
+        start_s=start_s,
+        rank_bytes=1e8,
+        file_bytes=10,
+    )
+
+
+def test_wall_time_of_equal_trials():
+    expected = equally_long(6, 2)
+    assert expected.core_s == 24
+    assert expected.wall_s(1) == expected.wall_s(2) == 25  # one alone works; of two, one hands out
+    assert expected.wall_s(3) == 13
+    assert expected.wall_s(6) == 1 + 3 * 2  # 12 trials by 5 workers
+    assert expected.wall_s(1000) == 3
+    assert expected.efficiency(3) == pytest.approx(24 / (3 * 13))
+
+
+def test_the_long_trial_at_the_end_is_waited_for():
+    point_s = np.array([1.0, 1.0, 1.0, 1.0, 4.0])
+    last = Forecast(5, point_s, [0, 1, 2, 3, 4], 1, 0.0, 0.0, 1e8, 10)
+    first = Forecast(5, point_s, [4, 0, 1, 2, 3], 1, 0.0, 0.0, 1e8, 10)
+    assert last.wall_s(3) == 6
+    assert first.wall_s(3) == 4
+
+
+def test_ranks_for_a_time():
+    expected = equally_long(6, 2)
+    assert expected.ranks_for(25) == 1
+    assert expected.ranks_for(24.9) == 3
+    assert expected.ranks_for(7) == 5
+    assert expected.ranks_for(6.9) == 7
+    assert expected.ranks_for(2.9) is None
+
+
+def test_calibration_of_a_small_sweep():
+    experiment = parse_experiment(CONFIG)
+    calibration = calibrate(experiment, processes=1, budget_s=0.0)
+    assert 4 <= len(calibration.trial_s) <= 6
+    assert calibration.points.shape == (len(calibration.trial_s), 2)
+    assert (calibration.trial_s > 0).all()
+    assert (calibration.peak_bytes > 1e8).all()  # Python, NumPy and numba alone
+    expected = forecast(experiment, calibration)
+    assert expected.n_trials == 12
+    assert expected.point_s.min() == pytest.approx(calibration.trial_s.min())
+    assert expected.point_s.max() == pytest.approx(calibration.trial_s.max())
+    assert expected.rank_bytes == calibration.peak_bytes.max()
+    assert 0 <= expected.uncertainty < 5
+
+
+def test_a_trial_that_fails_is_left_out():
+    """Inhibition far too strong for the step, where there are inhibitory neurons."""
+    failing = parse_experiment(CONFIG.replace("w_E: 0.02, w_I: 0.1", "w_E: 1.0, w_I: 5000.0"))
+    calibration = calibrate(failing, processes=1, budget_s=0.0)
+    assert calibration.n_failed == 3
+    assert calibration.points[:, 1].tolist() == [1, 1, 1]
+
+
+def test_if_all_fail_the_user_hears_why():
+    failing = parse_experiment(CONFIG.replace("w_E: 0.02, w_I: 0.1", "w_E: 1.0, w_I: 5000.0").replace("lam: [0.5, 1.0]", "lam: 0.5"))
+    with pytest.raises(UserError, match=r"all 3 trials of the calibration failed; the last: the membrane potential"):
+        calibrate(failing, processes=1, budget_s=0.0)
+
+
+def test_a_calibrating_trial_is_short_and_otherwise_the_same():
+    network = parse_experiment(CONFIG).network
+    short = shortened(network)
+    assert short.duration_ms == 1000
+    assert short.transient_ms == 100
+    assert short.model_dump(exclude={"duration_ms"}) == network.model_dump(exclude={"duration_ms"})
+    assert shortened(short) == short
+
+
+def test_the_order_is_the_sweeps_own():
+    experiment = parse_experiment("grid: {p: [0.1, 0.5, 1.0], lam: [0.5, 1.0]}")
+    points = 6
+    calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.ones(1), 0, 0.0, 1, 0.0)
+    order = forecast(experiment, calibration).order
+    costs = point_costs(experiment).ravel()
+    assert sorted(order) == list(range(points))
+    assert (np.diff(costs[order]) <= 0).all()
+    assert (np.diff(costs) > 0).any()
+
+
+def test_the_size_is_that_of_the_file(tmp_path):
+    experiment = parse_experiment(CONFIG)
+    create_sweep_file(tmp_path / "sweep.h5", experiment, driver="serial", provenance={"uuid": "u"})
+    actual = (tmp_path / "sweep.h5").stat().st_size
+    assert shape(experiment) == (3, 2, 2)
+    assert actual == pytest.approx(sweep_bytes(experiment), abs=3e5)
+    assert sweep_bytes(experiment) > 12 * 30_000 * 20
