@@ -23,10 +23,11 @@ logger = logging.getLogger(__name__)
 HOT_LOOPS: dict[str, Any] = {"noise": draw_normals, "neurons": advance}
 NOTE = "vector-registers.json"
 
+_ARITHMETIC = r"\bv?(add|mul|fn?m(add|sub)\d+)ps\b.*%"
 _PACKED = {
-    512: r"\bv\w+ps\b.*%zmm",
-    256: r"\bv\w+ps\b.*%ymm",
-    128: r"\b(v?mulps|v?addps|vfn?m\w+ps)\b.*%xmm|\bfm(la|ul)\b.*\.4s",
+    512: _ARITHMETIC + "zmm",
+    256: _ARITHMETIC + "ymm",
+    128: _ARITHMETIC + r"xmm|\bfm(la|ul)\b.*\.4s",
 }
 _FMA_CALL = r"\b(call|bl)\w*\b.*\bfmaf?\b|\$fmaf\b"
 
