@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from hpcmass.plots.examples import traces
 from hpcmass.plots.output import check_formats, make_directory, refuse_existing, save
+from hpcmass.plots.report import write_report
 from hpcmass.plots.sheets import SHEETS, overview, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.style import house_style
@@ -17,6 +18,7 @@ from hpcmass.store.reader import SweepFile
 
 OVERVIEW = "overview"
 TRACES = "traces"
+REPORT = "report.html"
 
 
 def draw(
@@ -29,7 +31,7 @@ def draw(
     held: Mapping[str, float] | None = None,
     force: bool = False,
 ) -> list[Path]:
-    """Draw every map of a comparison, and example traces.
+    """Draw every map of a comparison and example traces, and write the report page.
 
     Parameters
     ----------
@@ -62,17 +64,19 @@ def draw(
     kinds = check_formats(formats)
     make_directory(directory)
     names = (OVERVIEW, *SHEETS, TRACES)
-    refuse_existing((directory / f"{name}.{kind}" for name in names for kind in kinds), force)
+    wanted = [f"{name}.{kind}" for name in names for kind in kinds]
+    refuse_existing((directory / name for name in (*wanted, REPORT)), force)
     with open_view(comparison_path, axes, held) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
-        return [
+        written = [
             save(figure, directory / f"{name}.{kind}", force=force)
-            for name, figure in _figures(view, sweep)
+            for name, figure in all_figures(view, sweep)
             for kind in kinds
         ]
+        return [*written, write_report(view, sweep, directory / REPORT)]
 
 
-def _figures(view: View, sweep: SweepFile | None) -> Iterator[tuple[str, Figure]]:
-    """Name and figure, one at a time so that only one is in memory."""
+def all_figures(view: View, sweep: SweepFile | None = None) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of all that the file has something for, one at a time so that only one is in memory."""
     yield OVERVIEW, overview(view)
     for name in SHEETS:
         figure = sheet(view, name)

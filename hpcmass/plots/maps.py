@@ -57,6 +57,19 @@ class Panel:
     dimmed_text: str = ""
 
     @property
+    def colours(self) -> FloatMap:
+        """Red, green and blue (0 to 1) of every cell, (λ, p, 3); those of gaps mean nothing."""
+        filled = np.nan_to_num(self.values, nan=float(self.scale.norm.vmin or 0))
+        rgba: FloatMap = mpl.colormaps[self.scale.colours](self.scale.norm(filled).filled(0))
+        return rgba[..., :3]
+
+    @property
+    def dark(self) -> Mask:
+        """Cells on which white ink stands out better than black."""
+        mask: Mask = self.colours @ (0.299, 0.587, 0.114) < 0.5
+        return mask if self.dimmed is None else mask & ~self.dimmed
+
+    @property
     def negative(self) -> Mask:
         """Cells that bear a minus: on a centred scale grey ink shows no sign."""
         if not self.scale.signed:
@@ -105,13 +118,10 @@ def _label_ticks(axes: Axes, plane: Plane) -> None:
 
 
 def _mark_negative(axes: Axes, panel: Panel) -> None:
-    """A minus in every negative cell, black or white, whichever the cell's colour lets stand out."""
+    """A minus in every negative cell."""
     if not panel.negative.any():
         return
-    colours = mpl.colormaps[panel.scale.colours](panel.scale.norm(np.nan_to_num(panel.values)))
-    dark = colours[..., :3] @ (0.299, 0.587, 0.114) < 0.5
-    if panel.dimmed is not None:
-        dark &= ~panel.dimmed
+    dark = panel.dark
     size = min(5.0, 90 / max(panel.values.shape))
     for ink, cells in (("white", panel.negative & dark), ("black", panel.negative & ~dark)):
         y, x = np.nonzero(cells)

@@ -156,20 +156,28 @@ def _on_frame(segments: Segments, shape: tuple[int, int]) -> Mask:
     return mask
 
 
-def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
-    """One handle for every kind of outline; one that encloses nothing says so."""
-    lines: dict[str, Artist] = {}
+def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:
+    """The first of every kind of outline, its tag and its text; one that parts nothing says so."""
+    kinds: dict[str, list[Outline]] = {}
     for outline in outlines:
-        same = [o.inside for o in outlines if o.text == outline.text]
-        extent = "" if any(i.any() for i in same) else " (nowhere)"
-        if all(i.all() for i in same):
-            extent = " (everywhere)"
-        text = f"{outline.tag}: {outline.text}{extent}"
+        kinds.setdefault(outline.text, []).append(outline)
+    found = []
+    for text, same in kinds.items():
+        nowhere, everywhere = not any(o.inside.any() for o in same), all(o.inside.all() for o in same)
+        extent = " (nowhere)" if nowhere else " (everywhere)" if everywhere else ""
+        found.append((same[0], same[0].tag, text + extent))
+    return found
+
+
+def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
+    """A handle for every kind of outline."""
+    lines: list[Artist] = []
+    for outline, tag, text in legend_texts(outlines):
         look = LOOKS[outline.rank]
         dots = _dot_look(outline.rank) if look.dots is not None else {}
         style = dots | {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
-        lines.setdefault(text, Line2D([], [], label=text, **style))
-    return list(lines.values())
+        lines.append(Line2D([], [], label=f"{tag}: {text}", **style))
+    return lines
 
 
 def _line_look(rank: int, halo: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hpcmass.plots import style
 from hpcmass.plots.plane import FloatMap
@@ -45,12 +46,19 @@ class Scale:
         """Whether it is centred at zero, with two colours for two signs."""
         return self.colours == style.DIVERGING
 
+    def ticks(self) -> list[float]:
+        """Round values for a colour bar."""
+        low, high = float(self.norm.vmin or 0), float(self.norm.vmax or 0)
+        if isinstance(self.norm, LogNorm):
+            return _round_numbers(low, high)
+        return [float(v) for v in MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= v <= high]
+
     def bar(self, figure: Figure, axes: Sequence[Axes]) -> None:
         """Put this scale's colour bar beside `axes`."""
         mappable = ScalarMappable(self.norm, mpl.colormaps[self.colours])
         bar = figure.colorbar(mappable, ax=list(axes), label=self.label, extend=self.extend)
         if isinstance(self.norm, LogNorm):
-            bar.set_ticks(_round_numbers(float(self.norm.vmin or 0), float(self.norm.vmax or 0)))
+            bar.set_ticks(self.ticks())
             bar.ax.yaxis.set_major_formatter(lambda value, _: style.number(value))
             bar.minorticks_off()
 

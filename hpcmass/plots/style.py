@@ -42,6 +42,8 @@ _RC: Final[dict[str, Any]] = {
     "hatch.linewidth": 0.6,
     "axes.unicode_minus": True,
     "savefig.dpi": DPI,
+    "svg.hashsalt": "hpcmass",
+    "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }
 

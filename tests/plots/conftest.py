@@ -181,6 +181,14 @@ def gappy(full: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return with_gaps(full)
 
 
+@pytest.fixture(scope="session")
+def gappy_comparison(
+    tmp_path_factory: pytest.TempPathFactory, experiment: Experiment, gappy: dict[str, np.ndarray]
+) -> Path:
+    """A file of it, to be left as it is."""
+    return write_comparison(tmp_path_factory.mktemp("gappy") / "cmp.h5", experiment, gappy)
+
+
 @pytest.fixture
 def comparison(tmp_path: Path, experiment: Experiment, full: dict[str, np.ndarray]) -> Callable[..., Path]:
     """Give `comparison(**changed)`: a file of the full comparison with some variables exchanged."""

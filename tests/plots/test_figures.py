@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 from hpcmass.errors import UserError
-from hpcmass.plots import draw, panels
+from hpcmass.plots import draw, panels, style
 from hpcmass.plots.examples import traces
+from hpcmass.plots.figures import all_figures
 from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
+from hpcmass.plots.output import save
 from hpcmass.plots.regimes import pick_regimes
-from hpcmass.plots.sheets import SHEETS
+from hpcmass.plots.sheets import SHEETS, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.store import schema
 from hpcmass.store.reader import SweepFile
 
-NAMES = ["overview", *SHEETS, "traces"]
+NAMES = ["overview", *SHEETS, "traces", "report"]
 
 Make = Callable[..., Path]
 
@@ -35,13 +37,25 @@ def png_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
+FEW = ["overview", "chi_squared", "lag", "traces", "report"]
+"""Of the figures, where not every one has to be drawn."""
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer figures, of fewer pixels."""
+    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
+    for name in [name for name in SHEETS if name not in FEW]:
+        monkeypatch.delitem(SHEETS, name)
+
+
 def test_all_figures_are_drawn(comparison: Make, tmp_path: Path):
     """And matplotlib's global settings, which a notebook may have changed, are as they were."""
     settings = dict(mpl.rcParams)
     written = draw(comparison(), tmp_path / "maps")
-    assert written == [tmp_path / "maps" / f"{name}.png" for name in NAMES]
-    assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == sorted(f"{name}.png" for name in NAMES)
-    for path in written:
+    assert [p.name for p in written] == [*(f"{name}.png" for name in NAMES[:-1]), "report.html"]
+    assert sorted((tmp_path / "maps").iterdir()) == sorted(written)
+    for path in written[:-1]:
         width, height = png_size(path)
         assert 400 < width < 4000
         assert 300 < height < 2500
@@ -109,7 +123,7 @@ def test_lags_of_low_correlations_are_dimmed(comparison: Make, full):
             assert not panel.dimmed.all()
 
 
-def test_a_file_of_an_older_format_shows_what_it_has(comparison: Make, full, tmp_path: Path):
+def test_a_file_of_an_older_format_shows_what_it_has(comparison: Make, full):
     """Sheets of statistics that it lacks are left out, and the edge of synchrony comes from Spike-contrast."""
     path = comparison()
     with h5py.File(path, "r+") as file:
@@ -117,8 +131,8 @@ def test_a_file_of_an_older_format_shows_what_it_has(comparison: Make, full, tmp
                      "synchronised", "chi2_qvalue", "rho_agrees_bh", "spectral_distance"):  # fmt: skip
             del file[name]
     missing = {"coherence", "mean_error", "variance_error", "peak_frequency"}
-    assert [p.stem for p in draw(path, tmp_path / "maps")] == [name for name in NAMES if name not in missing]
     with open_view(path) as view:
+        assert [name for name, _ in all_figures(view)] == [name for name in NAMES[:-1] if name not in missing]
         np.testing.assert_array_equal(view.synchronised, full["spike_contrast"].mean(axis=-1).T >= 0.2)
         assert len(panels.chi_squared(view)[0].outlines) == 2
 
@@ -147,9 +161,10 @@ def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, fu
         assert any("no point qualifies" in text.get_text() for text in figure.axes[2].texts)
 
 
+@pytest.mark.usefixtures("few")
 def test_no_traces_without_examples(comparison: Make, full, tmp_path: Path):
     path = comparison(example_v_lif=np.full_like(full["example_v_lif"], np.nan))
-    assert [p.stem for p in draw(path, tmp_path / "maps")] == NAMES[:-1]
+    assert [p.stem for p in draw(path, tmp_path / "maps")] == [*FEW[:-2], "report"]
 
 
 def test_traces_show_the_files_potentials(comparison: Make, full):
@@ -190,6 +205,7 @@ def test_the_sweep_is_found_where_it_was(comparison: Make, sweep: Path, other_sw
                 assert (recorded is not None) == found
 
 
+@pytest.mark.usefixtures("few")
 def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path: Path):
     with pytest.raises(UserError, match="is not the sweep that was compared"):
         draw(comparison(), tmp_path / "maps", sweep_path=other_sweep)
@@ -199,9 +215,10 @@ def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path:
     ("p", "lam", "blank"),
     [([0.3], [0.8], False), ([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.8], True)],
 )
+@pytest.mark.usefixtures("few")
 def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_path: Path):
     path = small_comparison(p, lam, blank=blank)
-    assert len(draw(path, tmp_path / "maps")) == len(NAMES) - blank
+    assert len(draw(path, tmp_path / "maps")) == len(FEW) - blank
 
 
 def test_further_axes_are_held_and_named(small_comparison):
@@ -217,6 +234,7 @@ def test_further_axes_are_held_and_named(small_comparison):
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 1, 0].T)
 
 
+@pytest.mark.usefixtures("few")
 def test_any_two_axes_can_be_shown(small_comparison, tmp_path: Path):
     path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="w_I: [0.001, 0.002, 0.003, 0.004]")
     with h5py.File(path) as file:
@@ -227,7 +245,7 @@ def test_any_two_axes_can_be_shown(small_comparison, tmp_path: Path):
         assert view.plane.coordinate("p").tolist() == [[0.3] * 3] * 4
         assert view.plane.coordinate("lam")[2].tolist() == [0.5, 0.8, 1.0]
         assert view.plane.where(1, 2) == "λ = 1, w_I = 0.002"
-    assert len(draw(path, tmp_path / "maps", axes=("lam", "w_I"))) == len(NAMES)
+    assert len(draw(path, tmp_path / "maps", axes=("lam", "w_I"))) == len(FEW)
     for axes, held, message in (
         (("lam", "tau"), {}, "'tau' is no axis of this sweep; it has p, lam, w_I"),
         (("lam", "lam"), {}, "two different axes"),
@@ -247,6 +265,7 @@ def test_axes_of_one_value_are_not_shown_where_others_vary(small_comparison):
 # Refusals ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("few")
 def test_figures_are_replaced_by_force_only(comparison: Make, tmp_path: Path):
     path, maps = comparison(), tmp_path / "maps"
     maps.mkdir()
@@ -256,10 +275,11 @@ def test_figures_are_replaced_by_force_only(comparison: Make, tmp_path: Path):
         draw(path, maps)
     assert [p.name for p in sorted(maps.iterdir())] == ["lag.png", "notes.txt"]
     draw(path, maps, force=True)
-    assert png_size(maps / "lag.png")[0] > 400
+    assert png_size(maps / "lag.png")[0] > 100
     assert (maps / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("few")
 def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
     path = comparison()
     with pytest.raises(UserError, match="does not exist; create it first"):
@@ -270,3 +290,18 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
         draw(tmp_path / "none.h5", tmp_path / "maps")
     with pytest.raises(UserError, match="hpcmass-sweep"):
         draw(sweep, tmp_path / "maps", force=True)
+
+
+def test_every_format_and_no_other(comparison: Make, tmp_path: Path):
+    path = comparison()
+    with pytest.raises(UserError, match="no figure format 'gif'; choose from png, svg, pdf"):
+        draw(path, tmp_path / "maps", formats=("png", "gif"))
+    with open_view(path) as view, style.house_style():
+        for kind, start in (("svg", b"<?xml"), ("pdf", b"%PDF")):
+            first, again = (save(sheet(view, "lag"), tmp_path / f"{n}.{kind}").read_bytes() for n in ("lag", "again"))
+            assert first.startswith(start)
+            assert again == first  # no dates, no random names
+        text = (tmp_path / "lag.svg").read_text()
+        assert text.count("<image") <= 4  # cells and colour bars; lines and text stay vectors
+        with pytest.raises(UserError, match=r"figures end in \.png, \.svg, \.pdf"):
+            save(sheet(view, "lag"), tmp_path / "lag.gif")
