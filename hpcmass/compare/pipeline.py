@@ -1,64 +1,44 @@
-"""From a sweep file to a comparison file, one grid point at a time.
-
-Points are independent, so they are compared in parallel by any `concurrent.futures.Executor`: by default processes
-of this machine; an executor over MPI can be passed in as it is. A worker opens the sweep file itself and returns
-the statistics of a point, so neither a worker nor the main process ever holds more than one trial's traces.
-"""
+"""From a sweep file to a comparison file, one grid point at a time."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final
 
-import h5py
 import numpy as np
 import yaml
 
-from hpcmass.compare.point import Result, bins_of, compare_point, example_window, lag_samples
+from hpcmass.compare.output import ComparisonFile, prepare
+from hpcmass.compare.point import bins_of, lag_samples
+from hpcmass.compare.workers import IN_FLIGHT, Task, results, workers
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, models_named
-from hpcmass.store.layout import Coordinate, axis_coordinates, creating, define, reason
-from hpcmass.store.provenance import history_line, provenance
+from hpcmass.mass import models_named
+from hpcmass.store.layout import require_directory
+from hpcmass.store.lock import SweepLock
+from hpcmass.store.provenance import provenance
 from hpcmass.store.reader import SweepFile
-from hpcmass.store.schema import (
-    COMPARISON_FILETYPE,
-    COMPARISON_VARIABLES,
-    DONE,
-    FAILED,
-    NUMBERS,
-    PENDING,
-    SWEEP_VARIABLES,
-)
+from hpcmass.store.schema import DONE, FAILED, PENDING
 
-Point = tuple[int, ...]
 Progress = Callable[[int, int], object]
-"""Called with (points compared, points in all) after each point."""
-
-IN_FLIGHT: Final = 8
-"""Points handed out ahead per worker: enough to keep all busy, few enough that results do not pile up."""
+"""Called with (points compared, points to compare) after each point."""
 
 
 @dataclass(frozen=True)
 class ComparisonSummary:
-    """What a comparison did.
+    """What a comparison holds now.
 
     Attributes
     ----------
     path : Path
         The comparison file.
-    n_points, n_points_compared : int
-        Grid points in all, and those with at least one trial that is done.
+    n_points, n_points_compared, n_points_new : int
+        Grid points in all, those with at least one trial that is done, those of them compared in this run.
     n_trials, n_pending, n_failed : int
         Trials compared, and those left out because they are not done yet or failed.
     n_diverged : dict of str to int
@@ -68,6 +48,7 @@ class ComparisonSummary:
     path: Path
     n_points: int
     n_points_compared: int
+    n_points_new: int
     n_trials: int
     n_pending: int
     n_failed: int
@@ -84,8 +65,12 @@ def compare_sweep(
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     executor: Executor | None = None,
+    mpi_library: str = "none",
 ) -> ComparisonSummary:
     """Run the mass models on every trial that is done and write all statistics to a comparison file.
+
+    A file that is there and holds the same sweep with the same settings is continued: only points that are missing, or
+    have more trials now, are compared.
 
     Parameters
     ----------
@@ -93,47 +78,77 @@ def compare_sweep(
     jobs : int
         Processes on this machine; 1 compares in this process.
     force : bool
-        Keep an existing output file under another name instead of refusing to start.
+        Keep an existing output file under another name and start anew.
     progress : callable, optional
     mass, compare : parameters, optional
         Settings in place of the sweep's own; the comparison file records them.
     executor : Executor, optional
         Has `jobs` workers that run the points in place of local processes; they must see the sweep file under its
         absolute path. It is left open.
+    mpi_library : str
+        What the executor communicates through, for the record.
 
     Raises
     ------
     UserError
-        If the sweep cannot be read, the output cannot be written, or a setting does not fit the recordings.
+        If the sweep cannot be read, the output cannot be written or holds something else, or a setting does not fit
+        the recordings.
     """
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
     output = Path(output_path)
-    with SweepFile(sweep_path) as sweep, creating(output, force=force) as file:
+    with SweepFile(sweep_path) as sweep:
         experiment = _with_settings(sweep.experiment, mass, compare)
-        _define(file, sweep, experiment)
-        trials = {point: tuple(sweep.done_trials(point)) for point in np.ndindex(sweep.shape[:-1])}
-        tasks = [
-            _Task(sweep.path.absolute(), point, numbers, experiment.mass, experiment.compare)
-            for point, numbers in trials.items()
-            if numbers
-        ]
-        diverged = np.zeros(len(experiment.mass.models), dtype=np.int64)
-        with _executor(min(jobs, len(tasks)), executor) as pool:
-            for done, (point, result) in enumerate(_results(tasks, pool, IN_FLIGHT * jobs), start=1):
-                _write(file, point, result)
-                diverged += np.asarray(result["n_diverged"])
-                if progress is not None:
-                    progress(done, len(tasks))
+        models_named(experiment.mass.models, sweep.traces_held)
+        lag_samples(experiment.network, experiment.compare)
+        bins_of(experiment.network, experiment.compare)
+        require_directory(output)
+        lock = SweepLock(output)
+        lock.acquire()
+        try:
+            prepare(output, sweep, experiment, provenance(n_ranks=jobs, mpi_library=mpi_library), force)
+            with ComparisonFile(output) as file:
+                n_new = _fill(file, sweep, experiment, jobs, executor, progress)
+                diverged = file.n_diverged()
+        finally:
+            lock.release()
         return ComparisonSummary(
             path=output,
-            n_points=len(trials),
-            n_points_compared=len(tasks),
+            n_points=int(np.prod(sweep.shape[:-1])),
+            n_points_compared=int((sweep.status == DONE).any(axis=-1).sum()),
+            n_points_new=n_new,
             n_trials=int((sweep.status == DONE).sum()),
             n_pending=int((sweep.status == PENDING).sum()),
             n_failed=int((sweep.status == FAILED).sum()),
             n_diverged=dict(zip(experiment.mass.models, diverged.tolist(), strict=True)),
         )
+
+
+def _fill(
+    file: ComparisonFile,
+    sweep: SweepFile,
+    experiment: Experiment,
+    jobs: int,
+    executor: Executor | None,
+    progress: Progress | None,
+) -> int:
+    """Compare the points that the file lacks; returns how many."""
+    if file.is_complete(sweep):
+        return 0
+    trials = {point: tuple(sweep.done_trials(point)) for point in np.ndindex(sweep.shape[:-1])}
+    tasks = [
+        Task(sweep.path.absolute(), point, numbers, experiment.mass, experiment.compare)
+        for point, numbers in trials.items()
+        if numbers and len(numbers) != file.n_compared[point]
+    ]
+    file.begin(sweep, experiment.compare.spike_contrast_min, f"{len(tasks)} of {len(trials)} points to compare")
+    with workers(min(jobs, len(tasks)), executor) as pool:
+        for done, (point, result) in enumerate(results(tasks, pool, IN_FLIGHT * jobs), start=1):
+            file.write(point, result)
+            if progress is not None:
+                progress(done, len(tasks))
+    file.finish(experiment.compare)
+    return len(tasks)
 
 
 def _with_settings(
@@ -147,134 +162,3 @@ def _with_settings(
         if section is not None:
             document[name] = json.loads(section.model_dump_json(exclude_none=True))
     return parse_experiment(yaml.safe_dump(document, sort_keys=False))
-
-
-def _define(file: h5py.File, sweep: SweepFile, experiment: Experiment) -> None:
-    """Lay out the comparison file, with all that is known before the first point is compared."""
-    network = experiment.network
-    models_named(experiment.mass.models, sweep.traces_held)
-    lag_samples(network, experiment.compare)
-    bins = bins_of(network, experiment.compare)
-    copied = (*NUMBERS, "status")
-    define(
-        file,
-        filetype=COMPARISON_FILETYPE,
-        axes=tuple(sweep.axes),
-        coordinates=[
-            *axis_coordinates(sweep.axes),
-            Coordinate("trial", sweep.variable("trial"), "1", "trial number"),
-            Coordinate("model", experiment.mass.models, "text", "mass model"),
-            Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
-            Coordinate("window", sweep.time_ms[example_window(network)], "ms", "time in the example window"),
-        ],
-        variables=[*COMPARISON_VARIABLES.values(), *(SWEEP_VARIABLES[name] for name in copied)],
-        attributes={
-            "title": experiment.title,
-            "config_yaml": experiment.text,
-            "config_sha256": sweep.physics_sha256,
-            "sweep_uuid": sweep.uuid,
-            "sweep_path": os.path.relpath(sweep.path, Path(file.filename).parent),
-            "history": history_line(f"compared {sweep.path.absolute()}"),
-            **provenance(n_ranks=1, mpi_library="none"),
-        },
-    )
-    file["n_components"][...] = bins.n_components
-    numbers = sweep.numbers()
-    for name in NUMBERS:
-        file[name][...] = numbers[name]
-    file["status"][...] = sweep.status
-
-
-def _write(file: h5py.File, point: Point, result: Result) -> None:
-    for name, values in result.items():
-        file[name][point] = values
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One point for a worker.
-
-    The main process chooses the trials, so that one comparison has one view of a sweep that is still growing.
-    """
-
-    sweep: Path
-    point: Point
-    trials: tuple[int, ...]
-    mass: MassParameters
-    compare: CompareParameters
-
-
-def _compare(task: _Task) -> tuple[Point, Result]:
-    """Compare one point; runs in a worker."""
-    with SweepFile(task.sweep) as sweep:
-        values = {name: axis[i] for (name, axis), i in zip(sweep.axes.items(), task.point, strict=True)}
-        network = sweep.experiment.network_at(values)
-        return task.point, compare_point(
-            _Recordings(sweep, task.point, task.trials), sweep.shape[-1], network, task.mass, task.compare
-        )
-
-
-@dataclass(frozen=True)
-class _Recordings:
-    """Number and traces of each trial of a point, read when it is its turn, as often as asked for."""
-
-    sweep: SweepFile
-    point: Point
-    trials: tuple[int, ...]
-
-    def __iter__(self) -> Iterator[tuple[int, Traces]]:
-        for trial in self.trials:
-            try:
-                traces = Traces(**self.sweep.traces(self.point, trial))
-            except OSError as error:
-                where = f"trial {trial} at {self.point} in {self.sweep.path}"
-                raise UserError(f"cannot read {where}: {reason(error)}") from error
-            yield trial, traces
-
-
-class _Here(Executor):
-    """Runs a task where it is submitted: for one process, without the cost of starting another."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-@contextmanager
-def _executor(jobs: int, given: Executor | None) -> Iterator[Executor]:
-    if given is not None:
-        yield given
-        return
-    if jobs <= 1:
-        yield _Here()
-        return
-    # Forking a process that runs threads (HDF5, numba, MPI) can deadlock the child.
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _results(tasks: Iterable[_Task], pool: Executor, in_flight: int) -> Iterator[tuple[Point, Result]]:
-    """Results as they come, with a bounded number of points handed out.
-
-    Raises
-    ------
-    UserError
-        If a worker process was killed.
-    """
-    waiting = iter(tasks)
-    try:
-        pending = {pool.submit(_compare, task) for task in islice(waiting, in_flight)}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-            pending |= {pool.submit(_compare, task) for task in islice(waiting, len(done))}
-    except BrokenProcessPool:
-        raise UserError("a worker process was killed, perhaps for lack of memory; compare with fewer jobs") from None

@@ -32,6 +32,11 @@ def centred(series: npt.NDArray[Any]) -> Real:
     return values - mean
 
 
+def sum_of_products(x: Real, y: Real) -> float:
+    """Σ x y, without a BLAS: its rounding depends on how many threads it takes."""
+    return float(np.einsum("i,i", x, y))
+
+
 def sum_of_squares(series: Real) -> float:
-    """Σ x², without a BLAS: its rounding depends on how many threads it takes."""
-    return float(np.einsum("i,i", series, series))
+    """Σ x²."""
+    return sum_of_products(series, series)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import scipy.signal
 import scipy.special
 
-from hpcmass.compare.series import Real
+from hpcmass.compare.series import Real, sum_of_products
 
 SUM_WINDOW: Final = 5.0
 """The memory of a series ends at the first lag beyond 5 times Σ r² (as in Sokal's automatic window)."""
@@ -87,10 +87,10 @@ def effective_samples(x: Real, y: Real, n_samples: int) -> Memory:
         x, y = y, x
     # y vanishes beyond its own end, x one lag later at the latest: both sums are complete.
     x = np.pad(x, (0, 1))[: y.size + 1]
-    total = 2 * float(np.dot(x[: y.size], y)) - 1.0
+    total = 2 * sum_of_products(x[: y.size], y) - 1.0
     neighbours = np.concatenate(([x[1]], (x[:-2] + x[2:]) / 2))
-    rough = 2 * float(np.dot(x[: y.size] - neighbours, y)) - (x[0] - x[1])
-    return Memory(n_samples / max(total, 1.0), min(max(float(rough) / total, 0.0), 1.0) if total > 0 else 1.0)
+    rough = 2 * sum_of_products(x[: y.size] - neighbours, y) - (x[0] - x[1])
+    return Memory(n_samples / max(total, 1.0), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
 
 
 def largest_of_lags(u: float, roughness: float, n_lags: int) -> float:
@@ -157,7 +157,7 @@ def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) 
     weight = np.maximum(n_eff - 3, 0)
     best = np.nanmax(z, axis=1)
     n, mean_z = len(defined), float(best.mean())
-    u = weight @ z / np.sqrt(weight.sum()) if weight.any() else np.full(z.shape[1], np.nan)
+    u = np.sum(weight[:, None] * z, axis=0) / np.sqrt(weight.sum()) if weight.any() else np.full(z.shape[1], np.nan)
     roughness = float(np.mean([memory.roughness for _, memory in defined]))
     return PooledCorrelation(
         rho=math.tanh(mean_z),

@@ -22,6 +22,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import SEED_WORDS, Trial, trial_seed
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.identity import require_same_sweep
+from hpcmass.store.inplace import open_in_place, sync
 from hpcmass.store.layout import (
     METADATA_BYTES,
     Coordinate,
@@ -37,8 +38,6 @@ from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, SPIKE_VARIABLES, SW
 
 Driver = Literal["mpio", "shards", "serial"]
 """How a sweep is written: one file by all ranks, a file per rank, one file by one process."""
-
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 Values = Mapping[str, npt.NDArray[np.generic] | float | int]
 
@@ -153,16 +152,11 @@ class SlabWriter:
         self._torn = False
 
     def _open(self) -> h5py.File:
-        # Without HDF5's sieve buffer a slab goes straight to the file: nothing of it waits for a flush, a
-        # neighbouring trial is never written again, and a full disk is noticed here, not on closing.
-        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-        access.set_file_locking(False, False)
-        access.set_sieve_buf_size(0)
-        return h5py.File(h5py.h5f.open(os.fsencode(self.path), h5py.h5f.ACC_RDWR, access))
+        return open_in_place(self.path)
 
     def _settle(self) -> None:
         """Bring this process's writes, which are in the file already, to the disk."""
-        _sync(self._descriptor)
+        sync(self._descriptor)
 
     def write(self, trial: Trial, values: Values, *, rank: int) -> None:
         """Store a trial that is done.

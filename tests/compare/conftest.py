@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from scipy import signal
@@ -84,3 +85,16 @@ def trial_values(experiment: Experiment) -> Callable[[tuple[int, ...]], dict[str
     """Give `trial_values(index)`: what the synthetic sweep holds for the trial at (axes…, trial)."""
     by_index = {trial.index: trial for trial in all_trials(experiment)}
     return lambda index: values_of(experiment, by_index[index])
+
+
+@pytest.fixture(scope="session")
+def same_contents() -> Callable[[Path, Path], None]:
+    """Give `same_contents(a, b)`: asserts that two files hold the same, bit by bit."""
+
+    def check(a: Path, b: Path) -> None:
+        with h5py.File(a) as one, h5py.File(b) as other:
+            assert set(one) == set(other)
+            for name in one:
+                np.testing.assert_array_equal(one[name][()], other[name][()], err_msg=name)
+
+    return check

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -17,13 +16,6 @@ from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.store.schema import COMPARISON_VARIABLES, NUMBERS, SWEEP_VARIABLES, TRACES
-
-
-def same_contents(a: Path, b: Path) -> None:
-    with h5py.File(a) as one, h5py.File(b) as other:
-        assert set(one) == set(other)
-        for name in one:
-            np.testing.assert_array_equal(one[name][()], other[name][()], err_msg=name)
 
 
 @pytest.fixture
@@ -127,7 +119,7 @@ def test_points_without_a_done_trial_stay_empty(tmp_path, experiment):
         assert np.isnan(data["rho_agrees"].where(data["rho_agrees"] >= 0)).all()
 
 
-def test_two_processes_and_an_executor_give_the_same_file(comparison, tmp_path):
+def test_two_processes_and_an_executor_give_the_same_file(comparison, tmp_path, same_contents):
     sweep, path, _ = comparison
     calls = []
     compare_sweep(sweep, tmp_path / "two.h5", jobs=2, progress=lambda *counts: calls.append(counts))
@@ -142,8 +134,9 @@ def test_two_processes_and_an_executor_give_the_same_file(comparison, tmp_path):
 def test_existing_output_is_kept(comparison, tmp_path):
     sweep, path, _ = comparison
     before = path.read_bytes()
-    with pytest.raises(UserError, match="exists"):
-        compare_sweep(sweep, path)
+    with pytest.raises(UserError, match=r"other settings \(mass.tau_s_ms is 5.0 there and 3.0 here\)"):
+        compare_sweep(sweep, path, mass=MassParameters(tau_s_ms=3.0))
+    assert compare_sweep(sweep, path).n_points_new == 0  # nothing to do, nothing touched
     assert path.read_bytes() == before
     compare_sweep(sweep, path, force=True)
     assert (tmp_path / "cmp.1.h5").read_bytes() == before
@@ -212,10 +205,11 @@ def test_killed_worker_is_one_sentence(make_sweep, tmp_path):
     from os import kill
     from signal import SIGKILL
 
+    sweep = make_sweep()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         executor.submit(int).result()
         (worker,) = executor._processes
         kill(worker, SIGKILL)
         with pytest.raises(UserError, match="worker process was killed"):
-            compare_sweep(make_sweep(), tmp_path / "c.h5", executor=executor)
-    assert not (tmp_path / "c.h5").exists()
+            compare_sweep(sweep, tmp_path / "c.h5", executor=executor)
+    assert compare_sweep(sweep, tmp_path / "c.h5").n_points_new == 8

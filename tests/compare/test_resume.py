@@ -1,0 +1,188 @@
+"""A comparison that stops anywhere goes on where it was, and ends as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from hpcmass.compare import compare_sweep, open_comparison
+from hpcmass.errors import UserError
+from hpcmass.grid import trials as all_trials
+from hpcmass.store.lock import SweepLock
+from hpcmass.store.writer import SlabWriter
+
+
+class Stops(ThreadPoolExecutor):
+    """An executor that fails at the n-th point."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__(1)
+        self.left = n
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().submit(fn, *args, **kwargs)
+
+
+def test_interrupted_and_resumed_is_the_same_as_in_one_go(make_sweep, same_contents, tmp_path):
+    sweep = make_sweep()
+    compare_sweep(sweep, tmp_path / "whole.h5")
+    part = tmp_path / "part.h5"
+    with pytest.raises(KeyboardInterrupt), Stops(5) as executor:
+        compare_sweep(sweep, part, executor=executor)
+    with open_comparison(part) as data:
+        n_done = int((data["compared"] == 1).sum())
+        assert 0 < n_done < 5
+        assert (data["n_compared"] > 0).sum() == n_done
+        assert np.isnan(data["rho_qvalue"]).all()  # not adjusted until the map is complete
+    summary = compare_sweep(sweep, part)
+    assert (summary.n_points_new, summary.n_points_compared) == (8 - n_done, 8)
+    assert summary.n_diverged == {"CFM": 2, "MFM": 2}
+    same_contents(tmp_path / "whole.h5", part)
+    with h5py.File(part) as file:
+        history = file.attrs["history"].decode()
+    assert f"{8 - n_done} of 8 points to compare" in history
+
+
+def test_only_points_with_more_trials_are_compared_again(make_sweep, same_contents, tmp_path, experiment, trial_values):
+    sweep, path = make_sweep(), tmp_path / "cmp.h5"
+    compare_sweep(sweep, path)
+    with SlabWriter(sweep) as writer:
+        for trial in all_trials(experiment):
+            if trial.index == (0, 0, 1, 1):  # was pending
+                writer.write(trial, trial_values(trial.index), rank=0)
+    calls: list[tuple[int, int]] = []
+    summary = compare_sweep(sweep, path, progress=lambda *counts: calls.append(counts))
+    assert (summary.n_points_new, summary.n_trials, calls) == (1, 21, [(1, 1)])
+    compare_sweep(sweep, tmp_path / "anew.h5")
+    same_contents(path, tmp_path / "anew.h5")
+
+
+def test_a_failed_trial_tried_again_is_seen(make_sweep, tmp_path, experiment):
+    """What the file says about trials follows the sweep, also where no point has to be compared again."""
+    sweep, path = make_sweep(), tmp_path / "cmp.h5"
+    compare_sweep(sweep, path)
+    with SlabWriter(sweep) as writer:
+        for trial in all_trials(experiment):
+            if trial.index == (0, 0, 0, 1):  # was pending
+                writer.fail(trial, "failed now", rank=0)
+    summary = compare_sweep(sweep, path)
+    assert (summary.n_points_new, summary.n_failed) == (0, 3)
+    with open_comparison(path) as data:
+        assert data["status"].isel(p=0, lam=0, tau_m_ms=0, trial=1) == 2
+        assert np.isfinite(data["rho_qvalue"]).sum() == np.isfinite(data["rho_pvalue"]).sum() > 0
+
+
+SLOW = """
+import sys, time
+import hpcmass.compare.workers as workers
+ready = workers.compare_point
+def slow(*arguments):
+    time.sleep(0.3)
+    return ready(*arguments)
+workers.compare_point = slow
+from hpcmass.compare import compare_sweep
+compare_sweep(sys.argv[1], sys.argv[2])
+"""
+
+
+def test_killed_in_the_middle_loses_nothing(make_sweep, same_contents, tmp_path):
+    sweep, path = make_sweep(), tmp_path / "cmp.h5"
+    compare_sweep(sweep, tmp_path / "whole.h5")
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(sweep), str(path)])
+
+    def n_done() -> int:
+        if not path.exists():
+            return 0
+        with h5py.File(path, "r", locking=False) as file:
+            return int((file["compared"][()] == 1).sum())
+
+    try:
+        end = time.monotonic() + 60
+        while n_done() < 2:
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    kept = n_done()
+    assert 2 <= kept < 8
+    assert compare_sweep(sweep, path).n_points_new == 8 - kept
+    same_contents(tmp_path / "whole.h5", path)
+
+
+def test_one_writer_at_a_time(make_sweep, tmp_path):
+    lock = SweepLock(tmp_path / "cmp.h5")
+    lock.acquire()
+    with pytest.raises(UserError, match="another job is writing"):
+        compare_sweep(make_sweep(), tmp_path / "cmp.h5")
+    lock.release()
+
+
+def test_what_cannot_be_continued_is_refused(make_sweep, tmp_path, experiment):
+    from hpcmass.configfile import parse_experiment
+
+    sweep, path = make_sweep(), tmp_path / "cmp.h5"
+    compare_sweep(sweep, path)
+    other = parse_experiment(experiment.text.replace("[0.7, 0.8]", "[0.7, 0.8, 0.9]"))
+    with pytest.raises(UserError, match="compares another sweep"):
+        compare_sweep(make_sweep("other.h5", other), path)
+    with pytest.raises(UserError, match="is a file of type 'hpcmass-sweep'"):
+        compare_sweep(sweep, tmp_path / "other.h5")
+    with h5py.File(path, "r+") as file:
+        del file["coherence"]
+    with pytest.raises(UserError, match="earlier hpcmass, which computed less"):
+        compare_sweep(sweep, path)
+
+
+def test_models_that_need_what_was_not_recorded_are_refused(make_sweep, tmp_path):
+    from hpcmass.config import MassParameters
+
+    sweep = make_sweep()
+    with h5py.File(sweep, "r+") as file:
+        del file["mean_i_syn"]  # as in format 1.0
+    mass = MassParameters(models=("CFM", "CLO"))
+    with pytest.raises(UserError, match="CLO needs mean_i_syn, which this sweep did not record") as error:
+        compare_sweep(sweep, tmp_path / "c.h5", mass=mass)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "c.h5").exists()
+    assert compare_sweep(sweep, tmp_path / "c.h5").n_points_new == 8
+
+
+# --- across ranks -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("n", [1, 3])
+def test_ranks_write_the_same_file(make_sweep, same_contents, tmp_path: Path, mpi_run, n: int):
+    sweep = make_sweep()
+    compare_sweep(sweep, tmp_path / "one.h5")
+    done = mpi_run(n, "-m", "hpcmass", "compare", sweep, "-o", tmp_path / "many.h5")
+    assert done.stdout.count("8 of 8 points, 20 trials compared") == 1
+    same_contents(tmp_path / "one.h5", tmp_path / "many.h5")
+    with h5py.File(tmp_path / "many.h5") as file:
+        assert file.attrs["n_ranks"] == max(1, n - 1)
+        assert ("MPI" in file.attrs["mpi_library"]) == (n > 1)
+
+
+@pytest.mark.mpi
+def test_a_mistake_ends_all_ranks_with_one_sentence(make_sweep, tmp_path: Path, mpi_run):
+    done = mpi_run(3, "-m", "hpcmass", "compare", make_sweep(), "-o", tmp_path / "c.h5", "--models", "CFM,XYZ",
+                   check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("no mass model 'XYZ'") == 1
+    assert "Traceback" not in done.stderr
