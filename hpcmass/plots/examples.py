@@ -120,7 +120,7 @@ def _draw_spectra(axes: Axes, view: View, point: Point) -> None:
     medians = {model: float(view.model("median_frequency", model)[point]) for model in view.models}
     medians[NETWORK] = float(view.point("median_frequency_lif")[point])
     frequency = np.asarray(view.data["frequency"].values, dtype=np.float64)
-    draw_spectra(axes, frequency, network, dict(zip(view.models, powers, strict=True)), medians)
+    draw_spectra(axes, frequency, network, dict(zip(view.models, powers, strict=True)), medians, legend=False)
 
 
 def first_trial(view: View, point: Point) -> int:

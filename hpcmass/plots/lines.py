@@ -92,6 +92,8 @@ def draw_spectra(
     network: npt.ArrayLike,
     models: Mapping[str, npt.ArrayLike],
     medians_hz: Mapping[str, float] | None = None,
+    *,
+    legend: bool = True,
 ) -> None:
     """Power densities on logarithmic axes; a triangle at the foot marks each median frequency.
 
@@ -104,6 +106,8 @@ def draw_spectra(
     models : mapping of str to array, (n,)
     medians_hz : mapping of str to float, optional
         Name (`LIF` or a model) → median frequency.
+    legend : bool
+        Name the curves.
     """
     looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
     looks += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
@@ -122,7 +126,8 @@ def draw_spectra(
         axes.set_ylim(max(axes.get_ylim()[0], top / 10**DECADES), 3 * top)
     axes.xaxis.set_major_formatter(lambda value, _: style.number(value))
     axes.margins(x=0)
-    axes.legend(loc="lower left", frameon=False, labelspacing=0.2)
+    if legend:
+        axes.legend(loc="lower left", frameon=False, labelspacing=0.2)
 
 
 @dataclass(frozen=True, eq=False)

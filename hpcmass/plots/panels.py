@@ -81,7 +81,7 @@ def chi_squared(view: View) -> list[Panel]:
         models[model] = view.model("chi2", model) / np.where(dof > 0, dof, np.nan)
     scale = scales.logarithmic("χ² / degrees of freedom", *models.values())
     what = "the paper's χ² test finds no difference"
-    return _model_panels(view, models, scale, lambda m: _undecided(view, "chi2", m, what))
+    return _model_panels(view, models, scale, lambda m: _undecided(view, "chi2", m, what, "χ²"))
 
 
 def spectral_shapes(view: View) -> list[Panel]:
@@ -93,7 +93,7 @@ def spectral_shapes(view: View) -> list[Panel]:
         models = _of_models(view, "log_ratio")
         scale = scales.linear("spread of log-ratios, standardised", *models.values())
     what = "the calibrated test finds no difference"
-    return _model_panels(view, models, scale, lambda m: _undecided(view, "log_ratio", m, what))
+    return _model_panels(view, models, scale, lambda m: _undecided(view, "log_ratio", m, what, "cal."))
 
 
 def coherence(view: View) -> list[Panel]:
@@ -161,13 +161,13 @@ def agreement(view: View, model: str) -> list[Outline]:
     return outlines
 
 
-def _undecided(view: View, test: str, model: str, what: str) -> list[Outline]:
+def _undecided(view: View, test: str, model: str, what: str, tag: str) -> list[Outline]:
     """Where a test of the spectra finds no difference, raw and with p-values adjusted over the map."""
     alpha = view.experiment.compare.alpha
-    outlines = [Outline(f"{what} (p > {number(alpha)})", "p", view.model(f"{test}_pvalue", model) > alpha, RAW)]
+    outlines = [Outline(f"{what} (p > {number(alpha)})", tag, view.model(f"{test}_pvalue", model) > alpha, RAW)]
     if view.has(f"{test}_qvalue"):
         inside: Mask = view.model(f"{test}_qvalue", model) > alpha
-        outlines.append(Outline(f"{what}, Benjamini–Hochberg (q > {number(alpha)})", "q", inside, ADJUSTED))
+        outlines.append(Outline(f"{what}, Benjamini–Hochberg (q > {number(alpha)})", f"{tag} BH", inside, ADJUSTED))
     return outlines
 
 
