@@ -11,6 +11,7 @@ import numpy.typing as npt
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from hpcmass.store.locking import locking_of
 from hpcmass.store.schema import DONE
 
 
@@ -28,7 +29,7 @@ class DoneOnly(BackendArray):
         numbers = tuple(i for i, k in enumerate(key) if isinstance(k, int | np.integer))
         key = tuple(slice(k % n, k % n + 1) if i in numbers else k
                     for i, (k, n) in enumerate(zip(key, self.shape, strict=True)))  # fmt: skip
-        with h5py.File(self.path, "r", locking=False) as file:
+        with h5py.File(self.path, "r", locking=locking_of(self.path)) as file:
             done = file["status"][()][key[:-1]] == DONE
             if np.any(done):
                 values = np.asarray(file[self.name][key])

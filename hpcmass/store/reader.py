@@ -19,6 +19,7 @@ from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.store.layout import reason
+from hpcmass.store.locking import locking_of
 from hpcmass.store.schema import (
     COMPARISON_FILETYPE,
     DONE,
@@ -61,7 +62,7 @@ def open_hdf5(path: Path_, filetype: str) -> h5py.File:
     if path.is_dir():
         raise UserError(f"{path} is a directory; name an HDF5 file in it")
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=locking_of(path))
     except OSError as error:
         raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
     try:
@@ -291,4 +292,4 @@ def open_comparison(path: Path_) -> xr.Dataset:
 def _open_xarray(path: Path_) -> xr.Dataset:
     import xarray as xr
 
-    return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": False})
+    return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking_of(Path(path))})

@@ -147,6 +147,16 @@ def test_only_trials_that_are_done_are_seen(half_done: Path, all_trials: list[Tr
         assert dataset["mean_v"].attrs["units"] == "mV"
 
 
+def test_files_are_read_that_xarray_has_open_its_own_way(half_done: Path) -> None:
+    """It opens them with locks, which HDF5 does not let us mix with without."""
+    with xr.open_dataset(half_done, engine="h5netcdf") as plain, open_sweep(half_done) as dataset:
+        plain["status"].load()
+        with SweepFile(half_done) as sweep:
+            assert (sweep.status == dataset["status"].values).all()
+        assert bool(dataset["mean_v"].isnull().any())
+        assert not bool(dataset["mean_v"].where(dataset["status"] == DONE, 0).isnull().any())
+
+
 def test_axes_and_identity(half_done: Path, experiment: Experiment) -> None:
     with SweepFile(half_done) as sweep:
         assert list(sweep.axes.items()) == list(experiment.grid.axes().items())
