@@ -26,3 +26,7 @@ class ConfigError(UserError):
 
 class TrialFailure(Exception):
     """A trial left the physical regime; the sweep marks it as failed and goes on."""
+
+
+class TrialTimeout(TrialFailure):
+    """A trial was stopped at its deadline."""

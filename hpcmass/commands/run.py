@@ -4,35 +4,76 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command
+from hpcmass.commands.arguments import Commands, add_command, time_span
 from hpcmass.errors import EXIT_DONE
 from hpcmass.messages import say
+
+if TYPE_CHECKING:
+    from hpcmass.store.parts import Part
+    from hpcmass.sweep.run import Summary
 
 
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "run", run, "run a sweep, or what is missing of it",
                       "hpcmass run configs/quickstart.yml -o sweep.h5                  one process",
                       "mpiexec -n 5 hpcmass run configs/quickstart.yml -o sweep.h5     4 workers and a master",
-                      "the same command again                                          resumes")  # fmt: skip
+                      "the same command again                                          resumes",
+                      "hpcmass run configs/paper.yml -o part-3.h5 --part 3/16          one task of a job array",
+                      "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid")  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
+    parser.add_argument("--part", type=_part, metavar="I/N",
+                        help="only share I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
+    parser.add_argument("--time-limit", type=time_span, metavar="TIME",
+                        help="stop in time, e.g. 01:55:00 or 90m; exit code 75, the same command goes on")  # fmt: skip
+    parser.add_argument("--trial-timeout", type=time_span, metavar="TIME",
+                        help="a trial that takes longer has hung and is marked as failed")  # fmt: skip
+    parser.add_argument("--retry-failed", action="store_true", help="do failed trials once more")
+    parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="OLD",
+                        help="take over what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start anew; a file that is there is kept aside")
     parser.add_argument("--shards", action="store_true",
                         help="a file per rank, joined in the end, also where parallel HDF5 is there")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
+    from hpcmass.sweep.clock import Limits
+    from hpcmass.sweep.prepare import Wishes
     from hpcmass.sweep.run import run_sweep
 
-    summary = run_sweep(options.config, options.output, force=options.force, shards=options.shards)
+    wishes = Wishes(
+        force=options.force,
+        shards=options.shards,
+        part=options.part,
+        retry_failed=options.retry_failed,
+        reuse=tuple(options.reuse),
+    )
+    limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
+    summary = run_sweep(options.config, options.output, wishes, limits=limits)
     if summary is None:  # not rank 0
         return EXIT_DONE
-    done = summary.done_before + summary.done
-    print(f"{summary.output}: {done} of {summary.total} trials done")
-    if summary.stopped:
-        say("stopped as asked; the same command goes on from here")
-    if summary.failed:
-        count = "1 trial failed" if summary.failed == 1 else f"{summary.failed} trials failed"
-        say(f"{count}; `hpcmass status {summary.output}` says why, the same command tries again")
+    _report(summary)
     return summary.exit_code
+
+
+def _report(summary: Summary) -> None:
+    print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
+    if summary.pending:
+        why = "at the time limit" if summary.out_of_time else "as asked"
+        say(f"stopped {why}, {summary.pending} trials are left; the same command goes on from here")
+    failed = summary.failed_before + summary.failed
+    if failed:
+        count = "1 trial failed" if failed == 1 else f"{failed} trials failed"
+        say(f"{count}; `hpcmass status {summary.output}` says why, --retry-failed tries again")
+
+
+def _part(text: str) -> Part:
+    """The type of an argument I/N."""
+    from hpcmass.store.parts import parse_part
+
+    try:
+        return parse_part(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

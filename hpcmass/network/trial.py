@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import NetworkParameters
-from hpcmass.errors import TrialFailure
+from hpcmass.errors import TrialFailure, TrialTimeout
 from hpcmass.grid import Seed
 from hpcmass.network.delivery import MAX_PLANES
 from hpcmass.network.digraph import draw, words_per_row
@@ -25,6 +25,9 @@ from hpcmass.network.synchrony import spike_contrast
 
 STRETCH_SPIKES = 4_000_000
 """Room for spikes per stretch of steps; it bounds the length of a stretch, never the result."""
+
+LONGEST_STRETCH = 20_480
+"""Steps after which a deadline is looked at, at the latest; a multiple of 64."""
 
 SMALLEST_PENDING_DECAY = 1e-9
 """Conductances are rescaled before their common decay falls below this."""
@@ -125,8 +128,14 @@ class Network:
         )
         self._shortest_isi = n_held + 1
 
-    def run(self, n_steps: int) -> tuple[Real, Real, list[Stretch], Real]:
+    def run(self, n_steps: int, deadline: float | None = None) -> tuple[Real, Real, list[Stretch], Real]:
         """Advance by `n_steps`.
+
+        Parameters
+        ----------
+        n_steps : int
+        deadline : float, optional
+            Time of `time.monotonic` (s) at which to give up.
 
         Returns
         -------
@@ -143,13 +152,18 @@ class Network:
         ------
         TrialFailure
             If the potentials become non-finite or leave the range that equation (11) allows.
+        TrialTimeout
+            If the deadline passes before the last step.
         """
         q, n = self.parameters, self.parameters.n_neurons
         mean_u, mean_i = np.empty(n_steps), np.empty(n_steps)
         arrived = np.empty((3, n_steps), np.int64)
         stretches: list[Stretch] = []
-        longest = max(64, (STRETCH_SPIKES // n) * self._shortest_isi // 64 * 64)
+        longest = min(LONGEST_STRETCH, max(64, (STRETCH_SPIKES // n) * self._shortest_isi // 64 * 64))
         for begin in range(0, n_steps, longest):
+            if deadline is not None and time.monotonic() > deadline:
+                at_ms = float(self.state.clock[0]) * q.dt_ms
+                raise TrialTimeout(f"stopped at {at_ms:g} ms of {q.duration_ms:g} ms")
             size = min(longest, n_steps - begin)
             units, offsets = self.drive.take(size)
             most = int(np.diff(offsets).max(initial=0)) + 16
@@ -174,7 +188,15 @@ class Network:
         return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), stretches, mean_i
 
 
-def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, keep_spikes: bool = False) -> Recording:
+def simulate(
+    network: NetworkParameters,
+    p: float,
+    lam: float,
+    seed: Seed,
+    *,
+    keep_spikes: bool = False,
+    deadline: float | None = None,
+) -> Recording:
     """Simulate one trial.
 
     Parameters
@@ -188,18 +210,22 @@ def simulate(network: NetworkParameters, p: float, lam: float, seed: Seed, *, ke
         From `hpcmass.grid.trial_seed`.
     keep_spikes : bool
         Return every spike, too.
+    deadline : float, optional
+        Time of `time.monotonic` (s) at which to give up.
 
     Raises
     ------
     TrialFailure
         If the network leaves the physical regime.
+    TrialTimeout
+        If the deadline passes.
     """
     started = time.perf_counter()
     net = Network(network, p, lam, seed)
     kernel = time.process_time()
     head, tail = network.n_transient, network.n_steps - network.n_transient
-    mean_v0, phi0, transient, mean_i0 = net.run(head)
-    mean_v1, phi1, stretches, mean_i1 = net.run(tail)
+    mean_v0, phi0, transient, mean_i0 = net.run(head, deadline)
+    mean_v1, phi1, stretches, mean_i1 = net.run(tail, deadline)
     kernel = time.process_time() - kernel
     warn_if_scalar()
     trains = SpikeTrains(stretches, network.n_neurons)

@@ -26,14 +26,7 @@ def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str)
     UserError
         Listing each differing key with both values.
     """
-    differences = []
-    if str(file.attrs["config_sha256"]) != experiment.physics_sha256():
-        theirs, ours = experiment_of(file).physics(), experiment.physics()
-        differences = [
-            f"{key} is {_shown(theirs, key)} there and {_shown(ours, key)} here"
-            for key in sorted(theirs.keys() | ours.keys())
-            if theirs.get(key) != ours.get(key)
-        ] or ["its physics hash differs"]
+    differences = _physics_differences(file, experiment)
     axes = axes_of(file)
     for name, values in experiment.grid.axes().items():
         if axes.get(name, values) != values:
@@ -54,6 +47,41 @@ def require_same_seeds(file: h5py.File, trials: list[Trial], what_to_do: str) ->
     seeds = np.array([trial.seed for trial in trials], "u4")
     if not np.array_equal(file["seed"][()].reshape(seeds.shape), seeds):
         raise UserError(f"{file.filename} holds another sweep (its trials have other seeds); {what_to_do}")
+
+
+def require_same_seeds_in(file: h5py.File, other: h5py.File, what_to_do: str) -> None:
+    """Refuse an open sweep file whose trials' seeds are not those of another one.
+
+    Raises
+    ------
+    UserError
+    """
+    if not np.array_equal(file["seed"][()], other["seed"][()]):
+        raise UserError(f"{file.filename} has other seeds than {other.filename}; {what_to_do}")
+
+
+def require_same_physics(file: h5py.File, experiment: Experiment, what_to_do: str) -> None:
+    """Refuse an open sweep file whose trials would not be the experiment's, whatever its axes and trials.
+
+    Raises
+    ------
+    UserError
+        Listing each differing key with both values.
+    """
+    differences = _physics_differences(file, experiment)
+    if differences:
+        raise UserError(f"{file.filename} has other physics ({'; '.join(differences)}); {what_to_do}")
+
+
+def _physics_differences(file: h5py.File, experiment: Experiment) -> list[str]:
+    if str(file.attrs["config_sha256"]) == experiment.physics_sha256():
+        return []
+    theirs, ours = experiment_of(file).physics(), experiment.physics()
+    return [
+        f"{key} is {_shown(theirs, key)} there and {_shown(ours, key)} here"
+        for key in sorted(theirs.keys() | ours.keys())
+        if theirs.get(key) != ours.get(key)
+    ] or ["its physics hash differs"]
 
 
 def _shown(physics: dict[str, object], key: str) -> str:

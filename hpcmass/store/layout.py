@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import UserError
+from hpcmass.store.allocation import allocate, allocate_packed
 from hpcmass.store.schema import FORMAT_VERSION, Variable
 
 CONVENTIONS = "CF-1.11"
@@ -158,11 +159,12 @@ def define(
     coordinates: Iterable[Coordinate],
     variables: Iterable[Variable],
     attributes: Mapping[str, Any],
+    packed: bool = False,
 ) -> None:
     """Create everything in an empty file: attributes, dimension scales, and every variable with its fill value.
 
-    Traces (`fill=None`) get their space at once but are never filled; they are contiguous, so that a process can
-    write its own slab of the open file without touching any metadata.
+    Traces (`fill=None`) get their space at once but are never filled; unless packed they are contiguous, so that a
+    process can write its own slab of the open file without touching any metadata.
 
     Parameters
     ----------
@@ -176,6 +178,8 @@ def define(
     variables : iterable of Variable
     attributes : mapping
         Further root attributes.
+    packed : bool
+        Compressed and checksummed: not to be written by several processes, nor again.
     """
     file.attrs["filetype"] = filetype
     file.attrs["format_version"] = "{}.{}".format(*FORMAT_VERSION)
@@ -193,7 +197,8 @@ def define(
         scales[coordinate.name] = scale
     for variable in variables:
         dims = variable.dimensions(axes)
-        dataset = _allocate(file, variable, tuple(len(scales[d]) for d in dims))
+        shape = tuple(len(scales[d]) for d in dims)
+        dataset = (allocate_packed if packed else allocate)(file, variable, shape)
         describe(dataset, variable, axes)
 
 
@@ -228,23 +233,6 @@ def _describe(dataset: h5py.Dataset, unit: str, long_name: str) -> None:
     dataset.attrs["long_name"] = long_name
     if unit not in ("flag", "text"):
         dataset.attrs["units"] = unit
-
-
-def _allocate(file: h5py.File, variable: Variable, shape: tuple[int, ...]) -> h5py.Dataset:
-    """A contiguous dataset whose space exists from now on; filled, unless it is a trace."""
-    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    creation.set_layout(h5py.h5d.CONTIGUOUS)
-    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    dtype = np.dtype(variable.dtype)
-    if variable.fill is None:
-        creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    else:
-        creation.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
-        if dtype.kind != "S":  # of a text only the default, empty, arrives intact
-            creation.set_fill_value(np.array(variable.fill, dtype=dtype))
-    space = h5py.h5s.create_simple(shape)
-    kind = h5py.h5t.py_create(dtype, logical=True)
-    return h5py.Dataset(h5py.h5d.create(file.id, variable.name.encode(), kind, space, creation))
 
 
 def create_file(

@@ -1,186 +1,181 @@
-"""Many files of one sweep → one: per-trial variables are copied, traces stay where they are and are referred to.
+"""Parts of a sweep → one file: checked for completeness and for contradictions, then a view of the parts or a copy.
 
-The joined file is an ordinary sweep file to every reader. Its traces are HDF5 virtual datasets with paths relative
-to the file; its `parts` attribute lists them, because HDF5 reads a missing part as fill values without a word.
+Whoever merges wants the whole sweep, so what is missing is refused by name unless it is asked for.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from hpcmass.errors import UserError
-from hpcmass.store.identity import require_same_sweep
-from hpcmass.store.layout import Coordinate, creating, define, describe, free_name, set_aside
-from hpcmass.store.provenance import history_line, history_of, history_value
+from hpcmass.store.identity import require_same_seeds_in, require_same_sweep
+from hpcmass.store.join import join
+from hpcmass.store.layout import require_directory
+from hpcmass.store.pack import pack
+from hpcmass.store.parts import PART_VARIABLE, part_of
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES
+from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_FILETYPE, TRACES
+from hpcmass.store.sources import States, open_all, sources_of, states_of
+
+SHOWN = 8
+"""Missing parts or trials that are named before the rest is counted."""
 
 
 @dataclass(frozen=True)
-class States:
-    """Which trial is in which state, and in which part.
+class Merged:
+    """How a merge ended.
 
     Attributes
     ----------
-    status : array of int8, (axes…, trial)
-    owner : array of int, (axes…, trial)
-        Index of the part that holds the trial, -1 where none does.
+    output : Path
+    n_files : int
+        Files that hold the trials, shards of parts included.
+    total, done, failed : int
+        Trials.
+    overlapping : int
+        Trials that are done in several files, equal in all of them.
     """
 
-    status: npt.NDArray[np.int8]
-    owner: npt.NDArray[np.intp]
+    output: Path
+    n_files: int
+    total: int
+    done: int
+    failed: int
+    overlapping: int
 
 
-def shard_paths(sweep: Path) -> list[Path]:
-    """The shards of a sweep, in the order of their names; empty if it has none."""
-    return sorted(shard_directory(sweep).glob("shard-*.h5"))
-
-
-def states_of(files: Sequence[h5py.File]) -> States:
-    """States of all trials over open parts of one sweep: done in any part is done, else failed, else pending."""
-    status = np.full(files[0]["status"].shape, PENDING, "i1")
-    owner = np.full(status.shape, -1, np.intp)
-    for wanted, unless in ((DONE, (DONE,)), (FAILED, (DONE, FAILED))):
-        for i, file in enumerate(files):
-            mine = (file["status"][()] == wanted) & ~np.isin(status, unless)
-            status[mine], owner[mine] = wanted, i
-    return States(status, owner)
-
-
-def join(parts: Sequence[Path], output: Path, *, what: str = "merged", replace: bool = False) -> States:
-    """Put the parts of one sweep together as one virtual file.
+def merge(
+    parts: Sequence[Path], output: Path, *, packed: bool = False, partial: bool = False, force: bool = False
+) -> Merged:
+    """Put the parts of one sweep together.
 
     Parameters
     ----------
     parts : sequence of Path
-        Sweep files of the same physics, axes and trials; at least one.
+        Sweep files of the same physics, axes and trials; merged files and sweeps in shards among them.
     output : Path
-    what : str
-        For the line of history.
-    replace : bool
-        Replace `output`, which must be an earlier joint of the same parts.
+    packed : bool
+        A compressed and checksummed copy instead of a view of the parts.
+    partial : bool
+        Accept that parts or trials are missing.
+    force : bool
+        An existing file is kept aside instead of being refused.
 
     Raises
     ------
     UserError
-        If a part is missing, unreadable or of another sweep, or `output` exists without `replace`.
+        If a part or a trial is missing, files contradict each other or are of different sweeps, `output` exists
+        without `force`, or cannot be written.
     """
-    if not parts:
-        raise UserError(f"there is nothing to put into {output}; name the parts")
-    with ExitStack() as stack:
-        files = [stack.enter_context(open_hdf5(part, SWEEP_FILETYPE)) for part in parts]
-        first = files[0]
-        experiment = experiment_of(first)
+    require_directory(output)
+    if output.exists() and not force:
+        raise UserError(f"{output} exists; give another name, or --force to start anew (the old file is kept aside)")
+    sources = _expand(parts)
+    outputs_own = [output, shard_directory(output)]
+    for source in sources:
+        if any(_same(source, own) or _same(source.parent, own) for own in outputs_own):
+            raise UserError(f"{output} is one of the files to merge; give another -o")
+    with open_all(sources) as files:
+        experiment = experiment_of(files[0])
         for file in files[1:]:
-            require_same_sweep(file, experiment, f"it cannot be joined with {parts[0]}")
+            require_same_sweep(file, experiment, f"it cannot be merged with {sources[0]}")
+            require_same_seeds_in(file, files[0], f"it cannot be merged with {sources[0]}")
         states = states_of(files)
-        axes = tuple(axes_of(first))
-        # parts may come from different minor versions of the format
-        variables = [v for v in SWEEP_VARIABLES.values() if all(v.name in file for file in files)]
-        with creating(output, replace=replace) as file:
-            define(
-                file,
-                filetype=SWEEP_FILETYPE,
-                axes=axes,
-                coordinates=_coordinates(first, axes),
-                variables=[v for v in variables if v.role != "trace"],
-                attributes=_attributes(files, parts, output, what),
-            )
-            for variable in variables:
-                if variable.role == "trace":
-                    layout = _trace_layout(variable.name, first, parts, output, states)
-                    describe(file.create_virtual_dataset(variable.name, layout, fillvalue=np.nan), variable, axes)
-                else:
-                    _copy(variable.name, files, states, file)
-    return states
+        overlapping = _compare_overlaps(files)
+        if not partial:
+            _require_complete(files, states)
+    if packed:
+        pack(sources, output, force=force)
+    else:
+        join(sources, output, force=force)
+    count = {state: int((states.status == state).sum()) for state in (DONE, FAILED)}
+    return Merged(output, len(sources), states.status.size, count[DONE], count[FAILED], overlapping)
 
 
-def is_joint_of(output: Path, parts: Sequence[Path]) -> bool:
-    """True if `output` is these parts put together, as they are now."""
-    if not output.exists():
-        return False
-    with ExitStack() as stack:
-        joint = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE))
-        files = [stack.enter_context(open_hdf5(part, SWEEP_FILETYPE)) for part in parts]
-        return (
-            list(joint.attrs.get("parts", ())) == _relative(parts, output)
-            and str(joint.attrs["config_yaml"]) == str(files[0].attrs["config_yaml"])
-            and np.array_equal(joint["status"][()], states_of(files).status)
-        )
+def _expand(parts: Sequence[Path]) -> list[Path]:
+    """The files that hold the trials, each once."""
+    found: dict[str, Path] = {}
+    for part in parts:
+        sources = sources_of(part)
+        if not sources:
+            open_hdf5(part, SWEEP_FILETYPE)  # which says what is wrong
+        found |= {os.path.realpath(source): source for source in sources}
+    return list(found.values())
 
 
-def _relative(parts: Sequence[Path], output: Path) -> list[str]:
-    return [os.path.relpath(part, output.parent) for part in parts]
+def _same(a: Path, b: Path) -> bool:
+    return os.path.realpath(a) == os.path.realpath(b)
 
 
-def set_sweep_aside(sweep: Path) -> Path:
-    """Keep a sweep, shards and all, under the first free of `sweep.1.h5`, `sweep.2.h5`, …; returns that path."""
-    if not shard_directory(sweep).is_dir():
-        return set_aside(sweep)
-    new = free_name(sweep)
-    os.rename(shard_directory(sweep), shard_directory(new))
-    if shard_paths(new):
-        join(shard_paths(new), new, what=f"shards of {sweep.name} set aside")
-    sweep.unlink(missing_ok=True)
-    return new
+def _require_complete(files: Sequence[h5py.File], states: States) -> None:
+    """Refuse what is not a whole sweep, naming the parts that are missing or not finished.
+
+    Raises
+    ------
+    UserError
+    """
+    pending = states.status == PENDING
+    if not pending.any():
+        return
+    what = f"{int(pending.sum())} of {pending.size} trials are not done"
+    remedy = "run them, or merge what there is with --partial"
+    given = [part for file in files if (part := part_of(file)) is not None]
+    counts = {part.count for part in given}
+    if len(given) == len(files) and len(counts) == 1:
+        count = counts.pop()
+        absent = sorted(set(range(1, count + 1)) - {part.number for part in given})
+        division = files[0][PART_VARIABLE][()]
+        unfinished = sorted({int(n) for n in np.unique(division[pending])} - set(absent))
+        clauses = [_parts(absent, count, "missing")] if absent else []
+        clauses += [_parts(unfinished, count, "not finished")] if unfinished else []
+        raise UserError(f"{' and '.join(clauses)} ({what}); {remedy}")
+    axes = axes_of(files[0])
+    named = []
+    for index in np.argwhere(pending)[:SHOWN]:
+        values = " ".join(f"{name}={axes[name][i]:g}" for name, i in zip(axes, index, strict=False))
+        named.append(f"{values} trial {index[-1]}")
+    more = ", …" if pending.sum() > SHOWN else ""
+    raise UserError(f"{what}: {', '.join(named)}{more}; {remedy}")
 
 
-def _coordinates(file: h5py.File, axes: tuple[str, ...]) -> list[Coordinate]:
-    def coordinate(name: str) -> Coordinate:
-        attributes = file[name].attrs
-        return Coordinate(name, file[name][()], str(attributes["units"]), str(attributes["long_name"]))
-
-    return [coordinate(name) for name in (*axes, "trial", "time", "word")]
+def _parts(numbers: Sequence[int], count: int, how: str) -> str:
+    shown = ", ".join(str(n) for n in numbers[:SHOWN])
+    rest = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    return f"{'part' if len(numbers) == 1 else 'parts'} {shown}{rest} of {count} {_is(numbers)} {how}"
 
 
-_OF_THE_FILE = {"filetype", "format_version", "Conventions"}
-"""Attributes that `define` sets itself."""
+def _is(numbers: Sequence[int]) -> str:
+    return "is" if len(numbers) == 1 else "are"
 
 
-def _attributes(files: Sequence[h5py.File], parts: Sequence[Path], output: Path, what: str) -> dict[str, Any]:
-    attributes = {name: value for name, value in files[0].attrs.items() if name not in _OF_THE_FILE}
-    history = sorted({line for file in files for line in history_of(file)})
-    chain = {str(text): None for file in files for text in file.attrs["config_chain"]}
-    return {
-        **attributes,
-        "driver": "shards",
-        "parts": _relative(parts, output),
-        "config_chain": list(chain),
-        "history": history_value([*history, history_line(f"{what}, {len(parts)} files")]),
-    }
+def _compare_overlaps(files: Sequence[h5py.File]) -> int:
+    """Count the trials that are done in several files; they must be equal, bit for bit, in all.
 
-
-def _copy(name: str, files: Sequence[h5py.File], states: States, output: h5py.File) -> None:
-    """Each trial's value from the part that holds the trial; the seeds are the same in all."""
-    values = files[0][name][()] if name == "seed" else output[name][()]
+    Raises
+    ------
+    UserError
+        Naming the trial and the files that contradict each other.
+    """
+    first = np.full(files[0]["status"].shape, -1)
+    several = np.zeros(first.shape, bool)
     for i, file in enumerate(files):
-        mine = states.owner == i
-        values[mine] = file[name][()][mine]
-    output[name][...] = values
-
-
-def _trace_layout(
-    name: str, first: h5py.File, parts: Sequence[Path], output: Path, states: States
-) -> h5py.VirtualLayout:
-    """Where each trial that is done has its trace; runs of trials in one part become one mapping."""
-    shape, dtype = first[name].shape, first[name].dtype
-    layout = h5py.VirtualLayout(shape, dtype)
-    sources = [h5py.VirtualSource(path, name, shape, dtype) for path in _relative(parts, output)]
-    owner = np.where(states.status == DONE, states.owner, -1)
-    for point in np.ndindex(owner.shape[:-1]):
-        trials = owner[point]
-        starts = np.flatnonzero(np.diff(trials, prepend=-2))
-        for start, stop in zip(starts, [*starts[1:], len(trials)], strict=True):
-            if trials[start] >= 0:
-                run = (*point, slice(start, stop))
-                layout[run] = sources[trials[start]][run]
-    return layout
+        done = file["status"][()] == DONE
+        for index in map(tuple, np.argwhere(done & (first >= 0))):
+            other = files[first[index]]
+            for name in (*NUMBERS, *TRACES):
+                if name in file and name in other and file[name][index].tobytes() != other[name][index].tobytes():
+                    axes = axes_of(file)
+                    where = " ".join(f"{axis}={axes[axis][k]:g}" for axis, k in zip(axes, index, strict=False))
+                    raise UserError(
+                        f"{other.filename} and {file.filename} contradict each other in {name} of {where} "
+                        f"trial {index[-1]}; find out which is right with `hpcmass check --resimulate`"
+                    )
+            several[index] = True
+        first[done & (first < 0)] = i
+    return int(several.sum())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-FORMAT_VERSION: Final = (1, 1)
+FORMAT_VERSION: Final = (1, 2)
 """Major.minor. A reader refuses another major version; a minor step only adds variables."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
@@ -98,6 +98,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("wall_s", _TRIAL, "f8", "s", "wall time of the trial", role="bookkeeping"),
         Variable("kernel_s", _TRIAL, "f8", "s", "processor time in the time loop", role="bookkeeping"),
         Variable("rank", _TRIAL, "i4", "1", "MPI rank that ran the trial", role="bookkeeping", fill=-1),
+        Variable("part", _TRIAL, "i4", "1", "part of a job array that has the trial to do", role="bookkeeping", fill=0),
         Variable(
             "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b"",
         ),

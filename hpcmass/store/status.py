@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ import numpy.typing as npt
 
 from hpcmass.grid import point_costs
 from hpcmass.store.lock import is_locked
-from hpcmass.store.merge import shard_paths, states_of
+from hpcmass.store.parts import part_of, share_of
 from hpcmass.store.reader import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE
+from hpcmass.store.sources import open_all, sources_of, states_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Status:
     path, title, driver : str
     running : bool
         A job is writing it now, as far as this machine can tell.
+    part : str or None
+        `i/n` for a part of a job array; its trials alone are counted.
     total, done, failed, pending : int
         Trials.
     workers : int
@@ -47,7 +49,9 @@ class Status:
     rate_per_hour : float
         Trials an hour, from the wall times and the number of workers.
     eta_s : float
-        Expected time for the trials that are not done, by their expected cost.
+        Expected time for the pending trials, by their expected cost.
+    core_hours_used, core_hours_left : float
+        Wall times of all trials, failed ones included, and what the pending ones are expected to take.
     failures : tuple of Failure
     """
 
@@ -55,6 +59,7 @@ class Status:
     title: str
     driver: str
     running: bool
+    part: str | None
     total: int
     done: int
     failed: int
@@ -63,6 +68,8 @@ class Status:
     mean_wall_s: float
     rate_per_hour: float
     eta_s: float
+    core_hours_used: float
+    core_hours_left: float
     failures: tuple[Failure, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,18 +87,20 @@ def sweep_status(path: Path_) -> Status:
         If it is not a readable sweep file.
     """
     path = Path(path)
-    with ExitStack() as stack:
-        if path.exists():
-            stack.enter_context(open_hdf5(path, SWEEP_FILETYPE))  # which knows of shards that should be there
-        files = [stack.enter_context(open_hdf5(p, SWEEP_FILETYPE)) for p in shard_paths(path) or [path]]
-        return _status(path, files)
+    sources = sources_of(path)
+    if not sources:
+        open_hdf5(path, SWEEP_FILETYPE)  # which says what is wrong
+    with open_all(sources) as files:
+        return _status(path, files, own=sources == [path])
 
 
-def _status(path: Path, files: list[h5py.File]) -> Status:
+def _status(path: Path, files: list[h5py.File], *, own: bool) -> Status:
     first = files[0]
     states = states_of(files)
+    part = part_of(first) if len({str(part_of(file)) for file in files}) == 1 else None
+    ours = share_of(first) if part else np.ones(states.status.shape, bool)
     status = states.status
-    done = status == DONE
+    done, pending = status == DONE, (status == PENDING) & ours
 
     def gather(name: str) -> npt.NDArray[Any]:
         values: npt.NDArray[Any] = first[name][()]
@@ -110,23 +119,27 @@ def _status(path: Path, files: list[h5py.File]) -> Status:
         for index in np.argwhere(status == FAILED)
     )
     experiment = experiment_of(first)
-    wall_s = gather("wall_s")[done]
+    all_wall_s = gather("wall_s")
+    wall_s = all_wall_s[done]
     workers = len(np.unique(gather("rank")[done]))
     total_wall_s = float(np.sum(wall_s))
     cost = np.broadcast_to(point_costs(experiment, axes)[..., None], status.shape)
-    rest = float(cost[~done].sum() / cost[done].sum()) if workers else math.nan
+    left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if workers else math.nan
     return Status(
         path=str(path),
         title=str(first.attrs["title"]),
-        driver="shards" if shard_paths(path) else str(first.attrs["driver"]),
+        driver=str(first.attrs["driver"]) if own else "shards",
         running=is_locked(path),
-        total=status.size,
+        part=str(part) if part else None,
+        total=int(ours.sum()),
         done=int(done.sum()),
         failed=len(failures),
-        pending=int((status == PENDING).sum()),
+        pending=int(pending.sum()),
         workers=workers,
         mean_wall_s=total_wall_s / wall_s.size if wall_s.size else math.nan,
         rate_per_hour=3600 * workers * wall_s.size / total_wall_s if total_wall_s else math.nan,
-        eta_s=rest * total_wall_s / workers if workers else math.nan,
+        eta_s=left_s / workers if workers else math.nan,
+        core_hours_used=float(np.nansum(all_wall_s[status != PENDING])) / 3600,
+        core_hours_left=left_s / 3600 if pending.any() else 0.0,
         failures=failures,
     )

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -19,118 +19,16 @@ import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
-from hpcmass.grid import SEED_WORDS, Trial, trial_seed
-from hpcmass.grid import trials as all_trials
+from hpcmass.grid import Trial
+from hpcmass.store.creation import create_sweep_file
 from hpcmass.store.identity import require_same_sweep
 from hpcmass.store.inplace import open_in_place, sync
-from hpcmass.store.layout import (
-    METADATA_BYTES,
-    Coordinate,
-    axis_coordinates,
-    creating,
-    define,
-    filled_bytes,
-    reason,
-)
-from hpcmass.store.provenance import history_line, history_value
+from hpcmass.store.layout import reason
+from hpcmass.store.parts import Share, require_same_part
 from hpcmass.store.reader import open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, SPIKE_VARIABLES, SWEEP_FILETYPE, SWEEP_VARIABLES
-
-Driver = Literal["mpio", "shards", "serial"]
-"""How a sweep is written: one file by all ranks, a file per rank, one file by one process."""
+from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, SWEEP_FILETYPE, SWEEP_VARIABLES
 
 Values = Mapping[str, npt.NDArray[np.generic] | float | int]
-
-
-def sweep_attributes(experiment: Experiment, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Root attributes of a sweep file that follow from the experiment and from `provenance`."""
-    return {
-        "title": experiment.title,
-        "config_yaml": experiment.text,
-        "config_sha256": experiment.physics_sha256(),
-        "config_chain": [experiment.text],
-        **provenance,
-    }
-
-
-def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
-    """All dimensions of a sweep file; `time` holds the beginning of each step."""
-    network = experiment.network
-    numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
-    return [
-        *axis_coordinates(experiment.grid.axes()),
-        Coordinate("trial", np.asarray(numbers, "i4"), "1", "trial number"),
-        Coordinate("time", np.arange(network.n_steps) * network.dt_ms, "ms", "time since the start of the trial"),
-        Coordinate("word", np.arange(SEED_WORDS, dtype="i4"), "1", "word of the seed"),
-    ]
-
-
-def create_sweep_file(
-    path: Path,
-    experiment: Experiment,
-    *,
-    driver: Driver,
-    provenance: Mapping[str, Any],
-    started: str = "started",
-    trial_numbers: Sequence[int] | None = None,
-    n_spikes: int | None = None,
-    force: bool = False,
-) -> None:
-    """Create a sweep file with all its variables, none of its trials done; it appears under its name when complete.
-
-    Parameters
-    ----------
-    path : Path
-    experiment : Experiment
-    driver : str
-        How it is going to be written; an attribute.
-    provenance : mapping
-        Further root attributes, `uuid` among them.
-    started : str
-        First line of the history.
-    trial_numbers : sequence of int, optional
-        The trials at each point, if not 0 … `experiment.trials` - 1.
-    n_spikes : int, optional
-        Adds space for that many spikes (one-trial files).
-    force : bool
-        Keep an existing file aside instead of refusing.
-
-    Raises
-    ------
-    UserError
-        See `layout.creating`.
-    """
-    axes = tuple(experiment.grid.axes())
-    coordinates = sweep_coordinates(experiment, trial_numbers)
-    variables = list(SWEEP_VARIABLES.values())
-    if n_spikes is not None:
-        coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
-        variables += SPIKE_VARIABLES.values()
-    attributes = {
-        **sweep_attributes(experiment, provenance),
-        "driver": driver,
-        "history": history_value([history_line(started)]),
-    }
-    sizes = {coordinate.name: len(coordinate.values) for coordinate in coordinates}
-    space = METADATA_BYTES + 8 * sum(sizes.values()) + filled_bytes(variables, axes, sizes)
-    with creating(path, force=force, space=space) as file:
-        define(
-            file,
-            filetype=SWEEP_FILETYPE,
-            axes=axes,
-            coordinates=coordinates,
-            variables=variables,
-            attributes=attributes,
-        )
-        seeds = file["seed"]
-        seeds[...] = _seeds(experiment, trial_numbers).reshape(seeds.shape)
-
-
-def _seeds(experiment: Experiment, trial_numbers: Sequence[int] | None) -> npt.NDArray[np.uint32]:
-    if trial_numbers is None:
-        return np.array([trial.seed for trial in all_trials(experiment)], "u4")
-    points = [trial.values for trial in all_trials(experiment.model_copy(update={"trials": 1}))]
-    return np.array([trial_seed(experiment.root_seed, v, k) for v in points for k in trial_numbers], "u4")
 
 
 class SlabWriter:
@@ -174,7 +72,17 @@ class SlabWriter:
         UserError
             If it cannot be written (disk full); the trial then stays as it was.
         """
-        self._store(trial, {**values, "rank": rank, "error": b""}, DONE)
+        self._store([(trial, {**values, "rank": rank, "error": b""})], DONE)
+
+    def write_many(self, recorded: Sequence[tuple[Trial, Values]]) -> None:
+        """Store trials that are done, with all that belongs to them (`rank`, `wall_s`, …), in two steps for all.
+
+        Raises
+        ------
+        UserError
+            See `write`.
+        """
+        self._store([(trial, {**values, "error": b""}) for trial, values in recorded], DONE)
 
     def write_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""
@@ -190,21 +98,23 @@ class SlabWriter:
             See `write`.
         """
         text = message.encode()[:ERROR_LENGTH].decode(errors="ignore").encode()
-        self._store(trial, {"rank": rank, "error": text, "wall_s": wall_s}, FAILED)
+        self._store([(trial, {"rank": rank, "error": text, "wall_s": wall_s})], FAILED)
 
-    def _store(self, trial: Trial, values: Mapping[str, Any], status: int) -> None:
+    def _store(self, recorded: Sequence[tuple[Trial, Mapping[str, Any]]], status: int) -> None:
         try:
-            for name, value in values.items():
-                if name in self._variables or name not in SWEEP_VARIABLES:
-                    self._variables[name][trial.index] = value
+            for trial, values in recorded:
+                for name, value in values.items():
+                    if name in self._variables or name not in SWEEP_VARIABLES:
+                        self._variables[name][trial.index] = value
             self._settle()
-            self._variables["status"][trial.index] = status
+            for trial, _ in recorded:
+                self._variables["status"][trial.index] = status
             self._settle()
         except (OSError, RuntimeError) as error:
             self._torn = True
             raise UserError(
-                f"cannot write {trial.label()} into {self.path}: {reason(error)}; free some space and start the same "
-                "command again, what is done is kept"
+                f"cannot write {recorded[0][0].label()} into {self.path}: {reason(error)}; free some space and start "
+                "the same command again, what is done is kept"
             ) from error
 
     def close(self) -> None:
@@ -267,9 +177,19 @@ class ShardWriter(SlabWriter):
     provenance : mapping
         Root attributes; the same `uuid` on all ranks.
     rank : int
+    share : Share, optional
+        The part of a job array that the sweep is.
     """
 
-    def __init__(self, sweep: Path, experiment: Experiment, *, provenance: Mapping[str, Any], rank: int) -> None:
+    def __init__(
+        self,
+        sweep: Path,
+        experiment: Experiment,
+        *,
+        provenance: Mapping[str, Any],
+        rank: int,
+        share: Share | None = None,
+    ) -> None:
         directory = shard_directory(sweep)
         shard = directory / f"shard-{rank:05d}.h5"
         try:
@@ -279,6 +199,7 @@ class ShardWriter(SlabWriter):
         if shard.exists():
             with open_hdf5(shard, SWEEP_FILETYPE) as file:
                 require_same_sweep(file, experiment, "give another -o, or --force to start anew")
+                require_same_part(file, share.part if share else None, "give another -o, or --force to start anew")
         else:
-            create_sweep_file(shard, experiment, driver="shards", provenance=provenance)
+            create_sweep_file(shard, experiment, driver="shards", provenance=provenance, share=share)
         super().__init__(shard)

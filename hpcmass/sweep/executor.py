@@ -2,7 +2,7 @@
 
 Only small records return to rank 0. One process alone does everything itself. A trial's own failure is recorded and
 the sweep goes on; a disk that is full stops it. SIGTERM or SIGUSR1 on any rank stops the scattering, and the running
-trials end.
+trials end. Near the job's time limit only trials that should fit are begun, and what still runs then is dropped.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from hpcmass.config import Experiment
-from hpcmass.errors import TrialFailure, UserError
+from hpcmass.errors import TrialFailure, TrialTimeout, UserError
 from hpcmass.grid import Trial, point_costs
 from hpcmass.progress import Progress
 from hpcmass.store.writer import SlabWriter
+from hpcmass.sweep.clock import Clock, Limits
 from hpcmass.sweep.mpi import World
 
 TASKS_PER_WORKER = 2
@@ -46,6 +47,10 @@ class Outcome:
         Why it could not be stored.
     stop : bool
         This rank was told to stop.
+    dropped : bool
+        There was no time for it: it stays as it was.
+    seconds : float
+        How long it took.
     """
 
     trial: str
@@ -53,6 +58,8 @@ class Outcome:
     failure: str | None = None
     unwritable: str | None = None
     stop: bool = False
+    dropped: bool = False
+    seconds: float = 0.0
 
 
 class _ThisRank:
@@ -61,6 +68,7 @@ class _ThisRank:
     experiment: Experiment
     writer: SlabWriter | None = None
     number: int = 0
+    clock: Clock = Clock(Limits())
     stop: bool = False
 
 
@@ -70,9 +78,15 @@ class Tally:
     def __init__(self) -> None:
         self.done = self.failed = 0
         self.stop = False
+        self.out_of_time = False
         self.unwritable: str | None = None
 
     def add(self, outcome: Outcome, progress: Progress) -> None:
+        if outcome.stop:
+            self.stop = True
+        if outcome.dropped:
+            self.out_of_time = True
+            return
         if outcome.unwritable is not None:
             self.unwritable = outcome.unwritable
         elif outcome.failure is not None:
@@ -80,16 +94,24 @@ class Tally:
             progress.note(f"failed: {outcome.trial}: {outcome.failure}")
         else:
             self.done += 1
-        if outcome.stop:
-            self.stop = True
+            _ThisRank.clock.note(outcome.cost, outcome.seconds)
         progress.advance(outcome.cost)
 
     @property
     def go_on(self) -> bool:
         return not (self.stop or _ThisRank.stop or self.unwritable is not None)
 
+    def may_begin(self, cost: float) -> bool:
+        """True if there is time for a trial of that cost; cheaper ones behind it may still fit."""
+        if _ThisRank.clock.fits(cost):
+            return True
+        self.out_of_time = True
+        return False
 
-def scatter(here: World, experiment: Experiment, writer: SlabWriter | None, queue: list[Trial], tally: Tally) -> None:
+
+def scatter(
+    here: World, experiment: Experiment, writer: SlabWriter | None, queue: list[Trial], tally: Tally, clock: Clock
+) -> None:
     """Run the trials on all ranks; returns when this rank has nothing more to do.
 
     Parameters
@@ -102,15 +124,19 @@ def scatter(here: World, experiment: Experiment, writer: SlabWriter | None, queu
         On rank 0; empty elsewhere.
     tally : Tally
         Counts the outcomes, on rank 0.
+    clock : Clock
+        This rank's.
     """
     _ThisRank.experiment, _ThisRank.writer, _ThisRank.number = experiment, writer, here.rank
+    _ThisRank.clock = clock
     try:
         if here.size == 1:
             with _progress(queue, experiment) as (costed, progress):
                 for trial, cost in costed:
                     if not tally.go_on:
                         break
-                    tally.add(_run_trial(trial, cost), progress)
+                    if tally.may_begin(cost):
+                        tally.add(_run_trial(trial, cost), progress)
         else:
             from mpi4py.futures import MPICommExecutor
 
@@ -133,7 +159,7 @@ def _progress(queue: list[Trial], experiment: Experiment) -> Iterator[tuple[list
 def _feed(
     executor: Any, costed: list[tuple[Trial, float]], tally: Tally, progress: Progress, *, at_a_time: int
 ) -> None:
-    rest = iter(costed)
+    rest = (pair for pair in costed if tally.may_begin(pair[1]))
     running: set[Future[Outcome]] = set()
     # finished trials announce themselves: asking 10⁴ futures which of them is done would cost more than 10 ms a trial
     ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
@@ -168,22 +194,31 @@ def _run_trial(trial: Trial, cost: float) -> Outcome:
     """Simulate and store one trial, on whatever rank this is."""
     from hpcmass.network import simulate
 
-    writer = _ThisRank.writer
+    writer, clock = _ThisRank.writer, _ThisRank.clock
     assert writer is not None
     start = time.perf_counter()
     label = trial.label()
+    if not clock.fits(cost):  # it has waited here since it was handed out
+        return Outcome(label, cost, dropped=True, stop=_ThisRank.stop)
     try:
         try:
             network = _ThisRank.experiment.network_at(trial.values)
-            recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed)
+            recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed, deadline=clock.deadline())
         except Exception as error:  # whatever it is, the other trials are worth having
+            if isinstance(error, TrialTimeout) and clock.is_up():
+                return Outcome(label, cost, dropped=True, stop=_ThisRank.stop)
             message = _message(error)
+            if isinstance(error, TrialTimeout):
+                message = f"took longer than --trial-timeout, {clock.limits.trial_s:g} s; {message}"
             writer.fail(trial, message, rank=_ThisRank.number, wall_s=time.perf_counter() - start)
             return Outcome(label, cost, failure=message, stop=_ThisRank.stop)
         writer.write(trial, recording.variables(), rank=_ThisRank.number)
     except UserError as error:
         return Outcome(label, cost, unwritable=str(error), stop=_ThisRank.stop)
-    return Outcome(label, cost, stop=_ThisRank.stop)
+    seconds = time.perf_counter() - start
+    if _ThisRank.number != 0:  # rank 0 hears of it from the outcome
+        clock.note(cost, seconds)
+    return Outcome(label, cost, stop=_ThisRank.stop, seconds=seconds)
 
 
 def _message(error: Exception) -> str:

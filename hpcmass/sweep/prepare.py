@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,43 @@ from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
+from hpcmass.store.creation import Driver, create_sweep_file
 from hpcmass.store.identity import require_same_seeds, require_same_sweep
-from hpcmass.store.merge import is_joint_of, join, set_sweep_aside, shard_paths, states_of
+from hpcmass.store.join import is_joint_of, join, set_sweep_aside
+from hpcmass.store.parts import Part, Share, divide, division_in, require_same_part
 from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.reader import open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, SWEEP_FILETYPE
+from hpcmass.store.reuse import require_reusable, take_over
+from hpcmass.store.schema import DONE, PENDING, SWEEP_FILETYPE
 from hpcmass.store.size import sweep_bytes
-from hpcmass.store.writer import Driver, create_sweep_file
+from hpcmass.store.sources import is_packed, open_all, outside_parts, shard_paths, sources_of, states_of
 
 START_ANEW = "give another -o, or --force to start anew (the old file is kept aside)"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user asks of one start of a sweep.
+
+    Attributes
+    ----------
+    force : bool
+        Start anew; a file that is there is kept aside.
+    shards : bool
+        A file per rank even where parallel HDF5 is there.
+    part : Part or None
+        Only this share of a job array.
+    retry_failed : bool
+        Do failed trials once more.
+    reuse : tuple of Path
+        Earlier sweeps from which to take over what they have.
+    """
+
+    force: bool = False
+    shards: bool = False
+    part: Part | None = None
+    retry_failed: bool = False
+    reuse: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +66,10 @@ class Plan:
     driver : str
     provenance : dict
         Root attributes for files that are still to be created.
-    total, missing : int
-        Trials of the sweep, trials still to be done.
+    total, missing, failed : int
+        Trials of the sweep or the part, trials still to be done, failed ones that are left alone.
+    share : Share or None
+        The part of a job array.
     """
 
     experiment: Experiment
@@ -49,12 +78,18 @@ class Plan:
     provenance: dict[str, Any]
     total: int
     missing: int
+    failed: int
+    share: Share | None
 
 
 def choose_driver(output: Path, *, n_ranks: int, shards: bool) -> Driver:
     """How the sweep is written: shards if asked for, begun so, or inevitable; else one file."""
-    if shards or shard_paths(output):
+    if shards or shard_paths(output) or outside_parts(output):
         return "shards"
+    if output.exists():
+        with open_hdf5(output, SWEEP_FILETYPE) as file:
+            if is_packed(file):
+                return "shards"
     if n_ranks == 1:
         return "serial"
     return "mpio" if h5py.get_config().mpi else "shards"
@@ -63,11 +98,10 @@ def choose_driver(output: Path, *, n_ranks: int, shards: bool) -> Driver:
 def prepare(
     experiment: Experiment,
     output: Path,
+    wishes: Wishes,
     *,
     n_ranks: int,
     mpi_library: str,
-    shards: bool,
-    force: bool,
     say: Callable[[str], None],
 ) -> tuple[Plan, list[Trial]]:
     """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order.
@@ -75,64 +109,90 @@ def prepare(
     Raises
     ------
     UserError
-        If the output cannot be written, is no sweep file, holds another sweep, or does not fit on the disk.
+        If the output cannot be written, is no sweep file, holds another sweep or part, or does not fit on the disk;
+        if a file to reuse is of other physics.
     """
-    if force and (output.exists() or shard_directory(output).exists()):
+    for old in wishes.reuse:
+        require_reusable(old, experiment)
+    if wishes.force and (output.exists() or shard_directory(output).exists()):
         say(f"the old {output.name} is kept as {set_sweep_aside(output).name}")
-    driver = choose_driver(output, n_ranks=n_ranks, shards=shards)
+    driver = choose_driver(output, n_ranks=n_ranks, shards=wishes.shards)
     trials = all_trials(experiment)
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}
     how = f"{n_ranks} {'rank' if n_ranks == 1 else 'ranks'}, {driver}"
-    if output.exists():
-        _require_continuable(output, experiment, trials)
-    parts = shard_paths(output) or ([output] if output.exists() else [])
-    if parts:
-        missing, identity["uuid"] = _missing(parts, experiment, trials)
-        _note(parts[0], experiment, f"resumed, {how}" if missing else None)
-        if driver == "shards" and missing and parts == [output]:
-            _make_first_shard(output)
+    how += f", part {wishes.part}" if wishes.part else ""
+    sources = sources_of(output)
+    failed = 0
+    if sources:
+        share, missing, failed, identity["uuid"] = _continued(sources, output, experiment, trials, wishes)
+        _resume(sources, output, experiment, f"resumed, {how}" if missing else None)
+        if driver == "shards" and output in sources and (missing or len(sources) > 1):
+            _make_a_shard(output)
         join_shards(output)
     else:
-        _require_space(experiment, output)
-        missing = trials
+        share = Share(wishes.part, divide(experiment, wishes.part.count)) if wishes.part else None
+        missing = [trial for trial in trials if share is None or share.holds(trial)]
+        _require_space(experiment, output, len(missing) / len(trials))
         if driver != "shards":
-            create_sweep_file(output, experiment, driver=driver, provenance=identity, started=f"started, {how}")
-    if missing and driver == "shards" and n_ranks > 1 and not (shards or h5py.get_config().mpi):
+            create_sweep_file(
+                output, experiment, driver=driver, provenance=identity, started=f"started, {how}", share=share
+            )
+    for old in wishes.reuse:
+        missing = _reuse(old, output, experiment, driver, identity, share, missing, say)
+    if missing and driver == "shards" and n_ranks > 1 and not (wishes.shards or h5py.get_config().mpi):
         say(f"this h5py has no parallel HDF5: each rank writes a shard of its own in {shard_directory(output)}")
-    return Plan(experiment, output, driver, identity, len(trials), len(missing)), missing
+    total = len(trials) if share is None else int(share.mask().sum())
+    return Plan(experiment, output, driver, identity, total, len(missing), failed, share), missing
 
 
 def join_shards(output: Path) -> None:
-    """Make the sweep file of its shards, if it has any, unless it is there and up to date."""
-    paths = shard_paths(output)
-    if paths and not is_joint_of(output, paths):
-        join(paths, output, what="joined", replace=True)
+    """Make the sweep file of its shards and parts, if it has any, unless it is there and up to date."""
+    sources = sources_of(output)
+    if sources not in ([], [output]) and not is_joint_of(output, sources):
+        join(sources, output, what="joined", replace=True)
 
 
-def _require_continuable(output: Path, experiment: Experiment, trials: list[Trial]) -> None:
-    with open_hdf5(output, SWEEP_FILETYPE) as file:
-        require_same_sweep(file, experiment, START_ANEW)
-        require_same_seeds(file, trials, START_ANEW)
-        if "parts" in file.attrs and not shard_paths(output):
-            raise UserError(f"{output} is put together from other files and cannot be continued; {START_ANEW}")
-    if not os.access(output, os.W_OK):
+def _continued(
+    sources: Sequence[Path], output: Path, experiment: Experiment, trials: list[Trial], wishes: Wishes
+) -> tuple[Share | None, list[Trial], int, str]:
+    """The part, the trials to do, the number of failed ones left alone, the sweep's uuid."""
+    if output.exists() and not os.access(output, os.W_OK):
         raise UserError(f"no permission to write {output}; give another -o")
+    merged = len(outside_parts(output)) > 0
+    if merged and wishes.part:
+        raise UserError(f"{output} is put together from parts; go on without --part, or give another -o")
+    with open_all(sources) as files:
+        for file in files:
+            require_same_sweep(file, experiment, START_ANEW)
+            require_same_seeds(file, trials, START_ANEW)
+            if not merged:
+                require_same_part(file, wishes.part, f"give the --part that it holds, or {START_ANEW}")
+        share = Share(wishes.part, division_in(files[0])) if wishes.part else None
+        status = states_of(files).status
+        identity = str(files[0].attrs["uuid"])
+    if merged:
+        with open_hdf5(output, SWEEP_FILETYPE) as file:
+            identity = str(file.attrs["uuid"])
+    ours = [trial for trial in trials if share is None or share.holds(trial)]
+    wanted = [trial for trial in ours if status[trial.index] != DONE]
+    missing = [trial for trial in wanted if wishes.retry_failed or status[trial.index] == PENDING]
+    return share, missing, len(wanted) - len(missing), identity
 
 
-def _make_first_shard(output: Path) -> None:
-    """What was one file until now becomes one of the shards."""
-    shard_directory(output).mkdir(exist_ok=True)
-    os.rename(output, shard_directory(output) / "shard-base.h5")
-
-
-def _note(path: Path, experiment: Experiment, event: str | None) -> None:
+def _resume(sources: Sequence[Path], output: Path, experiment: Experiment, event: str | None) -> None:
     """A line of history; a configuration that changed in what is not physics replaces the stored one, which is kept."""
-    with h5py.File(path, "r", locking=False) as file:
+    merged = bool(outside_parts(output))
+    path = output if merged else sources[0]
+    with open_hdf5(path, SWEEP_FILETYPE) as file:
         changed = str(file.attrs["config_yaml"]) != experiment.text
     if event is None and not changed:
         return
+    event = event or "another configuration of the same physics"
+    if merged:  # the parts are others' files
+        join(sources, output, what=event, replace=True, experiment=experiment)
+        return
     with h5py.File(path, "r+", locking=False) as file:
-        append_history(file, event or "another configuration of the same physics")
+        append_history(file, event)
         if changed:
             chain = [str(text) for text in file.attrs["config_chain"]]
             file.attrs["config_chain"] = [*(t for t in chain if t != experiment.text), experiment.text]
@@ -140,19 +200,42 @@ def _note(path: Path, experiment: Experiment, event: str | None) -> None:
             file.attrs["title"] = experiment.title
 
 
-def _missing(parts: list[Path], experiment: Experiment, trials: list[Trial]) -> tuple[list[Trial], str]:
-    """The trials that are not done (failed ones are tried again), and the sweep's uuid."""
-    with ExitStack() as stack:
-        files = [stack.enter_context(open_hdf5(path, SWEEP_FILETYPE)) for path in parts]
-        for file in files:
-            require_same_sweep(file, experiment, START_ANEW)
-        status = states_of(files).status
-        return [trial for trial in trials if status[trial.index] != DONE], str(files[0].attrs["uuid"])
+def _make_a_shard(output: Path) -> None:
+    """What was one file until now becomes one of the shards."""
+    directory = shard_directory(output)
+    directory.mkdir(exist_ok=True)
+    names = ["shard-base.h5", *(f"shard-base-{i}.h5" for i in range(2, 1000))]
+    os.rename(output, next(directory / name for name in names if not (directory / name).exists()))
 
 
-def _require_space(experiment: Experiment, output: Path) -> None:
-    """Refuse a sweep that cannot fit on the disk, before a single trial of it."""
-    need = sweep_bytes(experiment)
+def _reuse(
+    old: Path,
+    output: Path,
+    experiment: Experiment,
+    driver: Driver,
+    identity: dict[str, Any],
+    share: Share | None,
+    missing: list[Trial],
+    say: Callable[[str], None],
+) -> list[Trial]:
+    """Take over what an earlier sweep has of the missing trials; returns what is missing still."""
+    target = output
+    if driver == "shards":
+        target = shard_directory(output) / "shard-reused.h5"
+        target.parent.mkdir(exist_ok=True)
+        if missing and not target.exists():
+            create_sweep_file(target, experiment, driver=driver, provenance=identity, share=share)
+    taken = {trial.index for trial in take_over(old, target, missing)} if missing else set()
+    say(f"{len(taken)} trials are taken over from {old}")
+    if taken:
+        with h5py.File(target, "r+", locking=False) as file:
+            append_history(file, f"{len(taken)} trials taken over from {old.name}")
+    return [trial for trial in missing if trial.index not in taken]
+
+
+def _require_space(experiment: Experiment, output: Path, fraction: float) -> None:
+    """Refuse a sweep, or the fraction of it that a part is, that cannot fit on the disk, before its first trial."""
+    need = fraction * sweep_bytes(experiment)
     free = shutil.disk_usage(output.parent).free
     if need > free:
         raise UserError(

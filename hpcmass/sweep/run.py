@@ -5,19 +5,22 @@ All ranks of a job go through `run_sweep` together; only rank 0 speaks and decid
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpcmass.configfile import load_experiment
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
 from hpcmass.grid import Trial
+from hpcmass.messages import say
 from hpcmass.store.layout import require_directory
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.writer import ParallelWriter, ShardWriter, SlabWriter
+from hpcmass.sweep.clock import Clock, Limits
 from hpcmass.sweep.executor import Tally, scatter, told_to_stop
 from hpcmass.sweep.mpi import World, world
-from hpcmass.sweep.prepare import Plan, join_shards, prepare
+from hpcmass.sweep.prepare import Plan, Wishes, join_shards, prepare
+
+NO_WISHES, NO_LIMITS = Wishes(), Limits()
 
 
 @dataclass(frozen=True)
@@ -28,28 +31,38 @@ class Summary:
     ----------
     output : Path
     total : int
-        Trials of the sweep.
-    done_before, done, failed : int
-        Trials that were done before, done now, failed now.
-    stopped : bool
+        Trials of the sweep, or of the part.
+    done_before, done : int
+        Trials that were done before, done now.
+    failed_before, failed : int
+        Failed trials that were left alone, trials that failed now.
+    stopped, out_of_time : bool
+        A signal, or the time limit, ended it early.
     """
 
     output: Path
     total: int
     done_before: int
     done: int
+    failed_before: int
     failed: int
     stopped: bool
+    out_of_time: bool
+
+    @property
+    def pending(self) -> int:
+        """Trials that have neither been done nor failed."""
+        return self.total - self.done_before - self.done - self.failed_before - self.failed
 
     @property
     def exit_code(self) -> int:
         """0, or what the batch system should know."""
-        if self.stopped and self.done_before + self.done + self.failed < self.total:
+        if (self.stopped or self.out_of_time) and self.pending:
             return EXIT_STOPPED_EARLY
-        return EXIT_FAILED_TRIALS if self.failed else EXIT_DONE
+        return EXIT_FAILED_TRIALS if self.failed_before + self.failed else EXIT_DONE
 
 
-def run_sweep(config: Path, output: Path, *, force: bool = False, shards: bool = False) -> Summary | None:
+def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits: Limits = NO_LIMITS) -> Summary | None:
     """Run or resume a sweep on all processes of this job.
 
     Parameters
@@ -58,10 +71,8 @@ def run_sweep(config: Path, output: Path, *, force: bool = False, shards: bool =
         A configuration file.
     output : Path
         The sweep file.
-    force : bool
-        Start anew; a file that is there is kept aside.
-    shards : bool
-        A file per rank even where parallel HDF5 is there.
+    wishes : Wishes
+    limits : Limits
 
     Returns
     -------
@@ -73,6 +84,7 @@ def run_sweep(config: Path, output: Path, *, force: bool = False, shards: bool =
     UserError
         On rank 0, while all other ranks exit.
     """
+    clock = Clock(limits)
     here = world()
     with here.guarded():
         lock = SweepLock(output)
@@ -82,42 +94,46 @@ def run_sweep(config: Path, output: Path, *, force: bool = False, shards: bool =
             require_directory(output)
             experiment = load_experiment(config)
             lock.acquire()
-            plan, missing = prepare(
-                experiment, output, n_ranks=here.size, mpi_library=here.library, shards=shards, force=force, say=_say
-            )
+            plan, missing = prepare(experiment, output, wishes, n_ranks=here.size, mpi_library=here.library, say=say)
             queue.extend(missing)
             return plan
 
         try:
-            return _run(here, here.on_root(begin), queue)
+            return _run(here, here.on_root(begin), queue, clock)
         finally:
             lock.release()
 
 
-def _run(here: World, plan: Plan, queue: list[Trial]) -> Summary | None:
-    before = plan.total - plan.missing
+def _run(here: World, plan: Plan, queue: list[Trial], clock: Clock) -> Summary | None:
+    before = plan.total - plan.missing - plan.failed
     tally = Tally()
     if here.is_root:
-        _say(_announcement(here, plan))
+        say(_announcement(here, plan))
     if plan.missing:
         here.one_per_node_first(_warm_up)
         writer = here.together(lambda: _open_writer(here, plan))
         with told_to_stop():
-            scatter(here, plan.experiment, writer, queue, tally)
+            scatter(here, plan.experiment, writer, queue, tally, clock)
         here.together(lambda: _close(writer))
     here.on_root(lambda: _finish(plan, tally))
     if not here.is_root:
         return None
-    return Summary(plan.output, plan.total, before, tally.done, tally.failed, tally.stop)
+    return Summary(
+        plan.output, plan.total, before, tally.done, plan.failed, tally.failed, tally.stop, tally.out_of_time
+    )
 
 
 def _announcement(here: World, plan: Plan) -> str:
+    what = f"trials of part {plan.share.part}" if plan.share else "trials"
+    left = f", {plan.failed} failed before and are left alone" if plan.failed else ""
     if not plan.missing:
-        return f"nothing to do, all {plan.total} trials are done"
+        done = f"{plan.total - plan.failed} of {plan.total}" if plan.failed else f"all {plan.total}"
+        return f"nothing to do, {done} {what} are done{left}"
     workers = max(1, here.size - 1)
     who = "this process" if here.size == 1 else f"{workers} {'rank' if workers == 1 else 'ranks'} and a master"
-    rest = "" if plan.missing == plan.total else f" ({plan.total - plan.missing} are done already)"
-    return f"{plan.missing} of {plan.total} trials to do{rest}, by {who}, into {plan.output} ({plan.driver})"
+    before = plan.total - plan.missing - plan.failed
+    rest = f" ({before} are done already{left})" if before or left else ""
+    return f"{plan.missing} of {plan.total} {what} to do{rest}, by {who}, into {plan.output} ({plan.driver})"
 
 
 def _warm_up() -> None:
@@ -134,7 +150,7 @@ def _open_writer(here: World, plan: Plan) -> SlabWriter | None:
         return SlabWriter(plan.output)
     if here.is_root and here.size > 1:
         return None
-    return ShardWriter(plan.output, plan.experiment, provenance=plan.provenance, rank=here.rank)
+    return ShardWriter(plan.output, plan.experiment, provenance=plan.provenance, rank=here.rank, share=plan.share)
 
 
 def _close(writer: SlabWriter | None) -> None:
@@ -144,11 +160,7 @@ def _close(writer: SlabWriter | None) -> None:
 
 def _finish(plan: Plan, tally: Tally) -> None:
     """Join the shards; say what could not be written."""
-    if plan.driver == "shards" and plan.missing:
+    if plan.driver == "shards":
         join_shards(plan.output)
     if tally.unwritable is not None:
         raise UserError(tally.unwritable)
-
-
-def _say(message: str) -> None:
-    print(f"hpcmass: {message}", file=sys.stderr, flush=True)

@@ -14,12 +14,13 @@ from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.network import Recording, simulate
+from hpcmass.store.creation import create_sweep_file
+from hpcmass.store.join import set_sweep_aside
 from hpcmass.store.layout import require_directory
-from hpcmass.store.merge import set_sweep_aside
 from hpcmass.store.provenance import provenance
 from hpcmass.store.reader import shard_directory
 from hpcmass.store.schema import SPIKE_VARIABLES
-from hpcmass.store.writer import SlabWriter, create_sweep_file
+from hpcmass.store.writer import SlabWriter
 
 
 def at_point(experiment: Experiment, values: Mapping[str, float]) -> Experiment:

@@ -14,10 +14,11 @@ from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
-from hpcmass.store.merge import is_joint_of, join, set_sweep_aside, shard_paths
+from hpcmass.store.join import is_joint_of, join, set_sweep_aside
 from hpcmass.store.provenance import history_of
 from hpcmass.store.reader import SweepFile, open_sweep
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
+from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import sweep_status
 
 Write = Callable[..., Path]

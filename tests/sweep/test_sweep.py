@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.merge import shard_paths
 from hpcmass.store.provenance import history_of
 from hpcmass.store.reader import open_sweep, shard_directory
 from hpcmass.store.schema import DONE, FAILED, PENDING
+from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import Status, sweep_status
 
 Run = Callable[..., Any]

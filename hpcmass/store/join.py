@@ -1,0 +1,215 @@
+"""Many files of one sweep seen as one: per-trial variables are copied, traces stay where they are.
+
+The joined file is an ordinary sweep file to every reader. Its traces are HDF5 virtual datasets with paths relative
+to the file; its `parts` attribute lists them, because HDF5 reads a missing part as fill values without a word.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from hpcmass.config import Experiment
+from hpcmass.errors import UserError
+from hpcmass.store.identity import require_same_sweep
+from hpcmass.store.layout import Coordinate, creating, define, describe, free_name, set_aside
+from hpcmass.store.parts import PART_VARIABLE
+from hpcmass.store.provenance import history_line, history_of, history_value
+from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
+from hpcmass.store.schema import DONE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
+from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, states_of
+
+
+def join(
+    parts: Sequence[Path],
+    output: Path,
+    *,
+    what: str = "merged",
+    replace: bool = False,
+    force: bool = False,
+    experiment: Experiment | None = None,
+) -> States:
+    """Put the parts of one sweep together as one virtual file.
+
+    Parameters
+    ----------
+    parts : sequence of Path
+        Sweep files of the same physics, axes and trials; at least one.
+    output : Path
+    what : str
+        For the line of history.
+    replace : bool
+        Replace `output`, which must be an earlier joint of such parts.
+    force : bool
+        Keep an existing sweep aside.
+    experiment : Experiment, optional
+        What the sweep goes on with, if that may not be the configuration of the first part.
+
+    Raises
+    ------
+    UserError
+        If a part is missing, unreadable or of another sweep, or `output` exists without `replace` or `force`.
+    """
+    if not parts:
+        raise UserError(f"there is nothing to put into {output}; name the parts")
+    with open_all(parts) as files, ExitStack() as stack:
+        first = files[0]
+        for file in files[1:]:
+            require_same_sweep(file, experiment_of(first), f"it cannot be joined with {parts[0]}")
+        earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE)) if replace and output.exists() else None
+        attributes = joint_attributes(files, earlier if outside_parts(output) else None, what, experiment)
+        attributes |= {"driver": "shards", "parts": _relative(parts, output)}
+        states = states_of(files)
+        axes = tuple(axes_of(first))
+        variables = shared_variables(files)
+        if force and (output.exists() or shard_directory(output).exists()):
+            set_sweep_aside(output)
+        with creating(output, replace=replace) as file:
+            define(
+                file,
+                filetype=SWEEP_FILETYPE,
+                axes=axes,
+                coordinates=coordinates_of(first),
+                variables=[v for v in variables if v.role != "trace"],
+                attributes=attributes,
+            )
+            for variable in variables:
+                if variable.role == "trace":
+                    layout = _trace_layout(variable.name, first, parts, output, states)
+                    describe(file.create_virtual_dataset(variable.name, layout, fillvalue=np.nan), variable, axes)
+                else:
+                    file[variable.name][...] = gathered(variable, files, states)
+    return states
+
+
+def is_joint_of(output: Path, parts: Sequence[Path]) -> bool:
+    """True if `output` is these parts put together, as they are now."""
+    if not output.exists():
+        return False
+    with open_hdf5(output, SWEEP_FILETYPE) as joint, open_all(parts) as files:
+        return (
+            list(joint.attrs.get("parts", ())) == _relative(parts, output)
+            and (bool(outside_parts(output)) or str(joint.attrs["config_yaml"]) == str(files[0].attrs["config_yaml"]))
+            and np.array_equal(joint["status"][()], states_of(files).status)
+        )
+
+
+def set_sweep_aside(sweep: Path) -> Path:
+    """Keep a sweep, shards and all, under the first free of `sweep.1.h5`, `sweep.2.h5`, …; returns that path."""
+    if not shard_directory(sweep).is_dir():
+        return set_aside(sweep)
+    new = free_name(sweep)
+    outside = outside_parts(sweep)
+    os.rename(shard_directory(sweep), shard_directory(new))
+    if outside or shard_paths(new):
+        join([*outside, *shard_paths(new)], new, what=f"shards of {sweep.name} set aside")
+    sweep.unlink(missing_ok=True)
+    return new
+
+
+def shared_variables(files: Sequence[h5py.File]) -> list[Variable]:
+    """The schema's variables that all open files have: they may come from different minor versions of the format."""
+    return [v for v in SWEEP_VARIABLES.values() if all(v.name in file for file in files)]
+
+
+def coordinates_of(file: h5py.File) -> list[Coordinate]:
+    """All dimensions of an open sweep file."""
+
+    def coordinate(name: str) -> Coordinate:
+        attributes = file[name].attrs
+        return Coordinate(name, file[name][()], str(attributes["units"]), str(attributes["long_name"]))
+
+    return [coordinate(name) for name in (*axes_of(file), "trial", "time", "word")]
+
+
+_NOT_INHERITED = {"filetype", "format_version", "Conventions"}
+"""Attributes that `define` sets itself."""
+
+
+def joint_attributes(
+    files: Sequence[h5py.File], earlier: h5py.File | None, what: str, experiment: Experiment | None = None
+) -> dict[str, Any]:
+    """Root attributes of files put together, those of an `earlier` merged file before the parts'."""
+    known = [*([earlier] if earlier is not None else []), *files]
+    attributes = {name: value for name, value in known[0].attrs.items() if name not in _NOT_INHERITED}
+    history = sorted({line for file in known for line in history_of(file)})
+    chain = {str(text): None for file in known for text in file.attrs["config_chain"]}
+    if len({str(file.attrs.get("part", "")) for file in files}) > 1:
+        attributes.pop("part", None)
+    if experiment is not None:
+        chain.pop(experiment.text, None)
+        chain[experiment.text] = None
+        attributes |= {"config_yaml": experiment.text, "title": experiment.title}
+    identities = sorted({str(file.attrs["uuid"]) for file in files})
+    if earlier is None and len(identities) > 1:  # the same parts make the same sweep again
+        attributes["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(identities)))
+    return {
+        **attributes,
+        "config_chain": list(chain),
+        "history": history_value([*history, history_line(f"{what}, {len(files)} files")]),
+    }
+
+
+def gathered(variable: Variable, files: Sequence[h5py.File], states: States) -> npt.NDArray[Any]:
+    """A per-trial variable, each trial's value from the part that holds the trial; seeds are the same in all."""
+    name = variable.name
+    values: npt.NDArray[Any] = files[0][name][()]
+    if name == "seed" or (name == PART_VARIABLE and all(np.array_equal(values, f[name][()]) for f in files[1:])):
+        return values
+    values[states.owner < 0] = variable.fill
+    for i, file in enumerate(files):
+        mine = states.owner == i
+        values[mine] = file[name][()][mine]
+    return values
+
+
+def _relative(parts: Sequence[Path], output: Path) -> list[str]:
+    here = os.path.realpath(output.parent)
+    return [os.path.relpath(located(part), here) for part in parts]
+
+
+def _trace_layout(
+    name: str, first: h5py.File, parts: Sequence[Path], output: Path, states: States
+) -> h5py.VirtualLayout:
+    """Where each trial that is done has its trace; a box of trials in one part becomes one mapping."""
+    shape, dtype = first[name].shape, first[name].dtype
+    layout = h5py.VirtualLayout(shape, dtype)
+    sources = [h5py.VirtualSource(path, name, shape, dtype) for path in _relative(parts, output)]
+    for owner, box in boxes(np.where(states.status == DONE, states.owner, -1)):
+        if owner >= 0:
+            layout[box] = sources[owner][box]
+    return layout
+
+
+def boxes(owner: npt.NDArray[np.intp]) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Cut an array into boxes of one value each, as large as can be along the first axes.
+
+    Yields
+    ------
+    value : int
+    box : tuple of slice
+        One for each axis.
+    """
+    length = len(owner)
+    rows = owner.reshape(length, -1)
+    uniform = (rows == rows[:, :1]).all(axis=1)
+    value = np.where(uniform, rows[:, 0], -2)
+    begin = 0
+    while begin < length:
+        end = begin + 1
+        if uniform[begin]:
+            while end < length and value[end] == value[begin]:
+                end += 1
+            yield int(value[begin]), (slice(begin, end), *(slice(0, n) for n in owner.shape[1:]))
+        else:
+            for inner, box in boxes(owner[begin]):
+                yield inner, (slice(begin, end), *box)
+        begin = end

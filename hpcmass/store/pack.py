@@ -1,0 +1,72 @@
+"""A sweep as one compact file: chunked, compressed, checksummed, and independent of the files it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from hpcmass.store.join import coordinates_of, gathered, joint_attributes, set_sweep_aside, shared_variables
+from hpcmass.store.layout import creating, define
+from hpcmass.store.reader import axes_of, shard_directory
+from hpcmass.store.schema import DONE, SWEEP_FILETYPE, Variable
+from hpcmass.store.sources import States, open_all, states_of
+
+BLOCK_BYTES = 2**26
+"""Most that is held in memory at a time."""
+
+
+def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
+    """Copy the trials of one sweep that are done into one packed file.
+
+    Parameters
+    ----------
+    parts : sequence of Path
+        Files that hold the trials, of the same physics, axes and trials.
+    output : Path
+    force : bool
+        Keep an existing sweep aside.
+
+    Raises
+    ------
+    UserError
+        If a part is not readable or `output` cannot be written.
+    """
+    with open_all(parts) as files:
+        states = states_of(files)
+        attributes = joint_attributes(files, None, "merged and packed")
+        attributes.pop("parts", None)
+        if force and (output.exists() or shard_directory(output).exists()):
+            set_sweep_aside(output)
+        with creating(output) as file:
+            variables = shared_variables(files)
+            define(
+                file,
+                filetype=SWEEP_FILETYPE,
+                axes=tuple(axes_of(files[0])),
+                coordinates=coordinates_of(files[0]),
+                variables=variables,
+                attributes={**attributes, "driver": "packed"},
+                packed=True,
+            )
+            for variable in variables:
+                if variable.role == "trace":
+                    _copy_traces(variable, files, states, file)
+                else:
+                    file[variable.name][...] = gathered(variable, files, states)
+
+
+def _copy_traces(variable: Variable, files: Sequence[h5py.File], states: States, output: h5py.File) -> None:
+    """Copy point by point, runs of trials in one part at once."""
+    target = output[variable.name]
+    at_once = max(1, BLOCK_BYTES // (target.shape[-1] * target.dtype.itemsize))
+    owner = np.where(states.status == DONE, states.owner, -1)
+    for point in np.ndindex(owner.shape[:-1]):
+        trials = owner[point]
+        cuts = {*np.flatnonzero(np.diff(trials)) + 1, *range(0, len(trials), at_once)}
+        for begin, end in zip(sorted(cuts), [*sorted(cuts)[1:], len(trials)], strict=True):
+            if trials[begin] >= 0:
+                run = (*point, slice(int(begin), int(end)))
+                target[run] = files[trials[begin]][variable.name][run]
