@@ -1,11 +1,13 @@
 """Do two simulators run the same network? A test of their mean rates.
 
 A trial's rate varies from trial to trial with the random graph, the external trains and the noise. Many trials of
-hpcmass give mean m and standard deviation s of that distribution; k trials of a peer, mean x, come from the same one if
+hpcmass give the standard deviation s of that distribution. k trials of one simulator, mean x, and n of another, mean m,
+come from equal distributions if
 
     t = (x - m) / (s sqrt(1/k + 1/n))
 
-follows Student's distribution with n - 1 degrees of freedom. A small difference common to all connection
+follows Student's distribution with the degrees of freedom of s. The n trials are those of hpcmass itself, or those of a
+third simulator. A small difference common to all connection
 probabilities shows in the sum of the normal scores over the points (Stouffer's method), which is tested as well. The
 false-alarm rate holds for all tests of a comparison together (Bonferroni).
 """
@@ -22,7 +24,7 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Difference:
-    """A peer's rate against hpcmass's: `mean` and `reference` in Hz, normal score `z`, two-sided `pvalue`."""
+    """A peer's rate against a reference: `mean` and `reference` in Hz, normal score `z`, two-sided `pvalue`."""
 
     mean: float
     reference: float
@@ -30,12 +32,15 @@ class Difference:
     pvalue: float
 
 
-def compare(peer: Sequence[float], reference: Sequence[float]) -> Difference:
-    """Test the trials of a peer against those of hpcmass (two or more), rates in Hz."""
+def compare(peer: Sequence[float], reference: Sequence[float], spread: Sequence[float]) -> Difference:
+    """Test the trials of a peer against those of a reference (Hz).
+
+    `spread` are the trials that give s, two or more: those of hpcmass at the same point, which may be `reference`.
+    """
     k, n = len(peer), len(reference)
-    mean, m, s = float(np.mean(peer)), float(np.mean(reference)), float(np.std(reference, ddof=1))
+    mean, m, s = float(np.mean(peer)), float(np.mean(reference)), float(np.std(spread, ddof=1))
     t = (mean - m) / (s * math.sqrt(1 / k + 1 / n))
-    tail = float(stats.t.sf(abs(t), n - 1))
+    tail = float(stats.t.sf(abs(t), len(spread) - 1))
     return Difference(mean, m, math.copysign(float(stats.norm.isf(tail)), t), 2 * tail)
 
 

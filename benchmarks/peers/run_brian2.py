@@ -1,11 +1,14 @@
 """The network in Brian2, C++ standalone, one thread.
 
 Given a fair chance: Brian2's own flags (-O3 -ffast-math -march=native), its default float64 (float32 is no faster: the
-noise is drawn in float64 anyway), two conductances where the model allows it, weights as constants rather than one
-number per synapse, no delays. Its time is what it reports itself, processor time of the simulation loop. Variants:
+noise is drawn in float64 anyway), two conductances where the model allows it, weights and delay as constants rather
+than a number per synapse. Its time is what it reports itself, processor time of the simulation loop. Variants:
 
 same   the external trains are drawn and the mean potential is recorded while it simulates, as hpcmass does
 bare   the external trains are given, nothing but spikes is recorded
+late   as `same`, but every spike takes effect one step later, as in NEST
+
+Trials are runs of one program with different seeds, which Brian2 takes from the system.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
     neurons.v = "v_reset + rand() * (v_threshold - v_reset)"
     excitatory, inhibitory = neurons[: s.n_exc], neurons[s.n_exc :]
     recording: list[b.BrianObject] = []
-    if variant == "same":
+    if variant != "bare":
         external = b.PoissonGroup(s.n_external, s.external_rate_hz * Hz)
         population = b.NeuronGroup(1, "mean_v : volt")
         mean = b.Synapses(neurons, population, "mean_v_post = v_pre / N_pre : volt (summed)")
@@ -60,9 +63,14 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
     else:
         unit, step = s.external_trains(seed, total_ms)
         external = b.SpikeGeneratorGroup(s.n_external, unit, step * s.dt_ms * ms, sorted=True)
-    from_exc = b.Synapses(excitatory, neurons, on_pre="g_exc_post += w_exc", namespace=namespace)
-    from_inh = b.Synapses(inhibitory, neurons, on_pre="g_inh_post += w_inh", namespace=namespace)
-    from_external = b.Synapses(external, excitatory, on_pre="g_exc_post += w_ext", namespace=namespace)
+    delay = s.dt_ms * ms if variant == "late" else 0 * ms
+
+    def synapses(source: b.Group, target: b.Group, jump: str) -> b.Synapses:
+        return b.Synapses(source, target, on_pre=jump, delay=delay, namespace=namespace)
+
+    from_exc = synapses(excitatory, neurons, "g_exc_post += w_exc")
+    from_inh = synapses(inhibitory, neurons, "g_inh_post += w_inh")
+    from_external = synapses(external, excitatory, "g_exc_post += w_ext")
     from_exc.connect(condition="i != j", p=s.p)
     from_inh.connect(condition=f"i + {s.n_exc} != j", p=s.p)
     from_external.connect(p=s.p_ext)
@@ -71,15 +79,17 @@ def build(s: Scenario, variant: str, seed: int, total_ms: float) -> tuple[b.Netw
 
 
 def main() -> None:
-    """Compile and run one network."""
-    task = Task.from_command_line(("same", "bare"), __doc__)
+    """Compile one program and run it `--trials` times."""
+    task = Task.from_command_line(("same", "bare", "late"), __doc__)
     s = task.scenario
+    n_steps = round(task.duration_ms / s.dt_ms)
     b.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j1"]
+    cpu = setup = peak = 0.0
+    rate_exc, rate_inh = [], []
     start = time.process_time()
     with tempfile.TemporaryDirectory() as directory:
         b.set_device("cpp_standalone", build_on_run=False, directory=directory)
         b.defaultclock.dt = s.dt_ms * ms
-        b.seed(task.seed)
         network, monitor = build(s, task.variant, task.seed, task.warmup_ms + task.duration_ms)
         network.run(task.warmup_ms * ms)
         network.add(monitor)
@@ -88,24 +98,28 @@ def main() -> None:
             "before_end",
             'std::ifstream status_now("/proc/self/status"); std::ofstream("status.txt") << status_now.rdbuf();',
         )
-        # the loops of both runs are within the children's time
-        b.device.build(directory=directory, compile=True, run=True, with_output=False)
-        cpu = float(b.device._last_run_time)
-        children = getrusage(RUSAGE_CHILDREN)
-        loops = cpu * (task.warmup_ms + task.duration_ms) / task.duration_ms
-        setup = time.process_time() - start + children.ru_utime + children.ru_stime - loops
-        n_steps = round(task.duration_ms / s.dt_ms)
-        step = np.round((np.asarray(monitor.t / ms) - task.warmup_ms) / s.dt_ms).astype(int)
-        exc = np.asarray(monitor.i) < s.n_exc
-        peak = peak_mb(Path(directory) / "status.txt")
+        b.device.build(directory=directory, compile=True, run=False, with_output=False)
+        for trial in range(task.trials):
+            b.device.run(with_output=False)
+            cpu += float(b.device._last_run_time)
+            if trial == 0:
+                # both simulation loops are within the children's time, and are no set-up
+                children = getrusage(RUSAGE_CHILDREN)
+                loops = cpu * (task.warmup_ms + task.duration_ms) / task.duration_ms
+                setup = time.process_time() - start + children.ru_utime + children.ru_stime - loops
+            step = np.round((np.asarray(monitor.t / ms) - task.warmup_ms) / s.dt_ms).astype(int)
+            exc = np.asarray(monitor.i) < s.n_exc
+            rate_exc.append(tapered_rate(step[exc], n_steps, s.n_exc, s.dt_ms))
+            rate_inh.append(tapered_rate(step[~exc], n_steps, s.n_neurons - s.n_exc, s.dt_ms))
+            peak = max(peak, peak_mb(Path(directory) / "status.txt"))
     gcc = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
     Measurement(
         version=f"Brian2 {b.__version__} (C++ standalone, float64, g++ {gcc})",
         setup_cpu_s=setup,
-        cpu_s_per_s=cpu / (task.duration_ms / 1e3),
+        cpu_s_per_s=cpu / task.trials / (task.duration_ms / 1e3),
         peak_mb=peak,
-        rate_exc=[tapered_rate(step[exc], n_steps, s.n_exc, s.dt_ms)],
-        rate_inh=[tapered_rate(step[~exc], n_steps, s.n_neurons - s.n_exc, s.dt_ms)],
+        rate_exc=rate_exc,
+        rate_inh=rate_inh,
     ).write(task.output)
 
 

@@ -27,13 +27,22 @@ def load(name: str) -> ModuleType:
 agreement, measurement, scenario = load("agreement"), load("measurement"), load("scenario")
 
 
+@pytest.mark.parametrize("third", [False, True])
 @pytest.mark.parametrize("k", [1, 4])
-def test_equal_rates_are_called_different_as_often_as_stated(k: int) -> None:
-    """p-values of equal distributions are uniform, for one point and for points pooled."""
+def test_equal_rates_are_called_different_as_often_as_stated(k: int, third: bool) -> None:
+    """p-values of equal distributions are uniform, for one point and for points pooled.
+
+    `third`: the reference is another simulator, whose mean differs from that of the trials that give the spread.
+    """
     rng = np.random.default_rng(4)
+    mean = 12.0 if third else 14.7
     single, together = [], []
-    for _ in range(500):
-        points = [agreement.compare(rng.normal(14.7, 0.4, k), rng.normal(14.7, 0.4, 8)) for _ in range(4)]
+    for _ in range(400):
+        points = []
+        for _ in range(4):
+            spread = rng.normal(14.7, 0.4, 8)
+            reference = rng.normal(mean, 0.4, 3) if third else spread
+            points.append(agreement.compare(rng.normal(mean, 0.4, k), reference, spread))
         single += [d.pvalue for d in points]
         together.append(agreement.pooled(points))
     for level in (0.5, 0.05):
@@ -44,10 +53,13 @@ def test_equal_rates_are_called_different_as_often_as_stated(k: int) -> None:
 
 def test_a_small_difference_at_every_point_shows_in_the_pooled_test() -> None:
     rng = np.random.default_rng(5)
-    points = [agreement.compare([14.7 + 1.0], rng.normal(14.7, 0.4, 48)) for _ in range(4)]
-    assert agreement.pooled(points) < 1e-4
-    assert all(d.z > 0 for d in points)
-    assert agreement.pooled([*points, *(agreement.compare([13.7], rng.normal(14.7, 0.4, 48)) for _ in range(4))]) > 0.1
+    ours = [rng.normal(14.7, 0.4, 48) for _ in range(4)]
+    above = [agreement.compare([14.7 + 1.0], trials, trials) for trials in ours]
+    below = [agreement.compare([14.7 - 1.0], trials, trials) for trials in ours]
+    assert all(d.z > 0 for d in above)
+    assert all(d.z < 0 for d in below)
+    assert agreement.pooled(above) < 1e-4 < min(d.pvalue for d in above)
+    assert agreement.pooled(above + below) > 0.1
 
 
 def test_tapered_rate_of_a_regular_train_does_not_depend_on_where_it_starts() -> None:
