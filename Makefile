@@ -25,7 +25,7 @@ MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
 
-.PHONY: help env run test lint format bench bench-peers clean always
+.PHONY: help env run medium test lint format bench bench-peers clean always
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,9 +33,12 @@ help: ## show this list
 env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5)
 	@scripts/setup_env.sh
 
-run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw the maps; a rerun resumes
+run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw the maps, write the report; a rerun resumes
 	@printf '\nsweep file       %s\ncomparison file  %s\nmaps             %s\n' $(SWEEP) $(COMPARISON) $(MAPS)/
 	@ls $(MAPS) | sed 's/^/                   /'
+
+medium: ## the same for configs/medium.yml, 11 x 11 points: 10 minutes on 2 cores
+	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
 
 # The sweep runs every time: it does only what its file lacks, and leaves a complete file alone. What follows
 # is made anew where the sweep file, or the code that reads it, is newer.
@@ -46,7 +49,7 @@ $(SWEEP): env always
 $(COMPARISON): $(SWEEP) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
 	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --force || { rm -f $@; exit 1; }
 
-$(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py)
+$(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*)
 	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force
 	@touch $@
 
