@@ -227,6 +227,8 @@ def test_further_axes_are_held_and_named(small_comparison):
         lag = file["lag"][()]
     with open_view(path) as view:
         assert view.plane.shape == (3, 2)
+        assert view.plane.coordinate("lam").tolist() == [[0.5, 0.5], [0.8, 0.8], [1.0, 1.0]]
+        assert view.plane.coordinate("p").tolist() == [[0.1, 0.3]] * 3
         assert "n_neurons = 1000" in view.caption()
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 0, 0].T)
     with open_view(path, held={"n_neurons": 5000}) as view:

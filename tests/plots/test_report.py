@@ -154,6 +154,7 @@ def test_what_a_file_says_is_text_and_never_markup(comparison: Make, sweep: Path
     hostile = "</script><script>alert(1)</script><img src=x> & $style"
     with h5py.File(path, "r+") as file:
         file.attrs["history"] = hostile
+        file["model"][0] = "</script><b>"
         file.attrs["config_yaml"] = f"title: '{hostile}'\n{file.attrs['config_yaml']}"
     copy = tmp_path / "swept.h5"
     copy.write_bytes(sweep.read_bytes())
@@ -164,7 +165,8 @@ def test_what_a_file_says_is_text_and_never_markup(comparison: Make, sweep: Path
         text = report_html(view, swept)
     assert hostile not in text
     assert "alert(1)" in text  # as text
-    assert text.count("<script") == 2
+    assert text.count("<script") == text.count("</script>") == 2
+    assert embedded(text)["series"][1]["name"] == "</script><b>"
     assert Page(text).open == []
     assert "mean_v left [-200, 100] mV &lt;b&gt;" in text
     assert "215 of 216 trials done, 1 failed" in text
