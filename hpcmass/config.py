@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
@@ -240,6 +241,13 @@ class Experiment(_Section):
                 wrong = [f"{'.'.join(map(str, e['loc']))} {plain_message(e['msg'])}" for e in error.errors()]
                 raise ValueError(f"grid: at {where}: {'; '.join(wrong)}") from None
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; one that is changed no longer has the text that the original was read from."""
+        copy = super().model_copy(update=update, deep=deep)
+        if update:
+            copy._text = None
+        return copy
 
     @property
     def text(self) -> str:

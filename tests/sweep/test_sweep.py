@@ -177,7 +177,7 @@ def test_told_to_stop_it_ends_cleanly_and_goes_on_later(
     status = sweep_status(path)
     assert code == 75, err
     assert out == f"{path}: {status.done} of 18 trials done\n"
-    assert "stopped as asked; the same command goes on" in err
+    assert f"stopped as asked, {status.pending} trials are left; the same command goes on" in err
     assert 2 <= status.done < 18
     assert status.failed == 0
     assert "18 of 18" in mpi_run(2, "-m", "hpcmass", "run", slow_config, "-o", path).stdout
