@@ -226,5 +226,8 @@ def test_conductances_decay_to_zero() -> None:
         for kind, tau in zip(KINDS, taus, strict=True):
             expected = 1e-3 * (1 - q.dt_ms / tau) ** passed
             np.testing.assert_allclose(kernel_g(net, kind), expected, rtol=2e-6, atol=1e-36)
-    net.run(8000)
+    for _ in range(16):
+        net.run(500)
+        for g in (net.state.g_e, net.state.g_i, net.state.g_x):
+            assert ((g == 0) | (g > 1e-30)).all()  # never denormal, which would be slow
     assert all(not kernel_g(net, kind).any() for kind in KINDS)
