@@ -8,7 +8,7 @@
 #
 # Under `run` the command finds the cluster by SLURM_CONF; after `start` set SLURM_CONF=DIRECTORY/slurm.conf. Any user
 # may have one; the user is its administrator. However `run` ends, SIGKILL included, no daemon and no job is left.
-# SLURM_CPUS (4) is how many processors the node claims to have.
+# The node claims more processors and memory than it has, so that templates for big jobs are accepted as they are.
 set -euo pipefail
 
 self=$(readlink -f "${BASH_SOURCE[0]}")
@@ -83,7 +83,8 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=10
-NodeName=one NodeHostname=${host%%.*} NodeAddr=127.0.0.1 CPUs=${SLURM_CPUS:-4} State=UNKNOWN
+SchedulerParameters=sched_interval=2,bf_interval=2
+NodeName=one NodeHostname=${host%%.*} NodeAddr=127.0.0.1 CPUs=160 RealMemory=1000000 State=UNKNOWN
 PartitionName=main Nodes=one Default=YES MaxTime=INFINITE State=UP
 CONF
 }

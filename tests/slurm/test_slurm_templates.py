@@ -1,0 +1,176 @@
+"""Every template of jobs/slurm, as it is, under a real Slurm: the sweep equals an undisturbed one, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cluster import ROOT, Slurm, chain, n_done, science, until
+
+TEMPLATES = sorted(path.name for path in (ROOT / "jobs" / "slurm").glob("*.sbatch"))
+LAUNCHERS = ["srun", "mpirun", "mpiexec"]
+
+Undisturbed = Callable[[Path], dict[str, str]]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_unedited_template_is_accepted(slurm: Slurm, template: str) -> None:
+    slurm.call("sbatch", "--test-only", f"jobs/slurm/{template}")
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path, launcher: str) -> None:
+    """With every launcher the three processes are one job."""
+    sweep = tmp_path / "new directory" / "sweep.h5"
+    job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=5", CONFIG=small, SWEEP=sweep, LAUNCH=launcher)
+    job.completes()
+    assert "by 2 ranks and a master" in job.log.read_text()
+    assert science(sweep) == undisturbed(small)
+
+
+def test_mpi_stops_before_its_limit_and_goes_on(
+    slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    undisturbed(middling)
+    sweep = tmp_path / "sweep.h5"
+    options = ("mpi.sbatch", "--ntasks=2", "--time=5")
+    first = slurm.submit(*options, CONFIG=middling, SWEEP=sweep, TIME_LIMIT="00:00:10")
+    assert first.ends() == "FAILED"
+    assert first.fields()["ExitCode"] == "75:0", first.story()
+    assert 0 < n_done(sweep) < 240
+    compare = slurm.submit("compare.sbatch", CONFIG=middling, SWEEP=sweep)
+    assert compare.ends() == "FAILED"
+    assert "not complete" in compare.log.read_text()
+    slurm.submit(*options, CONFIG=middling, SWEEP=sweep, TIME_LIMIT="00:04:00").completes()
+    assert science(sweep) == undisturbed(middling)
+
+
+def test_requeue_through_the_time_limit(slurm: Slurm, long: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """Slurm's own signal before its own limit, as often as it takes."""
+    sweep = tmp_path / "sweep.h5"
+    job = slurm.submit("requeue.sbatch", "--ntasks=2", "--time=1", "--signal=B:USR1@55", CONFIG=long, SWEEP=sweep)
+    expected = undisturbed(long)
+    job.completes(timeout=500)
+    assert int(job.fields()["Restarts"]) >= 1, job.story()
+    log = job.log.read_text()
+    assert "stopped as asked" in log
+    assert "time is up: requeued" in log
+    assert "are done already" in log
+    assert science(sweep) == expected
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_requeue_survives_signals_and_kills(
+    slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path, launcher: str
+) -> None:
+    """The signal with every launcher, then a requeue as for a preemption: SIGKILL within seconds."""
+    undisturbed(middling)
+    sweep = tmp_path / "sweep.h5"
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=middling, SWEEP=sweep, LAUNCH=launcher)
+
+    def goes_on(since: int) -> int:
+        until(lambda: n_done(sweep) > since, job.story, timeout=120)
+        return n_done(sweep)
+
+    before = goes_on(20)
+    slurm.call("scancel", "--batch", "--signal=USR1", job.number)
+    job.reaches("PENDING")
+    assert "stopped as asked" in job.log.read_text(), job.story()
+    assert before <= n_done(sweep) < 240
+    job.start_now()
+    job.reaches("RUNNING")
+    goes_on(n_done(sweep) + 20)
+    slurm.call("scontrol", "requeue", job.number)
+    job.completes()
+    assert int(job.fields()["Restarts"]) == 2
+    assert science(sweep) == undisturbed(middling)
+
+
+def test_requeue_over_the_heads_of_ranks_that_take_too_long(
+    slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    """Ranks that cannot end in time (stopped processes cannot) do not keep the job from its next start."""
+    sweep = tmp_path / "sweep.h5"
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=middling, SWEEP=sweep, GRACE_S=3)
+    until(lambda: n_done(sweep) > 20, job.story, timeout=120)
+    ranks = job.processes()
+    assert len(ranks) >= 3
+    for pid in ranks:
+        os.kill(pid, signal.SIGSTOP)
+    slurm.call("scancel", "--batch", "--signal=USR1", job.number)
+    job.reaches("PENDING")
+    assert "stopped as asked" not in job.log.read_text()
+    job.completes()
+    assert science(sweep) == undisturbed(middling)
+
+
+def test_cancelled_job_is_not_requeued(slurm: Slurm, middling: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.h5"
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=middling, SWEEP=sweep)
+    until(lambda: n_done(sweep) > 0, job.story, timeout=120)
+    slurm.call("scancel", job.number)
+    assert job.ends() == "CANCELLED"
+    assert job.fields()["Restarts"] == "0"
+
+
+def test_bad_input_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
+    config = tmp_path / "bad.yml"
+    config.write_text("nonsense: 1\n")
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=config, SWEEP=tmp_path / "sweep.h5")
+    assert job.ends() == "FAILED"
+    assert job.fields()["ExitCode"] == "2:0", job.story()
+    assert job.fields()["Restarts"] == "0"
+
+
+def test_array_part_is_requeued(slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """One part alone, signalled, goes on under its own number."""
+    undisturbed(middling)
+    part = tmp_path / "part-2-of-2.h5"
+    job = slurm.submit("array.sbatch", "--array=2", "--time=9", CONFIG=middling, PARTS=2, PARTS_DIR=tmp_path)
+    until(lambda: n_done(part) > 10, job.story, timeout=120)
+    slurm.call("scancel", "--batch", "--signal=USR1", f"{job.number}_2")
+    job.reaches("PENDING")
+    job.completes()
+    assert job.fields()["Restarts"] == "1"
+
+
+def test_chain_of_array_merge_comparison_and_maps(
+    slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep.h5"
+    parts = tmp_path / "parts"
+    jobs = chain(slurm, tmp_path, "array", small, "--time=5", PARTS=3, PARTS_DIR=parts, PACK="yes", SWEEP=sweep)
+    assert list(jobs) == ["sweep", "merge", "compare"]
+    jobs["compare"].completes()
+    assert len(list(parts.glob("part-*-of-3.h5"))) == 3
+    assert science(sweep) == undisturbed(small)
+    assert (tmp_path / "sweep-cmp.h5").is_file()
+    assert list((tmp_path / "sweep-maps").glob("*.png"))
+
+
+def test_chain_of_mpi_and_comparison(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.h5"
+    jobs = chain(slurm, tmp_path, "mpi", small, "--ntasks=3", "--time=5", SWEEP=sweep)
+    assert list(jobs) == ["sweep", "compare"]
+    assert f"afterany:{jobs['sweep'].number}" in jobs["compare"].fields()["Dependency"]
+    jobs["sweep"].completes()
+    assert science(sweep) == undisturbed(small)
+    jobs["compare"].reaches("RUNNING")
+    slurm.call("scancel", jobs["compare"].number)
+
+
+def test_merge_names_the_missing_part(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """And when that part has been run, under the same numbering, makes the file."""
+    sweep = tmp_path / "sweep.h5"
+    files = {"CONFIG": small, "PARTS": 3, "PARTS_DIR": tmp_path / "parts"}
+    slurm.submit("array.sbatch", "--array=1,3", **files).completes()
+    merge = slurm.submit("merge.sbatch", SWEEP=sweep, **files)
+    assert merge.ends() == "FAILED"
+    assert "part 2/3" in merge.log.read_text(), merge.story()
+    assert not sweep.exists()
+    slurm.submit("array.sbatch", "--array=2", **files).completes()
+    slurm.submit("merge.sbatch", SWEEP=sweep, **files).completes()
+    assert science(sweep) == undisturbed(small)
