@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, assignment, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 from hpcmass.messages import say
 
+if TYPE_CHECKING:
+    from hpcmass.config import Experiment
+    from hpcmass.network import Recording
+
 
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "trial", run, "run one trial and print its numbers",
                       "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8",
+                      "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8 --plot",
                       "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8 --trial 3 -o trial.h5 --spikes")  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("--p", type=float, required=True, metavar="P", help="connection probability, in [0, 1]")
@@ -22,6 +29,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--trial", type=whole(0), default=0, metavar="K", help="trial number (default 0)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep it in a sweep file of one trial")
     parser.add_argument("--spikes", action="store_true", help="keep every spike in it, too")
+    parser.add_argument("--plot", action="store_true",
+                        help="draw it, beside the file of -o (trial.h5: trial.png) or as trial.png")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start anew; a file that is there is kept aside")
 
 
@@ -32,7 +41,14 @@ def run(options: argparse.Namespace) -> int:
 
     if options.spikes and options.output is None:
         raise UserError("--spikes stores the spikes in a file; name it with -o")
+    picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
     experiment = load_experiment(options.config)
+    if picture is not None:
+        from hpcmass.mass import models_named
+        from hpcmass.plots.output import refuse_existing
+
+        models_named(experiment.mass.models)
+        refuse_existing([picture], options.force)
     values = {"p": options.p, "lam": options.lam, **dict(options.at)}
     try:
         recording = run_single(
@@ -40,7 +56,8 @@ def run(options: argparse.Namespace) -> int:
             values,
             options.trial,
             output=options.output,
-            keep_spikes=options.spikes,
+            keep_spikes=options.plot,
+            store_spikes=options.spikes,
             force=options.force,
         )
     except TrialFailure as failure:
@@ -54,4 +71,29 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name:<20}{value:>12.6g}{unit:<4}  {variable.long_name}")
     if options.output is not None:
         print(options.output)
+    if picture is not None:
+        print(_draw(picture, recording, experiment, values, options.trial, force=options.force))
     return EXIT_DONE
+
+
+def _draw(
+    picture: Path, recording: Recording, experiment: Experiment, values: dict[str, float], number: int, *, force: bool
+) -> Path:
+    from hpcmass.mass import Traces, predict
+    from hpcmass.plots.plane import SYMBOLS
+    from hpcmass.plots.trial import draw_trial
+
+    network = experiment.network_at(values)
+    traces = Traces(**{field.name: getattr(recording, field.name) for field in dataclasses.fields(Traces)})
+    where = ", ".join(f"{SYMBOLS.get(name, name)} = {value:g}" for name, value in values.items())
+    return draw_trial(
+        picture,
+        vars(recording),
+        predict(traces, network, experiment.mass),
+        dt_ms=network.dt_ms,
+        transient_ms=network.transient_ms,
+        n_neurons=network.n_neurons,
+        n_excitatory=round(values["lam"] * network.n_neurons),
+        title=f"{where}, trial {number}",
+        force=force,
+    )

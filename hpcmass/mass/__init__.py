@@ -4,7 +4,7 @@ from hpcmass.kernel_cache import use_cache
 
 use_cache()  # before the first kernel is declared
 
-from hpcmass.mass.registry import FittedModel, MassModel, known_models, mass_model, models_named  # noqa: E402
+from hpcmass.mass.registry import FittedModel, MassModel, known_models, mass_model, models_named, predict  # noqa: E402
 from hpcmass.mass.traces import Potential, Traces  # noqa: E402
 
-__all__ = ["FittedModel", "MassModel", "Potential", "Traces", "known_models", "mass_model", "models_named"]
+__all__ = ["FittedModel", "MassModel", "Potential", "Traces", "known_models", "mass_model", "models_named", "predict"]

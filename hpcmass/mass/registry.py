@@ -94,3 +94,27 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
                 f"{name} out, or run the sweep anew"
             )
     return {name: _MODELS[name] for name in names}
+
+
+def predict(traces: Traces, network: NetworkParameters, mass: MassParameters) -> dict[str, Potential]:
+    """What the configured models predict for one trial alone; fitted models need other trials and are left out.
+
+    Parameters
+    ----------
+    traces : Traces
+    network : NetworkParameters
+        At the trial's point.
+    mass : MassParameters
+
+    Returns
+    -------
+    dict of str to array of float64, (n_steps,)
+        Name → V (mV), in the configuration's order; NaN from where the model ran away.
+
+    Raises
+    ------
+    UserError
+        As `models_named`.
+    """
+    models = models_named(mass.models)
+    return {n: model(traces, network, mass) for n, model in models.items() if not isinstance(model, FittedModel)}

@@ -56,6 +56,7 @@ def run_single(
     *,
     output: Path | None = None,
     keep_spikes: bool = False,
+    store_spikes: bool = False,
     force: bool = False,
 ) -> Recording:
     """Simulate one trial in this process, without MPI, and store it if asked to.
@@ -70,7 +71,9 @@ def run_single(
     output : Path, optional
         A sweep file of one trial.
     keep_spikes : bool
-        Store every spike, too.
+        Return every spike, too.
+    store_spikes : bool
+        Store every spike, too; they are returned then.
     force : bool
         Keep an existing file aside instead of refusing.
 
@@ -91,16 +94,18 @@ def run_single(
     here = {name: axis[0] for name, axis in point.grid.axes().items()}
     trial = Trial((0,) * (len(here) + 1), here, trial_seed(point.root_seed, here, number))
     network = point.network_at(here)
-    recording = simulate(network, here["p"], here["lam"], trial.seed, keep_spikes=keep_spikes)
+    recording = simulate(network, here["p"], here["lam"], trial.seed, keep_spikes=keep_spikes or store_spikes)
     if output is not None:
         if output.exists() or shard_directory(output).exists():
             set_sweep_aside(output)
-        _store(recording, point, trial, number, output)
+        _store(recording, point, trial, number, output, with_spikes=store_spikes)
     return recording
 
 
-def _store(recording: Recording, point: Experiment, trial: Trial, number: int, output: Path) -> None:
-    neuron, time_ms = recording.spike_neuron, recording.spike_time
+def _store(
+    recording: Recording, point: Experiment, trial: Trial, number: int, output: Path, *, with_spikes: bool
+) -> None:
+    neuron, time_ms = (recording.spike_neuron, recording.spike_time) if with_spikes else (None, None)
     create_sweep_file(
         output,
         point,
