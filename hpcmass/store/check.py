@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment
-from hpcmass.errors import UserError
 from hpcmass.grid import trial_seed
 from hpcmass.store.layout import reason
 from hpcmass.store.parts import part_of, share_of
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5
-from hpcmass.store.schema import DONE, FAILED, FORMAT_VERSION, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES
+from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES
 from hpcmass.store.sources import sources_of
+from hpcmass.store.structure import descriptions
 
 NAMED = 5
 """Trials that a problem names before it counts the rest."""
@@ -50,22 +49,15 @@ def check_sweep(path: Path) -> list[str]:
     files = [path, *(p for p in sources_of(path) if p != path)] if path.exists() else sources_of(path)
     problems = []
     for name in files or [path]:
-        with open_hdf5(name, SWEEP_FILETYPE) as file:
+        with open_hdf5(name, SWEEP_FILETYPE) as file:  # which refuses a wrong structure
             found = list(_problems(file))
         problems += found if len(files) <= 1 else [f"{name.name}: {problem}" for problem in found]
     return problems
 
 
 def _problems(file: h5py.File) -> Iterator[str]:
-    structure = list(_structure(file))
-    yield from structure
-    if structure:  # what follows relies on it
-        return
-    try:
-        experiment = experiment_of(file)
-    except UserError as error:
-        yield f"its configuration cannot be read: {error}"
-        return
+    experiment = experiment_of(file)
+    yield from descriptions(file)
     yield from _configuration(file, experiment)
     try:
         yield from _seeds(file, experiment)
@@ -74,45 +66,6 @@ def _problems(file: h5py.File) -> Iterator[str]:
         yield from _traces(file)
     except (OSError, RuntimeError) as error:  # a checksum, a cut-off block
         yield f"its data cannot be read: {reason(error)}"
-
-
-def _structure(file: h5py.File) -> Iterator[str]:
-    """Datasets, their types, shapes and dimension scales, the attributes that a sweep needs."""
-    for name in ("config_yaml", "config_sha256", "config_chain", "uuid", "title", "driver", "history"):
-        if name not in file.attrs:
-            yield f"it has no attribute {name}"
-    for name in ("status", "seed", "trial", "time", "word"):
-        if name not in file:
-            yield f"it has no {name}"
-            return
-    status = file["status"]
-    try:
-        axes = tuple(axes_of(file))
-    except (RuntimeError, IndexError, KeyError, ValueError):
-        yield "the axes of status have no dimension scales"
-        return
-    older = str(file.attrs["format_version"]) != "{}.{}".format(*FORMAT_VERSION)
-    for variable in SWEEP_VARIABLES.values():
-        if variable.name not in file:
-            if not older:
-                yield f"it has no {variable.name}"
-            continue
-        dataset, dims = file[variable.name], variable.dimensions(axes)
-        shape = tuple(len(file[dim]) for dim in dims)
-        if dataset.shape != shape:
-            yield f"{variable.name} has shape {dataset.shape}, not {shape}"
-        elif dataset.dtype != np.dtype(variable.dtype):
-            yield f"{variable.name} is of type {dataset.dtype}, not {np.dtype(variable.dtype)}"
-        elif [_scale(dimension) for dimension in dataset.dims] != list(dims):
-            yield f"{variable.name} does not have the dimensions {', '.join(dims)}"
-        elif variable.unit not in ("flag", "text") and dataset.attrs.get("units") != variable.unit:
-            yield f"{variable.name} does not have the unit {variable.unit}"
-    if status.ndim != len(axes) + 1:
-        yield f"status has {status.ndim} dimensions for {len(axes)} axes"
-
-
-def _scale(dimension: Any) -> str:
-    return str(dimension[0].name).removeprefix("/") if len(dimension) else ""
 
 
 def _configuration(file: h5py.File, experiment: Experiment) -> Iterator[str]:

@@ -19,8 +19,8 @@ from hpcmass.store.join import join
 from hpcmass.store.layout import require_directory
 from hpcmass.store.pack import pack
 from hpcmass.store.parts import PART_VARIABLE, part_of
-from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_FILETYPE, TRACES
+from hpcmass.store.reader import axes_of, experiment_of, shard_directory
+from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, TRACES
 from hpcmass.store.sources import States, open_all, sources_of, states_of
 
 SHOWN = 8
@@ -102,9 +102,7 @@ def _expand(parts: Sequence[Path]) -> list[Path]:
     """The files that hold the trials, each once."""
     found: dict[str, Path] = {}
     for part in parts:
-        sources = sources_of(part)
-        if not sources:
-            open_hdf5(part, SWEEP_FILETYPE)  # which says what is wrong
+        sources = sources_of(part) or [part]  # to open what is not there says what is wrong
         found |= {os.path.realpath(source): source for source in sources}
     return list(found.values())
 

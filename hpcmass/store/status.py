@@ -15,8 +15,8 @@ import numpy.typing as npt
 from hpcmass.grid import point_costs
 from hpcmass.store.lock import is_locked
 from hpcmass.store.parts import part_of, share_of
-from hpcmass.store.reader import Path_, axes_of, experiment_of, open_hdf5
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE
+from hpcmass.store.reader import Path_, axes_of, experiment_of
+from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sources import open_all, sources_of, states_of
 
 
@@ -87,9 +87,7 @@ def sweep_status(path: Path_) -> Status:
         If it is not a readable sweep file.
     """
     path = Path(path)
-    sources = sources_of(path)
-    if not sources:
-        open_hdf5(path, SWEEP_FILETYPE)  # which says what is wrong
+    sources = sources_of(path) or [path]  # to open what is not there says what is wrong
     with open_all(sources) as files:
         return _status(path, files, own=sources == [path])
 
