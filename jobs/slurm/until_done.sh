@@ -28,10 +28,10 @@ until_done() {
         wait "$command" || code=$?
     done
     trap '' USR1
-    if [[ -n $timer ]]; then kill "$timer" 2>/dev/null; fi
+    if [[ -n $timer ]] && ! kill "$timer" 2>/dev/null; then return "$code"; fi # it has requeued the job
     case $code in
         0 | 2 | 3) ;; # done, bad input, done with failed trials: another start would change nothing
-        *) if [[ -n $near_limit ]]; then _requeue; fi ;;
+        *) if [[ -n $near_limit ]]; then _requeue "time is up"; fi ;;
     esac
     return "$code"
 }
@@ -39,16 +39,16 @@ until_done() {
 _hand_on() {
     if [[ -n $command ]]; then kill -USR1 "$command" 2>/dev/null; fi
     if [[ -n $near_limit && -z $timer ]]; then
-        (trap - USR1 TERM && sleep "${GRACE_S:-240}" && _requeue) &
+        (trap - USR1 TERM && sleep "${GRACE_S:-240}" && _requeue "the ranks take too long to stop") &
         timer=$!
     fi
 }
 
-_requeue() {
+_requeue() { # why
     if ((${SLURM_RESTART_COUNT:-0} >= ${MAX_RESTARTS:-50})); then
         echo "$(date '+%F %T') restarted ${MAX_RESTARTS:-50} times; not requeued (MAX_RESTARTS)." >&2
         return
     fi
-    echo "$(date '+%F %T') time is up: requeued to go on." >&2
+    echo "$(date '+%F %T') $1: requeued to go on." >&2
     scontrol requeue "$SLURM_JOB_ID"
 }
