@@ -213,6 +213,23 @@ def test_same_seed_same_bits_other_seed_other_trial() -> None:
         assert all(r.n_edges != other.n_edges for other in others[:k])
 
 
+def test_every_random_ingredient_follows_the_seed() -> None:
+    """Both graphs, the drive, the noise and the initial state differ from trial to trial; one seed gives one set."""
+    q = parameters()
+    first, again, other = (trial.Network(q, 0.2, 0.8, seed) for seed in (SEED, SEED, (*SEED[:3], 6)))
+    ingredients = {
+        "graph": lambda net: net.graph.rows,
+        "external graph": lambda net: net.graph_ext.rows,
+        "noise": lambda net: net.state.lanes,
+        "initial potentials": lambda net: net.state.u,
+        "external spikes": lambda net: net.drive.take(2000)[0][:50],
+    }
+    for what, of in ingredients.items():
+        a, b, c = (of(net).copy() for net in (first, again, other))
+        assert (a == b).all(), what
+        assert (a != c).any(), what
+
+
 def test_keeping_spikes_changes_nothing() -> None:
     q = parameters()
     with_spikes = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
