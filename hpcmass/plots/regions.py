@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from hpcmass.plots import panels
 from hpcmass.plots.plane import FloatMap, Mask
 from hpcmass.plots.regimes import regime_masks
-from hpcmass.plots.style import number
+from hpcmass.plots.style import fixed, number
 from hpcmass.plots.view import View
 
 
@@ -65,6 +66,46 @@ def describe(view: View, region: Region) -> tuple[str, ...]:
         _range(view.number("rate_E"), inside, 3),
         _range(view.point("median_frequency_lif"), inside, 3),
     )
+
+
+_MEDIANS: Final[dict[str, tuple[str, int]]] = {
+    "ρ": ("rho", 2),
+    "lag (ms)": ("lag", 1),
+    "spectra's distance (dB)": ("spectral_distance", 1),
+    "χ²/dof": ("chi2", 2),
+    "coherence": ("coherence_mean", 2),
+    "median f, model / LIF": ("median_frequency", 2),
+    "error of the mean (mV)": ("mean_error", 1),
+    "variance, model / LIF": ("log_variance_ratio", 1),
+}
+"""Head → variable and decimals of `medians`."""
+
+
+def medians(view: View) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Heads and rows: for each of the network's regimes and each model, medians over the regime's points."""
+    shown = {head: what for head, what in _MEDIANS.items() if view.has(what[0])}
+    rows = []
+    for name, inside in regime_masks(view).items():
+        for model in view.models:
+            cells = [_median(_of_model(view, variable, model)[inside], digits) for variable, digits in shown.values()]
+            rows.append((name, model, *cells))
+    return ["regime", "model", *shown], rows
+
+
+def _of_model(view: View, variable: str, model: str) -> FloatMap:
+    """A statistic as the table shows it: related to the network's where that is what matters."""
+    values = view.model(variable, model)
+    if variable == "chi2":
+        dof = view.model("chi2_dof", model)
+        return values / np.where(dof > 0, dof, np.nan)
+    if variable == "median_frequency":
+        return values / view.point("median_frequency_lif")
+    return np.exp(values) if variable == "log_variance_ratio" else values
+
+
+def _median(values: FloatMap, decimals: int) -> str:
+    finite = values[np.isfinite(values)]
+    return fixed(float(np.median(finite)), decimals) if finite.size else "–"
 
 
 def _range(values: FloatMap, inside: Mask, digits: int = 4) -> str:

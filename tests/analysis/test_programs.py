@@ -70,7 +70,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
 
 def test_every_program_is_known_here():
-    assert {p.stem for p in ANALYSIS.glob("*.py")} - {"program", "points", "claims"} == set(SHEETS)
+    assert {p.stem for p in ANALYSIS.glob("*.py")} - {"program", "points", "regions", "claims"} == set(SHEETS)
 
 
 def test_a_program_from_the_shell(comparison: Path, tmp_path: Path, python_run: Callable[..., Any]):
@@ -88,6 +88,21 @@ def test_what_each_program_draws(name: str, comparison: Path, tmp_path: Path, lo
         runpy.run_path(str(ANALYSIS / f"{name}.py"), run_name="__main__")
     assert end.value.code == 0
     assert sorted(Path(line).stem for line in capsys.readouterr().out.split()) == SHEETS[name]
+
+
+def test_regions_are_printed_as_tables(comparison: Path, load: Load, monkeypatch, capsys):
+    regions = load("regions")
+    monkeypatch.setattr(sys, "argv", ["regions.py", str(comparison)])
+    assert regions.main() == 0
+    first, second = capsys.readouterr().out.strip().split("\n\n")
+    for table in (first, second):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+    assert first.splitlines()[2].startswith("| network | de-synchronised | ")
+    assert "| CFM | the paper's χ² test finds no difference (p > 0.01) | " in first
+    assert len(second.splitlines()) == 2 + 4 * 2
+    monkeypatch.setattr(sys, "argv", ["regions.py", "none.h5"])
+    assert regions.main() == 2
+    assert "there is no file none.h5" in capsys.readouterr().err
 
 
 def test_points_with_their_rasters(comparison: Path, sweep: Path, tmp_path: Path, load: Load):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from scipy import stats
@@ -14,6 +15,7 @@ from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.grid import shape
 from hpcmass.store import schema
+from hpcmass.store.creation import create_sweep_file
 from hpcmass.store.layout import Coordinate, create_file
 
 P = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1]
@@ -121,21 +123,11 @@ def write_sweep(path: Path, experiment: Experiment, uuid: str = UUID) -> Path:
     network = experiment.network
     time = network.dt_ms * np.arange(network.n_steps)
     trace = 3 + np.sin(2 * np.pi * time / 60)
-    whole = (*shape(experiment), time.size)
-    data = {name: np.broadcast_to(trace * rng.uniform(0.5, 1.5), whole) for name in schema.TRACES}
-    create_file(
-        path,
-        filetype=schema.SWEEP_FILETYPE,
-        axes=experiment.grid.axes(),
-        coordinates=[
-            Coordinate("trial", np.arange(experiment.trials, dtype="i4"), "1", "trial"),
-            Coordinate("time", time, "ms", "time"),
-            Coordinate("word", np.arange(4, dtype="i4"), "1", "word"),
-        ],
-        variables=schema.SWEEP_VARIABLES.values(),
-        attributes={"config_yaml": experiment.text, "uuid": uuid, "config_sha256": experiment.physics_sha256()},
-        data=data | {"status": np.full(shape(experiment), schema.DONE, "i1")},
-    )
+    create_sweep_file(path, experiment, driver="serial", provenance={"uuid": uuid})
+    with h5py.File(path, "r+", locking=False) as file:
+        for name in schema.TRACES:
+            file[name][...] = trace * rng.uniform(0.5, 1.5)
+        file["status"][...] = schema.DONE
     return path
 
 

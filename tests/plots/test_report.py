@@ -17,7 +17,7 @@ import pytest
 from hpcmass.plots import panels
 from hpcmass.plots.lines import window_ms
 from hpcmass.plots.regimes import regime_masks
-from hpcmass.plots.regions import COLUMNS, describe, regions
+from hpcmass.plots.regions import COLUMNS, describe, medians, regions
 from hpcmass.plots.report import page, payload, write_report
 from hpcmass.plots.report.page import report_html
 from hpcmass.plots.sources import open_sweep_of, open_view
@@ -196,6 +196,18 @@ def test_regimes_part_the_spiking_points(comparison: Make, gappy_comparison: Pat
     assert row["share"] == f"{100 * inside.mean():.0f} %"
     agrees = (full["rho_agrees"][..., 1] == 1).sum()
     assert next(r["points"] for (who, what), r in rows.items() if who == "MFM" and what.startswith("ρ")) == str(agrees)
+
+
+def test_medians_by_regime(comparison: Make, full):
+    with open_view(comparison()) as view:
+        heads, rows = medians(view)
+    inside = (full["synchronised"] == 1) & (full["median_frequency_lif"] > 80)
+    row = dict(zip(heads, next(r for r in rows if r[:2] == ("synchronised, above 80 Hz", "MFM")), strict=True))
+    assert row["ρ"] == f"{np.median(full['rho'][inside, 1]):.2f}"
+    assert row["χ²/dof"] == f"{np.median(full['chi2'][inside, 1] / 250):.2f}"
+    assert row["variance, model / LIF"] == f"{np.median(np.exp(full['log_variance_ratio'][inside, 1])):.1f}"
+    ratio = np.median(full["median_frequency"][inside, 1] / full["median_frequency_lif"][inside])
+    assert row["median f, model / LIF"] == f"{ratio:.2f}"
 
 
 def test_a_report_of_nothing(small_comparison: Make):

@@ -16,7 +16,7 @@ from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.report.frame import Frame
 from hpcmass.plots.report.maps import bar_html, definitions, legend_html, map_svg
 from hpcmass.plots.report.payload import payload, script_json
-from hpcmass.plots.report.tables import configuration_html, failures_html, provenance_html, regions_html
+from hpcmass.plots.report.tables import configuration_html, failures_html, medians_html, provenance_html, regions_html
 from hpcmass.plots.sheets import SHEETS
 from hpcmass.plots.view import View
 from hpcmass.store.reader import SweepFile
@@ -71,6 +71,7 @@ def report_html(view: View, sweep: SweepFile | None = None) -> str:
         maps="".join(_sheet_html(view, sheet) for sheet in sheets),
         contents="".join(f'<li><a href="#{s.name}">{escape(s.title)}</a></li>' for s in sheets),
         regions=regions_html(view),
+        medians=medians_html(view),
         failures=failures_html(view, sweep),
         provenance=provenance_html(view, sweep),
         configuration=configuration_html(view),

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from hpcmass.plots.plane import symbol
-from hpcmass.plots.regions import COLUMNS, describe, regions
+from hpcmass.plots.regions import COLUMNS, describe, medians, regions
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 from hpcmass.store import schema
@@ -33,6 +33,17 @@ def regions_html(view: View) -> str:
         subject = region.subject
         rows.append([first, escape(region.name), *map(escape, describe(view, region))])
     return _table(["", "region", *heads], rows, numeric_from=2)
+
+
+def medians_html(view: View) -> str:
+    """The models' statistics by regime."""
+    heads, found = medians(view)
+    rows: list[list[str]] = []
+    regime = None
+    for name, *cells in found:
+        rows.append(["" if name == regime else escape(name), *map(escape, cells)])
+        regime = name
+    return _table(heads, rows, numeric_from=2)
 
 
 def failures_html(view: View, sweep: SweepFile | None) -> str:
