@@ -1,3 +1,37 @@
-"""hpcmass: where in the {p, λ} plane does a neural mass model stand for its network?"""
+"""hpcmass: where in the {p, λ} plane does a neural mass model stand for its network?
+
+In a notebook, one trial as `hpcmass trial` runs it:
+
+    from hpcmass import load_experiment, simulate
+
+    experiment = load_experiment("configs/quickstart.yml")
+    look = simulate(experiment, p=0.2, lam=0.8)
+    look.figure()
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpcmass.config import Experiment
+    from hpcmass.configfile import load_experiment
+    from hpcmass.look import simulate
 
 __version__ = "0.1.0"
+
+__all__ = ["Experiment", "__version__", "load_experiment", "simulate"]
+
+_HOME = {"Experiment": "config", "load_experiment": "configfile", "simulate": "look"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and only then: the import of the package alone loads nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'hpcmass' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"hpcmass.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

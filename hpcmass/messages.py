@@ -1,10 +1,53 @@
-"""What is said beside results: one line a message on standard error, behind the program's name."""
+"""What is said beside results: one line a message on standard error, behind the program's name, without colours.
+
+Everything goes through the logger `hpcmass`, so that a notebook or another program may send it elsewhere. Nothing is
+said by the import alone: the command line, or the program that uses the package, chooses the level.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
+
+LEVELS = ("debug", "info", "warning", "error")
+"""What `--log-level` takes."""
+
+logger = logging.getLogger("hpcmass")
+logger.setLevel(logging.INFO)
 
 
 def say(message: str) -> None:
-    """Write a message; standard output is for results alone."""
-    print(f"hpcmass: {message}", file=sys.stderr, flush=True)
+    """What goes on."""
+    logger.info(message)
+
+
+def warn(message: str) -> None:
+    """What the user should know of, although the work goes on."""
+    logger.warning(message)
+
+
+def complain(message: str) -> None:
+    """Why the work does not go on."""
+    logger.error(message)
+
+
+def shown(level: int) -> bool:
+    """Whether messages of a level (`logging.INFO`, …) are shown."""
+    return logger.isEnabledFor(level)
+
+
+def show(level: str) -> None:
+    """Show messages from this level on, one of `LEVELS`, on standard error."""
+    logger.setLevel(level.upper())
+    logger.propagate = False
+    if not any(isinstance(handler, _StandardError) for handler in logger.handlers):
+        handler = _StandardError()
+        handler.setFormatter(logging.Formatter("hpcmass: %(message)s"))
+        logger.addHandler(handler)
+
+
+class _StandardError(logging.Handler):
+    """Writes to what is standard error at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)

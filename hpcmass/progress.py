@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -9,6 +10,8 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from tqdm import tqdm
+
+from hpcmass.messages import shown
 
 CADENCE_S = 10.0
 """Least time between two lines in a log."""
@@ -47,7 +50,8 @@ class Progress:
         self._stream = sys.stderr if stream is None else stream
         self._cadence_s = cadence_s
         self._start = self._last = time.monotonic()
-        self._bar = self._make_bar() if total and self._stream.isatty() else None
+        self._silent = not shown(logging.INFO)
+        self._bar = self._make_bar() if total and self._stream.isatty() and not self._silent else None
 
     def _make_bar(self) -> tqdm:  # type: ignore[type-arg]
         shape = "{percentage:3.0f} % |{bar}| {desc}"
@@ -71,7 +75,9 @@ class Progress:
             self._log()
 
     def note(self, message: str) -> None:
-        """Write a message of its own line."""
+        """Write a warning on a line of its own."""
+        if not shown(logging.WARNING):
+            return
         if self._bar is not None:
             self._bar.write(message, file=self._stream)
         else:
@@ -104,6 +110,8 @@ class Progress:
 
     def _log(self) -> None:
         self._last = time.monotonic()
+        if self._silent:
+            return
         share = f" ({self._work_done / self._work:.0%})" if self._work > 0 else ""
         print(self.line() + share, file=self._stream, flush=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
 from hpcmass.errors import EXIT_BAD_INPUT
+from hpcmass.messages import LEVELS
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,6 +47,10 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
+    said = parser.add_argument_group("messages", "on standard error; standard output holds results alone")
+    said.add_argument("-q", "--quiet", action="store_const", dest="log_level", const="error", default="info",
+                      help="no progress, no warnings, only errors")  # fmt: skip
+    said.add_argument("--log-level", choices=LEVELS, default="info", help="the least that is said (default: info)")
     return parser
 
 

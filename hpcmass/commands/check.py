@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpcmass.commands.arguments import Commands, add_command, whole
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE
-from hpcmass.messages import say
+from hpcmass.messages import say, warn
 
 
 def add_parser(commands: Commands) -> None:
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         print(problem)
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        say(f"{options.sweep} has {count}; do not rely on it")
+        warn(f"{options.sweep} has {count}; do not rely on it")
         return EXIT_BAD_INPUT
     print(f"{options.sweep}: no problem found")
     return EXIT_DONE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, whole
 from hpcmass.errors import EXIT_DONE, UserError
-from hpcmass.messages import say
+from hpcmass.messages import say, warn
 
 if TYPE_CHECKING:
     from hpcmass.config import CompareParameters, MassParameters
@@ -73,10 +73,10 @@ def _compare(options: argparse.Namespace, ranks: Ranks) -> None:
     if summary.n_points_new == 0 and summary.n_points_compared:
         say("nothing to do, all points are compared already")
     if summary.n_pending or summary.n_failed:
-        say(f"left out: {summary.n_pending} trials that are not done, {summary.n_failed} that failed")
+        warn(f"left out: {summary.n_pending} trials that are not done, {summary.n_failed} that failed")
     for model, count in summary.n_diverged.items():
         if count:
-            say(f"{model} ran away in {count} of {summary.n_trials} trials; they are flagged")
+            warn(f"{model} ran away in {count} of {summary.n_trials} trials; they are flagged")
 
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:

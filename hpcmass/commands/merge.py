@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpcmass.commands.arguments import Commands, add_command
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY
-from hpcmass.messages import say
+from hpcmass.messages import say, warn
 
 
 def add_parser(commands: Commands) -> None:
@@ -32,9 +32,9 @@ def run(options: argparse.Namespace) -> int:
     if merged.overlapping:
         say(f"{merged.overlapping} trials are in several files, equal in all")
     if merged.failed:
-        say(f"{merged.failed} trials failed; `hpcmass status {merged.output}` says why")
+        warn(f"{merged.failed} trials failed; `hpcmass status {merged.output}` says why")
     pending = merged.total - merged.done - merged.failed
     if pending:
-        say(f"{pending} trials are missing; `hpcmass run CONFIG -o {merged.output}` does them")
+        warn(f"{pending} trials are missing; `hpcmass run CONFIG -o {merged.output}` does them")
         return EXIT_STOPPED_EARLY
     return EXIT_FAILED_TRIALS if merged.failed else EXIT_DONE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
-from hpcmass.messages import say
+from hpcmass.messages import say, warn
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
@@ -107,9 +107,9 @@ def _print(
     for name, text in lines.items():
         print(f"{name:<12}{text}")
     if calibration.n_failed:
-        say(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
+        warn(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
     if expected.file_bytes > free:
-        say("the sweep file does not fit on that disk; name another place with -o, or make the grid smaller")
+        warn("the sweep file does not fit on that disk; name another place with -o, or make the grid smaller")
 
 
 def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float | None = None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, time_span
 from hpcmass.errors import EXIT_DONE
-from hpcmass.messages import say
+from hpcmass.messages import warn
 
 if TYPE_CHECKING:
     from hpcmass.store.parts import Part
@@ -62,11 +62,11 @@ def _report(summary: Summary) -> None:
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
     if summary.pending:
         why = "at the time limit" if summary.out_of_time else "as asked"
-        say(f"stopped {why}, {summary.pending} trials are left; the same command goes on from here")
+        warn(f"stopped {why}, {summary.pending} trials are left; the same command goes on from here")
     failed = summary.failed_before + summary.failed
     if failed:
         count = "1 trial failed" if failed == 1 else f"{failed} trials failed"
-        say(f"{count}; `hpcmass status {summary.output}` says why, --retry-failed tries again")
+        warn(f"{count}; `hpcmass status {summary.output}` says why, --retry-failed tries again")
 
 
 def _part(text: str) -> Part:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, assignment, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
-from hpcmass.messages import say
-
-if TYPE_CHECKING:
-    from hpcmass.config import Experiment
-    from hpcmass.network import Recording
+from hpcmass.messages import complain
 
 
 def add_parser(commands: Commands) -> None:
@@ -36,8 +30,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from hpcmass.configfile import load_experiment
+    from hpcmass.look import simulate
     from hpcmass.store.schema import SWEEP_VARIABLES
-    from hpcmass.sweep.single import run_single
 
     if options.spikes and options.output is None:
         raise UserError("--spikes stores the spikes in a file; name it with -o")
@@ -49,21 +43,22 @@ def run(options: argparse.Namespace) -> int:
 
         models_named(experiment.mass.models)
         refuse_existing([picture], options.force)
-    values = {"p": options.p, "lam": options.lam, **dict(options.at)}
     try:
-        recording = run_single(
+        look = simulate(
             experiment,
-            values,
+            options.p,
+            options.lam,
             options.trial,
-            output=options.output,
+            at=dict(options.at),
             keep_spikes=options.plot,
+            output=options.output,
             store_spikes=options.spikes,
             force=options.force,
         )
     except TrialFailure as failure:
-        say(f"the trial failed: {failure}")
+        complain(f"the trial failed: {failure}")
         return EXIT_FAILED_TRIALS
-    for name, value in recording.variables().items():
+    for name, value in look.recording.variables().items():
         variable = SWEEP_VARIABLES[name]
         if variable.role == "trace":
             continue
@@ -72,28 +67,5 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(options.output)
     if picture is not None:
-        print(_draw(picture, recording, experiment, values, options.trial, force=options.force))
+        print(look.draw(picture, force=options.force))
     return EXIT_DONE
-
-
-def _draw(
-    picture: Path, recording: Recording, experiment: Experiment, values: dict[str, float], number: int, *, force: bool
-) -> Path:
-    from hpcmass.mass import Traces, predict
-    from hpcmass.plots.plane import SYMBOLS
-    from hpcmass.plots.trial import draw_trial
-
-    network = experiment.network_at(values)
-    traces = Traces(**{field.name: getattr(recording, field.name) for field in dataclasses.fields(Traces)})
-    where = ", ".join(f"{SYMBOLS.get(name, name)} = {value:g}" for name, value in values.items())
-    return draw_trial(
-        picture,
-        vars(recording),
-        predict(traces, network, experiment.mass),
-        dt_ms=network.dt_ms,
-        transient_ms=network.transient_ms,
-        n_neurons=network.n_neurons,
-        n_excitatory=round(values["lam"] * network.n_neurons),
-        title=f"{where}, trial {number}",
-        force=force,
-    )

@@ -19,8 +19,10 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpcmass.configfile import load_experiment
     from hpcmass.grid import shape
+    from hpcmass.mass import models_named
 
     experiment = load_experiment(options.config)
+    models_named(experiment.mass.models)
     axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
     total = math.prod(shape(experiment))
     print(f"{options.config} is valid: '{experiment.title}', axes {axes}, {total} trials, hash "

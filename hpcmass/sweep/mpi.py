@@ -137,7 +137,23 @@ def world() -> World:
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
         atexit.register(_finalize)
     comm = MPI.COMM_WORLD
-    return World(comm, comm.rank, comm.size, MPI.Get_library_version().split("\n")[0].strip(" ,\0"))
+    return World(comm, comm.rank, comm.size, _first_line(MPI.Get_library_version()))
+
+
+def library_version() -> str:
+    """Name and version of the MPI library, which is loaded but not initialised; or that there is none."""
+    import mpi4py
+
+    mpi4py.rc.initialize = False
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError):
+        return "none found"
+    return _first_line(MPI.Get_library_version())
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n")[0].strip(" ,\0")
 
 
 def _finalize() -> None:

@@ -1,0 +1,31 @@
+"""What `hpcmass --version` says: the program and the libraries that its results depend on, without initialising MPI."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+import hpcmass
+
+
+def describe() -> str:
+    """One line a library."""
+    import h5py
+
+    from hpcmass.sweep.mpi import library_version
+
+    parallel = "parallel (MPI)" if h5py.get_config().mpi else "serial: a sweep writes a file per rank"
+    lines = {
+        "hpcmass": hpcmass.__version__,
+        "Python": platform.python_version(),
+        "MPI": f"{_short(library_version())}; mpi4py {metadata.version('mpi4py')}",
+        "HDF5": f"{h5py.version.hdf5_version}, {parallel}; h5py {h5py.__version__}",
+        "numba": f"{metadata.version('numba')}; llvmlite {metadata.version('llvmlite')}",
+        "NumPy": f"{metadata.version('numpy')}; SciPy {metadata.version('scipy')}",
+    }
+    return "\n".join(f"{name} {version}" for name, version in lines.items())
+
+
+def _short(library: str) -> str:
+    """`Open MPI v4.1.4` of a line that goes on to tell how it was built."""
+    return " ".join(library.split(",")[0].split())

@@ -1,0 +1,73 @@
+"""The package in a notebook: few names, a light import, and the sweep's own trials."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hpcmass
+from hpcmass import Experiment, load_experiment, simulate
+from hpcmass.errors import UserError
+from hpcmass.grid import trials
+from hpcmass.network import simulate as simulate_network
+
+NETWORK: dict[str, Any] = {
+    "n_neurons": 100, "n_external": 100, "duration_ms": 400.0, "transient_ms": 50.0, "external_rate_hz": 60.0,
+    "w_ext": 0.5, "w_E": 0.02,
+}  # fmt: skip
+
+
+def test_the_import_alone_loads_nothing(python_run):
+    python_run(
+        "-c",
+        "import sys, hpcmass; assert not {'numpy', 'numba', 'h5py', 'pydantic', 'mpi4py'} & set(sys.modules); "
+        "assert dir(hpcmass) == ['Experiment', '__version__', 'load_experiment', 'simulate']",
+    )
+
+
+def test_an_unknown_name_is_no_attribute():
+    with pytest.raises(AttributeError, match="no attribute 'simulat'"):
+        hpcmass.simulat  # noqa: B018
+
+
+def test_it_is_the_sweeps_trial(tmp_path):
+    experiment = Experiment(grid={"p": 0.2, "lam": 0.8, "noise_q": [0.1, 0.2]}, network=NETWORK, trials=3)
+    (trial,) = [t for t in trials(experiment) if t.number == 2 and t.values["noise_q"] == 0.2]
+    look = simulate(experiment, 0.2, 0.8, 2, at={"noise_q": 0.2}, output=tmp_path / "one.h5")
+    alone = simulate_network(experiment.network_at(trial.values), 0.2, 0.8, trial.seed)
+    assert np.array_equal(look.recording.mean_v, alone.mean_v)
+    assert look.recording.spike_time is not None
+    assert look.network.noise_q == 0.2
+    assert look.time_ms[-1] == pytest.approx(399.9)
+    assert (tmp_path / "one.h5").exists()
+
+
+def test_potentials_and_figure(tmp_path):
+    look = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8)
+    assert list(look.potentials) == ["CFM", "MFM"]
+    for potential in look.potentials.values():
+        assert potential.shape == look.time_ms.shape == look.recording.mean_v.shape
+    assert look.figure().get_suptitle() == "p = 0.2, λ = 0.8, trial 0"
+    assert look.draw(tmp_path / "one.svg").read_text().startswith("<?xml")
+
+
+def test_a_forgotten_axis_is_a_sentence():
+    experiment = Experiment(grid={"p": 0.2, "lam": 0.8, "noise_q": [0.1, 0.2]}, network=NETWORK)
+    with pytest.raises(UserError, match="the grid also sweeps noise_q"):
+        simulate(experiment, 0.2, 0.8)
+
+
+def test_the_example_in_the_docstring_runs(monkeypatch):
+    assert hpcmass.__doc__ is not None
+    code = "\n".join(line[4:] for line in hpcmass.__doc__.splitlines() if line.startswith("    "))
+    code = code.replace("look = simulate(", "look = simulate(shorter(").replace("experiment, p", "experiment), p")
+    monkeypatch.chdir(Path(__file__).parent.parent)
+
+    def shorter(experiment: Experiment) -> Experiment:
+        assert experiment == load_experiment("configs/quickstart.yml")
+        return experiment.model_copy(update={"network": Experiment(grid={"p": 0, "lam": 0}, network=NETWORK).network})
+
+    names: dict[str, Any] = {"shorter": shorter}
+    exec(code, names)
+    assert names["look"].values == {"p": 0.2, "lam": 0.8}

@@ -1,0 +1,101 @@
+"""Standard output holds results alone; how much is said beside them is the user's to choose."""
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from hpcmass import messages
+from hpcmass.cli import main
+from hpcmass.progress import Progress
+
+CONFIG = """
+trials: 2
+network: {n_neurons: 100, n_external: 100, duration_ms: 100.0, transient_ms: 10.0}
+grid: {p: 0.1, lam: 0.8}
+"""
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    yield
+    messages.show("info")
+
+
+@pytest.mark.parametrize("level", messages.LEVELS)
+def test_levels(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    messages.show(level)
+    messages.logger.debug("a")
+    messages.say("b")
+    messages.warn("c")
+    messages.complain("d")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.split() == [w for m in "abcd"[messages.LEVELS.index(level) :] for w in ("hpcmass:", m)]
+
+
+def test_messages_of_parts_of_the_package_are_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    messages.show("info")
+    messages.show("info")
+    logging.getLogger("hpcmass.network.machine_code").warning("slow")
+    assert capsys.readouterr().err == "hpcmass: slow\n"
+
+
+def test_progress_keeps_quiet() -> None:
+    said = io.StringIO()
+    for level, lines in (("info", 2), ("warning", 1), ("error", 0)):
+        messages.show(level)
+        said.seek(0)
+        said.truncate()
+        with Progress(1, "trial", stream=said) as progress:
+            progress.note("failed: one")
+            progress.advance()
+        assert said.getvalue().count("\n") == lines, level
+
+
+def test_quiet_says_errors_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yml").write_text(CONFIG)
+    plan = ["plan", str(tmp_path / "config.yml"), "-n", "2", "--json", "--seconds", "0.1", "-j", "1"]
+    assert main(plan) == 0
+    assert "calibrating" in capsys.readouterr().err
+    for option in (["--quiet"], ["-q"], ["--log-level", "warning"]):
+        assert main([*plan, *option]) == 0
+        said = capsys.readouterr()
+        assert said.err == ""
+        assert json.loads(said.out)["trials"] == 2
+    assert main(["validate", "-q", str(tmp_path / "none.yml")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_no_colours_and_a_plain_stream(tmp_path: Path, python_run) -> None:
+    (tmp_path / "config.yml").write_text(CONFIG)
+    done = python_run("-m", "hpcmass", "run", tmp_path / "config.yml", "-o", tmp_path / "sweep.h5")
+    assert done.stdout.splitlines() == [f"{tmp_path / 'sweep.h5'}: 2 of 2 trials done"]
+    assert "2 of 2 trials to do" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_versions_without_initialising_mpi(python_run) -> None:
+    done = python_run("-m", "hpcmass", "--version")
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == ["hpcmass", "Python", "MPI", "HDF5", "numba", "NumPy"]
+    assert "parallel" in done.stdout or "serial" in done.stdout
+    python_run(
+        "-c",
+        "from hpcmass.versions import describe; describe()\n"
+        "try: from mpi4py import MPI\n"
+        "except (ImportError, RuntimeError): pass\n"
+        "else: assert not MPI.Is_initialized()",
+    )
+
+
+def test_the_shell_is_told_how_a_line_goes_on(python_run) -> None:
+    line = "hpcmass plan --se"
+    asked = (
+        "import os, sys; os.environ.update(_ARGCOMPLETE='1', _ARGCOMPLETE_STDOUT_FILENAME='/dev/stdout', "
+        f"COMP_LINE={line!r}, COMP_POINT='{len(line)}', _ARGCOMPLETE_IFS='\\n', IFS='\\n')\n"
+        "from hpcmass.cli import main; main()"
+    )
+    assert "--seconds" in python_run("-c", asked).stdout
