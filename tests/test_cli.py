@@ -211,7 +211,9 @@ def test_compare_and_plot(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["plot", str(comparison), "-o", str(maps)]) == 0
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert len(written) > 3
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+    starts = {".png": b"\x89PNG", ".html": b"<!DOCTYPE html>"}
+    assert {path.suffix for path in written} == set(starts)
+    assert all(path.read_bytes().lower().startswith(starts[path.suffix].lower()) for path in written)
     assert "exists" in refused(capsys, "plot", comparison, "-o", maps)
 
 
