@@ -20,12 +20,25 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.store.identity import require_same_sweep
-from hpcmass.store.layout import Coordinate, creating, define, describe, free_name, set_aside
+from hpcmass.store.layout import (
+    METADATA_BYTES,
+    Coordinate,
+    creating,
+    define,
+    describe,
+    filled_bytes,
+    free_name,
+    set_aside,
+)
 from hpcmass.store.parts import PART_VARIABLE
 from hpcmass.store.provenance import history_line, history_of, history_value
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
 from hpcmass.store.schema import DONE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
 from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, states_of
+
+
+MAPPING_BYTES = 256
+"""More than one mapping of a virtual dataset takes in the file."""
 
 
 def join(
@@ -72,7 +85,11 @@ def join(
         variables = shared_variables(files)
         if force and (output.exists() or shard_directory(output).exists()):
             set_sweep_aside(output)
-        with creating(output, replace=replace) as file:
+        sizes = {name: len(first[name]) for name in (*axes, "trial", "time", "word")}
+        n_traces = sum(v.role == "trace" for v in variables)
+        n_boxes = sum(1 for _ in boxes(np.where(states.status == DONE, states.owner, -1)))
+        space = METADATA_BYTES + 8 * sum(sizes.values()) + filled_bytes(variables, axes, sizes)
+        with creating(output, replace=replace, space=space + n_traces * n_boxes * MAPPING_BYTES) as file:
             define(
                 file,
                 filetype=SWEEP_FILETYPE,

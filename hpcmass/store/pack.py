@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from hpcmass.errors import UserError
 from hpcmass.store.join import coordinates_of, gathered, joint_attributes, set_sweep_aside, shared_variables
-from hpcmass.store.layout import creating, define
+from hpcmass.store.layout import METADATA_BYTES, creating, define
 from hpcmass.store.reader import axes_of, shard_directory
-from hpcmass.store.schema import DONE, SWEEP_FILETYPE, Variable
+from hpcmass.store.schema import DONE, SWEEP_FILETYPE, TRACES, Variable
 from hpcmass.store.sources import States, open_all, states_of
 
 BLOCK_BYTES = 2**26
@@ -36,6 +38,7 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
     """
     with open_all(parts) as files:
         states = states_of(files)
+        _require_space(files[0], int((states.status == DONE).sum()), output)
         attributes = joint_attributes(files, None, "merged and packed")
         attributes.pop("parts", None)
         if force and (output.exists() or shard_directory(output).exists()):
@@ -56,6 +59,21 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
                     _copy_traces(variable, files, states, file)
                 else:
                     file[variable.name][...] = gathered(variable, files, states)
+
+
+def _require_space(file: h5py.File, done: int, output: Path) -> None:
+    """Refuse to begin a copy that may not fit: how well it compresses is not known before.
+
+    HDF5 may crash on closing a file that it could not write, so a full disk is to be met before.
+    """
+    a_trial = sum(v.dtype.itemsize * v.shape[-1] for name in TRACES if (v := file.get(name)) is not None)
+    need = done * a_trial + METADATA_BYTES
+    free = shutil.disk_usage(output.parent).free
+    if need > free:
+        raise UserError(
+            f"{output} may take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
+            "free some space or name another place"
+        )
 
 
 def _copy_traces(variable: Variable, files: Sequence[h5py.File], states: States, output: h5py.File) -> None:

@@ -1,0 +1,76 @@
+"""A sweep of very many tiny trials: what the master, the file and a look at it cost, and how that grows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import Installation, write_config
+
+RUN = """\
+import json, sys, time
+from pathlib import Path
+from hpcmass.sweep.mpi import world
+from hpcmass.sweep.run import run_sweep
+here = world()
+begin, processor = time.perf_counter(), time.process_time()
+summary = run_sweep(Path(sys.argv[1]), Path(sys.argv[2]))
+if here.rank == 0:
+    print(json.dumps([summary.done, time.perf_counter() - begin, time.process_time() - processor]))
+"""
+
+OPEN = """\
+import json, sys, time
+import xarray, hpcmass.store.masked
+from hpcmass.store.reader import SweepFile, open_sweep
+from hpcmass.store.status import sweep_status
+times = []
+for look in (SweepFile, open_sweep, sweep_status):
+    best = 1e9
+    for _ in range(3):
+        begin = time.perf_counter()
+        look(sys.argv[1])
+        best = min(best, time.perf_counter() - begin)
+    times.append(best)
+print(json.dumps(times))
+"""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of sweep; times in seconds."""
+
+    trials: int
+    wall_s: float
+    master_cpu_s: float
+    open_s: float
+    xarray_s: float
+    status_s: float
+    megabytes: float
+
+
+def at_scale(here: Installation, directory: Path, trials: int) -> Scale:
+    """Run so many trials of 8 neurons and 2 ms on 2 workers and a master, and look at the file."""
+    config = write_config(directory / f"scale-{trials}.yml", trials=trials // 10, n=8, t=8.0)
+    path = directory / f"scale-{trials}.h5"
+    run = subprocess.run(
+        [here.env["MPIEXEC"], "-n", "3", here.python, "-c", RUN, str(config), str(path)],
+        env=here.env, capture_output=True, text=True, timeout=1200, check=True,
+    )  # fmt: skip
+    done, wall_s, cpu_s = json.loads(run.stdout.splitlines()[-1])
+    assert done == trials
+    look = subprocess.run(
+        [here.python, "-c", OPEN, str(path)], env=here.env, capture_output=True, text=True, timeout=300, check=True
+    )
+    return Scale(trials, wall_s, cpu_s, *json.loads(look.stdout), os.stat(path).st_size / 1e6)
+
+
+def command_s(here: Installation, path: Path) -> float:
+    """Wall time of `hpcmass status`, the start of Python included."""
+    begin = time.perf_counter()
+    here.run(0, "status", path)
+    return time.perf_counter() - begin
