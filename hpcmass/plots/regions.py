@@ -82,14 +82,19 @@ _MEDIANS: Final[dict[str, tuple[str, int]]] = {
 
 
 def medians(view: View) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Heads and rows: for each of the network's regimes and each model, medians over the regime's points."""
+    """Heads and rows: for each of the network's regimes and each model, medians over the regime's points.
+
+    The share that agrees is that of the points inside the correlation's contour.
+    """
     shown = {head: what for head, what in _MEDIANS.items() if view.has(what[0])}
     rows = []
     for name, inside in regime_masks(view).items():
         for model in view.models:
             cells = [_median(_of_model(view, variable, model)[inside], digits) for variable, digits in shown.values()]
-            rows.append((name, model, *cells))
-    return ["regime", "model", *shown], rows
+            agrees = view.model("rho_agrees", model)[inside] == 1
+            share = f"{100 * float(agrees.mean()):.0f} %" if agrees.size else "–"
+            rows.append((name, model, share, *cells))
+    return ["regime", "model", "agrees", *shown], rows
 
 
 def _of_model(view: View, variable: str, model: str) -> FloatMap:

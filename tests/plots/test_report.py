@@ -204,6 +204,7 @@ def test_medians_by_regime(comparison: Make, full):
     inside = (full["synchronised"] == 1) & (full["median_frequency_lif"] > 80)
     row = dict(zip(heads, next(r for r in rows if r[:2] == ("synchronised, above 80 Hz", "MFM")), strict=True))
     assert row["ρ"] == f"{np.median(full['rho'][inside, 1]):.2f}"
+    assert row["agrees"] == f"{100 * np.mean(full['rho_agrees'][inside, 1] == 1):.0f} %"
     assert row["χ²/dof"] == f"{np.median(full['chi2'][inside, 1] / 250):.2f}"
     assert row["variance, model / LIF"] == f"{np.median(np.exp(full['log_variance_ratio'][inside, 1])):.1f}"
     ratio = np.median(full["median_frequency"][inside, 1] / full["median_frequency_lif"][inside])
