@@ -8,7 +8,7 @@ import operator
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 Bounds = dict[str, float]
@@ -68,5 +68,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis)]
+def _range_schema(kind: str) -> dict[str, Any]:
+    three = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
+    return {"type": "object", "properties": {kind: three}, "required": [kind], "additionalProperties": False}
+
+
+_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "number"},
+        {"type": "array", "items": {"type": "number"}, "minItems": 1},
+        _range_schema("linspace"),
+        _range_schema("logspace"),
+    ]
+}
+
+Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis), WithJsonSchema(_SCHEMA)]
 """The values of a swept parameter, strictly increasing."""

@@ -33,9 +33,13 @@ from hpcmass.axes import Axis, Bounds, bounds_of, range_text, within
 Origin = Literal["paper", "related literature", "choice"]
 
 
-def _parameter(default: float, unit: str, origin: Origin, **bounds: Any) -> Any:
-    """A field that carries its unit and its origin beside default and bounds."""
-    return Field(default, json_schema_extra={"unit": unit, "origin": origin}, **bounds)
+def _parameter(default: Any, unit: str, origin: Origin, meaning: str, **bounds: Any) -> Any:
+    """A field that carries its meaning, its unit and its origin beside default and bounds."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit, "origin": origin}, **bounds)
+
+
+_Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""YAML knows lists, a frozen section holds tuples."""
 
 
 class _Section(BaseModel):
@@ -45,28 +49,28 @@ class _Section(BaseModel):
 class NetworkParameters(_Section):
     """The spiking network of equations (7) and (11); one trial is `(NetworkParameters, p, lam, seed)`."""
 
-    n_neurons: int = _parameter(10_000, "1", "paper", ge=2, le=65_535)
-    n_external: int = _parameter(10_000, "1", "paper", ge=0, le=1_000_000)
-    dt_ms: float = _parameter(0.1, "ms", "paper", gt=0)
-    duration_ms: float = _parameter(3.0e4, "ms", "paper", gt=0)
-    transient_ms: float = _parameter(3.0e3, "ms", "paper", ge=0)
-    noise_q: float = _parameter(5.0e-4, "mV^2 ms", "paper", ge=0)
-    external_rate_hz: float = _parameter(5.0, "Hz", "paper", ge=0)
-    p_ext: float = _parameter(0.1, "1", "choice", ge=0, le=1)
-    tau_m_ms: float = _parameter(20.0, "ms", "related literature", gt=0)
-    v_leak_mv: float = _parameter(-74.0, "mV", "related literature")
-    v_reset_mv: float = _parameter(-60.0, "mV", "related literature")
-    v_threshold_mv: float = _parameter(-54.0, "mV", "related literature")
-    t_ref_ms: float = _parameter(5.0, "ms", "related literature", ge=0)
-    v_exc_mv: float = _parameter(0.0, "mV", "related literature")
-    v_inh_mv: float = _parameter(-80.0, "mV", "related literature")
-    v_ext_mv: float = _parameter(0.0, "mV", "related literature")
-    tau_E_ms: float = _parameter(3.0, "ms", "related literature", gt=0)
-    tau_I_ms: float = _parameter(7.0, "ms", "related literature", gt=0)
-    tau_ext_ms: float = _parameter(5.0, "ms", "paper", gt=0)
-    w_E: float = _parameter(0.0007, "1", "choice", ge=0)
-    w_I: float = _parameter(0.004, "1", "choice", ge=0)
-    w_ext: float = _parameter(0.0133, "1", "choice", ge=0)
+    n_neurons: int = _parameter(10_000, "1", "paper", "neurons, excitatory and inhibitory together", ge=2, le=65_535)
+    n_external: int = _parameter(10_000, "1", "paper", "Poisson units outside the network", ge=0, le=1_000_000)
+    dt_ms: float = _parameter(0.1, "ms", "paper", "integration step", gt=0)
+    duration_ms: float = _parameter(3.0e4, "ms", "paper", "duration of a trial, transient included", gt=0)
+    transient_ms: float = _parameter(3.0e3, "ms", "paper", "start of a trial that every statistic discards", ge=0)
+    noise_q: float = _parameter(5.0e-4, "mV^2 ms", "paper", "intensity Q of the white noise of each neuron", ge=0)
+    external_rate_hz: float = _parameter(5.0, "Hz", "paper", "firing rate of each external unit", ge=0)
+    p_ext: float = _parameter(0.1, "1", "choice", "external unit to excitatory neuron, probability", ge=0, le=1)
+    tau_m_ms: float = _parameter(20.0, "ms", "related literature", "membrane time constant", gt=0)
+    v_leak_mv: float = _parameter(-74.0, "mV", "related literature", "leak reversal potential")
+    v_reset_mv: float = _parameter(-60.0, "mV", "related literature", "potential after a spike")
+    v_threshold_mv: float = _parameter(-54.0, "mV", "related literature", "potential at which a neuron spikes")
+    t_ref_ms: float = _parameter(5.0, "ms", "related literature", "refractory period, spent at v_reset_mv", ge=0)
+    v_exc_mv: float = _parameter(0.0, "mV", "related literature", "reversal potential of excitatory synapses")
+    v_inh_mv: float = _parameter(-80.0, "mV", "related literature", "reversal potential of inhibitory synapses")
+    v_ext_mv: float = _parameter(0.0, "mV", "related literature", "reversal potential of external synapses")
+    tau_E_ms: float = _parameter(3.0, "ms", "related literature", "decay of the excitatory conductance", gt=0)
+    tau_I_ms: float = _parameter(7.0, "ms", "related literature", "decay of the inhibitory conductance", gt=0)
+    tau_ext_ms: float = _parameter(5.0, "ms", "paper", "decay of the external conductance", gt=0)
+    w_E: float = _parameter(0.0007, "1", "choice", "jump of the conductance (leak = 1) at an excitatory spike", ge=0)
+    w_I: float = _parameter(0.004, "1", "choice", "jump of the conductance (leak = 1) at an inhibitory spike", ge=0)
+    w_ext: float = _parameter(0.0133, "1", "choice", "jump of the conductance (leak = 1) at an external spike", ge=0)
 
     @field_validator("transient_ms")
     @classmethod
@@ -132,8 +136,8 @@ def _bounds(name: str) -> Bounds:
 
 
 class _GridBase(_Section):
-    p: Annotated[Axis, Field(json_schema_extra={"unit": "1", "origin": "choice"})]
-    lam: Annotated[Axis, Field(json_schema_extra={"unit": "1", "origin": "choice"})]
+    p: Axis = _parameter(..., "1", "choice", "connection probability, in [0, 1]")
+    lam: Axis = _parameter(..., "1", "choice", "excitatory fraction, in [0, 1]")
 
     @field_validator("*")
     @classmethod
@@ -153,6 +157,13 @@ class _GridBase(_Section):
         return {name: values for name, values in named.items() if values is not None}
 
 
+def _further_axis(name: str) -> Any:
+    swept = NetworkParameters.model_fields[name]
+    extra = swept.json_schema_extra
+    unit = str(extra["unit"]) if isinstance(extra, dict) else "1"
+    return _parameter(None, unit, "choice", f"a further axis: {swept.description}")
+
+
 _WHOLE_NUMBERS = {k for k, f in NetworkParameters.model_fields.items() if f.annotation is int}
 
 if TYPE_CHECKING:
@@ -163,32 +174,32 @@ else:
         __base__=_GridBase,
         __module__=__name__,
         __doc__="The axes of the sweep: `p`, `lam` and any of `SWEEPABLE`, each a tuple of increasing values.",
-        **{name: (Axis | None, None) for name in SWEEPABLE if name not in ("p", "lam")},
+        **{name: (Axis | None, _further_axis(name)) for name in SWEEPABLE if name not in ("p", "lam")},
     )
 
 
 class MassParameters(_Section):
     """The mass models of section "mass models": one synaptic time constant, and which models to run."""
 
-    tau_s_ms: float = _parameter(5.0, "ms", "paper", gt=0)
-    models: Annotated[tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
-        ("CFM", "MFM"), min_length=1, json_schema_extra={"unit": "names", "origin": "paper"}
+    tau_s_ms: float = _parameter(5.0, "ms", "paper", "synaptic time constant of the mass models", gt=0)
+    models: Annotated[tuple[str, ...], _Listed] = _parameter(
+        ("CFM", "MFM"), "names", "paper", "mass models to run", min_length=1
     )
 
 
 class CompareParameters(_Section):
     """Settings of the statistics; changing them never invalidates a sweep."""
 
-    alpha: float = _parameter(0.01, "1", "paper", gt=0, lt=1)
-    rho_min: float = _parameter(0.9, "1", "choice", ge=-1, lt=1)
-    spike_contrast_min: float = _parameter(0.2, "1", "choice", ge=0, le=1)
-    max_lag_ms: float = _parameter(50.0, "ms", "choice", gt=0)
-    bin_hz: float = _parameter(2.0, "Hz", "choice", gt=0)
-    band_hz: Annotated[tuple[float, float], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)] = Field(
-        (0.0, 500.0), json_schema_extra={"unit": "Hz", "origin": "choice"}
+    alpha: float = _parameter(0.01, "1", "paper", "level of every test", gt=0, lt=1)
+    rho_min: float = _parameter(0.9, "1", "choice", "correlation that counts as agreement", ge=-1, lt=1)
+    spike_contrast_min: float = _parameter(0.2, "1", "choice", "Spike-contrast of a synchronised network", ge=0, le=1)
+    max_lag_ms: float = _parameter(50.0, "ms", "choice", "largest lag that is sought, either way", gt=0)
+    bin_hz: float = _parameter(2.0, "Hz", "choice", "width of the components that chi-squared compares", gt=0)
+    band_hz: Annotated[tuple[float, float], _Listed] = _parameter(
+        (0.0, 500.0), "Hz", "choice", "band of the spectra, lowest and highest frequency; zero itself is excluded"
     )
-    histogram_count: float | None = Field(
-        None, gt=0, json_schema_extra={"unit": "counts; null: trials x components", "origin": "choice"}
+    histogram_count: float | None = _parameter(
+        None, "counts", "choice", "total count of the spectra as histograms; null: trials x components", gt=0
     )
 
     @field_validator("band_hz")
@@ -218,9 +229,9 @@ class Experiment(_Section):
     grid, network, mass, compare : sections
     """
 
-    title: str = "hpcmass sweep"
-    root_seed: int = Field(20_210_114, ge=0, lt=2**64, json_schema_extra={"unit": "1", "origin": "choice"})
-    trials: int = _parameter(10, "1", "paper", ge=1, le=1_000_000)
+    title: str = Field("hpcmass sweep", description="what the sweep is called in files and figures")
+    root_seed: int = _parameter(20_210_114, "1", "choice", "root of every random stream", ge=0, lt=2**64)
+    trials: int = _parameter(10, "1", "paper", "independent networks at each point", ge=1, le=1_000_000)
     network: NetworkParameters = NetworkParameters()
     grid: Grid
     mass: MassParameters = MassParameters()

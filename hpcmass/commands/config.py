@@ -1,0 +1,25 @@
+"""`hpcmass config`: what a configuration may hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hpcmass.commands.arguments import Commands, add_command
+from hpcmass.errors import EXIT_DONE
+
+
+def add_parser(commands: Commands) -> None:
+    parser = add_command(commands, "config", run, "print what a configuration may hold",
+                      "hpcmass config --defaults > my.yml       all keys, with unit, origin and meaning",
+                      "hpcmass config --schema > hpcmass.json   JSON Schema, for completion in an editor")  # fmt: skip
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--defaults", action="store_true", help="commented YAML, valid as it stands")
+    what.add_argument("--schema", action="store_true", help="JSON Schema")
+
+
+def run(options: argparse.Namespace) -> int:
+    from hpcmass.configdoc import defaults, schema
+
+    print(json.dumps(schema(), indent=2) if options.schema else defaults(), end="\n" if options.schema else "")
+    return EXIT_DONE

@@ -1,0 +1,112 @@
+"""The configuration explained: a JSON Schema for editors, and all keys with their defaults as commented YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from hpcmass.axes import bounds_of, range_text
+from hpcmass.config import SWEEPABLE, Experiment
+
+EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0.5, 1, 11]}"}
+"""`grid` has no default: which plane to look at is the user's choice."""
+
+HEAD = """\
+# Every key of a configuration with its default; keep what you change, leave out the rest. Each comment: the unit; where
+# the value comes from (paper, related literature, choice); what it is; what is allowed.
+"""
+
+GRID_HEAD = """\
+# Required: p, lam and, if wanted, further axes. An axis is a number, a list of increasing numbers,
+# {linspace: [first, last, n]} or {logspace: [first, last, n]}; its values replace the one under network. Any of:
+"""
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a configuration file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Experiment.model_json_schema()}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a configuration.
+
+    Attributes
+    ----------
+    section : str
+        Empty for the keys of the file itself.
+    name, unit, origin, meaning, allowed : str
+        Empty where there is nothing to say.
+    value : str
+        The default as YAML.
+    """
+
+    section: str
+    name: str
+    unit: str
+    origin: str
+    meaning: str
+    allowed: str
+    value: str
+
+
+def keys() -> list[Key]:
+    """All keys, in the order of the file; of the grid only the two axes that must be there."""
+    return [*_keys("", Experiment)]
+
+
+def defaults() -> str:
+    """A configuration with all keys, their defaults and a comment each; valid as it stands."""
+    lines = [HEAD]
+    section = ""
+    for key in keys():
+        if key.section != section:
+            section = key.section
+            lines.append(f"\n{section}:\n")
+            if section == "grid":
+                lines.append("".join(f"  {line}\n" for line in [*GRID_HEAD.splitlines(), *_wrapped(SWEEPABLE[2:])]))
+        source = f"{key.unit}; {key.origin}: " if key.unit else ""
+        allowed = f"; {key.allowed}" if key.allowed else ""
+        indent = "  " if section else ""
+        lines.append(f"{indent}{key.name}: {key.value}  # {source}{key.meaning}{allowed}\n")
+    return "".join(lines)
+
+
+def _keys(section: str, model: type[BaseModel]) -> Iterator[Key]:
+    inner = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            inner.append((name, kind))
+        elif section != "grid" or name in EXAMPLE_GRID:
+            yield _key(section, name, field)
+    # the grid first: it is what a user changes
+    for name, kind in sorted(inner, key=lambda pair: pair[0] != "grid"):
+        yield from _keys(name, kind)
+
+
+def _key(section: str, name: str, field: FieldInfo) -> Key:
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return Key(
+        section=section,
+        name=name,
+        unit=str(extra.get("unit", "")),
+        origin=str(extra.get("origin", "")),
+        meaning=field.description or "",
+        allowed=range_text(bounds_of(field)),
+        value=EXAMPLE_GRID[name] if section == "grid" else json.dumps(field.default),
+    )
+
+
+def _wrapped(names: tuple[str, ...], width: int = 100) -> list[str]:
+    lines = ["#  "]
+    for name in names:
+        if len(lines[-1]) + len(name) > width:
+            lines.append("#  ")
+        lines[-1] += f" {name}"
+    return lines

@@ -1,0 +1,90 @@
+"""What a configuration may hold: the commented defaults and the schema say what the validation does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from hpcmass.cli import main
+from hpcmass.config import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
+from hpcmass.configdoc import defaults, keys, schema
+from hpcmass.configfile import _Loader, load_experiment, parse_experiment
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
+
+
+def document(**changed: Any) -> dict[str, Any]:
+    return {"grid": {"p": 0.1, "lam": [0.5, 1.0]}, **changed}
+
+
+def test_the_defaults_are_the_defaults():
+    experiment = parse_experiment(defaults())
+    assert experiment.network == NetworkParameters()
+    assert experiment.mass == MassParameters()
+    assert experiment.compare == CompareParameters()
+    plain = Experiment(grid={"p": 0.0, "lam": 0.0})
+    assert (experiment.trials, experiment.root_seed, experiment.title) == (plain.trials, plain.root_seed, plain.title)
+    assert len(experiment.grid.p) == len(experiment.grid.lam) == 11
+
+
+def test_every_key_is_there_and_explained():
+    listed = {(key.section, key.name) for key in keys()}
+    for section, model in (("network", NetworkParameters), ("mass", MassParameters), ("compare", CompareParameters)):
+        assert {name for s, name in listed if s == section} == set(model.model_fields)
+    assert {name for s, name in listed if not s} == {"title", "root_seed", "trials"}
+    assert all(key.meaning for key in keys())
+    assert all(key.unit and key.origin in ("paper", "related literature", "choice") for key in keys() if key.section)
+    text = defaults()
+    assert all(name in text for name in SWEEPABLE)
+    assert "v_leak_mv: -74.0  # mV; related literature: leak reversal potential\n" in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_ready_configurations_are_valid_by_both(path):
+    load_experiment(path)
+    jsonschema.Draft202012Validator(schema()).validate(yaml.load(path.read_text(), Loader=_Loader))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"titel": "x"},
+        {"grid": {"p": 0.1}},
+        {"grid": {"p": {"linspace": [0, 1]}, "lam": 1}},
+        {"grid": {"p": "all", "lam": 1}},
+        {"grid": {"p": 0.1, "lam": 1, "dt_ms": [0.1, 0.2]}},
+        {"network": {"n_neurons": 1}},
+        {"network": {"n_neurons": "many"}},
+        {"network": {"tau_m_ms": 0}},
+        {"mass": {"models": []}},
+        {"compare": {"band_hz": [1.0]}},
+        {"trials": 0},
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_wrong_by_both(wrong):
+    validator = jsonschema.Draft202012Validator(schema())
+    validator.validate(document())
+    parse_experiment(yaml.safe_dump(document()))
+    assert not validator.is_valid(document(**wrong))
+    with pytest.raises(Exception, match="has 1 problem"):
+        parse_experiment(yaml.safe_dump(document(**wrong)))
+
+
+def test_the_schema_carries_units_and_origins():
+    assert jsonschema.Draft202012Validator.check_schema(schema()) is None
+    tau = schema()["$defs"]["NetworkParameters"]["properties"]["tau_m_ms"]
+    assert (tau["unit"], tau["origin"], tau["description"]) == ("ms", "related literature", "membrane time constant")
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
+    assert main(["config", "--defaults"]) == 0
+    assert capsys.readouterr().out == defaults()
+    with pytest.raises(SystemExit):
+        main(["config"])
