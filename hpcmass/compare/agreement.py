@@ -9,6 +9,7 @@ import numpy as np
 from hpcmass.compare.averages import Averages
 from hpcmass.compare.coherence import coherence, independent_components, unbiased, weighted_mean
 from hpcmass.compare.series import Real
+from hpcmass.compare.spectra import evenness
 from hpcmass.compare.spectral_tests import UNDEFINED, SpectralTest, chi_squared, log_ratio, shape_distance_db
 from hpcmass.compare.uncertainty import jackknife_error, leave_one_out, standard_error
 
@@ -69,7 +70,8 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     k, k_less = independent(n_trials), independent(n_trials - 1)
     c = coherence(cross, p, q, k)
     c_less = [coherence(crosses[i], ps[i], qs[i], k_less) for i in range(n_trials)]
-    chi2, log = chi_squared(p, q, count), log_ratio(p, q, n_trials, bins.n_components)
+    even = _evenness(network, model)
+    chi2, log = chi_squared(p, q, count), log_ratio(p, q, n_trials, bins.n_components, even)
 
     def error(statistic: Any) -> Any:
         return jackknife_error(statistic, n_trials)
@@ -77,7 +79,7 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     return {
         **_tests(chi2, log),
         "chi2_se": error(lambda i: chi_squared(ps[i], qs[i], count).statistic),
-        "log_ratio_se": error(lambda i: log_ratio(ps[i], qs[i], n_trials - 1, bins.n_components).statistic),
+        "log_ratio_se": error(lambda i: log_ratio(ps[i], qs[i], n_trials - 1, bins.n_components, even).statistic),
         **_pair(
             "spectral_distance",
             shape_distance_db(p, q, k, unbiased(c, k)),
@@ -86,6 +88,16 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
         **_pair("coherence", c, error(lambda i: c_less[i])),
         **_pair("coherence_mean", shared(c, p, k), error(lambda i: shared(c_less[i], ps[i], k_less))),
     }
+
+
+def _evenness(network: Averages, model: Averages) -> Real:
+    """`evenness` of both raw spectra together, with equal shares of the power."""
+    bins = network.sampling.bins
+    powers = [averages.power[: bins.stop] for averages in (network, model)]
+    totals = [float(power[bins.first[0] :].sum()) for power in powers]
+    if min(totals) <= 0:
+        return np.ones(bins.frequency.size)
+    return evenness(powers[0] / totals[0] + powers[1] / totals[1], bins, network.n_trials)
 
 
 def _moments(network: Averages, model: Averages) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import Real
-from hpcmass.compare.significance import Memory, effective_samples, pool, tapered
+from hpcmass.compare.significance import Memory, effective_samples, outlasting, pool, tapered
 from hpcmass.compare.spectra import Bins, component_frequencies_hz, spectral_bins
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
@@ -120,7 +120,14 @@ def compare_point(
             best, rho[number, m] = best_lag(curve)
             lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt
             curves[m].append(curve)
-            memories[m].append(effective_samples(network_memory, tapered(series.autocorrelation), n_samples))
+            memories[m].append(
+                effective_samples(
+                    network_memory,
+                    tapered(series.autocorrelation),
+                    n_samples,
+                    outlasting(network_series.autocorrelation, series.autocorrelation),
+                )
+            )
     n_compared = lif.n_trials
     if n_compared == 0:
         return {"n_compared": 0}

@@ -61,15 +61,48 @@ def tapered(r: Real) -> Real:
     -------
     array, (m + 1,)
     """
-    sums = 2 * np.cumsum(r**2) - 1  # squares have one sign: a rhythm's zero crossings do not end the memory
-    beyond = np.flatnonzero(np.arange(r.size) >= SUM_WINDOW * sums)
-    memory = int(beyond[0]) if beyond.size else r.size - 1
-    width = min(math.ceil(TAPER * memory), r.size - 1)
+    width = _taper_width(r)
     taper = scipy.signal.windows.parzen(2 * width + 1)[width:]
     return np.asarray(r[: width + 1] * taper)
 
 
-def effective_samples(x: Real, y: Real, n_samples: int) -> Memory:
+def _taper_width(r: Real) -> int:
+    """Last lag of the taper: TAPER times the memory, or the longest lag there is."""
+    sums = 2 * np.cumsum(r**2) - 1  # squares have one sign: a rhythm's zero crossings do not end the memory
+    beyond = np.flatnonzero(np.arange(r.size) >= SUM_WINDOW * sums)
+    memory = int(beyond[0]) if beyond.size else r.size - 1
+    return min(math.ceil(TAPER * memory), r.size - 1)
+
+
+def outlasting(r_x: Real, r_y: Real) -> float:
+    """Σ_j r_x(j) r_y(j) of two series that remember longer than their autocorrelations are known.
+
+    A rhythm whose phase survives for as long as a fifth of the trial (nearly every spike at p = 1 without inhibition)
+    leaves less independent samples than the known lags tell. The products go on beyond these as they decayed within
+    them, from the second to the last third, geometrically.
+
+    Parameters
+    ----------
+    r_x, r_y : array, (n_lags + 1,)
+        Autocorrelations, not tapered.
+
+    Returns
+    -------
+    float
+        Sum over lags of both signs; infinite if there is no decay; 1, the least, unless both memories outlast.
+    """
+    longest = r_x.size - 1
+    if np.isnan(r_x[0]) or np.isnan(r_y[0]) or min(_taper_width(r_x), _taper_width(r_y)) < longest:
+        return 1.0
+    products = r_x * r_y
+    known = 2 * float(products.sum()) - 1
+    before, last = (float(products[longest * k // 3 : longest * (k + 1) // 3].sum()) for k in (1, 2))
+    if last <= 0:
+        return max(known, 1.0)
+    return known + 2 * last * last / (before - last) if last < before else math.inf
+
+
+def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -> Memory:
     """N_eff = n / Σ_j r_x(j) r_y(j): Bartlett's variance of the correlation of two independent series.
 
     N_eff is never taken to exceed n.
@@ -80,6 +113,8 @@ def effective_samples(x: Real, y: Real, n_samples: int) -> Memory:
         `tapered` autocorrelations, each as long as its memory.
     n_samples : int
         Length n of the series.
+    at_least : float
+        What the sum is taken for if it is less: `outlasting`.
     """
     if np.isnan(x[0]) or np.isnan(y[0]):
         return Memory(math.nan, math.nan)
@@ -90,7 +125,7 @@ def effective_samples(x: Real, y: Real, n_samples: int) -> Memory:
     total = 2 * sum_of_products(x[: y.size], y) - 1.0
     neighbours = np.concatenate(([x[1]], (x[:-2] + x[2:]) / 2))
     rough = 2 * sum_of_products(x[: y.size] - neighbours, y) - (x[0] - x[1])
-    return Memory(n_samples / max(total, 1.0), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
+    return Memory(n_samples / max(total, at_least), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
 
 
 def largest_of_lags(u: float, roughness: float, n_lags: int) -> float:

@@ -174,6 +174,50 @@ def merged_moments(n_components: npt.NDArray[np.intp]) -> tuple[Real, Real]:
     return second / m**2, third / m**3
 
 
+def evenness(power: Real, bins: Bins, n_trials: int) -> Real:
+    """How many independent components a bin is worth, in units of what it would be if the spectrum were flat in it.
+
+    The power of a line that is narrower than its bin sits in a few of the components. Two independent estimates of one
+    spectrum, each a mean over R trials, divide each component's total T_k among them by fractions that are
+    Beta(R, R)-distributed, whatever T_k is. The variance of their difference over their sum in a bin is therefore
+
+        V = Q/(2 R + 1)/(Σ_k T_k)²,      Q = Σ_k T_k (T_k + 2 c_1² T_{k+1} + 2 c_2² T_{k+2})
+
+    with the correlations c of windowed components; that of averages of K components is 1/(2 K + 1).
+
+    Parameters
+    ----------
+    power : array
+        Both raw spectra added up, each over its `n_trials` trials.
+    bins : Bins
+    n_trials : int
+        R.
+
+    Returns
+    -------
+    array of float64, (L,)
+        NaN for a bin without power.
+    """
+    _, near, far = window_correlation() ** 2
+    total = power[bins.first[0] : bins.stop]
+    bin_of = np.repeat(np.arange(bins.first.size), bins.n_components)
+    neighbours = np.zeros(total.size)
+    for apart, c in ((1, near), (2, far)):
+        same = bin_of[apart:] == bin_of[:-apart]
+        neighbours[:-apart] += 2 * c * np.where(same, total[apart:], 0.0)
+    start = bins.first - bins.first[0]
+    squares = np.add.reduceat(total * (total + neighbours), start)
+    sums = np.add.reduceat(total, start)
+    m, r = bins.n_components.astype(np.float64), 2 * n_trials
+    second = merged_moments(bins.n_components)[0]
+    pairs = ((1.0, m), (near, 2 * np.maximum(m - 1, 0)), (far, 2 * np.maximum(m - 2, 0)))
+    flat = sum(c * count * (1 + c / r) for c, count in pairs) / (m**2 * (1 + second / r))
+    with np.errstate(invalid="ignore"):
+        uneven = squares / sums**2 / flat
+    k = n_trials / second
+    return np.asarray(((2 * k + 1) / uneven - 1) / (2 * k))
+
+
 def median_frequency_hz(power: Real, frequencies_hz: Real) -> float:
     """Frequency (Hz) below which half of the power lies; NaN without power.
 

@@ -57,13 +57,15 @@ def chi_squared(p: Real, q: Real, count: float) -> SpectralTest:
     return SpectralTest(statistic, dof, float(scipy.stats.chi2.sf(statistic, dof)) if dof > 0 else float("nan"))
 
 
-def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp]) -> SpectralTest:
+def log_ratio(
+    p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp], even: Real | None = None
+) -> SpectralTest:
     """S = Σ_l (d_l - d̄)²/s_l of the log-ratios d_l = ln(P_l/Q_l), and its probability under equal shapes.
 
-    Where the true spectra are equal, and flat within a bin, P_l/Q_l follows F(2K_l, 2K_l) with K_l = trials ×
-    independent components (the Hamming window makes neighbours dependent: `merged_moments`). So d_l has variance
-    s_l = 2 ψ'(K_l) and fourth cumulant 2 ψ‴(K_l). Like χ² of the normalised spectra, S takes no notice of a common
-    factor: d̄ is the mean log-ratio, weighted by 1/s_l. S has mean L - 1 and variance
+    Where the true spectra are equal, P_l/Q_l follows F(2K_l, 2K_l) with K_l = trials × independent components (the
+    Hamming window makes neighbours dependent, `merged_moments`, and a line within a bin leaves few: `evenness`). So
+    d_l has variance s_l = 2 ψ'(K_l) and fourth cumulant 2 ψ‴(K_l). Like χ² of the normalised spectra, S takes no
+    notice of a common factor: d̄ is the mean log-ratio, weighted by 1/s_l. S has mean L - 1 and variance
     2 (L - 1) + Σ_l 2 ψ‴(K_l)/s_l², and is referred to the gamma distribution with these moments (for large K: χ² with
     L - 1 degrees of freedom). Two small corrections: a sum of dependent components is a little more skewed than the F
     distribution supposes, which lowers s_l by twice the excess of its third cumulant; and adjacent bins are
@@ -79,6 +81,8 @@ def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp
     n_trials : int
     n_components : array of int, (L,)
         Raw components merged in each bin.
+    even : array, (L,), optional
+        From `spectra.evenness`; without it the spectra are taken as flat within each bin.
 
     Returns
     -------
@@ -88,8 +92,9 @@ def log_ratio(p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp
     if not (_has_power(p) and _has_power(q) and p.all() and q.all() and p.size > 1):
         return UNDEFINED
     second, third = merged_moments(n_components)
-    k = n_trials / second
-    excess_skew = 2 * third / n_trials**2 - 2 / k**2
+    even = np.ones_like(second) if even is None else even
+    k = even * n_trials / second
+    excess_skew = (2 * third / n_trials**2 - 2 * second**2 / n_trials**2) / even**2
     variance = 2 * (scipy.special.polygamma(1, k) - excess_skew)
     share = 1 / variance / np.sum(1 / variance)
     d = np.log(p / q)

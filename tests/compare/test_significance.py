@@ -13,7 +13,7 @@ from scipy import signal, stats
 
 from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import centred
-from hpcmass.compare.significance import Memory, effective_samples, largest_of_lags, pool, tapered
+from hpcmass.compare.significance import Memory, effective_samples, largest_of_lags, outlasting, pool, tapered
 
 WHITE, RED, RHYTHM, FAST_RHYTHM = (
     [1.0],
@@ -186,3 +186,31 @@ def test_undefined_and_perfect_correlations():
     assert perfect.rho == pytest.approx(1.0, abs=1e-14)
     assert math.isfinite(perfect.z)
     assert perfect.agrees(0.01, 0.9)
+
+
+def test_a_rhythm_that_outlasts_the_trial_does_not_pass_for_agreement():
+    """Two independent lines as sharp as the trial is long correlate at some lag almost fully, and it says nothing."""
+    rng = np.random.default_rng(20)
+    n, sharp = 4000, [1.0, -2 * 0.9995 * math.cos(0.3), 0.9995**2]
+    naive, careful = [], []
+    for _ in range(150):
+        x, y = (transformed(centred(noise(sharp, n + 5000, rng)[5000:]), 100) for _ in range(2))
+        r_x, r_y = x.autocorrelation, y.autocorrelation
+        curve = [lagged_correlation(x, y, 100)]
+        naive.append(pool(curve, [effective_samples(tapered(r_x), tapered(r_y), n)]).pvalue)
+        least = outlasting(r_x, r_y)
+        assert least >= 1
+        careful.append(pool(curve, [effective_samples(tapered(r_x), tapered(r_y), n, least)]).pvalue)
+    assert np.mean(np.array(naive) < 0.01) > 0.1
+    assert np.sum(np.array(careful) < 0.01) <= stats.binom.ppf(0.999, 150, 0.01)
+
+
+def test_memories_that_end_are_taken_as_they_are():
+    lag = np.arange(1001)
+    ends, lasts = 0.9**lag, 0.999**lag
+    assert outlasting(ends, lasts) == 1.0
+    both = 0.999 ** (2 * lag)
+    assert outlasting(lasts, lasts) == pytest.approx(2 / (1 - 0.999**2) - 1, rel=0.02)
+    assert 2 * both.sum() - 1 < 0.9 * outlasting(lasts, lasts)  # the known lags alone
+    assert outlasting(np.ones(1001), np.ones(1001)) == math.inf
+    assert effective_samples(lasts, lasts, 10_000, math.inf).n_eff == 0

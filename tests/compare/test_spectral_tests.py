@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import signal, stats
 
 from hpcmass.compare.series import centred
-from hpcmass.compare.spectra import power_density, spectral_bins
-from hpcmass.compare.spectral_tests import chi_squared, log_ratio
+from hpcmass.compare.spectra import evenness, power_density, spectral_bins
+from hpcmass.compare.spectral_tests import chi_squared, log_ratio, shape_distance_db
 
 
 def consistent(pvalues: list[float], alpha: float) -> bool:
@@ -107,6 +107,36 @@ def test_log_ratio_has_its_level_for_equal_spectra(colour, n_trials, bin_hz):
     for alpha in (0.01, 0.1, 0.5):
         rate = np.mean(np.array(pvalues) < alpha)
         assert consistent(pvalues, alpha) or (few and rate < alpha), (alpha, rate)
+
+
+def test_lines_within_a_bin_do_not_spoil_the_level():
+    """A rhythm far sharper than the bins (8 Hz, 32 components): its power sits in a few of them."""
+    rng = np.random.default_rng(8)
+    n, sharp = 4000, [1.0, -2 * 0.999 * np.cos(0.5), 0.999**2]
+    bins = spectral_bins(n, 1.0, (0.0, 300.0), 8.0)
+    flat, even = [], []
+    for _ in range(300):
+        raw = [power_density(centred(noise(sharp, n + 3000, rng)[3000:]), 1.0) for _ in range(2)]
+        p, q = map(bins.mean, raw)
+        flat.append(log_ratio(p, q, 1, bins.n_components).pvalue)
+        even.append(log_ratio(p, q, 1, bins.n_components, evenness(sum(raw), bins, 1)).pvalue)
+    assert np.mean(np.array(flat) < 0.01) > 0.05
+    assert consistent(even, 0.01)
+    assert consistent(even, 0.1)
+
+
+def test_distance_is_the_difference_of_the_shapes_however_much_data():
+    rng = np.random.default_rng(9)
+    k, true_db = np.full(200, 20.0), 3.0
+    shape = np.where(np.arange(200) % 2, 10 ** (true_db / 10), 10 ** (-true_db / 10))
+    for many in (1, 30):
+        p, q = rng.gamma(many * k) / many / k, 7.0 * shape * rng.gamma(many * k) / many / k
+        assert shape_distance_db(p, q, many * k, np.zeros(200)) == pytest.approx(true_db, abs=0.25)
+        same = rng.gamma(many * k) / many / k
+        assert shape_distance_db(p, same, many * k, np.zeros(200)) < 0.7
+    # errors that both share cancel
+    assert shape_distance_db(p, shape * p, k, np.full(200, 1.0)) == pytest.approx(true_db, abs=0.01)
+    assert np.isnan(shape_distance_db(p, np.zeros(200), k, np.zeros(200)))
 
 
 def test_log_ratio_finds_a_difference():
