@@ -30,7 +30,7 @@ sys.path.append(str(HERE.parent))
 
 from machine import describe  # noqa: E402
 
-BYTES_PER_SYNAPSE = 40
+BYTES_PER_SYNAPSE = 30
 """Of Brian2 and NEST at most, while they build."""
 
 FALSE_ALARM = 0.01
@@ -125,7 +125,8 @@ def print_costs(rows: Iterable[Row]) -> list[Row]:
     printed: list[Row] = []
     for row in rows:
         if not printed or row.p != printed[-1].p:
-            print_line(row.p, "hpcmass", row.ours[0], "1")
+            # the second run: the first may have compiled the kernels, which takes memory
+            print_line(row.p, "hpcmass", row.ours[1], "1")
         ratio = f"{row.measured.cpu_s_per_s / row.ours_s:.0f} ({row.ours_s:.3f})"
         print_line(row.p, row.peer.label, row.measured, ratio)
         printed.append(row)
