@@ -315,27 +315,32 @@ def test_derived_quantities():
 
 
 def fields() -> dict[str, Any]:
-    """Key → its field, for every key that a file may hold (leaf names are unique)."""
-    models = (Experiment, NetworkParameters, MassParameters, CompareParameters, type(parse_experiment(SMALL).grid))
-    return {name: f for m in reversed(models) for name, f in m.model_fields.items() if f.json_schema_extra}
+    """`section.key` → its field, for every key that a file may hold."""
+    grid = type(parse_experiment(SMALL).grid)
+    sections = {"": Experiment, "network.": NetworkParameters, "grid.": grid, "mass.": MassParameters,
+                "compare.": CompareParameters}  # fmt: skip
+    return {s + name: f for s, m in sections.items() for name, f in m.model_fields.items() if f.json_schema_extra}
 
 
 def commented_keys(path: Path) -> dict[str, tuple[str, str]]:
-    """Key → unit and origin, from the comment at the end of the key's value."""
+    """`section.key` → unit and origin, from the comment at the end of the key's value."""
     found = {}
-    key = None
+    section, key = "", ""
     for line in path.read_text().splitlines():
-        if started := re.match(r"\s*(\w+):", line):
-            key = started[1]
+        if started := re.match(r"(\s*)(\w+):", line):
+            section = section if started[1] else ""
+            key = section + started[2]
+            if not started[1] and line.strip().endswith(":"):
+                section = f"{started[2]}."
         if comment := re.search(r"  # ([^;]+); (paper|related literature|choice)(: .+)?$", line):
-            found[str(key)] = (comment[1], comment[2])
+            found[key] = (comment[1], comment[2])
     return found
 
 
 def leaves(document: dict[str, Any]) -> dict[str, Any]:
     sections = ("network", "grid", "mass", "compare")
     top = {k: v for k, v in document.items() if k not in (*sections, "title")}
-    return top | {k: v for s in sections for k, v in document.get(s, {}).items()}
+    return top | {f"{s}.{k}": v for s in sections for k, v in document.get(s, {}).items()}
 
 
 def test_there_are_configurations():
@@ -348,7 +353,7 @@ def test_every_number_of_a_configuration_has_unit_and_origin(path: Path):
     known, comments = fields(), commented_keys(path)
     given_keys = leaves(experiment.model_dump(exclude_unset=True))
     assert set(given_keys) == set(comments)
-    assert set(NetworkParameters.model_fields) <= set(given_keys), "a file states its whole network"
+    assert {f"network.{k}" for k in NetworkParameters.model_fields} <= set(given_keys), "a file states its network"
     for key, value in given_keys.items():
         extra = known[key].json_schema_extra
         unit, origin = comments[key]
@@ -358,6 +363,15 @@ def test_every_number_of_a_configuration_has_unit_and_origin(path: Path):
             assert origin == extra["origin"], key
         else:
             assert origin == "choice", f"{key} departs from its default"
+
+
+@pytest.mark.parametrize("name", ["silent-onset", "inhibition", "medium"])
+def test_variants_differ_in_length_and_grid_alone(name: str):
+    experiment = load_experiment(CONFIGS[[c.stem for c in CONFIGS].index(name)])
+    changed = {k for k, v in NetworkParameters().model_dump().items() if getattr(experiment.network, k) != v}
+    assert changed <= {"duration_ms", "transient_ms"}
+    varied = [axis for axis, values in experiment.grid.axes().items() if len(values) > 1]
+    assert varied == {"silent-onset": ["p", "external_rate_hz"], "inhibition": ["lam", "w_I"]}.get(name, ["p", "lam"])
 
 
 def test_paper_is_the_reference_set():
