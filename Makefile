@@ -25,7 +25,7 @@ MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
 
-.PHONY: help env run medium test lint format bench bench-peers clean always
+.PHONY: help env run medium test lint format bench bench-peers faults clean always
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench: env ## the benchmarks, one after the other
 bench-peers: env ## the same network in Brian2 and NEST, in environments of their own (PEERS_ARGS=… to choose)
 	@benchmarks/peers/setup_peers.sh
 	@$(BIN)/python benchmarks/peers/compare.py $(PEERS_ARGS)
+
+faults: env ## the fault campaign: kills, stops, full disks, damaged files (FAULTS_ARGS=… to choose)
+	@$(BIN)/python tests/faults/campaign.py $(FAULTS_ARGS)
 
 clean: ## remove .venv*, caches; results/ stays
 	rm -rf $(VENV) .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -393,3 +393,12 @@ def test_quickstart_reaches_every_regime_and_differs_in_length_alone():
     assert len(lam) >= 5
     assert {0.0, 0.02, 1.0} <= set(p)
     assert {0.5, 0.8, 1.0} <= set(lam)
+
+
+def test_a_changed_copy_does_not_keep_the_text_it_contradicts():
+    text = "trials: 3\ngrid: {p: [0.5], lam: [0.5]}\n"
+    experiment = parse_experiment(text)
+    assert experiment.model_copy().text == text
+    changed = experiment.model_copy(update={"trials": 7})
+    assert parse_experiment(changed.text).trials == 7
+    assert experiment.text == text

@@ -36,7 +36,6 @@ from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_direct
 from hpcmass.store.schema import DONE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
 from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, states_of
 
-
 MAPPING_BYTES = 256
 """More than one mapping of a virtual dataset takes in the file."""
 
@@ -78,7 +77,9 @@ def join(
         for file in files[1:]:
             require_same_sweep(file, experiment_of(first), f"it cannot be joined with {parts[0]}")
         earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE)) if replace and output.exists() else None
-        attributes = joint_attributes(files, earlier if outside_parts(output) else None, what, experiment)
+        attributes = joint_attributes(
+            files, earlier if outside_parts(output) else None, what, experiment, merged=not replace
+        )
         attributes |= {"driver": "shards", "parts": _relative(parts, output)}
         states = states_of(files)
         axes = tuple(axes_of(first))
@@ -127,7 +128,7 @@ def set_sweep_aside(sweep: Path) -> Path:
     outside = outside_parts(sweep)
     os.rename(shard_directory(sweep), shard_directory(new))
     if outside or shard_paths(new):
-        join([*outside, *shard_paths(new)], new, what=f"shards of {sweep.name} set aside")
+        join([*outside, *shard_paths(new)], new, what=f"shards of {sweep.name} set aside", replace=True)
     sweep.unlink(missing_ok=True)
     return new
 
@@ -152,14 +153,22 @@ _NOT_INHERITED = {"filetype", "format_version", "Conventions"}
 
 
 def joint_attributes(
-    files: Sequence[h5py.File], earlier: h5py.File | None, what: str, experiment: Experiment | None = None
+    files: Sequence[h5py.File],
+    earlier: h5py.File | None,
+    what: str,
+    experiment: Experiment | None = None,
+    *,
+    merged: bool,
 ) -> dict[str, Any]:
-    """Root attributes of files put together, those of an `earlier` merged file before the parts'."""
+    """Root attributes of files put together, those of an `earlier` merged file before the parts'.
+
+    What is `merged`, unlike the shards of a part, is no part any more.
+    """
     known = [*([earlier] if earlier is not None else []), *files]
     attributes = {name: value for name, value in known[0].attrs.items() if name not in _NOT_INHERITED}
     history = sorted({line for file in known for line in history_of(file)})
     chain = {str(text): None for file in known for text in file.attrs["config_chain"]}
-    if len({str(file.attrs.get("part", "")) for file in files}) > 1:
+    if merged:  # even if of one part alone
         attributes.pop("part", None)
     if experiment is not None:
         chain.pop(experiment.text, None)

@@ -39,7 +39,7 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
     with open_all(parts) as files:
         states = states_of(files)
         _require_space(files[0], int((states.status == DONE).sum()), output)
-        attributes = joint_attributes(files, None, "merged and packed")
+        attributes = joint_attributes(files, None, "merged and packed", merged=True)
         attributes.pop("parts", None)
         if force and (output.exists() or shard_directory(output).exists()):
             set_sweep_aside(output)

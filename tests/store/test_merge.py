@@ -172,6 +172,7 @@ def test_a_file_of_an_older_minor_version_is_read_continued_and_joined(
     with h5py.File(old, "r+", locking=False) as file:
         for name in later:
             del file[name]
+        file.attrs["format_version"] = "1.0"
     with SlabWriter(old) as writer:
         writer.write(all_trials[2], invent(all_trials[2]), rank=0)
     join([old, new], tmp_path / "all.h5")

@@ -44,7 +44,13 @@ def test_every_variable_arrives(tmp_path: Path, write_sweep: Write, all_trials: 
     assert read(path, "wall_s", failed) == 0.5
     assert read(path, "status", all_trials[1].index) == PENDING
     with h5py.File(path, "r", locking=False) as file:
-        written = {n for n in SWEEP_VARIABLES if n in invent(all_trials[0])} | {"rank", "status", "seed", "error", "part"}
+        written = {n for n in SWEEP_VARIABLES if n in invent(all_trials[0])} | {
+            "rank",
+            "status",
+            "seed",
+            "error",
+            "part",
+        }
         assert written == set(SWEEP_VARIABLES), "a variable that no writer fills"
         assert file.attrs["driver"] == "serial"
 
