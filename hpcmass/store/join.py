@@ -99,6 +99,7 @@ def join(
                 variables=[v for v in variables if v.role != "trace"],
                 attributes=attributes,
             )
+            file.attrs["format_version"] = oldest_version(files)
             for variable in variables:
                 if variable.role == "trace":
                     layout = _trace_layout(variable.name, first, parts, output, states)
@@ -136,6 +137,12 @@ def set_sweep_aside(sweep: Path) -> Path:
 def shared_variables(files: Sequence[h5py.File]) -> list[Variable]:
     """The schema's variables that all open files have: they may come from different minor versions of the format."""
     return [v for v in SWEEP_VARIABLES.values() if all(v.name in file for file in files)]
+
+
+def oldest_version(files: Sequence[h5py.File]) -> str:
+    """Format version of what has the variables that all open files share."""
+    versions = [str(file.attrs["format_version"]) for file in files]
+    return min(versions, key=lambda version: [int(number) for number in version.split(".") if number.isdigit()])
 
 
 def coordinates_of(file: h5py.File) -> list[Coordinate]:

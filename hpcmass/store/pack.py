@@ -10,7 +10,14 @@ import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
-from hpcmass.store.join import coordinates_of, gathered, joint_attributes, set_sweep_aside, shared_variables
+from hpcmass.store.join import (
+    coordinates_of,
+    gathered,
+    joint_attributes,
+    oldest_version,
+    set_sweep_aside,
+    shared_variables,
+)
 from hpcmass.store.layout import METADATA_BYTES, creating, define
 from hpcmass.store.reader import axes_of, shard_directory
 from hpcmass.store.schema import DONE, SWEEP_FILETYPE, TRACES, Variable
@@ -54,6 +61,7 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
                 attributes={**attributes, "driver": "packed"},
                 packed=True,
             )
+            file.attrs["format_version"] = oldest_version(files)
             for variable in variables:
                 if variable.role == "trace":
                     _copy_traces(variable, files, states, file)
