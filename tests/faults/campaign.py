@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from damage import broken_checksum, damaged_files
 from files import (
     MIB,
-    broken_checksum,
-    damaged_files,
     disk_full,
     full_from_the_start,
     job_array,
@@ -108,7 +107,7 @@ def disks(table: Table, here: Installation, config: Path, truth: Truth, place: P
         table.add(what, problem or "one sentence, nothing lost, identical with room again", not problem)
 
 
-def damage(table: Table, here: Installation, place: Path) -> None:
+def damaged(table: Table, here: Installation, place: Path) -> None:
     """Damaged and foreign files for every command."""
     config = write_config(place / "small.yml", trials=4)
     reference(here, config)
@@ -170,7 +169,7 @@ def main() -> int:
                 "array of 8 parts: 1 killed, 2 run again, 1 missing", "; ".join(problems) or happened, not problems
             )
         if "damage" in options.only:
-            damage(table, here, place)
+            damaged(table, here, place)
         if "sizes" in options.only:
             sizes(table, here, place, options.trials)
     print(f"\n{table.markdown()}")

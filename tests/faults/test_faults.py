@@ -11,7 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # its programs import each other
 
-from files import DAMAGE, broken_checksum, damaged_files, disk_full, job_array, small_disk
+from damage import DAMAGE, broken_checksum, damaged_files
+from files import disk_full, job_array, small_disk
 from harness import Installation, Truth, reference, this_installation, write_config
 from kills import kill_campaign, stop_campaign
 
