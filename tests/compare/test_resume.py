@@ -86,6 +86,30 @@ def test_a_failed_trial_tried_again_is_seen(make_sweep, tmp_path, experiment):
         assert np.isfinite(data["rho_qvalue"]).sum() == np.isfinite(data["rho_pvalue"]).sum() > 0
 
 
+def test_stopped_before_the_map_is_adjusted(make_sweep, same_contents, tmp_path, experiment, trial_values, monkeypatch):
+    """A complete map, one point of which is compared again, and a stop between its last point and the adjustment."""
+    from hpcmass.compare.output import ComparisonFile
+
+    sweep, path = make_sweep(), tmp_path / "cmp.h5"
+    compare_sweep(sweep, path)
+    with SlabWriter(sweep) as writer:
+        for trial in all_trials(experiment):
+            if trial.index == (0, 0, 1, 1):  # was pending
+                writer.write(trial, trial_values(trial.index), rank=0)
+
+    def stop(self: ComparisonFile, settings: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ComparisonFile, "finish", stop)
+        compare_sweep(sweep, path)
+    with open_comparison(path) as data:
+        assert np.isnan(data["rho_agrees_bh"]).all()  # nothing stale stands beside the new point
+    assert compare_sweep(sweep, path).n_points_new == 0
+    compare_sweep(sweep, tmp_path / "anew.h5")
+    same_contents(path, tmp_path / "anew.h5")
+
+
 SLOW = """
 import sys, time
 import hpcmass.compare.workers as workers
