@@ -61,7 +61,9 @@ def at_scale(here: Installation, directory: Path, trials: int) -> Scale:
         [here.env["MPIEXEC"], "-n", "3", here.python, "-c", RUN, str(config), str(path)],
         env=here.env, capture_output=True, text=True, timeout=1200, check=True,
     )  # fmt: skip
-    done, wall_s, cpu_s = json.loads(run.stdout.splitlines()[-1])
+    said = [line for line in run.stdout.splitlines() if line.startswith("[")]  # the launcher may say something, too
+    assert said, run.stdout + run.stderr
+    done, wall_s, cpu_s = json.loads(said[-1])
     assert done == trials
     look = subprocess.run(
         [here.python, "-c", OPEN, str(path)], env=here.env, capture_output=True, text=True, timeout=300, check=True
