@@ -6,7 +6,7 @@ import hashlib
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -52,11 +52,14 @@ class Job:
     number : str
     log : Path
         What it printed.
+    hurried : set of str
+        The restarts that `start_soon` has seen to.
     """
 
     slurm: Slurm
     number: str
     log: Path
+    hurried: set[str] = field(default_factory=set)
 
     def fields(self) -> dict[str, str]:
         text = self.slurm.call("scontrol", "show", "job", self.number)
@@ -79,7 +82,7 @@ class Job:
         def ended() -> bool:
             fields = self.fields()
             if fields["JobState"] == "PENDING" and fields["Reason"] == "BeginTime":
-                self.start_now()
+                self.start_soon()
             return fields["JobState"] in ENDED
 
         until(ended, lambda: f"not ended: {self.story()}", timeout=timeout)
@@ -90,8 +93,12 @@ class Job:
         rows = (line.split() for line in self.slurm.call("scontrol", "listpids", self.number).splitlines()[1:])
         return [int(pid) for pid, _job, step, *_ in rows if step not in ("batch", "extern") and int(pid) > 0]
 
-    def start_now(self) -> None:
-        self.slurm.call("scontrol", "update", f"job={self.number}", "StartTime=now")
+    def start_soon(self) -> None:
+        """Shorten the two minutes, once for each requeue; to nothing at all Slurm takes the start for the old one."""
+        restarts = self.fields()["Restarts"]
+        if restarts not in self.hurried:
+            self.slurm.call("scontrol", "update", f"job={self.number}", "StartTime=now+3")
+            self.hurried.add(restarts)
 
     def completes(self, *, timeout: float = 120) -> None:
         state = self.ends(timeout=timeout)

@@ -25,7 +25,7 @@ def test_unedited_template_is_accepted(slurm: Slurm, template: str) -> None:
 def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path, launcher: str) -> None:
     """With every launcher the three processes are one job."""
     sweep = tmp_path / "new directory" / "sweep.h5"
-    job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=5", CONFIG=small, SWEEP=sweep, LAUNCH=launcher)
+    job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=20", CONFIG=small, SWEEP=sweep, LAUNCH=launcher)
     job.completes()
     assert "by 2 ranks and a master" in job.log.read_text()
     assert science(sweep) == undisturbed(small)
@@ -36,7 +36,7 @@ def test_mpi_stops_before_its_limit_and_goes_on(
 ) -> None:
     undisturbed(middling)
     sweep = tmp_path / "sweep.h5"
-    options = ("mpi.sbatch", "--ntasks=2", "--time=5")
+    options = ("mpi.sbatch", "--ntasks=2", "--time=20")
     first = slurm.submit(*options, CONFIG=middling, SWEEP=sweep, TIME_LIMIT="00:00:10")
     assert first.ends() == "FAILED"
     assert first.fields()["ExitCode"] == "75:0", first.story()
@@ -69,7 +69,7 @@ def test_requeue_survives_signals_and_kills(
     """The signal with every launcher, then a requeue as for a preemption: SIGKILL within seconds."""
     undisturbed(middling)
     sweep = tmp_path / "sweep.h5"
-    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=middling, SWEEP=sweep, LAUNCH=launcher)
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=middling, SWEEP=sweep, LAUNCH=launcher)
 
     def goes_on(since: int) -> int:
         until(lambda: n_done(sweep) > since, job.story, timeout=120)
@@ -80,7 +80,7 @@ def test_requeue_survives_signals_and_kills(
     job.reaches("PENDING")
     assert "stopped as asked" in job.log.read_text(), job.story()
     assert before <= n_done(sweep) < 240
-    job.start_now()
+    job.start_soon()
     job.reaches("RUNNING")
     goes_on(n_done(sweep) + 20)
     slurm.call("scontrol", "requeue", job.number)
@@ -94,7 +94,7 @@ def test_requeue_over_the_heads_of_ranks_that_take_too_long(
 ) -> None:
     """Ranks that do not end in time (stopped processes cannot) do not keep the job from its next start."""
     sweep = tmp_path / "sweep.h5"
-    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=middling, SWEEP=sweep, GRACE_S=3)
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=middling, SWEEP=sweep, GRACE_S=3)
     until(lambda: n_done(sweep) > 20, job.story, timeout=120)
     ranks = job.processes()
     assert len(ranks) >= 3
@@ -109,7 +109,7 @@ def test_requeue_over_the_heads_of_ranks_that_take_too_long(
 
 def test_cancelled_job_is_not_requeued(slurm: Slurm, middling: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.h5"
-    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=middling, SWEEP=sweep)
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=middling, SWEEP=sweep)
     until(lambda: n_done(sweep) > 0, job.story, timeout=120)
     slurm.call("scancel", job.number)
     assert job.ends() == "CANCELLED"
@@ -119,7 +119,7 @@ def test_cancelled_job_is_not_requeued(slurm: Slurm, middling: Path, tmp_path: P
 def test_bad_input_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
     config = tmp_path / "bad.yml"
     config.write_text("nonsense: 1\n")
-    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=9", CONFIG=config, SWEEP=tmp_path / "sweep.h5")
+    job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=config, SWEEP=tmp_path / "sweep.h5")
     assert job.ends() == "FAILED"
     assert job.fields()["ExitCode"] == "2:0", job.story()
     assert job.fields()["Restarts"] == "0"
@@ -129,7 +129,7 @@ def test_array_part_is_requeued(slurm: Slurm, middling: Path, undisturbed: Undis
     """One part alone, signalled, goes on under its own number."""
     undisturbed(middling)
     part = tmp_path / "part-2-of-2.h5"
-    job = slurm.submit("array.sbatch", "--array=2", "--time=9", CONFIG=middling, PARTS=2, PARTS_DIR=tmp_path)
+    job = slurm.submit("array.sbatch", "--array=2", "--time=20", CONFIG=middling, PARTS=2, PARTS_DIR=tmp_path)
     until(lambda: n_done(part) > 10, job.story, timeout=120)
     slurm.call("scancel", "--batch", "--signal=USR1", f"{job.number}_2")
     job.reaches("PENDING")
@@ -142,7 +142,7 @@ def test_chain_of_array_merge_comparison_and_maps(
 ) -> None:
     sweep = tmp_path / "sweep.h5"
     parts = tmp_path / "parts"
-    jobs = chain(slurm, tmp_path, "array", small, "--time=5", PARTS=3, PARTS_DIR=parts, PACK="yes", SWEEP=sweep)
+    jobs = chain(slurm, tmp_path, "array", small, "--time=20", PARTS=3, PARTS_DIR=parts, PACK="yes", SWEEP=sweep)
     assert list(jobs) == ["sweep", "merge", "compare"]
     jobs["compare"].completes()
     assert len(list(parts.glob("part-*-of-3.h5"))) == 3
@@ -153,7 +153,7 @@ def test_chain_of_array_merge_comparison_and_maps(
 
 def test_chain_of_mpi_and_comparison(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.h5"
-    jobs = chain(slurm, tmp_path, "mpi", small, "--ntasks=3", "--time=5", SWEEP=sweep)
+    jobs = chain(slurm, tmp_path, "mpi", small, "--ntasks=3", "--time=20", SWEEP=sweep)
     assert list(jobs) == ["sweep", "compare"]
     assert f"afterany:{jobs['sweep'].number}" in jobs["compare"].fields()["Dependency"]
     jobs["sweep"].completes()
