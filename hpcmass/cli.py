@@ -22,10 +22,12 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    parser = _parser()
+    parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may go on
         _complete(parser)
     options = parser.parse_args(arguments)
+    # with colorama installed, numba would end standard output with an escape code, and under mpiexec that is a terminal
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     show(options.log_level)
     try:
         code = int(options.run(options))
@@ -65,7 +67,8 @@ class _Version(argparse.Action):
         parser.exit(EXIT_DONE)
 
 
-def _parser() -> Parser:
+def make_parser() -> Parser:
+    """The parser of the whole command line."""
     parser = Parser(
         prog="hpcmass",
         description="Brute-force maps of where neural mass models stand for the spiking network they summarise.",

@@ -55,7 +55,7 @@ class Key:
     value: str
 
 
-def keys() -> list[Key]:
+def all_keys() -> list[Key]:
     """All keys, in the order of the file; of the grid only the two axes that must be there."""
     return [*_keys("", Experiment)]
 
@@ -64,7 +64,7 @@ def defaults() -> str:
     """A configuration with all keys, their defaults and a comment each; valid as it stands."""
     lines = [HEAD]
     section = ""
-    for key in keys():
+    for key in all_keys():
         if key.section != section:
             section = key.section
             lines.append(f"\n{section}:\n")

@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,20 @@ def test_no_colours_and_a_plain_stream(tmp_path: Path, python_run) -> None:
     assert done.stdout.splitlines() == [f"{tmp_path / 'sweep.h5'}: 2 of 2 trials done"]
     assert "2 of 2 trials to do" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_no_escape_codes_on_a_terminal(tmp_path: Path) -> None:
+    """mpiexec gives its ranks a terminal, and libraries like to colour those."""
+    pytest.importorskip("colorama")
+    (tmp_path / "config.yml").write_text(CONFIG)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hpcmass", "trial", str(tmp_path / "config.yml"), "--p", "0.1", "--lam", "0.8"]
+    subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=True, timeout=120)
+    os.close(theirs)
+    said = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "spike_contrast" in said
+    assert "\x1b" not in said
 
 
 def test_versions_without_initialising_mpi(python_run) -> None:
