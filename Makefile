@@ -44,17 +44,20 @@ medium: ## the same for configs/medium.yml, 11 x 11 points: 10 minutes on 2 core
 # is made anew where the sweep file, or the code that reads it, is newer.
 $(SWEEP): env always
 	@mkdir -p $(RESULTS)
-	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@
+	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@ || [ $$? -eq 3 ]
 
-$(COMPARISON): $(SWEEP) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
-	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --force || { rm -f $@; exit 1; }
+# Exit code 3 above: some trials failed, the others are worth a map. A comparison that stopped half-way is kept, but older
+# than anything, so that the next `make run` does not take it for a whole one.
+$(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
+	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --config $(CONFIG) --force \
+	  || { [ ! -f $@ ] || touch -d @0 $@; exit 1; }
 
 $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*)
 	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force
 	@touch $@
 
 # An interrupted sweep is to be resumed, not deleted.
-.PRECIOUS: $(SWEEP)
+.PRECIOUS: $(SWEEP) $(COMPARISON)
 
 test: env ## the whole test suite, real mpiexec jobs included (PYTEST_ARGS=… to choose)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -109,11 +109,6 @@ class World:
             self.comm.Abort(1)
             raise
 
-    def barrier(self) -> None:
-        """Wait for all ranks, asleep."""
-        if self.size > 1:
-            _wait(self.comm.Ibarrier())
-
 
 @functools.cache
 def world() -> World:
@@ -168,6 +163,8 @@ def _attempt(function: Callable[[], T]) -> tuple[T | None, str | None]:
         return function(), None
     except UserError as error:
         return None, str(error)
+    except OSError as error:  # a disk that is full, a directory that is gone: the same sentence as in one process
+        return None, f"cannot go on: {error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
 def _wait(request: Any) -> None:

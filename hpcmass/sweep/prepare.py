@@ -113,6 +113,8 @@ def prepare(
         if a file to reuse is of other physics.
     """
     for old in wishes.reuse:
+        if old.resolve() in {path.resolve() for path in (output, *sources_of(output))}:
+            raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
         require_reusable(old, experiment)
     if wishes.force and (output.exists() or shard_directory(output).exists()):
         say(f"the old {output.name} is kept as {set_sweep_aside(output).name}")
@@ -125,7 +127,7 @@ def prepare(
     failed = 0
     if sources:
         share, missing, failed, identity["uuid"] = _continued(sources, output, experiment, trials, wishes)
-        _resume(sources, output, experiment, f"resumed, {how}" if missing else None)
+        _resume(sources, output, experiment, f"resumed, {how}{code_of(identity)}" if missing else None, say)
         if driver == "shards" and output in sources and (missing or len(sources) > 1):
             _make_a_shard(output)
         join_shards(output)
@@ -179,25 +181,36 @@ def _continued(
     return share, missing, len(wanted) - len(missing), identity
 
 
-def _resume(sources: Sequence[Path], output: Path, experiment: Experiment, event: str | None) -> None:
-    """A line of history; a configuration that changed in what is not physics replaces the stored one, which is kept."""
+def _resume(
+    sources: Sequence[Path], output: Path, experiment: Experiment, event: str | None, say: Callable[[str], None]
+) -> None:
+    """A line of history. The file keeps the configuration that it was made with, also where ours differs from it.
+
+    The history is changed in place. Replacing a text of variable length would move what describes the file, and a kill
+    or a full disk in between would cost all that is in it.
+    """
     merged = bool(outside_parts(output))
     path = output if merged else sources[0]
     with open_hdf5(path, SWEEP_FILETYPE) as file:
         changed = str(file.attrs["config_yaml"]) != experiment.text
-    if event is None and not changed:
+    if changed:
+        say(
+            f"the configuration differs from the one in {path.name} in what is not physics; the file keeps its own "
+            "(hpcmass compare --config takes yours)"
+        )
+    if event is None:
         return
-    event = event or "another configuration of the same physics"
+    event += ", with another configuration of the same physics" if changed else ""
     if merged:  # the parts are others' files
-        join(sources, output, what=event, replace=True, experiment=experiment)
+        join(sources, output, what=event, replace=True)
         return
     with h5py.File(path, "r+", locking=False) as file:
         append_history(file, event)
-        if changed:
-            chain = [str(text) for text in file.attrs["config_chain"]]
-            file.attrs["config_chain"] = [*(t for t in chain if t != experiment.text), experiment.text]
-            file.attrs["config_yaml"] = experiment.text
-            file.attrs["title"] = experiment.title
+
+
+def code_of(identity: dict[str, Any]) -> str:
+    """By which code and on what processor, for a line of history."""
+    return f", commit {str(identity['git_commit'])[:12]}, {identity['processor']}"
 
 
 def _make_a_shard(output: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_mistake_that_only_one_rank_knows_of_aborts(mpi_run: Run, tmp_path: Pa
 with mpi.world().guarded():
     if rank == 1:
         raise UserError("only here")
-    mpi.world().barrier()
+    mpi.world().comm.Barrier()
 """
     )
     done = mpi_run(3, script, check=False, timeout=60)
