@@ -99,7 +99,8 @@ def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits:
             return plan
 
         try:
-            return _run(here, here.on_root(begin), queue, clock)
+            with told_to_stop():  # from the start to the end: ranks enter and leave the scattering at different times
+                return _run(here, here.on_root(begin), queue, clock)
         finally:
             lock.release()
 
@@ -112,8 +113,7 @@ def _run(here: World, plan: Plan, queue: list[Trial], clock: Clock) -> Summary |
     if plan.missing:
         here.one_per_node_first(_warm_up)
         writer = here.together(lambda: _open_writer(here, plan))
-        with told_to_stop():
-            scatter(here, plan.experiment, writer, queue, tally, clock)
+        scatter(here, plan.experiment, writer, queue, tally, clock)
         here.together(lambda: _close(writer))
     here.on_root(lambda: _finish(plan, tally))
     if not here.is_root:

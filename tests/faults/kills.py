@@ -178,6 +178,11 @@ def signal_campaign(
         if job.returncode == 0:
             break
         stopped += 1
-        problems += job.returncode != 75 or wrong > 0
+        if job.returncode != 75 or wrong:
+            print(f"signal: ended with {job.returncode}, {wrong} wrong")
+            problems += 1
     last = here.run(3, "run", config, "-o", path)
-    return stopped, problems + (last.returncode != 0 or not truth.equals(path))
+    if last.returncode != 0 or not truth.equals(path):
+        print(f"signal: at last {last.returncode} {last.stderr[-500:]}")
+        problems += 1
+    return stopped, problems

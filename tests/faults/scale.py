@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def at_scale(here: Installation, directory: Path, trials: int) -> Scale:
         [here.env["MPIEXEC"], "-n", "3", here.python, "-c", RUN, str(config), str(path)],
         env=here.env, capture_output=True, text=True, timeout=1200, check=True,
     )  # fmt: skip
-    said = [line for line in run.stdout.splitlines() if line.startswith("[")]  # the launcher may say something, too
+    said = re.findall(r"\[\d+, [\d.]+, [\d.]+\]", run.stdout)  # the launcher may colour its output
     assert said, run.stdout + run.stderr
     done, wall_s, cpu_s = json.loads(said[-1])
     assert done == trials

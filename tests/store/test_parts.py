@@ -38,7 +38,7 @@ def test_parts_are_read_and_nothing_else() -> None:
 @given(count=st.integers(1, 20), trials=st.integers(1, 7))
 def test_every_trial_is_one_parts_and_costs_are_balanced(count: int, trials: int) -> None:
     experiment = parse_experiment(
-        f"trials: {trials}\nnetwork: {{n_neurons: 1000}}\ngrid: {{p: [0.0, 0.2, 0.5, 1.0], lam: [0.5, 0.8, 1.0]}}"
+        f"trials: {trials}\nnetwork: {{n_neurons: 10000}}\ngrid: {{p: [0.0, 0.2, 0.5, 1.0], lam: [0.5, 0.8, 1.0]}}"
     )
     division = divide(experiment, count)
     costs = np.broadcast_to(point_costs(experiment)[..., None], shape(experiment))

@@ -198,3 +198,16 @@ print(world.on_root(lambda: f"from {rank}"), flush=True)
 """
     )
     assert mpi_run(3, script).stdout.count("from 0") == 3
+
+
+def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
+    done = sabotage(
+        3,
+        """
+import signal
+run._warm_up = lambda: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None
+""",
+    )
+    assert done.returncode == 75, done.stderr
+    assert "stopped as asked, 12 trials are left" in done.stderr
+    assert sweep_status(tmp_path / "sweep.h5").pending == 12
