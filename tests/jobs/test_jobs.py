@@ -1,0 +1,234 @@
+"""The templates of jobs/: linted, all of them; those of PBS and LSF run by stand-ins that are no schedulers.
+
+Those of Slurm run under a real one in tests/slurm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+
+from hpcmass.store.schema import NUMBERS, TRACES
+
+ROOT = Path(__file__).resolve().parents[2]
+JOBS = ROOT / "jobs"
+HERE = Path(__file__).parent
+SHELL = sorted(path for kind in ("*.sh", "*.sbatch", "*.pbs", "*.lsf") for path in JOBS.rglob(kind))
+
+NETWORK = "{n_neurons: 200, n_external: 150, duration_ms: 400.0, transient_ms: 100.0, w_ext: 0.3, w_E: 0.02, w_I: 0.1}"
+
+Submit = Callable[..., str]
+
+
+def science(path: Path) -> dict[str, str]:
+    """Hash of the bytes of every scientific dataset."""
+    with h5py.File(path, "r", locking=False) as file:
+        names = (*TRACES, *NUMBERS, "seed", "status", "p", "lam", "trial", "time")
+        return {name: hashlib.sha256(file[name][()].tobytes()).hexdigest() for name in names}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "small.yml"
+    path.write_text(
+        f"title: in a job\nroot_seed: 11\ntrials: 2\ngrid: {{p: [0.1, 0.9], lam: [0.7, 0.8]}}\nnetwork: {NETWORK}\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(
+    config: Path, python_run: Callable[..., object], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    path = tmp_path_factory.mktemp("expected") / "sweep.h5"
+    python_run("-m", "hpcmass", "run", config, "-o", path)
+    return science(path)
+
+
+@pytest.fixture
+def submit(mpi_env: dict[str, str], tmp_path: Path) -> Submit:
+    """Give `submit(command, *arguments, stdin=None, check=True, **variables)`: a command in the repository's root.
+
+    It finds the stand-ins for qsub and bsub first, and returns all that the command said.
+    """
+    for name in ("qsub", "bsub"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / name}.py" "$@"\n')
+        program.chmod(0o755)
+    here = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "VENV": sys.prefix, "STANDIN_LOGS": str(tmp_path)}
+
+    def call(*command: object, stdin: Path | None = None, check: bool = True, **variables: object) -> str:
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=ROOT,
+            env=mpi_env | here | {name: str(value) for name, value in variables.items()},
+            input="" if stdin is None else stdin.read_text(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    return call
+
+
+# ---------------------------------------------------------------------------------------- all templates
+
+
+def test_shellcheck() -> None:
+    assert len(SHELL) >= 12
+    checker = Path(sys.executable).parent / "shellcheck"
+    done = subprocess.run([checker, "-x", *SHELL], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", [path for path in SHELL if path.suffix in (".sbatch", ".pbs", ".lsf")], ids=str)
+def test_template_takes_the_site_from_one_place(path: Path) -> None:
+    text = path.read_text()
+    assert ". jobs/environment.sh\n" in text
+    assert "configs/paper.yml" in text
+    assert (ROOT / "configs" / "paper.yml").is_file()
+
+
+def test_readme_names_every_template_and_no_other() -> None:
+    readme = (JOBS / "README.md").read_text()
+    named = set(re.findall(r"(?:slurm|pbs|lsf)/[\w.]+", readme))
+    there = {str(path.relative_to(JOBS)) for path in SHELL if path.parent.name in ("slurm", "pbs", "lsf")}
+    assert named == there
+
+
+def test_environment_pins_threads_and_keeps_kernels_on_the_node(submit: Submit) -> None:
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    names = " ".join(f"${name}" for name in threads)
+    script = f'OMP_NUM_THREADS=8; . jobs/environment.sh; echo {names} "$HPCMASS" $(command -v hpcmass)'
+    assert submit("bash", "-c", script).split() == ["1"] * 4 + ["hpcmass", f"{sys.prefix}/bin/hpcmass"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "variable", "what"),
+    [("modules", "VENV", "virtual environment"), ("apptainer", "HPCMASS_IMAGE", "image")],
+)
+def test_recipe_without_its_environment_ends_the_job_with_a_sentence(
+    submit: Submit, recipe: str, variable: str, what: str
+) -> None:
+    script = ". jobs/environment.sh; echo went on"
+    said = submit("bash", "-c", script, check=False, HPCMASS_ENVIRONMENT=recipe, **{variable: "/nowhere"})
+    assert f"there is no {what} /nowhere" in said
+    assert "went on" not in said
+
+
+def test_spack_environment_has_what_setup_looks_for() -> None:
+    environment = yaml.safe_load((JOBS / "environments" / "spack.yaml").read_text())["spack"]
+    assert [re.match(r"\w+", spec)[0] for spec in environment["specs"]] == ["python", "openmpi", "hdf5"]  # type: ignore[index]
+    assert "+mpi" in environment["specs"][2]
+
+
+def test_container_takes_files_that_are_there() -> None:
+    text = (JOBS / "environments" / "hpcmass.def").read_text()
+    section = text.split("%files\n")[1].split("\n\n")[0]
+    sources = [line.split()[0] for line in section.splitlines()]
+    assert sources
+    assert all((ROOT / source).exists() for source in sources)
+
+
+# ------------------------------------------------------------------------- PBS and LSF, by stand-ins
+
+
+@pytest.mark.mpi
+def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.h5"
+    variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix}"
+    resources = "select=1:ncpus=3:mpiprocs=3:ompthreads=1"
+    said = submit("qsub", "-l", resources, "-v", variables, "jobs/pbs/mpi.pbs")
+    assert "stand-in for qsub, not the real one" in said
+    log = next(tmp_path.glob("hpcmass.o*")).read_text()
+    assert "by 2 ranks and a master" in log
+    assert science(sweep) == expected
+
+
+def stops_early(directory: Path, times: int) -> Path:
+    """A launcher that says what it was given to start, ends with 75 so many times, and then with 0."""
+    launcher = directory / "launcher"
+    launcher.write_text(
+        f'#!/bin/sh\necho start "$@"\necho x >>"{directory}/starts"\n'
+        f'if [ "$(wc -l <"{directory}/starts")" -gt {times} ]; then exit 0; fi\nexit 75\n'
+    )
+    launcher.chmod(0o755)
+    return launcher
+
+
+@pytest.mark.parametrize(("stops", "rounds", "starts"), [(2, 20, 3), (9, 2, 3)])
+def test_pbs_job_that_stopped_early_submits_the_next(
+    submit: Submit, config: Path, tmp_path: Path, stops: int, rounds: int, starts: int
+) -> None:
+    """Until it is done, or has been submitted ROUNDS times."""
+    sweep = tmp_path / "sweep.h5"
+    variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix},RESUBMIT=yes,ROUNDS={rounds}"
+    submit("qsub", "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
+    logs = [path.read_text() for path in tmp_path.glob("hpcmass.o*")]
+    assert len(logs) == starts
+    assert all(f"start hpcmass run {config} -o {sweep} --time-limit 00:50:00\n" in log for log in logs)
+
+
+def test_lsf_job_that_stopped_early_is_requeued(submit: Submit, config: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    variables = {"CONFIG": config, "SWEEP": tmp_path / "sweep.h5", "LAUNCH": stops_early(tmp_path, 2)}
+    submit("bsub", "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", **variables)
+    assert log.read_text().count("start hpcmass run") == 3
+
+
+def test_pbs_array(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    variables = f"CONFIG={config},PARTS=3,PARTS_DIR={tmp_path / 'parts'},VENV={sys.prefix}"
+    submit("qsub", "-J", "1-3", "-v", variables, "jobs/pbs/array.pbs")
+    assert merged(submit, tmp_path) == expected
+
+
+@pytest.mark.mpi
+def test_lsf_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.h5"
+    log = tmp_path / "log"
+    said = submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", CONFIG=config, SWEEP=sweep)
+    assert "stand-in for bsub, not the real one" in said
+    assert "by 2 ranks and a master" in log.read_text()
+    assert science(sweep) == expected
+
+
+def test_lsf_array(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
+    variables = {"CONFIG": config, "PARTS": 3, "PARTS_DIR": tmp_path / "parts"}
+    arguments = ("bsub", "-J", "hpcmass-part[1-3]", "-o", tmp_path / "log-%I")
+    submit(*arguments, stdin=JOBS / "lsf" / "array.lsf", **variables)
+    assert merged(submit, tmp_path) == expected
+
+
+def merged(submit: Submit, directory: Path) -> dict[str, str]:
+    """The command that the heads of the array templates name."""
+    parts = sorted((directory / "parts").glob("part-*-of-3.h5"))
+    submit(Path(sys.prefix) / "bin" / "hpcmass", "merge", "-o", directory / "all.h5", *parts)
+    return science(directory / "all.h5")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (("qsub", "-l", "nodes=2:ppn=4"), ("jobs/pbs/mpi.pbs",)),
+        (("qsub", "-t", "1-3"), ("jobs/pbs/array.pbs",)),
+        (("bsub", "-W", "01:00:00"), ()),
+    ],
+)
+def test_stand_ins_refuse_what_the_manuals_do_not_know(
+    submit: Submit, command: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    assert "stand-in for" in submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf")
+    with pytest.raises(AssertionError):
+        submit(*command, *arguments, stdin=JOBS / "lsf" / "mpi.lsf")
