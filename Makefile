@@ -25,7 +25,7 @@ MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
 
-.PHONY: help env run medium test lint format bench bench-peers faults clean always
+.PHONY: help env run medium test test-slurm lint format bench bench-peers faults clean always
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*
 
 test: env ## the whole test suite, real mpiexec jobs included (PYTEST_ARGS=… to choose)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, started and stopped here (8 minutes)
+	@scripts/slurm_one_node.sh install
+	@scripts/slurm_one_node.sh run $(BIN)/python -m pytest tests/slurm $(PYTEST_ARGS)
 
 lint: env ## style, types, import rules, shell scripts, spelling
 	$(BIN)/ruff check .

@@ -4,7 +4,8 @@
 #   scripts/slurm_one_node.sh run COMMAND ...   start it, run the command under it, stop it; exits as the command did
 #   scripts/slurm_one_node.sh start DIRECTORY   start it; its files go into DIRECTORY, which must not exist
 #   scripts/slurm_one_node.sh stop DIRECTORY    cancel its jobs, stop its daemons, remove DIRECTORY
-#   scripts/slurm_one_node.sh install           install Slurm on Debian or Ubuntu, as root or with password-less sudo
+#   scripts/slurm_one_node.sh install           install Slurm on Debian or Ubuntu, as root or with password-less sudo,
+#                                               unless HPCMASS_APT=never
 #
 # Under `run` the command finds the cluster by SLURM_CONF; after `start` set SLURM_CONF=DIRECTORY/slurm.conf. Any user
 # may have one; the user is its administrator. However `run` ends, SIGKILL included, no daemon and no job is left.
@@ -31,7 +32,7 @@ install_slurm() {
     local sudo=()
     if [[ -z $(lacking) ]]; then return; fi
     if ((EUID)); then sudo=(sudo -n); fi
-    if ! command -v apt-get >/dev/null || ! "${sudo[@]}" true 2>/dev/null; then
+    if [[ ${HPCMASS_APT:-auto} == never ]] || ! command -v apt-get >/dev/null || ! "${sudo[@]}" true 2>/dev/null; then
         fail "there is no Slurm here ($(lacking)is missing), and no right to install it with apt-get."
     fi
     "${sudo[@]}" apt-get update -qq
