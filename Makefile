@@ -25,7 +25,7 @@ MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
 
-.PHONY: help env run medium test test-slurm lint format bench bench-peers faults clean always
+.PHONY: help env run medium test test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean always
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,13 +66,27 @@ test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, starte
 	@scripts/slurm_one_node.sh install
 	@scripts/slurm_one_node.sh run $(BIN)/python -m pytest tests/slurm $(PYTEST_ARGS)
 
-lint: env ## style, types, import rules, shell scripts, spelling
+lint: env ## style, types, import rules, shell scripts, spelling, dead links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	git ls-files -coz --exclude-standard -- '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck -x
 	git ls-files -coz --exclude-standard -- '*.py' '*.md' '*.yml' '*.toml' '*.sh' '*.cff' | xargs -0 $(BIN)/codespell
+	$(BIN)/python scripts/check_links.py
+
+docs: env ## the documentation into site/, strict: a dead link or a page that nobody leads to is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
+
+docs-check: env ## every command of README and documentation, its output compared with what the page says
+	@$(BIN)/python scripts/docs_check.py
+
+coverage: env ## lines that the tests run, of all but the compiled kernels: at least 90 %
+	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+
+wheel-check: env ## build the wheel and use it in a new environment, away from the checkout
+	@scripts/wheel_check.sh
 
 format: env ## reformat the Python code
 	$(BIN)/ruff check --fix .
@@ -89,5 +103,5 @@ faults: env ## the fault campaign: kills, stops, full disks, damaged files (FAUL
 	@$(BIN)/python tests/faults/campaign.py $(FAULTS_ARGS)
 
 clean: ## remove .venv*, caches; results/ stays
-	rm -rf $(VENV) .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RBFInterpolator
 
 Real = npt.NDArray[np.float64]
 
@@ -43,6 +42,8 @@ def interpolate(known: Real, values: Real, wanted: Real) -> Real:
     """Linear radial basis functions through `values` at `known`, (n, n_axes), kept within the range of the values."""
     if len(known) == 1 or np.ptp(values) == 0:
         return np.full(len(wanted), values.mean())
+    from scipy.interpolate import RBFInterpolator  # not in the calibrating processes, whose memory is measured
+
     between = RBFInterpolator(known, values, kernel="linear", degree=0)
     found: Real = np.concatenate([between(part) for part in _parts(wanted)])
     return found.clip(values.min(), values.max())
