@@ -213,8 +213,8 @@ def check_lag_at_first_spikes(found: Findings) -> Outcome:
     if not changes:
         rates = found.rate[found.compared & (found.p == found.p.min())[None, :]]
         return CANNOT_TELL, (
-            f"no row passes from silence to spikes with a lag on both sides; at p = {found.p.min():g} all neurons "
-            f"together fire at {np.nanmin(rates):.2g} ... {np.nanmax(rates):.2g} Hz" if rates.size else "no such point"
+            f"no row passes from silence to spikes with a lag on both sides; at p = {found.p.min():g} the mean rate "
+            f"of all neurons is {np.nanmin(rates):.2g} ... {np.nanmax(rates):.2g} Hz" if rates.size else "no such point"
         )  # fmt: skip
     if not all(np.isfinite(error) for _, error in changes):
         return CANNOT_TELL, f"{len(changes)} rows pass, but one trial has no standard error"
