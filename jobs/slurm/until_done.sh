@@ -3,7 +3,7 @@
 #
 # To be sourced by batch scripts with `#SBATCH --signal=B:USR1@SECONDS`: Slurm then sends SIGUSR1 to the batch shell alone,
 # SECONDS (or up to a minute more) before the limit. The shell hands it on to the launcher; srun, mpirun and mpiexec all
-# hand SIGUSR1 on to every rank, while SIGTERM makes mpirun and mpiexec kill them. The ranks finish their trials and close
+# hand SIGUSR1 on to every rank, while SIGTERM makes mpirun and mpiexec kill them a moment later. The ranks finish their trials and close
 # the file, the command ends with 75, and the job goes back into the queue under its own number; it starts again when its
 # turn comes, and does what is missing. If the ranks take longer than GRACE_S, the job is requeued over their heads: the
 # file bears that, only the running trials are lost.

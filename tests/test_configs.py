@@ -1,0 +1,106 @@
+"""The files in `configs/`: every number with its unit and its origin, and what each of them is meant to be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpcmass.config import CompareParameters, Experiment, MassParameters, NetworkParameters
+from hpcmass.configfile import load_experiment, parse_experiment
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
+
+SMALL = "grid: {p: 0.1, lam: 0.8}\n"
+
+
+def fields() -> dict[str, Any]:
+    """`section.key` → its field, for every key that a file may hold."""
+    grid = type(parse_experiment(SMALL).grid)
+    sections = {"": Experiment, "network.": NetworkParameters, "grid.": grid, "mass.": MassParameters,
+                "compare.": CompareParameters}  # fmt: skip
+    return {s + name: f for s, m in sections.items() for name, f in m.model_fields.items() if f.json_schema_extra}
+
+
+def commented_keys(path: Path) -> dict[str, tuple[str, str]]:
+    """`section.key` → unit and origin, from the comment at the end of the key's value."""
+    found = {}
+    section, key = "", ""
+    for line in path.read_text().splitlines():
+        if started := re.match(r"(\s*)(\w+):", line):
+            section = section if started[1] else ""
+            key = section + started[2]
+            if not started[1] and line.strip().endswith(":"):
+                section = f"{started[2]}."
+        if comment := re.search(r"  # ([^;]+); (paper|related literature|choice)(: .+)?$", line):
+            found[key] = (comment[1], comment[2])
+    return found
+
+
+def leaves(document: dict[str, Any]) -> dict[str, Any]:
+    sections = ("network", "grid", "mass", "compare")
+    top = {k: v for k, v in document.items() if k not in (*sections, "title")}
+    return top | {f"{s}.{k}": v for s in sections for k, v in document.get(s, {}).items()}
+
+
+def test_there_are_configurations():
+    assert {"quickstart.yml", "paper.yml"} <= {path.name for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_number_of_a_configuration_has_unit_and_origin(path: Path):
+    experiment = load_experiment(path)
+    known, comments = fields(), commented_keys(path)
+    given_keys = leaves(experiment.model_dump(exclude_unset=True))
+    assert set(given_keys) == set(comments)
+    assert {f"network.{k}" for k in NetworkParameters.model_fields} <= set(given_keys), "a file states its network"
+    for key, value in given_keys.items():
+        extra = known[key].json_schema_extra
+        unit, origin = comments[key]
+        assert unit == extra["unit"].split(";")[0], key
+        default = known[key].default
+        if value == default:
+            assert origin == extra["origin"], key
+        else:
+            assert origin == "choice", f"{key} departs from its default"
+
+
+@pytest.mark.parametrize("name", ["silent-onset", "inhibition", "medium"])
+def test_variants_differ_in_length_and_grid_alone(name: str):
+    experiment = load_experiment(CONFIGS[[c.stem for c in CONFIGS].index(name)])
+    changed = {k for k, v in NetworkParameters().model_dump().items() if getattr(experiment.network, k) != v}
+    assert changed <= {"duration_ms", "transient_ms"}
+    varied = [axis for axis, values in experiment.grid.axes().items() if len(values) > 1]
+    assert varied == {"silent-onset": ["p", "external_rate_hz"], "inhibition": ["lam", "w_I"]}.get(name, ["p", "lam"])
+
+
+def test_paper_is_the_reference_set():
+    experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("paper.yml")])
+    assert experiment.network == NetworkParameters()
+    assert experiment.compare == CompareParameters()
+    assert experiment.mass == MassParameters()
+    assert experiment.trials == 10
+    for values in experiment.grid.axes().values():
+        assert (values[0], values[-1]) == (0.0, 1.0)
+
+
+def test_quickstart_reaches_every_regime_and_differs_in_length_alone():
+    experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("quickstart.yml")])
+    changed = {k for k, v in NetworkParameters().model_dump().items() if getattr(experiment.network, k) != v}
+    assert changed <= {"duration_ms", "transient_ms"}
+    p, lam = experiment.grid.axes().values()
+    assert len(p) >= 6
+    assert len(lam) >= 5
+    assert {0.0, 0.02, 1.0} <= set(p)
+    assert {0.5, 0.8, 1.0} <= set(lam)
+
+
+def test_a_changed_copy_does_not_keep_the_text_it_contradicts():
+    text = "trials: 3\ngrid: {p: [0.5], lam: [0.5]}\n"
+    experiment = parse_experiment(text)
+    assert experiment.model_copy().text == text
+    changed = experiment.model_copy(update={"trials": 7})
+    assert parse_experiment(changed.text).trials == 7
+    assert experiment.text == text

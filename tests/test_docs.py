@@ -1,0 +1,145 @@
+"""What guards the documentation: its commands, its links, and the tables that it takes from the program."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hpcmass.commands import COMMANDS
+from hpcmass.config import NetworkParameters
+from hpcmass.store.schema import COMPARISON_VARIABLES, SWEEP_VARIABLES
+
+ROOT = Path(__file__).parent.parent
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+docs_check, check_links, docs_hooks = map(script, ("docs_check", "check_links", "docs_hooks"))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "actual", "good"),
+    [
+        (["a", "b"], ["a", "b"], True),
+        (["a", "b"], ["a"], False),
+        (["a"], ["a", "b"], False),
+        (["4 of 4, hash …"], ["4 of 4, hash 1f3"], True),
+        (["4 of 4, hash …"], ["3 of 4, hash 1f3"], False),
+        (["…", "end"], ["1", "2", "end"], True),
+        (["…", "end"], ["end"], True),
+        (["…", "end"], ["1", "ending"], False),
+        (["a.c"], ["abc"], False),
+        ([], [], True),
+        ([], ["unexpected"], False),
+    ],
+)
+def test_outputs_are_as_claimed_or_not(claimed: list[str], actual: list[str], good: bool) -> None:
+    assert docs_check.matches(claimed, actual) is good
+
+
+@pytest.fixture
+def follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Follow a page with this text."""
+    (tmp_path / "copy").mkdir()
+    reader = docs_check.Reader(tmp_path / "copy")
+    monkeypatch.setattr(docs_check, "ROOT", tmp_path)
+
+    def read(text: str) -> int:
+        (tmp_path / "page.md").write_text(text)
+        reader.follow("page.md")
+        return reader.commands
+
+    return read
+
+
+def test_a_page_that_holds(follow) -> None:
+    page = """
+```text title="name.txt"
+world
+```
+
+```console
+$ echo hello $(cat name.txt)
+hello world
+$ printf '1\\n2\\n3\\n'
+…
+3
+```
+
+```python
+print(open("name.txt").read().strip())
+```
+
+```text
+world
+```
+
+<!-- not run: only for show -->
+```sh
+rm -rf /nowhere
+```
+"""
+    assert follow(page) == 3
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("```console\n$ echo 1\n2\n```\n", "does not print what the page says"),
+        ("```console\n$ false\n```\n", "exit code 1"),
+        ("```python\nprint(1)\n```\n\n```text\n2\n```\n", "does not print what the page says"),
+        ("```python\nraise SystemExit(3)\n```\n", "exit code 3"),
+        ("```sh\necho 1\n```\n", "say above why this is not run"),
+        ("```\necho 1\n```\n", "say what the block is"),
+        ("    hpcmass run x.yml\n", "a command outside a fenced block"),
+        ("```console\noutput\n```\n", "starts with a command"),
+        ("```console\n$ echo\n", "without an end"),
+    ],
+)
+def test_a_page_that_does_not_hold(follow, page: str, message: str) -> None:
+    with pytest.raises(docs_check.Wrong, match=message):
+        follow(page)
+
+
+def test_every_page_is_fit_to_be_checked() -> None:
+    for page in ["README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]:
+        for block in docs_check.blocks(page, (ROOT / page).read_text()):
+            assert block.kind in ("console", "python", "sh", *docs_check.SHOWN), block.place
+
+
+def test_dead_links(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# A heading: with `code`\n\n## χ² between spectra\n")
+    good = "[a](other.md) [b](other.md#a-heading-with-code) [c](https://nowhere.invalid/x) `[d](none.md)`\n"
+    (tmp_path / "good.md").write_text(good)
+    (tmp_path / "bad.md").write_text("[a](none.md) ![b](other.md#none)\n")
+    assert check_links.dead_links(tmp_path / "good.md") == []
+    assert [line.split(": ")[1] for line in check_links.dead_links(tmp_path / "bad.md")] == ["none.md", "other.md#none"]
+
+
+def test_no_link_in_the_repository_is_dead() -> None:
+    assert check_links.main([]) == 0
+
+
+def test_pages_take_their_tables_from_the_program() -> None:
+    sweep, comparison = docs_hooks.sweep_variables(), docs_hooks.comparison_variables()
+    assert all(f"| `{name}` |" in sweep for name in SWEEP_VARIABLES)
+    assert all(f"| `{name}` |" in comparison for name in COMPARISON_VARIABLES)
+    assert all(f"| `{name}` |" in docs_hooks.configuration() for name in NetworkParameters.model_fields)
+    commands = docs_hooks.command_line()
+    assert all(f"## {module.__name__.split('.')[-1]}\n" in commands for module in COMMANDS)
+    page = docs_hooks.on_page_markdown("a\n<!-- generated: sweep_variables -->\nb\n")
+    assert page == f"a\n{sweep}\nb\n"
+    used = [m for p in (ROOT / "docs").rglob("*.md") for m in docs_hooks.MARK.findall(p.read_text())]
+    assert sorted(used) == sorted(docs_hooks.GENERATED)
