@@ -17,7 +17,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.store.identity import require_same_sweep
 from hpcmass.store.layout import (
@@ -47,7 +46,6 @@ def join(
     what: str = "merged",
     replace: bool = False,
     force: bool = False,
-    experiment: Experiment | None = None,
 ) -> States:
     """Put the parts of one sweep together as one virtual file.
 
@@ -62,8 +60,6 @@ def join(
         Replace `output`, which must be an earlier joint of such parts.
     force : bool
         Keep an existing sweep aside.
-    experiment : Experiment, optional
-        What the sweep goes on with, if that may not be the configuration of the first part.
 
     Raises
     ------
@@ -77,9 +73,7 @@ def join(
         for file in files[1:]:
             require_same_sweep(file, experiment_of(first), f"it cannot be joined with {parts[0]}")
         earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE)) if replace and output.exists() else None
-        attributes = joint_attributes(
-            files, earlier if outside_parts(output) else None, what, experiment, merged=not replace
-        )
+        attributes = joint_attributes(files, earlier if outside_parts(output) else None, what, merged=not replace)
         attributes |= {"driver": "shards", "parts": _relative(parts, output)}
         states = states_of(files)
         axes = tuple(axes_of(first))
@@ -163,7 +157,6 @@ def joint_attributes(
     files: Sequence[h5py.File],
     earlier: h5py.File | None,
     what: str,
-    experiment: Experiment | None = None,
     *,
     merged: bool,
 ) -> dict[str, Any]:
@@ -177,10 +170,6 @@ def joint_attributes(
     chain = {str(text): None for file in known for text in file.attrs["config_chain"]}
     if merged:  # even if of one part alone
         attributes.pop("part", None)
-    if experiment is not None:
-        chain.pop(experiment.text, None)
-        chain[experiment.text] = None
-        attributes |= {"config_yaml": experiment.text, "title": experiment.title}
     identities = sorted({str(file.attrs["uuid"]) for file in files})
     if earlier is None and len(identities) > 1:  # the same parts make the same sweep again
         attributes["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(identities)))
