@@ -68,6 +68,6 @@ def _set_fill(creation: h5py.h5p.PropDCID, variable: Variable) -> None:
 
 
 def _create(file: h5py.File, variable: Variable, shape: tuple[int, ...], creation: h5py.h5p.PropDCID) -> h5py.Dataset:
-    space = h5py.h5s.create_simple(shape)
+    space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
     kind = h5py.h5t.py_create(np.dtype(variable.dtype), logical=True)
     return h5py.Dataset(h5py.h5d.create(file.id, variable.name.encode(), kind, space, creation))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.grid import SEED_WORDS, trial_seed
 from hpcmass.grid import trials as all_trials
+from hpcmass.store.chain import from_now_on, write_chain
 from hpcmass.store.layout import (
     METADATA_BYTES,
     Coordinate,
@@ -22,7 +23,7 @@ from hpcmass.store.layout import (
 )
 from hpcmass.store.parts import PART_VARIABLE, Share
 from hpcmass.store.provenance import history_line, history_value
-from hpcmass.store.schema import SPIKE_VARIABLES, SWEEP_FILETYPE, SWEEP_VARIABLES
+from hpcmass.store.schema import CONFIG_CHAIN, SPIKE_VARIABLES, SWEEP_FILETYPE, SWEEP_VARIABLES
 
 Driver = Literal["mpio", "shards", "serial"]
 """How a sweep is written: one file by all ranks, a file per rank, one file by one process."""
@@ -34,13 +35,12 @@ def sweep_attributes(experiment: Experiment, provenance: Mapping[str, Any]) -> d
         "title": experiment.title,
         "config_yaml": experiment.text,
         "config_sha256": experiment.physics_sha256(),
-        "config_chain": [experiment.text],
         **provenance,
     }
 
 
 def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
-    """All dimensions of a sweep file; `time` holds the beginning of each step."""
+    """All dimensions of a sweep file; `time` holds the beginning of each step, whose end `mean_v` shows."""
     network = experiment.network
     numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
     return [
@@ -91,7 +91,7 @@ def create_sweep_file(
     """
     axes = tuple(experiment.grid.axes())
     coordinates = sweep_coordinates(experiment, trial_numbers)
-    variables = list(SWEEP_VARIABLES.values())
+    variables = [*SWEEP_VARIABLES.values(), CONFIG_CHAIN]
     if n_spikes is not None:
         coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
         variables += SPIKE_VARIABLES.values()
@@ -113,6 +113,7 @@ def create_sweep_file(
             variables=variables,
             attributes=attributes,
         )
+        write_chain(file, [from_now_on(experiment.text)])
         seeds = file["seed"]
         seeds[...] = _seeds(experiment, trial_numbers).reshape(seeds.shape)
         if share is not None:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.errors import UserError
+from hpcmass.store.chain import configurations_of, from_now_on, united, write_chain
 from hpcmass.store.identity import require_same_sweep
 from hpcmass.store.layout import (
     METADATA_BYTES,
@@ -32,7 +33,7 @@ from hpcmass.store.layout import (
 from hpcmass.store.parts import PART_VARIABLE
 from hpcmass.store.provenance import history_line, history_of, history_value
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
+from hpcmass.store.schema import CONFIG_CHAIN, DONE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
 from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, states_of
 
 MAPPING_BYTES = 256
@@ -44,6 +45,7 @@ def join(
     output: Path,
     *,
     what: str = "merged",
+    configuration: str | None = None,
     replace: bool = False,
     force: bool = False,
 ) -> States:
@@ -56,6 +58,8 @@ def join(
     output : Path
     what : str
         For the line of history.
+    configuration : str, optional
+        The text of one with which the sweep goes on.
     replace : bool
         Replace `output`, which must be an earlier joint of such parts.
     force : bool
@@ -75,6 +79,9 @@ def join(
         earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE)) if replace and output.exists() else None
         attributes = joint_attributes(files, earlier if outside_parts(output) else None, what, merged=not replace)
         attributes |= {"driver": "shards", "parts": _relative(parts, output)}
+        chain = united([*([earlier] if earlier is not None else []), *files])
+        if configuration is not None:
+            chain = [*(c for c in chain if c.text != configuration), from_now_on(configuration)]
         states = states_of(files)
         axes = tuple(axes_of(first))
         variables = shared_variables(files)
@@ -90,10 +97,11 @@ def join(
                 filetype=SWEEP_FILETYPE,
                 axes=axes,
                 coordinates=coordinates_of(first),
-                variables=[v for v in variables if v.role != "trace"],
+                variables=[*(v for v in variables if v.role != "trace"), CONFIG_CHAIN],
                 attributes=attributes,
             )
             file.attrs["format_version"] = oldest_version(files)
+            write_chain(file, chain)
             for variable in variables:
                 if variable.role == "trace":
                     layout = _trace_layout(variable.name, first, parts, output, states)
@@ -108,9 +116,10 @@ def is_joint_of(output: Path, parts: Sequence[Path]) -> bool:
     if not output.exists():
         return False
     with open_hdf5(output, SWEEP_FILETYPE) as joint, open_all(parts) as files:
+        chain = configurations_of(joint)
         return (
             list(joint.attrs.get("parts", ())) == _relative(parts, output)
-            and (bool(outside_parts(output)) or str(joint.attrs["config_yaml"]) == str(files[0].attrs["config_yaml"]))
+            and chain == united([joint, *files])
             and np.array_equal(joint["status"][()], states_of(files).status)
         )
 
@@ -167,7 +176,6 @@ def joint_attributes(
     known = [*([earlier] if earlier is not None else []), *files]
     attributes = {name: value for name, value in known[0].attrs.items() if name not in _NOT_INHERITED}
     history = sorted({line for file in known for line in history_of(file)})
-    chain = {str(text): None for file in known for text in file.attrs["config_chain"]}
     if merged:  # even if of one part alone
         attributes.pop("part", None)
     identities = sorted({str(file.attrs["uuid"]) for file in files})
@@ -175,7 +183,6 @@ def joint_attributes(
         attributes["uuid"] = str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(identities)))
     return {
         **attributes,
-        "config_chain": list(chain),
         "history": history_value([*history, history_line(f"{what}, {len(files)} files")]),
     }
 

@@ -198,7 +198,7 @@ def define(
     for variable in variables:
         dims = variable.dimensions(axes)
         shape = tuple(len(scales[d]) for d in dims)
-        dataset = (allocate_packed if packed else allocate)(file, variable, shape)
+        dataset = (allocate_packed if packed and shape else allocate)(file, variable, shape)
         describe(dataset, variable, axes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,7 @@ import h5py
 from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.store.chain import configurations_of
 from hpcmass.store.layout import reason
 from hpcmass.store.locking import locking_of
 from hpcmass.store.schema import FORMAT_VERSION, SWEEP_FILETYPE
@@ -144,18 +146,24 @@ def stored_experiment(path: Path_) -> Experiment:
 
 
 def experiment_of(file: h5py.File) -> Experiment:
-    """The experiment whose configuration an open sweep file carries.
+    """The experiment that an open sweep file holds, by the latest of its configurations.
 
     Raises
     ------
     UserError
-        If the configuration is none.
+        If the configuration that it was made with is none.
     """
     try:
-        return _parsed(str(file.attrs["config_yaml"]))
+        first = _parsed(str(file.attrs["config_yaml"]))
     except UserError as error:
         why = " ".join(str(error).split())
         raise UserError(f"{file.filename} is damaged: {why}; take a copy of it, if any") from None
+    for configuration in reversed(configurations_of(file)):
+        with suppress(UserError):
+            latest = _parsed(configuration.text)
+            if latest.physics_sha256() == first.physics_sha256():
+                return latest
+    return first
 
 
 @functools.lru_cache(maxsize=16)

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
+from hpcmass.store.chain import united, write_chain
 from hpcmass.store.join import (
     coordinates_of,
     gathered,
@@ -20,7 +21,7 @@ from hpcmass.store.join import (
 )
 from hpcmass.store.layout import METADATA_BYTES, creating, define
 from hpcmass.store.reader import axes_of, shard_directory
-from hpcmass.store.schema import DONE, SWEEP_FILETYPE, TRACES, Variable
+from hpcmass.store.schema import CONFIG_CHAIN, DONE, SWEEP_FILETYPE, TRACES, Variable
 from hpcmass.store.sources import States, open_all, states_of
 
 BLOCK_BYTES = 2**26
@@ -57,11 +58,12 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
                 filetype=SWEEP_FILETYPE,
                 axes=tuple(axes_of(files[0])),
                 coordinates=coordinates_of(files[0]),
-                variables=variables,
+                variables=[*variables, CONFIG_CHAIN],
                 attributes={**attributes, "driver": "packed"},
                 packed=True,
             )
             file.attrs["format_version"] = oldest_version(files)
+            write_chain(file, united(files))
             for variable in variables:
                 if variable.role == "trace":
                     _copy_traces(variable, files, states, file)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-FORMAT_VERSION: Final = (1, 2)
+FORMAT_VERSION: Final = (1, 3)
 """Major.minor. A reader refuses another major version; a minor step only adds variables."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
@@ -87,7 +87,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("n_edges", _TRIAL, "i8", "1", "directed connections drawn within the network", fill=-1),
         Variable("n_edges_ext", _TRIAL, "i8", "1", "connections drawn from external units", fill=-1),
         Variable(
-            "silent", _TRIAL, "i1", "flag", "too few spikes to define spike statistics", fill=0,
+            "silent", _TRIAL, "i1", "flag", "too few spikes to define spike statistics", fill=-1,
             flag_meanings="spiking silent",
         ),
         Variable(
@@ -97,7 +97,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("seed", (*_TRIAL, "word"), "u4", "1", "the trial's SeedSequence words", role="bookkeeping", fill=0),
         Variable("wall_s", _TRIAL, "f8", "s", "wall time of the trial", role="bookkeeping"),
         Variable("kernel_s", _TRIAL, "f8", "s", "processor time in the time loop", role="bookkeeping"),
-        Variable("rank", _TRIAL, "i4", "1", "MPI rank that ran the trial", role="bookkeeping", fill=-1),
+        Variable("rank", _TRIAL, "i4", "1", "MPI rank that ran the trial, -1 if taken over", role="bookkeeping", fill=-1),
         Variable("part", _TRIAL, "i4", "1", "part of a job array that has the trial to do", role="bookkeeping", fill=0),
         Variable(
             "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b"",
@@ -105,6 +105,14 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
     )
 }  # fmt: skip
 """Variables of a sweep file, beside the coordinates (each swept axis, trial, time, word)."""
+
+CHAIN_BYTES: Final = 2**16
+
+CONFIG_CHAIN: Final = Variable(
+    "config_chain", (), f"S{CHAIN_BYTES}", "text", "configurations that the sweep was run with, the latest last",
+    role="bookkeeping", fill=b"",
+)  # fmt: skip
+"""Of a whole sweep file: one text of fixed size."""
 
 TRACES: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "trace")
 NUMBERS: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "number")

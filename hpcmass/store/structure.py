@@ -10,7 +10,7 @@ import numpy as np
 
 from hpcmass.store.schema import FORMAT_VERSION, SWEEP_VARIABLES
 
-ATTRIBUTES = ("config_yaml", "config_sha256", "config_chain", "uuid", "title", "driver")
+ATTRIBUTES = ("config_yaml", "config_sha256", "uuid", "title", "driver")
 """Root attributes without which a sweep cannot be identified."""
 
 

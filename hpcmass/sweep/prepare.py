@@ -16,8 +16,10 @@ from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
+from hpcmass.store.chain import append_configuration, united
 from hpcmass.store.creation import Driver, create_sweep_file
 from hpcmass.store.identity import require_same_seeds, require_same_sweep
+from hpcmass.store.inplace import changing
 from hpcmass.store.join import is_joint_of, join, set_sweep_aside
 from hpcmass.store.parts import Part, Share, divide, division_in, require_same_part
 from hpcmass.store.provenance import append_history, provenance
@@ -184,28 +186,27 @@ def _continued(
 def _resume(
     sources: Sequence[Path], output: Path, experiment: Experiment, event: str | None, say: Callable[[str], None]
 ) -> None:
-    """A line of history. The file keeps the configuration that it was made with, also where ours differs from it.
+    """A line of history for a start that finds something to do, and the configuration, if it is not the one of before.
 
-    The history is changed in place. Replacing a text of variable length would move what describes the file, and a kill
-    or a full disk in between would cost all that is in it.
+    Both are changed in place. To replace a text of variable length would move what describes the file, and a kill or a
+    full disk in between would cost all that is in it.
     """
     merged = bool(outside_parts(output))
-    path = output if merged else sources[0]
-    with open_hdf5(path, SWEEP_FILETYPE) as file:
-        changed = str(file.attrs["config_yaml"]) != experiment.text
+    with open_all([output] if merged else sources) as files:
+        changed = united(files)[-1].text != experiment.text
     if changed:
-        say(
-            f"the configuration differs from the one in {path.name} in what is not physics; the file keeps its own "
-            "(hpcmass compare --config takes yours)"
-        )
+        say("the configuration differs from that of the last run in what is not physics; the file keeps both")
+    event = event or ("another configuration of the same physics" if changed else None)
     if event is None:
         return
-    event += ", with another configuration of the same physics" if changed else ""
+    text = experiment.text if changed else None
     if merged:  # the parts are others' files
-        join(sources, output, what=event, replace=True)
+        join(sources, output, what=event, configuration=text, replace=True)
         return
-    with h5py.File(path, "r+", locking=False) as file:
+    with changing(sources[0]) as file:
         append_history(file, event)
+        if text is not None:
+            append_configuration(file, text)
 
 
 def code_of(identity: dict[str, Any]) -> str:
@@ -241,7 +242,7 @@ def _reuse(
     taken = {trial.index for trial in take_over(old, target, missing)} if missing else set()
     say(f"{len(taken)} trials are taken over from {old}")
     if taken:
-        with h5py.File(target, "r+", locking=False) as file:
+        with changing(target) as file:
             append_history(file, f"{len(taken)} trials taken over from {old.name}")
     return [trial for trial in missing if trial.index not in taken]
 

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from hpcmass.store.chain import configurations_of
 from hpcmass.store.provenance import history_of
 from hpcmass.store.schema import DONE
 from hpcmass.store.sources import shard_paths
@@ -68,7 +69,9 @@ def test_a_merged_file_goes_on(
     )
     assert merged.returncode == 75
     before = wall_times(path)
-    done = mpi_run(3, "-m", "hpcmass", "run", config, "-o", path)
+    changed = tmp_path / "changed.yml"
+    changed.write_text(config.read_text().replace("title: small", "title: other"))
+    done = mpi_run(3, "-m", "hpcmass", "run", changed, "-o", path)
     assert "6 of 12 trials to do (6 are done already)" in done.stderr
     assert fingerprint(path) == fingerprint(reference)
     after = wall_times(path)
@@ -76,6 +79,10 @@ def test_a_merged_file_goes_on(
     assert parts[0].read_bytes() == part, "parts are others' files"
     with h5py.File(path, "r", locking=False) as file:
         assert any("merged" in line for line in history_of(file))
+        assert [c.text for c in configurations_of(file)] == [config.read_text(), changed.read_text()]
+    content = path.read_bytes()
+    python_run("-m", "hpcmass", "run", changed, "-o", path)
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])

@@ -12,10 +12,11 @@ import h5py
 import numpy as np
 import pytest
 
+from hpcmass.store.chain import configurations_of
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.provenance import history_of
-from hpcmass.store.reader import open_sweep, shard_directory
-from hpcmass.store.schema import DONE, FAILED, PENDING
+from hpcmass.store.reader import experiment_of, open_hdf5, open_sweep, shard_directory
+from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE
 from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import Status, sweep_status
 
@@ -276,16 +277,25 @@ def test_force_starts_anew_and_destroys_nothing(
     assert not shard_directory(path).exists()
 
 
-def test_other_settings_of_the_same_physics_move_nothing_in_the_file(
-    config: Path, reference: Path, python_run: Run, tmp_path: Path
+@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
+def test_other_settings_of_the_same_physics_are_added_and_taken(
+    shards: bool, config: Path, reference: Path, python_run: Run, fingerprint: Fingerprint, tmp_path: Path
 ) -> None:
-    """Only the history may change, in place: whatever else described the data would have to move for a longer text."""
     path, changed = tmp_path / "sweep.h5", tmp_path / "changed.yml"
-    path.write_bytes(reference.read_bytes())
-    changed.write_text(config.read_text().replace("title: small", "title: other") + "compare: {alpha: 0.05}\n")
-    done = python_run("-m", "hpcmass", "run", changed, "-o", path)
-    assert "the file keeps its own" in done.stderr
-    assert path.read_bytes() == reference.read_bytes()
+    options = ["--shards"] if shards else []
+    python_run("-m", "hpcmass", "run", config, "-o", path, *options)
+    texts = [config.read_text(), config.read_text().replace("title: small", "title: other")]
+    texts.append(texts[1] + "compare: {alpha: 0.05}\n")
+    for text in (*texts[1:], texts[2]):
+        changed.write_text(text)
+        done = python_run("-m", "hpcmass", "run", changed, "-o", path, *options)
+        assert "nothing to do, all 12 trials are done" in done.stderr
+    assert "differs" not in done.stderr
+    with open_hdf5(path, SWEEP_FILETYPE) as file:
+        assert [configuration.text for configuration in configurations_of(file)] == texts
+        assert experiment_of(file).compare.alpha == 0.05
+    assert sum("another configuration of the same physics" in line for line in history(path)) == 2
+    assert fingerprint(path) == fingerprint(reference)
 
 
 def change_key(text: str, old: str, new: str) -> str:
