@@ -27,7 +27,7 @@ class Progress:
     unit : str
         What they are, singular, e.g. `trial`.
     work : float, optional
-        Sum of the units' weights, if they are not equally costly: the time left then goes by weight.
+        Sum of the units' weights, if they are not equally costly: bar and time left then go by weight.
     stream : text file, optional
         Standard error by default.
     cadence_s : float
@@ -45,16 +45,18 @@ class Progress:
     ) -> None:
         self.total, self.unit = total, unit
         self.done = 0
+        self._weighted = work is not None
         self._work = float(total) if work is None else work
         self._work_done = 0.0
         self._stream = sys.stderr if stream is None else stream
         self._cadence_s = cadence_s
         self._start = self._last = time.monotonic()
         self._silent = not shown(logging.INFO)
+        self._bar: tqdm | None = None  # type: ignore[type-arg]
         self._bar = self._make_bar() if total and self._stream.isatty() and not self._silent else None
 
     def _make_bar(self) -> tqdm:  # type: ignore[type-arg]
-        shape = "{percentage:3.0f} % |{bar}| {desc}"
+        shape = ("work " if self._weighted else "") + "{percentage:3.0f} % |{bar}| {desc}"
         return tqdm(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, desc=self.line())
 
     def advance(self, weight: float = 1.0, units: int = 1) -> None:
@@ -84,8 +86,14 @@ class Progress:
             print(message, file=self._stream, flush=True)
 
     def line(self) -> str:
-        """Count, rate and time left, e.g. `12/300 trials, 3.2/min, 1 h 30 min left`."""
-        text = f"{self.done}/{self.total} {self.unit}s"
+        """Count, rate and time left, e.g. `12/300 trials (4 %), 3.2/min, 1 h 30 min left`.
+
+        In a log that of units not equally costly says the work's share, too, for the time goes by it:
+        `12/300 trials (4 %) with 13 % of the expected work, …`; a bar has it in front.
+        """
+        text = f"{self.done}/{self.total} {self.unit}s ({_percent(self.done, self.total)})"
+        if self._weighted and self._bar is None and 0 < self.done < self.total:
+            text += f" with {_percent(self._work_done, self._work)} of the expected work"
         elapsed = time.monotonic() - self._start
         if self.done == 0 or elapsed <= 0:
             return text
@@ -112,8 +120,13 @@ class Progress:
         self._last = time.monotonic()
         if self._silent:
             return
-        share = f" ({self._work_done / self._work:.0%})" if self._work > 0 else ""
-        print(self.line() + share, file=self._stream, flush=True)
+        print(self.line(), file=self._stream, flush=True)
+
+
+def _percent(part: float, whole: float) -> str:
+    """A share for people: never 100 % before the end."""
+    share = 100 * part / whole if whole > 0 else 100.0
+    return f"{share:.0f} %" if part >= whole else f"{min(99, int(share))} %"
 
 
 def duration(seconds: float) -> str:

@@ -34,7 +34,7 @@ def test_log_lines_keep_their_distance(clock: Clock) -> None:
             progress.advance()
     lines = stream.getvalue().splitlines()
     assert len(lines) == 9
-    assert lines[0] == "10/100 trials, 1/s, 1 min 30 s left (10%)"
+    assert lines[0] == "10/100 trials (10 %), 1/s, 1 min 30 s left"
 
 
 def test_the_end_is_always_logged(clock: Clock) -> None:
@@ -43,7 +43,7 @@ def test_the_end_is_always_logged(clock: Clock) -> None:
         clock.now += 1
         progress.advance()
         progress.advance()
-    assert stream.getvalue().splitlines() == ["2/2 points, 2/s, took 1 s (100%)"]
+    assert stream.getvalue().splitlines() == ["2/2 points (100 %), 2/s, took 1 s"]
 
 
 def test_time_passes_without_news_too(clock: Clock) -> None:
@@ -52,7 +52,7 @@ def test_time_passes_without_news_too(clock: Clock) -> None:
     clock.now = 11
     progress.tick()
     progress.tick()
-    assert stream.getvalue().splitlines() == ["0/2 trials (0%)"]
+    assert stream.getvalue().splitlines() == ["0/2 trials (0 %)"]
 
 
 def test_the_time_left_goes_by_weight(clock: Clock) -> None:
@@ -60,6 +60,28 @@ def test_the_time_left_goes_by_weight(clock: Clock) -> None:
     clock.now = 90
     progress.advance(weight=90)
     assert progress.line().endswith(", 10 s left")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_share_of_the_trials_is_not_taken_for_that_of_the_work(clock: Clock, terminal: bool) -> None:
+    """The dearest trials come first: a few of them are much of the work."""
+    stream = Terminal() if terminal else io.StringIO()
+    with Progress(300, "trial", work=1000.0, stream=stream, cadence_s=10) as progress:
+        clock.now = 10
+        progress.advance(weight=130, units=12)
+        progress.note("failed: x")  # draws a bar anew
+        clock.now = 20
+        progress.advance(weight=865, units=287)
+        clock.now = 30
+        progress.advance(weight=5)
+    shown = stream.getvalue()
+    if terminal:
+        assert "work  13 % |" in shown
+        assert "| 12/300 trials (4 %), 1.2/s, 1 min 7 s left" in shown
+    else:
+        assert "12/300 trials (4 %) with 13 % of the expected work, 1.2/s, 1 min 7 s left\n" in shown
+        assert "299/300 trials (99 %) with 99 % of the expected work" in shown
+    assert "300/300 trials (100 %), 10/s, took 30 s" in shown
 
 
 def test_a_terminal_gets_a_bar(clock: Clock) -> None:
@@ -72,10 +94,12 @@ def test_a_terminal_gets_a_bar(clock: Clock) -> None:
         progress.advance()
     shown = stream.getvalue()
     assert "failed: x\n" in shown
-    assert "50 % |" in shown
+    assert " 50 % |" in shown
+    assert "| 1/2 trials (50 %), 1/s, 1 s left" in shown
+    assert "work" not in shown  # equally costly: one share says it
     last = shown.rsplit("\r", 1)[-1]
     assert last.startswith("100 % |")
-    assert last.endswith("| 2/2 trials, 1/s, took 2 s\n")
+    assert last.endswith("| 2/2 trials (100 %), 1/s, took 2 s\n")
 
 
 @pytest.mark.parametrize(
