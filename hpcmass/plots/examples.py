@@ -55,8 +55,9 @@ def traces(
     if all(e.point is None or not view.has_example(e.point) for e in examples):
         return None
     rows = ["raster"] * bool(spikes) + ["potential"] + ["input"] * (sweep is not None) + ["spectrum"]
-    figure = Figure(figsize=(COLUMN_INCHES * len(examples), 1.2 + ROW_INCHES * len(rows)))
-    grid = figure.subplots(len(rows), len(examples), squeeze=False)
+    heights = [1 + (0.1 * len(view.models) if name == "potential" else 0) for name in rows]  # its legend
+    figure = Figure(figsize=(COLUMN_INCHES * len(examples), 1.2 + ROW_INCHES * sum(heights)))
+    grid = figure.subplots(len(rows), len(examples), squeeze=False, height_ratios=heights)
     for column, example in enumerate(examples):
         by_row = dict(zip(rows, grid[:, column], strict=True))
         if example.point is None or not view.has_example(example.point):
@@ -96,7 +97,7 @@ def _title(view: View, example: Example) -> str:
     row, column = example.point
     frequency = view.point("median_frequency_lif")[row, column]
     contrast = view.number("spike_contrast")[row, column]
-    where = f"{view.plane.where(row, column)}: {frequency:.1f} Hz, Spike-contrast {contrast:.2f}"
+    where = f"{view.plane.where(row, column)}\n{frequency:.1f} Hz, Spike-contrast {contrast:.2f}"
     return f"{example.name}\n{where}" if example.name else where
 
 

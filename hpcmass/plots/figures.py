@@ -62,11 +62,11 @@ def draw(
     """
     directory = Path(output_dir)
     kinds = check_formats(formats)
-    make_directory(directory)
     names = (OVERVIEW, *SHEETS, TRACES)
     wanted = [f"{name}.{kind}" for name in names for kind in kinds]
     refuse_existing((directory / name for name in (*wanted, REPORT)), force)
     with open_view(comparison_path, axes, held) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
+        make_directory(directory)  # only now: a wrong input leaves nothing behind
         written = [
             save(figure, directory / f"{name}.{kind}", force=force)
             for name, figure in all_figures(view, sweep)

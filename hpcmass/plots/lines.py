@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ RASTER_NEURONS: Final = 200
 """Trains that a raster shows: enough to see a volley, few enough to see a spike."""
 DECADES: Final = 6
 """Power is shown down to so many decades below its largest value."""
+TRIANGLE_WIDTH: Final = 0.03
+"""Width of a median frequency's mark, as a part of the panel's."""
 
 
 def window_ms(median_frequency_hz: float, longest_ms: float) -> float:
@@ -95,7 +97,7 @@ def draw_spectra(
     *,
     legend: bool = True,
 ) -> None:
-    """Power densities on logarithmic axes; a triangle at the foot marks each median frequency.
+    """Power densities on logarithmic axes; a triangle marks each median frequency, clear of the others.
 
     Parameters
     ----------
@@ -112,13 +114,16 @@ def draw_spectra(
     looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
     looks += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
     top = 0.0
+    marked: list[tuple[float, int]] = []
     for name, power, look in looks:
         density = np.asarray(power, dtype=np.float64)
         top = max(top, float(np.nanmax(density, initial=0.0)))
         axes.plot(frequency_hz, density, label=name, **look)
         median = (medians_hz or {}).get(name, np.nan)
-        if np.isfinite(median):
-            axes.plot([median], [0.03], marker="^", markersize=6, color=look["color"], markeredgecolor="white",
+        if np.isfinite(median) and median > 0:
+            marked.append((median, _free_row(median, marked, frequency_hz)))
+            height = 0.03 + 0.042 * marked[-1][1]
+            axes.plot([median], [height], marker="^", markersize=6, color=look["color"], markeredgecolor="white",
                       markeredgewidth=0.5, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
     axes.set(xscale="log", xlabel="frequency (Hz)", ylabel="power density (mV²/Hz)")
     if top > 0:
@@ -128,6 +133,14 @@ def draw_spectra(
     axes.margins(x=0)
     if legend:
         axes.legend(loc="lower left", frameon=False, labelspacing=0.2)
+
+
+def _free_row(median_hz: float, marked: Sequence[tuple[float, int]], frequency_hz: Real) -> int:
+    """The lowest row in which no other triangle stands within a triangle's width of `median_hz`."""
+    positive = frequency_hz[frequency_hz > 0]
+    width = TRIANGLE_WIDTH * np.log(positive[-1] / positive[0]) if positive.size else 0.0
+    near = {row for other, row in marked if abs(np.log(median_hz / other)) < width}
+    return next(row for row in range(len(near) + 1) if row not in near)
 
 
 @dataclass(frozen=True, eq=False)

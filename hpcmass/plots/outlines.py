@@ -1,6 +1,7 @@
-"""Outlines: the edge of a region of cells, labelled where it runs, with dots on its inner side.
+"""Outlines: the edge of a region of cells, labelled where it runs, with a dot in every cell inside.
 
-Each cell is in or out, so a line follows the cells' edges; nothing is interpolated between grid values.
+Each cell is in or out, so a line follows the cells' edges; nothing is interpolated between grid values. A region by
+adjusted p-values is mostly the raw one: two lines over each other would be clutter, so only the difference is drawn.
 """
 
 from __future__ import annotations
@@ -37,14 +38,41 @@ class Outline:
         The short name that stands on the line.
     inside : array of bool, (up, right)
     rank : int
-        `RAW`: a solid line; `ADJUSTED`: a dashed one that stays visible on top of it; `SYNCHRONY`: the dotted border
-        of the synchronised region, without dots inside.
+        `RAW`: a solid line; `ADJUSTED`: a dashed one; `SYNCHRONY`: the dotted border of the synchronised region,
+        without dots inside.
+    raw : array of bool, (up, right), optional
+        Of an `ADJUSTED` one: the region before the adjustment. Line and dots stand only where the two differ.
+    short : str
+        What the legend says of an `ADJUSTED` one, below the entry of the raw one.
     """
 
     text: str
     tag: str
     inside: Mask
     rank: int = RAW
+    raw: Mask | None = None
+    short: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Dots:
+    """Marks in some cells.
+
+    Attributes
+    ----------
+    text : str
+        What they mean, for the legend.
+    cells : array of bool, (up, right)
+    rank : int
+        The outline's, for colour and place.
+    full : bool
+        Discs rather than rings.
+    """
+
+    text: str
+    cells: Mask
+    rank: int
+    full: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,7 +81,7 @@ class _Look:
     width: float
     dashes: Any
     dots: tuple[float, float] | None
-    """Where in a cell the dot stands that tells which side is inside."""
+    """Where in a cell its dot stands."""
 
 
 LOOKS: Final = (
@@ -72,12 +100,11 @@ def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
             axes.add_collection(LineCollection(list(segments), **_line_look(outline.rank, halo)))
     taken: list[tuple[float, float]] = []
     for outline, segments in zip(outlines, edges, strict=True):
-        dots = LOOKS[outline.rank].dots
-        if dots is not None:
-            y, x = np.nonzero(outline.inside)
-            size = min(3.0, 72 / outline.inside.shape[1])
-            axes.plot(x + dots[0], y + dots[1], **_dot_look(outline.rank, size))
-        place = label_place(segments, outline.inside.shape, taken)
+        for dots in dots_of(outline):
+            y, x = np.nonzero(dots.cells)
+            right, up = LOOKS[dots.rank].dots or (0.0, 0.0)
+            axes.plot(x + right, y + up, **_dot_look(dots, min(3.0, 72 / outline.inside.shape[1])))
+        place = tag_place(outline, segments, taken)
         if place is not None:
             taken.append(place)
             axes.annotate(
@@ -88,28 +115,58 @@ def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
 
 
 def edge(outline: Outline) -> Segments:
-    """The line that an outline draws: all around its cells, but a border between two regions not along the frame."""
-    segments = boundary(outline.inside)
+    """The line that an outline draws.
+
+    All around its cells; but a border between two regions not along the frame, and an adjusted region's line not where
+    the raw one's runs.
+    """
+    segments = boundary(outline.inside, outline.raw)
     return segments[~_on_frame(segments, outline.inside.shape)] if outline.rank == SYNCHRONY else segments
 
 
-def boundary(inside: Mask) -> Segments:
+def dots_of(outline: Outline) -> list[Dots]:
+    """The dots of an outline, only kinds that occur."""
+    inside, raw = outline.inside, outline.raw
+    if LOOKS[outline.rank].dots is None:
+        return []
+    if raw is None:
+        found = [Dots("inside an outline", inside, outline.rank)]
+    else:
+        found = [
+            Dots("inside by Benjamini–Hochberg only", inside & ~raw, outline.rank),
+            Dots("outside by Benjamini–Hochberg", raw & ~inside, outline.rank, full=False),
+        ]
+    return [dots for dots in found if dots.cells.any()]
+
+
+def boundary(inside: Mask, drawn: Mask | None = None) -> Segments:
     """Line segments around the cells of `inside`, as long as they run straight.
 
     Parameters
     ----------
     inside : array of bool, (rows, columns)
+    drawn : array of bool, (rows, columns), optional
+        Where the line around these cells runs, none is returned.
 
     Returns
     -------
     array, (segment, 2 ends, 2 coordinates x and y)
     """
-    padded = np.pad(inside, 1)
-    column, bottom, top = _runs((padded[1:-1, 1:] != padded[1:-1, :-1]).T)
-    row, left, right = _runs(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    upright, level = _changes(inside)
+    if drawn is not None:
+        there = _changes(drawn)
+        upright, level = upright & ~there[0], level & ~there[1]
+    column, bottom, top = _runs(upright.T)
+    row, left, right = _runs(level)
     x = np.concatenate([np.stack([column, column], axis=1), np.stack([left, right], axis=1)])
     y = np.concatenate([np.stack([bottom, top], axis=1), np.stack([row, row], axis=1)])
     return np.stack([x, y], axis=2) - 0.5
+
+
+def _changes(inside: Mask) -> tuple[Mask, Mask]:
+    """Where inside and outside meet: sides left and right of cells, and sides below and above."""
+    padded = np.pad(inside, 1)
+    return padded[1:-1, 1:] != padded[1:-1, :-1], padded[1:, 1:-1] != padded[:-1, 1:-1]
 
 
 def _runs(changes: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -118,6 +175,11 @@ def _runs(changes: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], 
     row, first = np.nonzero(steps == 1)
     _, end = np.nonzero(steps == -1)
     return row, first, end
+
+
+def tag_place(outline: Outline, segments: Segments, taken: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """Where an outline's tag stands; None of one that shows a difference: it would cover the few cells that differ."""
+    return label_place(segments, outline.inside.shape, taken) if outline.raw is None else None
 
 
 def label_place(
@@ -163,21 +225,32 @@ def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:
         kinds.setdefault(outline.text, []).append(outline)
     found = []
     for text, same in kinds.items():
+        if same[0].raw is not None:
+            differs = any(dots_of(o) for o in same)
+            found.append((same[0], same[0].tag, same[0].short + (", where it differs" if differs else " (the same)")))
+            continue
         nowhere, everywhere = not any(o.inside.any() for o in same), all(o.inside.all() for o in same)
         extent = " (nowhere)" if nowhere else " (everywhere)" if everywhere else ""
         found.append((same[0], same[0].tag, text + extent))
     return found
 
 
+def legend_dots(outlines: Sequence[Outline]) -> list[Dots]:
+    """The first of every kind of dots."""
+    kinds: dict[str, Dots] = {}
+    for dots in (dots for outline in outlines for dots in dots_of(outline)):
+        kinds.setdefault(dots.text, dots)
+    return list(kinds.values())
+
+
 def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
-    """A handle for every kind of outline."""
+    """A handle for every kind of outline, then for every kind of dots."""
     lines: list[Artist] = []
     for outline, tag, text in legend_texts(outlines):
         look = LOOKS[outline.rank]
-        dots = _dot_look(outline.rank) if look.dots is not None else {}
-        style = dots | {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
+        style = {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
         lines.append(Line2D([], [], label=f"{tag}: {text}", **style))
-    return lines
+    return [*lines, *(Line2D([], [], label=dots.text, **_dot_look(dots, 4.0)) for dots in legend_dots(outlines))]
 
 
 def _line_look(rank: int, halo: bool) -> dict[str, Any]:
@@ -197,12 +270,13 @@ def _line_look(rank: int, halo: bool) -> dict[str, Any]:
     }
 
 
-def _dot_look(rank: int, size: float = 3.0) -> dict[str, Any]:
+def _dot_look(dots: Dots, size: float) -> dict[str, Any]:
+    colour = LOOKS[dots.rank].colour
     return {
         "marker": "o",
         "linestyle": "none",
-        "markersize": size,
-        "markerfacecolor": LOOKS[rank].colour,
-        "markeredgecolor": "white",
-        "markeredgewidth": size / 6,
+        "markersize": size if dots.full else 1.1 * size,
+        "markerfacecolor": colour if dots.full else "white",
+        "markeredgecolor": "white" if dots.full else colour,
+        "markeredgewidth": size / (6 if dots.full else 3.5),
     }

@@ -6,6 +6,7 @@ A function returns no panels where the file lacks what it shows: one of an older
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -61,8 +62,13 @@ def median_frequencies(view: View) -> list[Panel]:
 
 
 def peak_frequencies(view: View) -> list[Panel]:
-    """Frequencies of the largest power density, likewise."""
-    return _frequencies(view, "peak_frequency", "peak frequency (Hz)")
+    """Frequencies of the largest power density, likewise; dimmed where that is the band's lowest one: no peak."""
+    lowest = float(view.data["frequency"].values[0])
+    text = f"most power at the lowest frequency, {number(lowest)} Hz: no peak"
+    return [
+        replace(panel, dimmed=np.isclose(panel.values, lowest), dimmed_text=text)
+        for panel in _frequencies(view, "peak_frequency", "peak frequency (Hz)")
+    ]
 
 
 def median_frequency_differences(view: View) -> list[Panel]:
@@ -157,7 +163,7 @@ def agreement(view: View, model: str) -> list[Outline]:
     outlines = [Outline(text, "ρ", view.model("rho_agrees", model) == 1, RAW)]
     if view.has("rho_agrees_bh"):
         adjusted = view.model("rho_agrees_bh", model) == 1
-        outlines.append(Outline(f"{text}, Benjamini–Hochberg", "ρ BH", adjusted, ADJUSTED))
+        outlines.append(_adjusted(outlines[0], adjusted, "Benjamini–Hochberg"))
     return outlines
 
 
@@ -167,8 +173,13 @@ def _undecided(view: View, test: str, model: str, what: str, tag: str) -> list[O
     outlines = [Outline(f"{what} (p > {number(alpha)})", tag, view.model(f"{test}_pvalue", model) > alpha, RAW)]
     if view.has(f"{test}_qvalue"):
         inside: Mask = view.model(f"{test}_qvalue", model) > alpha
-        outlines.append(Outline(f"{what}, Benjamini–Hochberg (q > {number(alpha)})", f"{tag} BH", inside, ADJUSTED))
+        outlines.append(_adjusted(outlines[0], inside, f"Benjamini–Hochberg (q > {number(alpha)})", what))
     return outlines
+
+
+def _adjusted(raw: Outline, inside: Mask, how: str, what: str = "") -> Outline:
+    """The same region by p-values adjusted over the map."""
+    return Outline(f"{what or raw.text}, {how}", f"{raw.tag} BH", inside, ADJUSTED, raw.inside, f"by {how}")
 
 
 def _frequencies(view: View, name: str, label: str) -> list[Panel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,6 +30,8 @@ SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
     "variance_error": ("Error of the models' variance", panels.variance_errors),
 }  # fmt: skip
 """File name → title and panels."""
+LEGEND_INCHES: Final = 0.062
+"""Width of a letter of the legend, about."""
 
 
 def sheet(view: View, name: str) -> Figure | None:
@@ -60,7 +63,7 @@ def _compose(view: View, title: str, shown: Sequence[Panel], columns: int) -> Fi
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     flat: list[Axes] = list(grid.ravel())
     for position, (axes, panel) in enumerate(zip(flat, shown, strict=False)):
-        last_row = position + columns >= len(shown)
+        last_row = (position // columns + 2) * columns > len(shown)  # there is not a whole row below
         draw_map(axes, view.plane, panel, label_x=last_row, label_y=position % columns == 0)
         axes.tick_params(labelbottom=last_row)
         if not one_scale:
@@ -81,11 +84,13 @@ def _panel_inches(plane: Plane) -> tuple[float, float]:
 
 def _foot(figure: Figure, view: View, shown: Sequence[Panel]) -> None:
     entries = legend_entries(shown)
+    longest = max((len(str(entry.get_label())) for entry in entries), default=0)
+    fitting = int(figure.get_figwidth() / (0.6 + LEGEND_INCHES * longest))
     figure.legend(
         handles=entries,
         title=view.caption(),
         title_fontsize=8,
         loc="outside lower center",
-        ncols=1 if len(entries) < 3 else 2,
+        ncols=max(1, min(fitting, 3, (len(entries) + 1) // 2)),
         frameon=False,
     )

@@ -45,6 +45,8 @@ _RC: Final[dict[str, Any]] = {
     "svg.hashsalt": "hpcmass",
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
 }
 
 

@@ -19,7 +19,7 @@ from hpcmass.plots.figures import all_figures
 from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
 from hpcmass.plots.output import save
 from hpcmass.plots.regimes import pick_regimes
-from hpcmass.plots.sheets import SHEETS, sheet
+from hpcmass.plots.sheets import SHEETS, _compose, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.store import schema
 from hpcmass.store.reader import SweepFile
@@ -121,6 +121,24 @@ def test_lags_of_low_correlations_are_dimmed(comparison: Make, full):
             np.testing.assert_array_equal(panel.dimmed, full["rho"][..., k].T < 0.5)
             assert panel.dimmed.any()
             assert not panel.dimmed.all()
+
+
+def test_most_power_at_the_lowest_frequency_is_no_peak(comparison: Make, full):
+    network, models = full["peak_frequency_lif"].copy(), full["peak_frequency"].copy()
+    network[3, 2], models[5, 4, 1] = 1.0, 1.0  # the lowest of the file
+    with open_view(comparison(peak_frequency_lif=network, peak_frequency=models)) as view:
+        own, conventional, modified = panels.peak_frequencies(view)
+        assert [np.argwhere(p.dimmed).tolist() for p in (own, conventional, modified)] == [[[2, 3]], [], [[4, 5]]]
+        assert own.dimmed_text == "most power at the lowest frequency, 1 Hz: no peak"
+
+
+def test_the_lowest_row_of_panels_of_each_column_has_labels(small_comparison):
+    """Where the last row is not full, the one above it has labels throughout."""
+    with open_view(small_comparison([0.1, 0.3], [0.5, 0.8])) as view:
+        panel = panels.spike_contrast(view)[0]
+        for count, labelled in ((5, [True] * 5), (6, [False] * 3 + [True] * 3)):
+            figure = _compose(view, "", [panel] * count, columns=3)
+            assert [bool(axes.get_xlabel()) for axes in figure.axes[:count]] == labelled
 
 
 def test_a_file_of_an_older_format_shows_what_it_has(comparison: Make, full):
@@ -292,6 +310,7 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
         draw(tmp_path / "none.h5", tmp_path / "maps")
     with pytest.raises(UserError, match="hpcmass-sweep"):
         draw(sweep, tmp_path / "maps", force=True)
+    assert not (tmp_path / "maps").exists()  # what cannot be drawn leaves no directory behind
 
 
 def test_every_format_and_no_other(comparison: Make, tmp_path: Path):

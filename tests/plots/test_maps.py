@@ -17,8 +17,9 @@ from matplotlib.patches import Rectangle
 from hpcmass.plots import scales
 from hpcmass.plots.gaps import RAN_AWAY, SILENT, UNDEFINED, explain
 from hpcmass.plots.maps import Panel, draw_map, legend_entries
-from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline, boundary, edge, label_place
+from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline, boundary, dots_of, edge, label_place
 from hpcmass.plots.plane import Plane
+from hpcmass.plots.report.maps import legend_html
 
 NAN = float("nan")
 
@@ -64,6 +65,53 @@ def test_a_border_between_regions_does_not_run_along_the_frame():
     assert edge(Outline("", "", inside, RAW)).tolist() == boundary(inside).tolist()
     assert edge(Outline("", "", inside, SYNCHRONY)).tolist() == [[[1.5, -0.5], [1.5, 2.5]]]
     assert len(edge(Outline("", "", np.ones((3, 4), bool), SYNCHRONY))) == 0
+
+
+@given(st.tuples(st.integers(0, 2**20 - 1), st.integers(0, 2**20 - 1)))
+def test_an_adjusted_outline_is_drawn_only_where_it_differs(numbers):
+    """Together with the raw line it still encloses its region, and no piece of it lies on the raw one."""
+    inside, raw = (np.array([n >> i & 1 for i in range(20)], bool).reshape(4, 5) for n in numbers)
+    outline = Outline("q", "q", inside, ADJUSTED, raw=raw)
+    own, both, other = (_pieces(segments) for segments in (edge(outline), boundary(inside), boundary(raw)))
+    assert own == both - other
+    cells = {dots.text: dots.cells for dots in dots_of(outline)}
+    added = cells.get("inside by Benjamini–Hochberg only", np.zeros_like(raw))
+    removed = cells.get("outside by Benjamini–Hochberg", np.zeros_like(raw))
+    np.testing.assert_array_equal((raw | added) & ~removed, inside)
+    assert not (added & raw).any()
+    assert not (removed & ~raw).any()
+    assert dots_of(Outline("q", "q", raw, ADJUSTED, raw=raw)) == []
+
+
+def _pieces(segments):
+    """The unit pieces of straight lines, as their middles."""
+    found = set()
+    for (x, y), (u, v) in segments:
+        count = round(abs(u - x) + abs(v - y))
+        found |= {(x + (u - x) * (k + 0.5) / count, y + (v - y) * (k + 0.5) / count) for k in range(count)}
+    return found
+
+
+def test_dots_and_lines_say_what_they_mean():
+    raw, adjusted = np.array([[True, True, False, False]]), np.array([[True, False, True, False]])
+    agrees = Outline("agrees", "ρ", raw)
+    changed = Outline("agrees, adjusted", "ρ BH", adjusted, ADJUSTED, raw, "adjusted")
+    same = Outline("agrees, adjusted", "ρ BH", raw, ADJUSTED, raw, "adjusted")
+    values = np.zeros((1, 4))
+    differing, coinciding = (Panel("", values, scales.linear("x"), outlines=[agrees, o]) for o in (changed, same))
+    assert [e.get_label() for e in legend_entries([coinciding])] == [
+        "ρ: agrees", "ρ BH: adjusted (the same)", "inside an outline",
+    ]  # fmt: skip
+    expected = ["ρ: agrees", "ρ BH: adjusted, where it differs", "inside an outline",
+                "inside by Benjamini–Hochberg only", "outside by Benjamini–Hochberg"]  # fmt: skip
+    assert [e.get_label() for e in legend_entries([coinciding, differing])] == expected
+    html = legend_html([coinciding, differing])
+    assert all(f"</b> {text.partition(': ')[2]}" in html or f"</svg> {text}<" in html for text in expected)
+    axes = Figure().subplots()
+    draw_map(axes, plane(1, 4), differing)
+    dots = [sorted(np.round(np.asarray(line.get_xdata(), dtype=float))) for line in axes.lines]
+    assert dots == [[0, 1], [2], [1]]
+    assert [text.get_text() for text in axes.texts] == ["ρ"]  # a tag would cover what differs
 
 
 def test_a_label_stands_on_its_line_and_clear_of_others():
@@ -172,7 +220,8 @@ def test_the_legend_names_what_occurs_once():
         Panel("b", values, scale, [(SILENT, cells)], [Outline("agrees", "p", cells)], crossed=cells),
     ]
     assert [e.get_label() for e in legend_entries(panels)] == [
-        "p: agrees", "q: other (nowhere)", "network silent", "model ran away in some of the trials",
+        "p: agrees", "q: other (nowhere)", "inside an outline", "network silent",
+        "model ran away in some of the trials",
     ]  # fmt: skip
     assert legend_entries([Panel("c", values, scale)]) == []
 

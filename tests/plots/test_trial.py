@@ -120,13 +120,29 @@ def test_inputs_are_averaged_over_a_millisecond():
 def test_spectra_mark_median_frequencies_and_survive_silence():
     axes = Figure().subplots()
     draw_spectra(axes, np.array([1.0, 2.0, 4.0]), [1.0, 10.0, 1e-9], {"CFM": [1.0, NAN, 1.0]}, {"LIF": 2.5, "CFM": NAN})
-    triangles = [line for line in axes.lines if line.get_marker() == "^"]
-    assert [float(np.asarray(t.get_xdata())[0]) for t in triangles] == [2.5]
+    assert [x for x, _ in _triangles(axes)] == [2.5]
     assert axes.get_ylim() == (pytest.approx(1e-5), 30.0)
     for nothing in (np.zeros(3), np.full(3, NAN)):
         axes = Figure().subplots()
         draw_spectra(axes, np.array([1.0, 2.0, 4.0]), nothing, {})
         assert axes.get_yscale() == "linear"
+
+
+def test_equal_median_frequencies_do_not_hide_each_other():
+    """Triangles of nearly one frequency stand above each other, the network's lowest; others at the foot."""
+    axes = Figure().subplots()
+    frequency = np.array([1.0, 10.0, 100.0])
+    medians = {"LIF": 20.0, "A": 20.0, "B": 20.1, "C": 50.0, "D": 20.0}
+    draw_spectra(axes, frequency, np.ones(3), dict.fromkeys("ABCD", np.ones(3)), medians)
+    network, a, b, c, d = _triangles(axes)
+    assert network[1] == c[1] < a[1] < b[1] < d[1] < 0.3
+    assert {x for x, _ in (network, a, d)} == {20.0}
+
+
+def _triangles(axes):
+    """Frequency and height of every triangle."""
+    triangles = [line for line in axes.lines if line.get_marker() == "^"]
+    return [(float(np.asarray(t.get_xdata())[0]), float(np.asarray(t.get_ydata())[0])) for t in triangles]
 
 
 def test_smoothed_spectra_keep_the_power_of_white_noise():

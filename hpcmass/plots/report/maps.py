@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from hpcmass.plots import style
 from hpcmass.plots.gaps import Gap
 from hpcmass.plots.maps import Panel
-from hpcmass.plots.outlines import LOOKS, Outline, edge, label_place, legend_texts
+from hpcmass.plots.outlines import LOOKS, Dots, Outline, dots_of, edge, legend_dots, legend_texts, tag_place
 from hpcmass.plots.report.frame import Frame
 from hpcmass.plots.scales import Scale
 
@@ -109,20 +109,25 @@ def _outlines(frame: Frame, outlines: Sequence[Outline]) -> list[str]:
         halos.append(f'<path class="outline" d="{d}" stroke="#fff" stroke-width="{look.width + 1.8:.1f}"/>')
         lines.append(f'<path class="outline" d="{d}" stroke="{colour}" stroke-width="{look.width}" '
                      f'stroke-dasharray="{DASHES[outline.rank]}"/>')  # fmt: skip
-        if look.dots is not None:
-            right, up = look.dots
+        for kind in dots_of(outline):
+            right, up = look.dots or (0.0, 0.0)
             radius = min(1.7, frame.cell / 10)
             dots += [
-                f'<circle cx="{frame.x(column + right)}" cy="{frame.y(row + up)}" r="{radius:.2f}" fill="{colour}" '
-                'stroke="#fff" stroke-width="0.5"/>'
-                for row, column in np.argwhere(outline.inside)
+                _dot(kind, frame.x(column + right), frame.y(row + up), radius)
+                for row, column in np.argwhere(kind.cells)
             ]
-        place = label_place(segments, outline.inside.shape, taken)
+        place = tag_place(outline, segments, taken)
         if place is not None:
             taken.append(place)
             tags.append(f'<text class="tag" x="{frame.x(place[0])}" y="{frame.y(place[1]) + 3:.2f}" '
                         f'fill="{colour}">{escape(outline.tag)}</text>')  # fmt: skip
     return [*halos, *lines, *dots, *tags]
+
+
+def _dot(dots: Dots, x: float, y: float, radius: float) -> str:
+    colour = to_hex(LOOKS[dots.rank].colour)
+    fill, stroke, width = (colour, "#fff", 0.5) if dots.full else ("#fff", colour, 1.0)
+    return f'<circle cx="{x}" cy="{y}" r="{radius:.2f}" fill="{fill}" stroke="{stroke}" stroke-width="{width}"/>'
 
 
 def bar_html(scale: Scale, key: str) -> str:
@@ -149,14 +154,18 @@ def bar_html(scale: Scale, key: str) -> str:
 def legend_html(panels: Sequence[Panel]) -> str:
     """What the lines, marks and hatches of some maps mean."""
     entries = {}
-    for outline, tag, text in legend_texts([o for p in panels for o in p.outlines]):
+    ground = '<rect width="34" height="14" fill="#fff"/>'
+    outlines = [o for p in panels for o in p.outlines]
+    for outline, tag, text in legend_texts(outlines):
         look = LOOKS[outline.rank]
-        line = f'<rect width="34" height="14" fill="#fff"/><path d="M2 7H32" stroke="{to_hex(look.colour)}" ' \
+        line = f'{ground}<path d="M2 7H32" stroke="{to_hex(look.colour)}" ' \
                f'stroke-width="{look.width}" stroke-dasharray="{DASHES[outline.rank]}"/>'  # fmt: skip
-        entries[text] = f"{_swatch(line)}<b>{escape(tag)}</b> {escape(text)}"
+        entries[tag] = f"{_swatch(line)}<b>{escape(tag)}</b> {escape(text)}"
+    for dots in legend_dots(outlines):
+        entries[dots.text] = f"{_swatch(f'{ground}{_dot(dots, 17, 7, 2.2)}')}{escape(dots.text)}"
     for panel in panels:
         if panel.negative.any():
-            minus = '<rect width="34" height="14" fill="#fff"/><path d="M14 7h6" stroke="#000" stroke-width="1.2"/>'
+            minus = f'{ground}<path d="M14 7h6" stroke="#000" stroke-width="1.2"/>'
             entries["negative"] = f"{_swatch(minus)}negative"
         if panel.dimmed is not None and panel.dimmed.any():
             entries["dimmed"] = _filled(_DIM) + escape(panel.dimmed_text)
