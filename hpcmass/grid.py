@@ -50,7 +50,12 @@ class Trial:
 
     def label(self) -> str:
         """For messages: `p=0.2 lam=0.8 trial 3`."""
-        return " ".join(f"{k}={v:g}" for k, v in self.values.items()) + f" trial {self.number}"
+        return trial_label(self.values, self.number)
+
+
+def trial_label(values: Mapping[str, float], number: int) -> str:
+    """A trial for messages: `p=0.2 lam=0.8 trial 3`."""
+    return " ".join(f"{name}={value:g}" for name, value in values.items()) + f" trial {number}"
 
 
 def trial_seed(root_seed: int, values: dict[str, float], number: int) -> Seed:

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(status: Status) -> str:
     """The state of a sweep for people, one line each: counts, pace, hours, failures with their reasons."""
+    from hpcmass.grid import trial_label
     from hpcmass.progress import duration, rate
 
     part = f", part {status.part}" if status.part else ""
@@ -55,15 +56,14 @@ def describe(status: Status) -> str:
         f"{status.path}: {status.title} ({status.driver}{part}, {'running' if status.running else 'not running'})",
         f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending",
     ]
-    if status.done:
+    if status.done and status.workers:
         workers = "1 rank" if status.workers == 1 else f"{status.workers} ranks"
         line = f"{status.mean_wall_s:.3g} s a trial, {rate(status.rate_per_hour / 3600)} on {workers}"
         lines.append(f"{line}, {duration(status.eta_s)} left" if status.pending else line)
         hours = f"{status.core_hours_used:.3g} core-hours used"
         lines.append(f"{hours}, about {status.core_hours_left:.3g} left" if status.pending else hours)
     for failure in status.failures[:SHOWN_FAILURES]:
-        where = " ".join(f"{name}={value:g}" for name, value in failure.values.items())
-        lines.append(f"failed: {where} trial {failure.trial}: {failure.message}")
+        lines.append(f"failed: {trial_label(failure.values, failure.trial)}: {failure.message}")
     if len(status.failures) > SHOWN_FAILURES:
         lines.append(f"… and {len(status.failures) - SHOWN_FAILURES} more; --json lists all")
     return "\n".join(lines)

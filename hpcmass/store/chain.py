@@ -57,8 +57,9 @@ def chain_value(configurations: Sequence[Configuration]) -> bytes:
     entries = []
     for configuration in configurations:
         text = configuration.text.encode()
-        head = f"--- # hpcmass configuration from {configuration.since}, {len(text)} bytes, crc32 {zlib.crc32(text):08x}"
-        entries.append(head.encode() + b"\n" + text + b"\n")
+        size, checksum = f"{len(text)} bytes", f"crc32 {zlib.crc32(text):08x}"
+        head = f"--- # hpcmass configuration from {configuration.since}, {size}, {checksum}\n"
+        entries.append(head.encode() + text + b"\n")
     while entries and sum(map(len, entries)) > CHAIN_BYTES:
         del entries[1 if len(entries) > 1 else 0]
     return b"".join(entries)

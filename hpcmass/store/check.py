@@ -16,7 +16,7 @@ from hpcmass.store.parts import part_of, share_of
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES
 from hpcmass.store.sources import sources_of
-from hpcmass.store.structure import descriptions
+from hpcmass.store.structure import descriptions, label
 
 NAMED = 5
 """Trials that a problem names before it counts the rest."""
@@ -111,7 +111,6 @@ def _numbers(file: h5py.File, experiment: Experiment) -> Iterator[str]:
         if name not in MAY_BE_NAN and array.dtype.kind == "f":
             yield from _named(file, done & ~np.isfinite(array), f"it is done, but {name} is not finite")
         yield from _named(file, done & (array < 0), f"it is done, but {name} is negative")
-    yield from _named(file, done & (values["rank"] < 0), "it is done, but has no rank")
     defined = np.isfinite(values["spike_contrast"])
     yield from _named(file, done & (defined != (values["silent"] == 0)), "silent contradicts spike_contrast")
     network = experiment.network
@@ -155,10 +154,3 @@ def _named(file: h5py.File, wrong: npt.NDArray[np.bool_], what: str) -> Iterator
     labels = ", ".join(label(file, index) for index in where[:NAMED])
     rest = f" and {len(where) - NAMED} more" if len(where) > NAMED else ""
     yield f"{labels}{rest}: {what}"
-
-
-def label(file: h5py.File, index: tuple[int, ...]) -> str:
-    """For messages: `p=0.2 lam=0.8 trial 3`."""
-    axes = axes_of(file)
-    values = " ".join(f"{name}={axes[name][i]:g}" for name, i in zip(axes, index, strict=False))
-    return f"{values} trial {int(file['trial'][index[-1]])}"

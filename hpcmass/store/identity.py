@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import h5py
 import numpy as np
 
@@ -37,16 +39,17 @@ def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str)
         raise UserError(f"{file.filename} holds another sweep ({'; '.join(differences)}); {what_to_do}")
 
 
-def require_same_seeds(file: h5py.File, trials: list[Trial], what_to_do: str) -> None:
-    """Refuse an open sweep file whose trials' seeds are not those of `trials` (the whole grid, in order).
+def require_same_seeds(files: Sequence[h5py.File], trials: Sequence[Trial], what_to_do: str) -> None:
+    """Refuse open sweep files whose trials' seeds are not those of `trials` (the whole grid, in order).
 
     Raises
     ------
     UserError
     """
     seeds = np.array([trial.seed for trial in trials], "u4")
-    if not np.array_equal(file["seed"][()].reshape(seeds.shape), seeds):
-        raise UserError(f"{file.filename} holds another sweep (its trials have other seeds); {what_to_do}")
+    for file in files:
+        if not np.array_equal(file["seed"][()].reshape(seeds.shape), seeds):
+            raise UserError(f"{file.filename} holds another sweep (its trials have other seeds); {what_to_do}")
 
 
 def require_same_seeds_in(file: h5py.File, other: h5py.File, what_to_do: str) -> None:

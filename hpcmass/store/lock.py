@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from hpcmass.errors import UserError
+from hpcmass.messages import warn
 
 PATIENCE_S = 2.0
 
+_NOTE_BYTES = 64
+
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-"""Said by file systems without locks; the sweep goes on without one then."""
+"""Said by file systems without locks; the sweep goes on without one then, and says so."""
 
 
 class SweepLock:
@@ -54,10 +59,17 @@ class SweepLock:
                 if error.errno not in _UNSUPPORTED:
                     os.close(fd)
                     raise
+                warn(f"the file system of {self.sweep} has no locks; take care that no other job writes this file")
             if _is_at(fd, self.path):
                 self._fd = fd
             else:  # the holder before us removed the file between our open and our lock
                 os.close(fd)
+
+    def announce(self, workers: int) -> None:
+        """Tell who looks at the sweep how many processes work for it now."""
+        if self._fd is not None:
+            with suppress(OSError):  # of a full disk, the sweep itself is going to speak
+                os.pwrite(self._fd, json.dumps({"workers": workers}).encode().ljust(_NOTE_BYTES), 0)
 
     def release(self) -> None:
         """Give it back, if it is held."""
@@ -87,6 +99,16 @@ def is_locked(sweep: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def workers_now(sweep: Path) -> int | None:
+    """How many processes work for a sweep, None if none does or they have not said."""
+    if not is_locked(sweep):
+        return None
+    try:
+        return int(json.loads(lock_path(sweep).read_bytes())["workers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_at(fd: int, path: Path) -> bool:

@@ -19,9 +19,10 @@ from hpcmass.store.join import join
 from hpcmass.store.layout import require_directory
 from hpcmass.store.pack import pack
 from hpcmass.store.parts import PART_VARIABLE, part_of
-from hpcmass.store.reader import axes_of, experiment_of, shard_directory
+from hpcmass.store.reader import experiment_of, shard_directory
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, TRACES
 from hpcmass.store.sources import States, open_all, sources_of, states_of
+from hpcmass.store.structure import label
 
 SHOWN = 8
 """Missing parts or trials that are named before the rest is counted."""
@@ -133,11 +134,7 @@ def _require_complete(files: Sequence[h5py.File], states: States) -> None:
         clauses = [_parts(absent, count, "missing")] if absent else []
         clauses += [_parts(unfinished, count, "not finished")] if unfinished else []
         raise UserError(f"{' and '.join(clauses)} ({what}); {remedy}")
-    axes = axes_of(files[0])
-    named = []
-    for index in np.argwhere(pending)[:SHOWN]:
-        values = " ".join(f"{name}={axes[name][i]:g}" for name, i in zip(axes, index, strict=False))
-        named.append(f"{values} trial {index[-1]}")
+    named = [label(files[0], index) for index in np.argwhere(pending)[:SHOWN]]
     more = ", …" if pending.sum() > SHOWN else ""
     raise UserError(f"{what}: {', '.join(named)}{more}; {remedy}")
 
@@ -168,11 +165,9 @@ def _compare_overlaps(files: Sequence[h5py.File]) -> int:
             other = files[first[index]]
             for name in (*NUMBERS, *TRACES):
                 if name in file and name in other and file[name][index].tobytes() != other[name][index].tobytes():
-                    axes = axes_of(file)
-                    where = " ".join(f"{axis}={axes[axis][k]:g}" for axis, k in zip(axes, index, strict=False))
                     raise UserError(
-                        f"{other.filename} and {file.filename} contradict each other in {name} of {where} "
-                        f"trial {index[-1]}; find out which is right with `hpcmass check --resimulate`"
+                        f"{other.filename} and {file.filename} contradict each other in {name} of "
+                        f"{label(file, index)}; find out which is right with `hpcmass check --resimulate`"
                     )
             several[index] = True
         first[done & (first < 0)] = i

@@ -24,6 +24,9 @@ BATCH_BYTES = 2**26
 NOT_TAKEN = ("status", "seed", "part", "error")
 """What the new file has of its own, or the writer sets."""
 
+TAKEN_OVER = -1
+"""Rank of trials that were not computed here."""
+
 WHAT_TO_DO = "leave out --reuse, or give another file"
 
 
@@ -95,7 +98,7 @@ def _recorded(
 ) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
     if tuple(file["seed"][index].tolist()) != trial.seed:
         raise UserError(f"{file.filename} has another seed for {trial.label()}; {WHAT_TO_DO}")
-    return {name: file[name][index] for name in names if name in file}
+    return {name: file[name][index] for name in names if name in file} | {"rank": np.int32(TAKEN_OVER)}
 
 
 def _trial_bytes(file: h5py.File, names: Sequence[str]) -> int:

@@ -97,7 +97,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("seed", (*_TRIAL, "word"), "u4", "1", "the trial's SeedSequence words", role="bookkeeping", fill=0),
         Variable("wall_s", _TRIAL, "f8", "s", "wall time of the trial", role="bookkeeping"),
         Variable("kernel_s", _TRIAL, "f8", "s", "processor time in the time loop", role="bookkeeping"),
-        Variable("rank", _TRIAL, "i4", "1", "MPI rank that ran the trial, -1 if taken over", role="bookkeeping", fill=-1),
+        Variable("rank", _TRIAL, "i4", "1", "rank that ran the trial, -1: taken over", role="bookkeeping", fill=-1),
         Variable("part", _TRIAL, "i4", "1", "part of a job array that has the trial to do", role="bookkeeping", fill=0),
         Variable(
             "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b"",

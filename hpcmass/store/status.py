@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.grid import point_costs
-from hpcmass.store.lock import is_locked
+from hpcmass.store.lock import is_locked, workers_now
 from hpcmass.store.parts import part_of, share_of
 from hpcmass.store.reader import Path_, axes_of, experiment_of
 from hpcmass.store.schema import DONE, FAILED, PENDING
@@ -43,7 +43,7 @@ class Status:
     total, done, failed, pending : int
         Trials.
     workers : int
-        Ranks that have finished trials.
+        Processes that work now; while it does not run, ranks that have finished trials.
     mean_wall_s : float
         Mean wall time of the trials that are done.
     rate_per_hour : float
@@ -51,7 +51,8 @@ class Status:
     eta_s : float
         Expected time for the pending trials, by their expected cost.
     core_hours_used, core_hours_left : float
-        Wall times of all trials, failed ones included, and what the pending ones are expected to take.
+        Wall times of all trials, failed ones included and those taken over from another sweep left out, and what the
+        pending ones are expected to take.
     failures : tuple of Failure
     """
 
@@ -119,10 +120,14 @@ def _status(path: Path, files: list[h5py.File], *, own: bool) -> Status:
     experiment = experiment_of(first)
     all_wall_s = gather("wall_s")
     wall_s = all_wall_s[done]
-    workers = len(np.unique(gather("rank")[done]))
+    rank = gather("rank")
+    ours_too = rank >= 0  # and not taken over from another sweep
+    sweeps = np.array([str(file.attrs["uuid"]) for file in files])[states.owner]  # the shards of one are one sweep
+    at_work = done & ours_too
+    workers = workers_now(path) or len(set(zip(sweeps[at_work], rank[at_work].tolist(), strict=True)))
     total_wall_s = float(np.sum(wall_s))
     cost = np.broadcast_to(point_costs(experiment, axes)[..., None], status.shape)
-    left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if workers else math.nan
+    left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if wall_s.size else math.nan
     return Status(
         path=str(path),
         title=str(first.attrs["title"]),
@@ -135,9 +140,9 @@ def _status(path: Path, files: list[h5py.File], *, own: bool) -> Status:
         pending=int(pending.sum()),
         workers=workers,
         mean_wall_s=total_wall_s / wall_s.size if wall_s.size else math.nan,
-        rate_per_hour=3600 * workers * wall_s.size / total_wall_s if total_wall_s else math.nan,
+        rate_per_hour=3600 * workers * wall_s.size / total_wall_s if total_wall_s and workers else math.nan,
         eta_s=left_s / workers if workers else math.nan,
-        core_hours_used=float(np.nansum(all_wall_s[status != PENDING])) / 3600,
+        core_hours_used=float(np.nansum(all_wall_s[(status != PENDING) & ours_too])) / 3600,
         core_hours_left=left_s / 3600 if pending.any() else 0.0,
         failures=failures,
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 
+from hpcmass.grid import trial_label
 from hpcmass.store.schema import FORMAT_VERSION, SWEEP_VARIABLES
 
 ATTRIBUTES = ("config_yaml", "config_sha256", "uuid", "title", "driver")
@@ -63,6 +64,13 @@ def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:
     status = file["status"]
     names = [status.dims[i][0].name.removeprefix("/") for i in range(status.ndim - 1)]
     return {name: tuple(file[name][()].tolist()) for name in names}
+
+
+def label(file: h5py.File, index: Sequence[int]) -> str:
+    """A trial of an open sweep file for messages: `p=0.2 lam=0.8 trial 3`."""
+    axes = axes_of(file)
+    values = {name: axes[name][i] for name, i in zip(axes, index, strict=False)}
+    return trial_label(values, int(file["trial"][index[-1]]))
 
 
 def _scale(dimension: Any) -> str:

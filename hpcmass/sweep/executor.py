@@ -26,6 +26,7 @@ from hpcmass.progress import Progress
 from hpcmass.store.writer import SlabWriter
 from hpcmass.sweep.clock import Clock, Limits
 from hpcmass.sweep.mpi import World
+from hpcmass.sweep.watchdog import watched
 
 TASKS_PER_WORKER = 2
 """Trials handed to the executor at a time: one runs, one waits, the other 10⁵ stay unpickled."""
@@ -203,7 +204,9 @@ def _run_trial(trial: Trial, cost: float) -> Outcome:
     try:
         try:
             network = _ThisRank.experiment.network_at(trial.values)
-            recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed, deadline=clock.deadline())
+            deadline = clock.deadline()
+            with watched(deadline, clock.limits.trial_s):
+                recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed, deadline=deadline)
         except Exception as error:  # whatever it is, the other trials are worth having
             if isinstance(error, TrialTimeout) and clock.is_up():
                 return Outcome(label, cost, dropped=True, stop=_ThisRank.stop)

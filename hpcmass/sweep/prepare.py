@@ -26,7 +26,7 @@ from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.reader import open_hdf5, shard_directory
 from hpcmass.store.reuse import require_reusable, take_over
 from hpcmass.store.schema import DONE, PENDING, SWEEP_FILETYPE
-from hpcmass.store.size import sweep_bytes
+from hpcmass.store.size import empty_bytes, trace_bytes
 from hpcmass.store.sources import is_packed, open_all, outside_parts, shard_paths, sources_of, states_of
 
 START_ANEW = "give another -o, or --force to start anew (the old file is kept aside)"
@@ -136,7 +136,8 @@ def prepare(
     else:
         share = Share(wishes.part, divide(experiment, wishes.part.count)) if wishes.part else None
         missing = [trial for trial in trials if share is None or share.holds(trial)]
-        _require_space(experiment, output, len(missing) / len(trials))
+        n_files = max(1, n_ranks - 1) if driver == "shards" else 1
+        _require_space(experiment, output, len(missing) / len(trials), n_files)
         if driver != "shards":
             create_sweep_file(
                 output, experiment, driver=driver, provenance=identity, started=f"started, {how}", share=share
@@ -168,9 +169,9 @@ def _continued(
     with open_all(sources) as files:
         for file in files:
             require_same_sweep(file, experiment, START_ANEW)
-            require_same_seeds(file, trials, START_ANEW)
             if not merged:
                 require_same_part(file, wishes.part, f"give the --part that it holds, or {START_ANEW}")
+        require_same_seeds(files, trials, START_ANEW)
         share = Share(wishes.part, division_in(files[0])) if wishes.part else None
         status = states_of(files).status
         identity = str(files[0].attrs["uuid"])
@@ -247,9 +248,9 @@ def _reuse(
     return [trial for trial in missing if trial.index not in taken]
 
 
-def _require_space(experiment: Experiment, output: Path, fraction: float) -> None:
+def _require_space(experiment: Experiment, output: Path, fraction: float, n_files: int) -> None:
     """Refuse a sweep, or the fraction of it that a part is, that cannot fit on the disk, before its first trial."""
-    need = fraction * sweep_bytes(experiment)
+    need = n_files * empty_bytes(experiment) + fraction * trace_bytes(experiment)
     free = shutil.disk_usage(output.parent).free
     if need > free:
         raise UserError(

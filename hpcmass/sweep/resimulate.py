@@ -10,9 +10,9 @@ import numpy as np
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed
 from hpcmass.network import simulate
-from hpcmass.store.check import label
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5
 from hpcmass.store.schema import DONE, NUMBERS, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+from hpcmass.store.structure import label
 
 
 def resimulate(path: Path, count: int, *, draw: int | None = None, say: Callable[[str], None]) -> list[str]:

@@ -95,6 +95,7 @@ def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits:
             experiment = load_experiment(config)
             lock.acquire()
             plan, missing = prepare(experiment, output, wishes, n_ranks=here.size, mpi_library=here.library, say=say)
+            lock.announce(max(1, here.size - 1))
             queue.extend(missing)
             return plan
 

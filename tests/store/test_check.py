@@ -57,7 +57,6 @@ def test_a_good_file_has_no_problem(good: Path, tmp_path: Path) -> None:
         ("n_spikes", (0, 0, 0), 4, "n_spikes contradicts the rates"),
         ("n_edges", (0, 0, 0), -1, "n_edges is negative"),
         ("silent", (0, 0, 0), 1, "silent contradicts spike_contrast"),
-        ("rank", (0, 0, 0), -1, "has no rank"),
         ("p", (1,), 0.3, "its axes are not those of its configuration"),
         ("time", (1,), 0.3, "its time is not that of its configuration"),
     ],

@@ -98,6 +98,56 @@ hpcmass.network.simulate = broken
     assert status.failures[0].message.startswith("IndexError: out of bounds (script.py:")
 
 
+def test_a_trial_that_waits_for_ever_is_interrupted(sabotage: Run, tmp_path: Path) -> None:
+    done = sabotage(
+        3,
+        """
+import time
+import hpcmass.network
+from hpcmass.sweep import watchdog
+watchdog.ALARM_AFTER_S = 0.2
+simulate = hpcmass.network.simulate
+def waiting(network, p, lam, seed, **options):
+    if p == 1.0 and network.n_neurons == 200:
+        time.sleep(1000)
+    return simulate(network, p, lam, seed, **options)
+hpcmass.network.simulate = waiting
+""",
+        "--trial-timeout", "3s",
+    )  # fmt: skip
+    assert done.returncode == 3
+    status = sweep_status(tmp_path / "sweep.h5")
+    assert (status.done, status.failed) == (8, 4)
+    assert status.failures[0].message.startswith("took longer than --trial-timeout, 3 s; interrupted")
+
+
+def test_a_trial_stuck_outside_python_ends_the_job_with_its_stack_and_nothing_is_lost(
+    sabotage: Run, tmp_path: Path
+) -> None:
+    done = sabotage(
+        3,
+        """
+import ctypes
+import hpcmass.network
+from hpcmass.sweep import watchdog
+watchdog.END_AFTER_S = 0.5
+simulate, sleep = hpcmass.network.simulate, ctypes.PyDLL(None).sleep  # which keeps the interpreter's lock
+def stuck(network, p, lam, seed, **options):
+    if rank == 2 and network.n_neurons == 200:
+        sleep(1000)
+    return simulate(network, p, lam, seed, **options)
+hpcmass.network.simulate = stuck
+""",
+        "--trial-timeout", "2s",
+    )  # fmt: skip
+    assert done.returncode not in (0, 2, 3, 75)
+    assert "in stuck" in done.stderr
+    status = sweep_status(tmp_path / "sweep.h5")
+    assert not status.running
+    assert status.failed == 0
+    assert 8 <= status.done < 12
+
+
 def test_a_rank_that_dies_takes_the_job_with_it_and_nothing_is_lost(sabotage: Run, tmp_path: Path) -> None:
     done = sabotage(
         3,
