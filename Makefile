@@ -21,6 +21,7 @@ RESULTS := results
 NAME := $(basename $(notdir $(CONFIG)))
 SWEEP := $(RESULTS)/$(NAME).h5
 COMPARISON := $(RESULTS)/$(NAME)-cmp.h5
+GROWING := $(RESULTS)/$(NAME)-cmp.growing.h5
 MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
@@ -34,8 +35,7 @@ env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5
 	@scripts/setup_env.sh
 
 run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw the maps, write the report; a rerun resumes
-	@printf '\nsweep file       %s\ncomparison file  %s\nmaps             %s\n' $(SWEEP) $(COMPARISON) $(MAPS)/
-	@ls $(MAPS) | sed 's/^/                   /'
+	@echo 'open $(MAPS)/report.html'
 
 medium: ## the same for configs/medium.yml, 11 x 11 points: 10 minutes on 2 cores
 	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
@@ -46,14 +46,16 @@ $(SWEEP): env always
 	@mkdir -p $(RESULTS)
 	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@ || [ $$? -eq 3 ]
 
-# Exit code 3 above: some trials failed, the others are worth a map. A comparison that stopped half-way is kept, but older
-# than anything, so that the next `make run` does not take it for a whole one.
+# Exit code 3 above: some trials failed, the others are worth a map. The comparison grows beside the last whole one, which
+# it replaces in the end: it follows from the sweep alone, so no older one is kept. A next `make run` resumes one that
+# stopped half-way, unless what it was made from has changed since (`find` also prints its complaint if there is none).
 $(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
-	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --config $(CONFIG) --force \
-	  || { [ ! -f $@ ] || touch -d @0 $@; exit 1; }
+	@[ -z "$$(find $^ -newer $(GROWING) -print -quit 2>&1)" ] || rm -f $(GROWING)
+	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $(GROWING) -j $(CORES) --config $(CONFIG)
+	@mv -f $(GROWING) $@
 
 $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*)
-	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force
+	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force >/dev/null
 	@touch $@
 
 # An interrupted sweep is to be resumed, not deleted.
