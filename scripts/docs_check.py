@@ -11,7 +11,8 @@ Every fenced block says what it is:
 - `text`, `yaml`, `matlab`, `json`: are shown only.
 
 In an output `…` stands for anything within a line, and a line of `…` alone for any lines. Everything runs in a copy of
-the repository, so that a page may use what an earlier one made; the order of the pages is that of `PAGES`.
+the repository, so that a page may use what an earlier one made; the order of the pages is that of `PAGES`. What the
+commands leave behind must be files that git ignores: whoever follows a page keeps a clean checkout.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ class Reader:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.commands = 0
+        self._known: set[str] = set()
         environment = subprocess.run(
             ["bash", "-c", ". scripts/mpi_env.sh >/dev/null; env -0"], cwd=ROOT, capture_output=True, check=True
         ).stdout.decode()
@@ -123,12 +125,23 @@ class Reader:
             if (ROOT / name).is_file():
                 (self.place / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.place / name)
+                self._known.add(name)
+
+    def left_behind(self) -> list[str]:
+        """Files that the commands made, not the reader, and that git would show."""
+        made = {str(path.relative_to(self.place)) for path in self.place.rglob("*") if path.is_file()} - self._known
+        ignored = subprocess.run(
+            ["git", "check-ignore", "--stdin", "-z"], cwd=ROOT, input="\0".join(made), capture_output=True, check=False,
+            text=True,
+        ).stdout  # fmt: skip
+        return sorted(made - set(ignored.split("\0")))
 
     def follow(self, page: str) -> None:
         expected: tuple[Block, list[str]] | None = None
         for block in blocks(page, (ROOT / page).read_text(encoding="utf-8")):
             if block.title is not None:
                 (self.place / block.title).write_text("\n".join(block.lines) + "\n", encoding="utf-8")
+                self._known.add(block.title)
             elif block.kind == "console":
                 for command, claimed in _commands(block):
                     self._compare(block, command, claimed, self._run(block, ["bash", "-c", command]))
@@ -187,6 +200,8 @@ def main(pages: list[str]) -> int:
         try:
             for page in pages or [*PAGES, *(page for page in others if page not in PAGES)]:
                 reader.follow(page)
+            if left := reader.left_behind():
+                raise Wrong(f"the commands leave files that .gitignore lacks: {', '.join(left[:9])}")
         except Wrong as wrong:
             print(wrong, file=sys.stderr)
             return 1

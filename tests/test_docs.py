@@ -94,6 +94,14 @@ rm -rf /nowhere
     assert follow(page) == 3
 
 
+def test_what_the_commands_leave_is_ignored_by_git(tmp_path: Path) -> None:
+    reader = docs_check.Reader(tmp_path)
+    for name in ("look.png", "maps/lag.png", "maps/report.html", "sweep.h5", "docs/maps/lag.png", "novel.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert reader.left_behind() == ["docs/maps/lag.png", "novel.txt"]
+
+
 @pytest.mark.parametrize(
     ("page", "message"),
     [
