@@ -25,6 +25,9 @@ T = TypeVar("T")
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "MV2_COMM_WORLD_SIZE")
 """Environment variables by which mpiexec or srun tells a process that it is one of many."""
 
+SIZES = ("OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE")
+"""Environment variables by which they say how many; Cray's PALS sets PMI_SIZE, Slurm's pmix plugin none of them."""
+
 
 class SharedUserError(UserError):
     """A user's mistake that every rank knows of; raised on rank 0, while the others exit in silence."""
@@ -110,6 +113,11 @@ class World:
             raise
 
 
+def is_launched() -> bool:
+    """Whether mpiexec or srun started this process, as one of many."""
+    return any(name in os.environ for name in LAUNCHERS) or _n_launched() > 1
+
+
 @functools.cache
 def world() -> World:
     """Initialise MPI, once per process.
@@ -117,12 +125,12 @@ def world() -> World:
     Raises
     ------
     UserError
-        If this process is one of many but the MPI library cannot be loaded.
+        If this process is one of many but the MPI library cannot be loaded, or does not see the others.
     """
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        if any(name in os.environ for name in LAUNCHERS):
+        if is_launched():
             raise UserError(
                 f"cannot load the MPI library that mpiexec belongs to ({' '.join(str(error).split())}); "
                 "load the module of the MPI that mpi4py was built for, or run `make env` again"
@@ -132,6 +140,8 @@ def world() -> World:
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
         atexit.register(_finalize)
     comm = MPI.COMM_WORLD
+    if comm.size == 1:
+        _require_to_be_alone()
     return World(comm, comm.rank, comm.size, _first_line(MPI.Get_library_version()))
 
 
@@ -145,6 +155,43 @@ def library_version() -> str:
     except (ImportError, RuntimeError):
         return "none found"
     return _first_line(MPI.Get_library_version())
+
+
+def _n_launched() -> int:
+    """Number of processes that the launcher of this one started with it, as far as the environment tells.
+
+    The launcher nearest to the process counts: mpiexec, whose variables srun does not set, before srun. SLURM_NTASKS
+    says nothing: a batch script is one process, however many tasks its job has.
+    """
+    for name in SIZES:
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    step = os.environ.get("SLURM_STEP_NUM_TASKS", "")
+    if "SLURM_PROCID" not in os.environ or not step.isdecimal():
+        return 1
+    # The batch script of a job that was submitted from within a step inherits the step's variables; of the two that
+    # agree inside a step, Slurm renews the job's.
+    if os.environ.get("SLURM_STEP_TASKS_PER_NODE") != os.environ.get("SLURM_TASKS_PER_NODE"):
+        return 1
+    # srun gives no task a terminal but the shell of `srun -n 4 --pty bash`, from which one process is started by hand.
+    return 1 if os.isatty(0) else int(step)
+
+
+def _require_to_be_alone() -> None:
+    """Refuse a world of one where the launcher started more: each would take itself for the whole job.
+
+    So it is where srun's MPI plugin, or the mpiexec, belongs to another MPI library than mpi4py's.
+    """
+    n = _n_launched()
+    if n == 1:
+        return
+    ranks = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+    if next((os.environ[name] for name in ranks if name in os.environ), "0") != "0":
+        raise SystemExit(EXIT_BAD_INPUT)  # in silence: the sentence is the first one's to say
+    raise UserError(
+        f"the launcher started {n} processes that do not see each other; use `srun --mpi=pmix` or `srun --mpi=pmi2`, "
+        "or the mpiexec of the MPI library that mpi4py loads (jobs/README.md, Once per site)"
+    )
 
 
 def _first_line(text: str) -> str:

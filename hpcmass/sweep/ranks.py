@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from hpcmass.errors import UserError
-from hpcmass.sweep.mpi import LAUNCHERS, world
+from hpcmass.sweep.mpi import is_launched, world
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ def over_ranks() -> Iterator[Ranks | None]:
     Raises
     ------
     UserError
-        If this process is one of many but the MPI library cannot be loaded.
+        If this process is one of many but the MPI library cannot be loaded, or does not see the others.
     """
-    here = world() if any(name in os.environ for name in LAUNCHERS) else None
+    here = world() if is_launched() else None
     if here is None or here.size == 1:
         yield ALONE
         return

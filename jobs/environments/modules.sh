@@ -25,6 +25,6 @@ fi
 # shellcheck source=/dev/null
 . "$venv/bin/activate"
 
-# Where a plain `srun` starts processes that do not know of each other (each says it is alone), name the site's
+# Where a plain `srun` starts processes that do not know of each other (hpcmass says so), name the site's
 # interface; `srun --mpi=list` shows what there is. Open MPI wants pmix, MPICH and Intel MPI pmi2 or pmix.
 # export SLURM_MPI_TYPE=pmix
