@@ -140,6 +140,11 @@ def test_no_link_in_the_repository_is_dead() -> None:
     assert check_links.main([]) == 0
 
 
+def test_a_picture_leads_to_its_file() -> None:
+    page = docs_hooks.on_page_content('<p><img alt="a map" src="images/lag.png" /> and text</p>')
+    assert page == '<p><a href="images/lag.png"><img alt="a map" src="images/lag.png" /></a> and text</p>'
+
+
 def test_pages_take_their_tables_from_the_program() -> None:
     sweep, comparison = docs_hooks.sweep_variables(), docs_hooks.comparison_variables()
     assert all(f"| `{name}` |" in sweep for name in SWEEP_VARIABLES)

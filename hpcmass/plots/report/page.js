@@ -109,7 +109,7 @@
 
   // Charts ------------------------------------------------------------------------------------------------------
 
-  const LEFT = 40, RIGHT = 8, TOP = 6, WIDTH = 430, HEIGHT = 150, FOOT = 32;
+  const LEFT = 48, RIGHT = 8, TOP = 6, WIDTH = 430, HEIGHT = 150, FOOT = 32;
 
   function element(name, attributes, text) {
     const made = document.createElementNS(SVG, name);
