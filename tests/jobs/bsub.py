@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from standin import directives, indices, parse, refuse, run
+from standin import directives, indices, parse, refuse, require_few, run
 
 KNOWN = {
     "-J": r"[\w.-]+(\[\d+(-\d+)?(,\d+(-\d+)?)*\](%\d+)?)?",
@@ -29,6 +29,7 @@ def main() -> None:
         refuse("bsub", "the script comes by standard input: bsub < SCRIPT")
     script = sys.stdin.read()
     options = directives("bsub", "#BSUB ", script, KNOWN) | given
+    require_few("bsub", int(options["-n"][-1]))
     name = options["-J"][-1]
     array = re.search(r"\[(.*)\]", name)
     number = os.getpid()

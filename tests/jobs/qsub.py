@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from standin import directives, indices, parse, refuse, run
+from standin import Options, directives, indices, parse, refuse, require_few, run
 
 CHUNK = r"\d+(:(ncpus|mpiprocs|ompthreads)=\d+|:mem=\d+[kmg]b)*"
 PLACE = r"(free|pack|scatter|vscatter)(:(excl|shared|exclhost))?"
@@ -24,6 +24,24 @@ KNOWN = {
 }
 
 
+def n_ranks(select: str) -> int:
+    """The lines of PBS_NODEFILE: one for each chunk and mpiprocs, of which a chunk without a word has one."""
+    count = 0
+    for chunk in select.split("+"):
+        number, *pairs = chunk.split(":")
+        count += int(number) * int(dict(pair.split("=") for pair in pairs).get("mpiprocs", 1))
+    return count
+
+
+def remember(job: str, resources: dict[str, str], options: Options) -> None:
+    """Leave for the stand-in for qstat what a real one would say of the job, with lines folded as a real one does."""
+    lines = [f"Job Id: {job}", f"    Job_Name = {options['-N'][-1]}"]
+    lines += [f"    Resource_List.{name} = {value}" for name, value in resources.items()]
+    lines += [f"    Account_Name = {account}" for account in options.get("-A", [])[-1:]]
+    text = "".join(re.sub(r"(?<=.)(.{70})(?=.)", r"\1\n\t", line) + "\n" for line in lines)
+    (Path(os.environ["STANDIN_LOGS"]) / f"{job}.qstat").write_text(text)
+
+
 def main() -> None:
     given, rest = parse("qsub", sys.argv[1:], KNOWN)
     if len(rest) != 1:
@@ -34,8 +52,8 @@ def main() -> None:
     options |= given
     if not {"select", "walltime"} <= resources.keys():
         refuse("qsub", "no -l select or no -l walltime")
-    chunks, _, kind = resources["select"].partition(":")
-    per_chunk = dict(pair.split("=") for pair in kind.split(":"))
+    ranks = n_ranks(resources["select"])
+    require_few("qsub", ranks)
 
     # A job starts at home, with little of its submitter's environment.
     environment = {
@@ -49,7 +67,9 @@ def main() -> None:
             environment[name] = value if equals else os.environ[name]
     number = f"{os.getpid()}"
     environment |= {"PBS_O_WORKDIR": os.getcwd(), "PBS_ENVIRONMENT": "PBS_BATCH", "OMP_NUM_THREADS": "4"}
-    nodes = [f"localhost{os.linesep}"] * (int(chunks) * int(per_chunk.get("mpiprocs", 1)))
+    if "-q" in options:
+        environment["PBS_O_QUEUE"] = options["-q"][-1]
+    nodes = ["localhost\n"] * ranks
     array = options.get("-J")
     with tempfile.NamedTemporaryFile("w", suffix=".nodes") as nodefile, tempfile.TemporaryDirectory() as home:
         nodefile.writelines(nodes)
@@ -57,6 +77,7 @@ def main() -> None:
         environment["PBS_NODEFILE"] = nodefile.name
         for index in indices(re.sub(r"[:%].*", "", array[-1])) if array else [None]:
             here = environment | {"PBS_JOBID": f"{number}.standin" if index is None else f"{number}[{index}].standin"}
+            remember(here["PBS_JOBID"], resources, options)
             if index is not None:
                 here["PBS_ARRAY_INDEX"] = str(index)
             suffix = f".o{number}" + ("" if index is None else f".{index}")

@@ -16,6 +16,9 @@ from pathlib import Path
 
 Options = dict[str, list[str]]
 
+MOST_RANKS = 4
+"""What the stand-ins start at most: this is one small machine, and a template's own numbers are a cluster's."""
+
 
 def refuse(who: str, message: str) -> None:
     """End with 2 and a sentence."""
@@ -60,6 +63,12 @@ def directives(who: str, marker: str, script: str, known: Mapping[str, str | Non
     if rest:
         refuse(who, f"'{rest[0]}' among the {marker} lines is no option")
     return options
+
+
+def require_few(who: str, ranks: int) -> None:
+    """Refuse a job of more than a handful of ranks."""
+    if ranks > MOST_RANKS:
+        refuse(who, f"{ranks} ranks, where no more than {MOST_RANKS} are to be had")
 
 
 def indices(text: str) -> list[int]:

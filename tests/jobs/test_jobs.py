@@ -60,7 +60,7 @@ def submit(mpi_env: dict[str, str], tmp_path: Path) -> Submit:
 
     It finds the stand-ins for qsub and bsub first, and returns all that the command said.
     """
-    for name in ("qsub", "bsub"):
+    for name in ("qsub", "qstat", "bsub"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / name}.py" "$@"\n')
@@ -157,11 +157,12 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     assert science(sweep) == expected
 
 
-def stops_early(directory: Path, times: int) -> Path:
-    """A launcher that says what it was given to start, ends with 75 so many times, and then with 0."""
+def stops_early(directory: Path, times: int, then: str = ":") -> Path:
+    """A launcher that says what it was given to start and where, ends with 75 so many times, and then with 0."""
     launcher = directory / "launcher"
     launcher.write_text(
-        f'#!/bin/sh\necho start "$@"\necho x >>"{directory}/starts"\n'
+        f'#!/bin/sh\necho start "$@"\necho x >>"{directory}/starts"\n{then}\n'
+        'echo "in queue ${PBS_O_QUEUE:-none} on $(wc -l <"${PBS_NODEFILE:-/dev/null}") ranks"\n'
         f'if [ "$(wc -l <"{directory}/starts")" -gt {times} ]; then exit 0; fi\nexit 75\n'
     )
     launcher.chmod(0o755)
@@ -175,16 +176,40 @@ def test_pbs_job_that_stopped_early_submits_the_next(
     """Until it is done, or has been submitted ROUNDS times."""
     sweep = tmp_path / "sweep.h5"
     variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix},RESUBMIT=yes,ROUNDS={rounds}"
-    submit("qsub", "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
+    few = ("-l", "select=1:ncpus=3:mpiprocs=3")
+    submit("qsub", *few, "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
     logs = [path.read_text() for path in tmp_path.glob("hpcmass.o*")]
     assert len(logs) == starts
     assert all(f"start hpcmass run {config} -o {sweep} --time-limit 00:50:00\n" in log for log in logs)
 
 
+def test_pbs_job_submits_the_next_with_what_it_was_given(submit: Submit, config: Path, tmp_path: Path) -> None:
+    """On the command line, not in the template: there the next would fall back on 128 ranks, in another queue."""
+    select = "select=1:ncpus=2:mpiprocs=1:ompthreads=1:mem=1gb+1:ncpus=1:mpiprocs=2:ompthreads=1:mem=3gb"
+    given = ("-l", select, "-l", "place=pack", "-l", "walltime=00:20:00", "-q", "short", "-A", "project")
+    launcher = stops_early(tmp_path, 2)
+    variables = f"CONFIG={config},SWEEP={tmp_path / 'sweep.h5'},VENV={sys.prefix},RESUBMIT=yes,LAUNCH={launcher}"
+    submit("qsub", *given, "-v", variables, "jobs/pbs/mpi.pbs")
+    jobs = [path.read_text().replace("\n\t", "").splitlines()[1:] for path in tmp_path.glob("*.qstat")]
+    assert len(jobs) == 3
+    assert f"    Resource_List.{select.replace('=', ' = ', 1)}" in jobs[0]
+    assert "    Resource_List.walltime = 00:20:00" in jobs[0]
+    assert jobs[1:] == [jobs[0]] * 2
+    assert all("in queue short on 3 ranks" in path.read_text() for path in tmp_path.glob("hpcmass.o*"))
+
+
+def test_pbs_job_does_not_guess_what_it_was_given(submit: Submit, config: Path, tmp_path: Path) -> None:
+    launcher = stops_early(tmp_path, 2, then=f"rm {tmp_path}/*.qstat")
+    variables = f"CONFIG={config},SWEEP={tmp_path / 'sweep.h5'},VENV={sys.prefix},RESUBMIT=yes,LAUNCH={launcher}"
+    submit("qsub", "-l", "select=1:ncpus=3:mpiprocs=3", "-v", variables, "jobs/pbs/mpi.pbs")
+    (log,) = tmp_path.glob("hpcmass.o*")
+    assert "the next one is not submitted" in log.read_text()
+
+
 def test_lsf_job_that_stopped_early_is_requeued(submit: Submit, config: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     variables = {"CONFIG": config, "SWEEP": tmp_path / "sweep.h5", "LAUNCH": stops_early(tmp_path, 2)}
-    submit("bsub", "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", **variables)
+    submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", **variables)
     assert log.read_text().count("start hpcmass run") == 3
 
 
@@ -224,11 +249,15 @@ def merged(submit: Submit, directory: Path) -> dict[str, str]:
         (("qsub", "-l", "nodes=2:ppn=4"), ("jobs/pbs/mpi.pbs",)),
         (("qsub", "-t", "1-3"), ("jobs/pbs/array.pbs",)),
         (("bsub", "-W", "01:00:00"), ()),
+        # more ranks than a small machine takes: the templates' own
+        (("qsub", "-v", "LAUNCH=true"), ("jobs/pbs/mpi.pbs",)),
+        (("bsub",), ()),
     ],
 )
-def test_stand_ins_refuse_what_the_manuals_do_not_know(
-    submit: Submit, command: tuple[str, ...], arguments: tuple[str, ...]
+def test_stand_ins_refuse_what_the_manuals_do_not_know_and_big_jobs(
+    submit: Submit, tmp_path: Path, command: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
-    assert "stand-in for" in submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf")
-    with pytest.raises(AssertionError):
-        submit(*command, *arguments, stdin=JOBS / "lsf" / "mpi.lsf")
+    said = submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf", LAUNCH="true")
+    assert "stand-in for" in said
+    assert "is submitted" not in said
+    assert not list(tmp_path.glob("*.o*"))
