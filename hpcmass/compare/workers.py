@@ -64,7 +64,7 @@ class _Recordings:
 
 def run_task(task: Task) -> tuple[Point, Result]:
     """Compare one point, in a worker."""
-    with SweepFile(task.sweep) as sweep:
+    with SweepFile(task.sweep, checked=True) as sweep:
         values = {name: axis[i] for (name, axis), i in zip(sweep.axes.items(), task.point, strict=True)}
         recordings = _Recordings(sweep, task.point, task.trials)
         network = sweep.experiment.network_at(values)

@@ -33,7 +33,7 @@ from hpcmass.store.layout import (
 from hpcmass.store.parts import PART_VARIABLE
 from hpcmass.store.provenance import history_line, history_of, history_value
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
-from hpcmass.store.schema import CONFIG_CHAIN, DONE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
+from hpcmass.store.schema import CONFIG_CHAIN, DONE, SOURCE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
 from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, states_of
 
 MAPPING_BYTES = 256
@@ -90,18 +90,19 @@ def join(
         sizes = {name: len(first[name]) for name in (*axes, "trial", "time", "word")}
         n_traces = sum(v.role == "trace" for v in variables)
         n_boxes = sum(1 for _ in boxes(np.where(states.status == DONE, states.owner, -1)))
-        space = METADATA_BYTES + 8 * sum(sizes.values()) + filled_bytes(variables, axes, sizes)
+        space = METADATA_BYTES + 8 * sum(sizes.values()) + filled_bytes([*variables, SOURCE], axes, sizes)
         with creating(output, replace=replace, space=space + n_traces * n_boxes * MAPPING_BYTES) as file:
             define(
                 file,
                 filetype=SWEEP_FILETYPE,
                 axes=axes,
                 coordinates=coordinates_of(first),
-                variables=[*(v for v in variables if v.role != "trace"), CONFIG_CHAIN],
+                variables=[*(v for v in variables if v.role != "trace"), CONFIG_CHAIN, SOURCE],
                 attributes=attributes,
             )
             file.attrs["format_version"] = oldest_version(files)
             write_chain(file, chain)
+            file[SOURCE.name][...] = states.owner
             for variable in variables:
                 if variable.role == "trace":
                     layout = _trace_layout(variable.name, first, parts, output, states)

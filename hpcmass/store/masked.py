@@ -11,8 +11,9 @@ import numpy.typing as npt
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from hpcmass.store.holders import Holders
 from hpcmass.store.locking import locking_of
-from hpcmass.store.schema import DONE
+from hpcmass.store.schema import DONE, SOURCE
 
 
 class DoneOnly(BackendArray):
@@ -31,11 +32,16 @@ class DoneOnly(BackendArray):
                     for i, (k, n) in enumerate(zip(key, self.shape, strict=True)))  # fmt: skip
         with h5py.File(self.path, "r", locking=locking_of(self.path)) as file:
             done = file["status"][()][key[:-1]] == DONE
-            if np.any(done):
+            if SOURCE.name not in file and np.any(done):
                 values = np.asarray(file[self.name][key])
                 values[~done] = np.nan
-            else:  # nothing to read: a look at a file of terabytes that has just begun
+            else:  # trial by trial; none of a file of terabytes that has just begun
                 values = np.full((*done.shape, len(np.arange(self.shape[-1])[key[-1]])), np.nan, self.dtype)
+                places = [np.arange(n)[k] for k, n in zip(key[:-1], self.shape, strict=False)]
+                with Holders(file) as holders:
+                    for position in map(tuple, np.argwhere(done)):
+                        index = tuple(int(place[i]) for place, i in zip(places, position, strict=True))
+                        values[position] = holders.of(index)[self.name][(*index, key[-1])]
         return values.squeeze(numbers)
 
     def lazy(self) -> indexing.LazilyIndexedArray:

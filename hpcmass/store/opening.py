@@ -22,7 +22,7 @@ from hpcmass.store.structure import faults
 Path_ = str | os.PathLike[str]
 
 
-def open_hdf5(path: Path_, filetype: str) -> h5py.File:
+def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File:
     """Open one of our files for reading.
 
     Parameters
@@ -30,6 +30,8 @@ def open_hdf5(path: Path_, filetype: str) -> h5py.File:
     path : path
     filetype : str
         The schema's file type that it must have.
+    checked : bool
+        It has been opened before: leave out what takes a time that grows with the number of trials.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def open_hdf5(path: Path_, filetype: str) -> h5py.File:
     try:
         check_filetype(file, filetype)
         check_parts(file)
-        if filetype == SWEEP_FILETYPE:
+        if filetype == SWEEP_FILETYPE and not checked:
             _check_sweep(file)
     except UserError:
         file.close()

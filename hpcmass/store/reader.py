@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
+from hpcmass.store.holders import Holders
 from hpcmass.store.locking import locking_of
 from hpcmass.store.opening import Path_ as Path_
 from hpcmass.store.opening import axes_of as axes_of
@@ -33,6 +34,8 @@ class SweepFile:
     Parameters
     ----------
     path : path
+    checked : bool
+        It has been opened before in this job.
 
     Attributes
     ----------
@@ -56,9 +59,9 @@ class SweepFile:
         See `open_hdf5`.
     """
 
-    def __init__(self, path: Path_) -> None:
+    def __init__(self, path: Path_, *, checked: bool = False) -> None:
         self.path = Path(path)
-        self._file = open_hdf5(path, SWEEP_FILETYPE)
+        self._file = open_hdf5(path, SWEEP_FILETYPE, checked=checked)
         self.attributes: dict[str, Any] = dict(self._file.attrs)
         self.uuid = str(self.attributes["uuid"])
         self.physics_sha256 = str(self.attributes["config_sha256"])
@@ -102,10 +105,19 @@ class SweepFile:
         -------
         dict of str to array of float32, (time,)
             `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms).
+
+        Raises
+        ------
+        ValueError
+            If the trial is not done.
+        OSError
+            If its data cannot be read.
         """
         if self.status[(*point, trial)] != DONE:
             raise ValueError(f"trial {trial} at {point} is not done")
-        return {name: self._file[name][(*point, trial)] for name in self.traces_held}
+        index = (*point, trial)
+        with Holders(self._file) as holders:
+            return {name: holders.of(index)[name][index] for name in self.traces_held}
 
     def numbers(self) -> dict[str, npt.NDArray[np.generic]]:
         """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""

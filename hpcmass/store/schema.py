@@ -114,6 +114,12 @@ CONFIG_CHAIN: Final = Variable(
 )  # fmt: skip
 """Of a whole sweep file: one text of fixed size."""
 
+SOURCE: Final = Variable(
+    "source", _TRIAL, "i4", "1", "place in the attribute parts of the file that holds the trial",
+    role="bookkeeping", fill=-1,
+)  # fmt: skip
+"""Only in a file that is put together from others."""
+
 TRACES: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "trace")
 NUMBERS: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "number")
 

@@ -44,7 +44,7 @@ def outside_parts(sweep: Path) -> list[Path]:
     """The files that a sweep refers to and that are not its own shards: not empty for a merged file."""
     if not sweep.exists():
         return []
-    with open_hdf5(sweep, SWEEP_FILETYPE) as file:
+    with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as file:
         parts = [sweep.parent / part for part in file.attrs.get("parts", ())]
     own = located(shard_directory(sweep))
     return [located(part) for part in parts if located(part.parent) != own]
@@ -67,7 +67,7 @@ def sources_of(sweep: Path) -> list[Path]:
     """
     sources = [*outside_parts(sweep), *shard_paths(sweep)]
     if sweep.exists():
-        with open_hdf5(sweep, SWEEP_FILETYPE) as file:
+        with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as file:  # to be checked where its trials are read
             if "parts" not in file.attrs:  # trials of its own
                 sources.append(sweep)
     return sources

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from damage import broken_checksum, damaged_files
@@ -27,7 +27,7 @@ from files import (
 )
 from harness import Installation, Truth, reference, this_installation, write_config
 from kills import Toll, kill_campaign, signal_campaign, stop_campaign
-from scale import at_scale
+from scale import Joined, Scale, at_scale, joined_at_scale
 
 Row = tuple[str, str, bool]
 
@@ -132,10 +132,23 @@ def sizes(table: Table, here: Installation, place: Path, trials: int) -> None:
             f"xarray {1e3 * s.xarray_s:.0f} ms, status {1e3 * s.status_s:.0f} ms, {s.megabytes:.0f} MB",
             True,
         )
-    few, many = scales[-2:]
-    growth = {name: getattr(many, name) / getattr(few, name) for name in ("master_cpu_s", "open_s", "status_s")}
+    _growth(table, "growth from the last but one, × 10 trials", scales, ("master_cpu_s", "open_s", "status_s"))
+    joints = [joined_at_scale(here, place, n) for n in (trials // 10, trials)]
+    for j in joints:
+        table.add(
+            f"{j.trials} tiny trials dealt out to {j.shards} shards",
+            f"joined in {j.join_s:.1f} s, open {1e3 * j.open_s:.0f} ms, status {1e3 * j.status_s:.0f} ms, "
+            f"traces {1e3 * j.trace_s:.2f} ms a trial",
+            True,
+        )
+    _growth(table, "growth of joined shards, × 10 trials", joints, ("join_s", "open_s", "status_s", "trace_s"))
+
+
+def _growth(table: Table, what: str, sizes: Sequence[Scale] | Sequence[Joined], names: Sequence[str]) -> None:
+    few, many = sizes[-2:]
+    growth = {name: getattr(many, name) / getattr(few, name) for name in names}
     text = ", ".join(f"{name.removesuffix('_s')} × {factor:.1f}" for name, factor in growth.items())
-    table.add("growth from the last but one, × 10 trials", text, all(factor < 13 for factor in growth.values()))
+    table.add(what, text, all(factor < 13 for factor in growth.values()))
 
 
 def main() -> int:

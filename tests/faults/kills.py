@@ -57,6 +57,8 @@ def kill_campaign(
 ) -> Toll:
     """Start, kill, look, start again, until so many kills; then let the sweep finish and compare it.
 
+    Every start brings another title, so that the file is also killed while a configuration is added to it.
+
     Parameters
     ----------
     victim : str
@@ -67,7 +69,7 @@ def kill_campaign(
     path, known = _new(directory, toll), set()
     while toll.kills < kills:
         before = done_in(path)
-        job = here.start(ranks, "run", config, "-o", path, *options)
+        job = here.start(ranks, "run", _retitled(config, directory, toll.kills), "-o", path, *options)
         running = _wait_for_an_instant(job, path, before, chance)
         pids = ranks_of(path, here.python)
         if job.poll() is None and pids:
@@ -86,6 +88,15 @@ def kill_campaign(
             path, known = _new(directory, toll), set()
     _finish(here, config, path, truth, toll)
     return toll
+
+
+def _retitled(config: Path, directory: Path, number: int) -> Path:
+    """The same physics as a configuration that differs."""
+    text = config.read_text()
+    assert text.startswith("title: ")
+    changed = directory / "changed.yml"
+    changed.write_text(f"title: start {number}\n{text.partition(chr(10))[2]}")
+    return changed
 
 
 def _new(directory: Path, toll: Toll) -> Path:

@@ -41,6 +41,53 @@ print(json.dumps(times))
 """
 
 
+JOIN = """\
+import json, shutil, sys, time
+from pathlib import Path
+import h5py, numpy as np
+from hpcmass.store.reader import SweepFile
+from hpcmass.store.sources import shard_paths
+from hpcmass.store.status import sweep_status
+from hpcmass.sweep.prepare import join_shards
+whole, joint, n_shards = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+parts = joint.with_name(joint.name + ".parts")
+parts.mkdir()
+owner = None
+for i in range(n_shards):
+    shard = parts / f"shard-{i:05d}.h5"
+    shutil.copyfile(whole, shard)
+    with h5py.File(shard, "r+", locking=False) as file:
+        if owner is None:
+            owner = np.random.default_rng(1).integers(n_shards, size=file["status"].shape)
+        file["status"][...] = owner == i
+def seconds(action):
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+joining = seconds(lambda: join_shards(joint))
+opening = min(seconds(lambda: SweepFile(joint).close()) for _ in range(3))
+looking = min(seconds(lambda: sweep_status(joint)) for _ in range(3))
+with SweepFile(joint, checked=True) as sweep:
+    trials = [(i, k) for i in np.ndindex(sweep.shape[:-1]) for k in range(50)]
+    reading = seconds(lambda: [sweep.traces(*trial) for trial in trials]) / len(trials)
+with SweepFile(joint) as sweep, SweepFile(whole) as truth:
+    assert all(np.array_equal(sweep.traces(*t)["mean_v"], truth.traces(*t)["mean_v"]) for t in trials)
+print(json.dumps([joining, opening, looking, reading]))
+"""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The same trials in shards, every trial in any of them; times in seconds, `trace_s` for one trial's."""
+
+    trials: int
+    shards: int
+    join_s: float
+    open_s: float
+    status_s: float
+    trace_s: float
+
+
 @dataclass(frozen=True)
 class Scale:
     """One size of sweep; times in seconds."""
@@ -70,6 +117,16 @@ def at_scale(here: Installation, directory: Path, trials: int) -> Scale:
         [here.python, "-c", OPEN, str(path)], env=here.env, capture_output=True, text=True, timeout=300, check=True
     )
     return Scale(trials, wall_s, cpu_s, *json.loads(look.stdout), os.stat(path).st_size / 1e6)
+
+
+def joined_at_scale(here: Installation, directory: Path, trials: int, shards: int = 4) -> Joined:
+    """Deal the trials that `at_scale` has left out to shards, join these, and look at the result."""
+    whole, joint = directory / f"scale-{trials}.h5", directory / f"joined-{trials}.h5"
+    done = subprocess.run(
+        [here.python, "-c", JOIN, str(whole), str(joint), str(shards)],
+        env=here.env, capture_output=True, text=True, timeout=1200, check=True,
+    )  # fmt: skip
+    return Joined(trials, shards, *json.loads(done.stdout))
 
 
 def command_s(here: Installation, path: Path) -> float:
