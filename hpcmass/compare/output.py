@@ -22,16 +22,7 @@ from hpcmass.config import CompareParameters, Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.store.inplace import open_in_place, sync
-from hpcmass.store.layout import (
-    METADATA_BYTES,
-    Coordinate,
-    axis_coordinates,
-    creating,
-    define,
-    filled_bytes,
-    reason,
-    set_aside,
-)
+from hpcmass.store.layout import Coordinate, create_file, reason, set_aside
 from hpcmass.store.provenance import append_history, history_line, history_value
 from hpcmass.store.reader import SweepFile, open_hdf5
 from hpcmass.store.schema import COMPARISON_FILETYPE, COMPARISON_VARIABLES, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
@@ -71,32 +62,28 @@ def prepare(path: Path, sweep: SweepFile, experiment: Experiment, provenance: Ma
         _require_continuable(path, sweep, experiment)
         return
     bins = bins_of(experiment.network, experiment.compare)
-    coordinates = [
-        *axis_coordinates(sweep.axes),
-        Coordinate("trial", sweep.variable("trial"), "1", "trial number"),
-        Coordinate("model", experiment.mass.models, "text", "mass model"),
-        Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
-        Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
-    ]
-    sizes = {coordinate.name: len(coordinate.values) for coordinate in coordinates}
-    with creating(path, space=METADATA_BYTES + filled_bytes(VARIABLES, tuple(sweep.axes), sizes)) as file:
-        define(
-            file,
-            filetype=COMPARISON_FILETYPE,
-            axes=tuple(sweep.axes),
-            coordinates=coordinates,
-            variables=VARIABLES,
-            attributes={
-                "title": experiment.title,
-                "config_yaml": experiment.text,
-                "config_sha256": sweep.physics_sha256,
-                "sweep_uuid": sweep.uuid,
-                "sweep_path": os.path.relpath(sweep.path.absolute(), path.parent.absolute()),
-                "history": history_value([history_line(f"comparison of {sweep.path.absolute()} started")]),
-                **provenance,
-            },
-        )
-        file["n_components"][...] = bins.n_components
+    create_file(
+        path,
+        filetype=COMPARISON_FILETYPE,
+        axes=sweep.axes,
+        coordinates=[
+            Coordinate("trial", sweep.variable("trial"), "1", "trial number"),
+            Coordinate("model", experiment.mass.models, "text", "mass model"),
+            Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
+            Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
+        ],
+        variables=VARIABLES,
+        attributes={
+            "title": experiment.title,
+            "config_yaml": experiment.text,
+            "config_sha256": sweep.physics_sha256,
+            "sweep_uuid": sweep.uuid,
+            "sweep_path": os.path.relpath(sweep.path.absolute(), path.parent.absolute()),
+            "history": history_value([history_line(f"comparison of {sweep.path.absolute()} started")]),
+            **provenance,
+        },
+        data={"n_components": bins.n_components},
+    )
 
 
 def _require_continuable(path: Path, sweep: SweepFile, experiment: Experiment) -> None:

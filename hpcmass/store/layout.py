@@ -270,12 +270,15 @@ def create_file(
     UserError
         See `creating`.
     """
-    with creating(path, force=force) as file:
+    coordinates = [*axis_coordinates(axes), *coordinates]
+    variables = list(variables)
+    sizes = {coordinate.name: len(coordinate.values) for coordinate in coordinates}
+    with creating(path, force=force, space=METADATA_BYTES + filled_bytes(variables, tuple(axes), sizes)) as file:
         define(
             file,
             filetype=filetype,
             axes=tuple(axes),
-            coordinates=[*axis_coordinates(axes), *coordinates],
+            coordinates=coordinates,
             variables=variables,
             attributes=attributes,
         )
