@@ -27,7 +27,7 @@ HAMMING_ALPHA: Final = 0.54
 
 
 def component_frequencies_hz(n_samples: int, dt_ms: float) -> Real:
-    """Frequencies (Hz) of the components of `power_density`: 1/T, 2/T, … up to the Nyquist frequency."""
+    """Frequencies (Hz) of the components of `density`: 1/T, 2/T, … up to the Nyquist frequency."""
     return np.asarray(scipy.fft.rfftfreq(n_samples, dt_ms / 1e3)[1:], dtype=np.float64)
 
 
@@ -75,11 +75,6 @@ def cross_density(x: Complex, y: Complex, n_samples: int, dt_ms: float) -> Compl
 
 def _scale(n_samples: int, dt_ms: float) -> float:
     return 2 * dt_ms / 1e3 / sum_of_squares(_window(n_samples))
-
-
-def power_density(centred: Real, dt_ms: float) -> Real:
-    """One-sided power spectral density of a series without its mean (mV): see `density`."""
-    return density(windowed_transform(centred), centred.size, dt_ms)
 
 
 @dataclass(frozen=True)
