@@ -39,6 +39,8 @@ class Example:
 def pick_regimes(view: View) -> list[Example]:
     """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example that the plane offers.
 
+    Where everything is synchronised, the first is the least so, and is called that.
+
     Only points with an example window, connections (p > 0) and a mean rate above `MIN_RATE_HZ` compete.
     """
     contrast, frequency = view.number("spike_contrast"), view.point("median_frequency_lif")
@@ -46,8 +48,10 @@ def pick_regimes(view: View) -> list[Example]:
     low, high = SLOW_HZ
     slow = usable & (frequency >= low) & (frequency <= high)
     fast = usable & (frequency > FAST_HZ)
+    quiet = _best(usable, -contrast)
+    name = "least synchronised" if quiet is not None and view.synchronised[quiet] else "de-synchronised"
     return [
-        Example("de-synchronised", "least Spike-contrast", _best(usable, -contrast)),
+        Example(name, "least Spike-contrast", quiet),
         Example("low-frequency synchrony", f"greatest Spike-contrast at {low:g} to {high:g} Hz", _best(slow, contrast)),
         Example("fast synchrony", f"greatest Spike-contrast above {FAST_HZ:g} Hz", _best(fast, contrast)),
     ]

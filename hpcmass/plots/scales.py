@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,9 @@ from matplotlib.ticker import MaxNLocator
 
 from hpcmass.plots import style
 from hpcmass.plots.plane import FloatMap
+
+ONE_LINE = 24
+"""Characters of a colour bar's label beside the shortest map."""
 
 Extend = Literal["neither", "both", "min", "max"]
 
@@ -56,11 +60,16 @@ class Scale:
     def bar(self, figure: Figure, axes: Sequence[Axes]) -> None:
         """Put this scale's colour bar beside `axes`."""
         mappable = ScalarMappable(self.norm, mpl.colormaps[self.colours])
-        bar = figure.colorbar(mappable, ax=list(axes), label=self.label, extend=self.extend)
+        bar = figure.colorbar(mappable, ax=list(axes), label=_on_two_lines(self.label), extend=self.extend)
         if isinstance(self.norm, LogNorm):
             bar.set_ticks(self.ticks())
             bar.ax.yaxis.set_major_formatter(lambda value, _: style.number(value))
             bar.minorticks_off()
+
+
+def _on_two_lines(label: str) -> str:
+    """Long labels, broken near the middle: a bar may be short."""
+    return label if len(label) <= ONE_LINE else "\n".join(textwrap.wrap(label, max(ONE_LINE, len(label) // 2 + 4)))
 
 
 def _round_numbers(low: float, high: float) -> list[float]:

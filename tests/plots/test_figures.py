@@ -168,6 +168,13 @@ def test_regimes_are_picked_by_their_criteria(comparison: Make, full):
     with open_view(comparison(**changed)) as view:
         slow, synchronous, fast = pick_regimes(view)
         assert (slow.point, synchronous.point, fast.point) == ((1, 2), (5, 6), (6, 7))
+        assert slow.name == "de-synchronised"
+
+
+def test_where_all_are_synchronised_none_is_called_otherwise(comparison: Make, full):
+    path = comparison(synchronised=np.ones_like(full["synchronised"]))
+    with open_view(path) as view:
+        assert pick_regimes(view)[0].name == "least synchronised"
 
 
 def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, full):
