@@ -37,7 +37,7 @@ env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5
 run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw the maps, write the report; a rerun resumes
 	@echo 'open $(MAPS)/report.html'
 
-medium: ## the same for configs/medium.yml, 11 x 11 points: 10 minutes on 2 cores
+medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
 
 # The sweep runs every time: it does only what its file lacks, and leaves a complete file alone. What follows
@@ -51,7 +51,7 @@ $(SWEEP): env always
 # stopped half-way, unless what it was made from has changed since (`find` also prints its complaint if there is none).
 $(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
 	@[ -z "$$(find $^ -newer $(GROWING) -print -quit 2>&1)" ] || rm -f $(GROWING)
-	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $(GROWING) -j $(CORES) --config $(CONFIG)
+	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $(GROWING) -j $(CORES) --config $(CONFIG) >/dev/null
 	@mv -f $(GROWING) $@
 
 $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*)

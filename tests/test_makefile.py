@@ -23,6 +23,7 @@ case $1 in
   compare)
     [ ! -f "$4" ] || echo resumed >> calls
     echo compared >> "$4"
+    echo "$4: compared"
     [ ! -f stop ] ;;
   plot) mkdir -p "$4"; echo "$4/one.png" ;;
 esac
