@@ -22,6 +22,7 @@ from hpcmass.plots.view import View
 
 NETWORK: Final = "network (LIF)"
 MINUS: Final = "\N{MINUS SIGN}"
+MODEL_LESS_LIF: Final = f"model {MINUS} LIF".replace(" ", "\N{NO-BREAK SPACE}")
 LOW_RHO: Final = 0.5
 """Below this correlation a lag is dimmed: the maximum that it belongs to is hardly one."""
 
@@ -75,7 +76,7 @@ def median_frequency_differences(view: View) -> list[Panel]:
     """Model minus network: positive where the model is too fast."""
     network = view.point("median_frequency_lif")
     models = {model: view.model("median_frequency", model) - network for model in view.models}
-    scale = scales.centred(f"median frequency, model {MINUS} LIF (Hz)", *models.values())
+    scale = scales.centred(f"median frequency, {MODEL_LESS_LIF} (Hz)", *models.values())
     return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
@@ -137,7 +138,7 @@ def mean_errors(view: View) -> list[Panel]:
     if not view.has("mean_error"):
         return []
     models = _of_models(view, "mean_error")
-    scale = scales.centred(f"mean potential, model {MINUS} LIF (mV)", *models.values())
+    scale = scales.centred(f"mean potential, {MODEL_LESS_LIF} (mV)", *models.values())
     return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
