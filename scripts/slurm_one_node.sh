@@ -83,7 +83,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
-KillWait=10
+KillWait=5
 SchedulerParameters=sched_interval=2,bf_interval=2
 NodeName=one NodeHostname=${host%%.*} NodeAddr=127.0.0.1 CPUs=160 RealMemory=1000000 State=UNKNOWN
 PartitionName=main Nodes=one Default=YES MaxTime=INFINITE State=UP

@@ -85,7 +85,7 @@ def run(who: str, script: str, log: Path, environment: Mapping[str, str], direct
     print(f"stand-in for {who}, not the real one: nothing allotted, no limit kept; output in {log}", file=sys.stderr)
     with log.open("a") as output:
         command = ["bash", "-s"] if who == "bsub" else ["bash", "-c", script, "job"]
-        return subprocess.run(
+        code = subprocess.run(
             command,
             input=script if who == "bsub" else None,
             text=True,
@@ -94,3 +94,5 @@ def run(who: str, script: str, log: Path, environment: Mapping[str, str], direct
             stdout=output,
             stderr=subprocess.STDOUT,
         ).returncode
+    print(f"stand-in for {who}: the job ended with {code}", file=sys.stderr)
+    return code

@@ -17,7 +17,7 @@ import h5py
 import pytest
 import yaml
 
-from hpcmass.store.schema import NUMBERS, TRACES
+from hpcmass.store.schema import DONE, NUMBERS, TRACES
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
@@ -142,6 +142,44 @@ def test_container_takes_files_that_are_there() -> None:
     assert all((ROOT / source).exists() for source in sources)
 
 
+# -------------------------------------------------------- what Slurm's start; tests/slurm has Slurm start them
+
+SLURM_COMMANDS = {
+    "mpi": "srun hpcmass run c.yml -o {here}/s.h5 --time-limit 07:50:00",
+    "requeue": "srun hpcmass run c.yml -o {here}/s.h5",
+    "array": "hpcmass run c.yml -o {here}/part-2-of-3.h5 --part 2/3",
+    "merge": "hpcmass merge -o {here}/s.h5 --pack {here}/part-1-of-3.h5 {here}/part-3-of-3.h5",
+    "compare": "hpcmass status {here}/s.h5\nhpcmass compare {here}/s.h5 -o {here}/s-cmp.h5 -j 5\n"
+    "hpcmass plot {here}/s-cmp.h5 -o {here}/s-maps --sweep {here}/s.h5 --force",
+}
+
+
+@pytest.mark.parametrize("template", SLURM_COMMANDS)
+@pytest.mark.parametrize("launch", ["srun", "mpirun", "mpiexec -n 3"])
+def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, launch: str) -> None:
+    """The command in full, one thread a rank, and a failure as the job's own."""
+    said = tmp_path / "said"
+    script = f'echo "$(basename $0) $@" >>"{said}"; echo "$OMP_NUM_THREADS thread, 0 pending, 0 failed"'
+    for name in ("srun", "mpirun", "mpiexec", "hpcmass"):
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\n{script}\nexit ${{CODE:-0}}\n")
+        program.chmod(0o755)
+    for number in (1, 3):
+        (tmp_path / f"part-{number}-of-3.h5").touch()
+    (tmp_path / "part-1-of-4.h5").touch()
+    variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "s.h5", "PARTS": 3, "PARTS_DIR": tmp_path, "PACK": "yes"}
+    variables |= {"SLURM_ARRAY_TASK_ID": 2, "SLURM_CPUS_PER_TASK": 5, "SLURM_JOB_ID": 42, "OMP_NUM_THREADS": 8}
+    variables |= {"HPCMASS": tmp_path / "bin" / "hpcmass"} | ({} if launch == "srun" else {"LAUNCH": launch})
+    output = submit("bash", JOBS / "slurm" / f"{template}.sbatch", **variables)
+    expected = (
+        SLURM_COMMANDS[template].format(here=tmp_path).replace("srun hpcmass", f"{launch} {tmp_path}/bin/hpcmass")
+    )
+    assert said.read_text() == expected + "\n"
+    assert "1 thread" in output
+    with pytest.raises(AssertionError):
+        submit("bash", JOBS / "slurm" / f"{template}.sbatch", CODE=3, **variables)
+
+
 # ------------------------------------------------------------------------- PBS and LSF, by stand-ins
 
 
@@ -161,7 +199,7 @@ def stops_early(directory: Path, times: int, then: str = ":") -> Path:
     """A launcher that says what it was given to start and where, ends with 75 so many times, and then with 0."""
     launcher = directory / "launcher"
     launcher.write_text(
-        f'#!/bin/sh\necho start "$@"\necho x >>"{directory}/starts"\n{then}\n'
+        f'#!/bin/sh\necho start "$@"\necho "$OMP_NUM_THREADS thread"\necho x >>"{directory}/starts"\n{then}\n'
         'echo "in queue ${PBS_O_QUEUE:-none} on $(wc -l <"${PBS_NODEFILE:-/dev/null}") ranks"\n'
         f'if [ "$(wc -l <"{directory}/starts")" -gt {times} ]; then exit 0; fi\nexit 75\n'
     )
@@ -177,7 +215,8 @@ def test_pbs_job_that_stopped_early_submits_the_next(
     sweep = tmp_path / "sweep.h5"
     variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix},RESUBMIT=yes,ROUNDS={rounds}"
     few = ("-l", "select=1:ncpus=3:mpiprocs=3")
-    submit("qsub", *few, "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
+    said = submit("qsub", *few, "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
+    assert "the job ended with 75" in said
     logs = [path.read_text() for path in tmp_path.glob("hpcmass.o*")]
     assert len(logs) == starts
     assert all(f"start hpcmass run {config} -o {sweep} --time-limit 00:50:00\n" in log for log in logs)
@@ -236,9 +275,28 @@ def test_lsf_array(submit: Submit, config: Path, expected: dict[str, str], tmp_p
     assert merged(submit, tmp_path) == expected
 
 
+def test_arrays_stop_in_time_and_go_on(submit: Submit, tmp_path: Path) -> None:
+    """The command of a part, which PBS is told has stopped early, and LSF starts again."""
+    program = stops_early(tmp_path, 1)
+    command = f"start run c.yml -o {tmp_path}/part-2-of-3.h5 --part 2/3 --time-limit 03:50:00\n1 thread\n"
+    variables = f"CONFIG=c.yml,PARTS=3,PARTS_DIR={tmp_path},VENV={sys.prefix},HPCMASS={program}"
+    assert "the job ended with 75" in submit("qsub", "-J", "2-2", "-v", variables, "jobs/pbs/array.pbs")
+    assert command in next(tmp_path.glob("hpcmass-part.o*")).read_text()
+    (tmp_path / "starts").unlink()
+    log = tmp_path / "log"
+    here = {"CONFIG": "c.yml", "PARTS": 3, "PARTS_DIR": tmp_path, "HPCMASS": program, "OMP_NUM_THREADS": 4}
+    submit("bsub", "-J", "hpcmass-part[2]", "-o", log, stdin=JOBS / "lsf" / "array.lsf", **here)
+    assert log.read_text().count(command) == 2
+
+
 def merged(submit: Submit, directory: Path) -> dict[str, str]:
     """The command that the heads of the array templates name."""
     parts = sorted((directory / "parts").glob("part-*-of-3.h5"))
+    done = 0
+    for part in parts:
+        with h5py.File(part, "r", locking=False) as file:
+            done += int((file["status"][()] == DONE).sum())
+    assert done == 8, "every trial belongs to one part"
     submit(Path(sys.prefix) / "bin" / "hpcmass", "merge", "-o", directory / "all.h5", *parts)
     return science(directory / "all.h5")
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import pytest
 
-from hpcmass.store.schema import DONE, NUMBERS, TRACES
+from hpcmass.store.schema import DONE, NUMBERS, PENDING, TRACES
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
@@ -39,7 +42,51 @@ def until(condition: Callable[[], bool], what: Callable[[], str], *, timeout: fl
     while not condition():
         if time.monotonic() > end:
             pytest.fail(f"after {timeout:.0f} s: {what()}")
-        time.sleep(0.3)
+        time.sleep(0.05)
+
+
+def ranks_of(sweep: Path) -> list[int]:
+    """Process ids of the ranks that write a sweep file, whoever started them; launchers and shells are none."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if entry.name.isdecimal() and os.fsencode(sweep) in words and Path(os.fsdecode(words[0])).name[:6] == "python":
+            found.append(int(entry.name))
+    return found
+
+
+def has_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a stopped process was sent the signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return any(int(line.split()[1], 16) >> (number - 1) & 1 for line in lines if line.startswith(("SigPnd", "ShdPnd")))
+
+
+@contextmanager
+def halfway(job: Job, sweep: Path, n_ranks: int, *, more_than: int = 5) -> Iterator[list[int]]:
+    """Stop the ranks in the middle of a sweep, and let them go on after the block, which gets their process ids.
+
+    So what the block does to the job hits its middle, whatever the speed of the machine.
+    """
+    until(lambda: n_done(sweep) > more_than and len(ranks_of(sweep)) == n_ranks, job.story, timeout=300)
+    ranks = ranks_of(sweep)
+    for pid in ranks:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with h5py.File(sweep, "r", locking=False) as file:
+            assert (file["status"][()] == PENDING).any(), "the sweep is too short for this machine"
+        yield ranks
+    finally:
+        for pid in ranks:
+            if Path(f"/proc/{pid}").exists():
+                os.kill(pid, signal.SIGCONT)
+
+
+def until_signalled(job: Job, ranks: list[int]) -> None:
+    """Wait until SIGUSR1 has come to every one of the stopped ranks."""
+    until(lambda: all(has_pending(pid, signal.SIGUSR1) for pid in ranks), job.story, timeout=120)
 
 
 @dataclass
@@ -72,11 +119,11 @@ class Job:
         log = self.log.read_text() if self.log.exists() else "(no log)"
         return f"job {self.number} is {self.state()} ({self.fields()['Reason']})\n{log}"
 
-    def reaches(self, *states: str, timeout: float = 120) -> None:
+    def reaches(self, *states: str, timeout: float = 300) -> None:
         """Wait for one of the states."""
         until(lambda: self.state() in states, lambda: f"not {' or '.join(states)}: {self.story()}", timeout=timeout)
 
-    def ends(self, *, timeout: float = 120) -> str:
+    def ends(self, *, timeout: float = 300) -> str:
         """Wait for its end, skipping the two minutes for which Slurm holds a requeued job back; return the state."""
 
         def ended() -> bool:
@@ -88,11 +135,6 @@ class Job:
         until(ended, lambda: f"not ended: {self.story()}", timeout=timeout)
         return self.state()
 
-    def processes(self) -> list[int]:
-        """Process ids of its ranks (all that runs in its steps, but for the batch script)."""
-        rows = (line.split() for line in self.slurm.call("scontrol", "listpids", self.number).splitlines()[1:])
-        return [int(pid) for pid, _job, step, *_ in rows if step not in ("batch", "extern") and int(pid) > 0]
-
     def start_soon(self) -> None:
         """Shorten the two minutes, once for each requeue; to nothing at all Slurm takes the start for the old one."""
         restarts = self.fields()["Restarts"]
@@ -100,7 +142,14 @@ class Job:
             self.slurm.call("scontrol", "update", f"job={self.number}", "StartTime=now+3")
             self.hurried.add(restarts)
 
-    def completes(self, *, timeout: float = 120) -> None:
+    def limit(self, *, minutes_from_now: int) -> None:
+        """Move the time limit."""
+        days, _, clock = self.fields()["RunTime"].rpartition("-")
+        hours, minutes, _ = map(int, clock.split(":"))
+        limit = int(days or 0) * 1440 + hours * 60 + minutes + minutes_from_now
+        self.slurm.call("scontrol", "update", f"job={self.number}", f"TimeLimit={limit}")
+
+    def completes(self, *, timeout: float = 300) -> None:
         state = self.ends(timeout=timeout)
         assert state == "COMPLETED", self.story()
 

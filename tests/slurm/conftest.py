@@ -51,14 +51,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def middling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 15 s on one core, in trials of less than a tenth: long enough to be interrupted by us."""
-    return write_config(tmp_path_factory.mktemp("middling"), trials=40, network=BIG)
-
-
-@pytest.fixture(scope="session")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About a minute on one core: Slurm looks at time limits, the shortest is a minute, every half."""
-    return write_config(tmp_path_factory.mktemp("long"), trials=140, network=BIG)
+    """120 trials of less than a tenth of a second: to be interrupted."""
+    return write_config(tmp_path_factory.mktemp("middling"), trials=20, network=BIG)
 
 
 @pytest.fixture(scope="session")

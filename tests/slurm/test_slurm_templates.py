@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cluster import ROOT, Slurm, chain, n_done, science, until
+from cluster import ROOT, Slurm, chain, halfway, n_done, science, until_signalled
 
 TEMPLATES = sorted(path.name for path in (ROOT / "jobs" / "slurm").glob("*.sbatch"))
 LAUNCHERS = ["srun", "mpirun", "mpiexec"]
@@ -32,34 +31,42 @@ def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path
 
 
 def test_mpi_stops_before_its_limit_and_goes_on(
-    slurm: Slurm, long: Path, undisturbed: Undisturbed, tmp_path: Path
+    slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    undisturbed(long)
+    undisturbed(middling)
     sweep = tmp_path / "sweep.h5"
     options = ("mpi.sbatch", "--ntasks=2", "--time=20")
-    first = slurm.submit(*options, CONFIG=long, SWEEP=sweep, TIME_LIMIT="00:00:15")
+    begin = time.monotonic()
+    first = slurm.submit(*options, CONFIG=middling, SWEEP=sweep, TIME_LIMIT="00:00:30")
+    with halfway(first, sweep, 2):
+        first.reaches("RUNNING")
+        time.sleep(max(0.0, 32 - (time.monotonic() - begin)))
     assert first.ends() == "FAILED"
     assert first.fields()["ExitCode"] == "75:0", first.story()
-    assert 0 < n_done(sweep) < 840
-    compare = slurm.submit("compare.sbatch", CONFIG=long, SWEEP=sweep)
+    compare = slurm.submit("compare.sbatch", CONFIG=middling, SWEEP=sweep)
     assert compare.ends() == "FAILED"
     assert "not complete" in compare.log.read_text()
-    slurm.submit(*options, CONFIG=long, SWEEP=sweep, TIME_LIMIT="00:15:00").completes(timeout=500)
-    assert science(sweep) == undisturbed(long)
+    slurm.submit(*options, CONFIG=middling, SWEEP=sweep, TIME_LIMIT="00:15:00").completes()
+    assert science(sweep) == undisturbed(middling)
 
 
-def test_requeue_through_the_time_limit(slurm: Slurm, long: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """Slurm's own signal before its own limit, as often as it takes."""
+def test_requeue_before_the_time_limit(slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """The template's own signal, sent by Slurm itself: the limit is moved near when the sweep is in its middle."""
+    undisturbed(middling)
     sweep = tmp_path / "sweep.h5"
-    job = slurm.submit("requeue.sbatch", "--ntasks=2", "--time=1", "--signal=B:USR1@55", CONFIG=long, SWEEP=sweep)
-    expected = undisturbed(long)
-    job.completes(timeout=500)
-    assert int(job.fields()["Restarts"]) >= 1, job.story()
+    job = slurm.submit("requeue.sbatch", "--ntasks=2", "--time=20", CONFIG=middling, SWEEP=sweep)
+    with halfway(job, sweep, 2) as ranks:
+        job.limit(minutes_from_now=3)
+        until_signalled(job, ranks)
+    job.reaches("PENDING")
     log = job.log.read_text()
-    assert "stopped as asked" in log
-    assert "time is up: requeued" in log
-    assert "are done already" in log
-    assert science(sweep) == expected
+    assert "stopped as asked" in log, job.story()
+    assert "time is up: requeued" in log, job.story()
+    job.limit(minutes_from_now=20)
+    job.completes()
+    assert int(job.fields()["Restarts"]) == 1, job.story()
+    assert "are done already" in job.log.read_text()
+    assert science(sweep) == undisturbed(middling)
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -70,20 +77,15 @@ def test_requeue_survives_signals_and_kills(
     undisturbed(middling)
     sweep = tmp_path / "sweep.h5"
     job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=middling, SWEEP=sweep, LAUNCH=launcher)
-
-    def goes_on(since: int) -> int:
-        until(lambda: n_done(sweep) > since, job.story, timeout=120)
-        return n_done(sweep)
-
-    before = goes_on(20)
-    slurm.call("scancel", "--batch", "--signal=USR1", job.number)
+    with halfway(job, sweep, 3) as ranks:
+        slurm.call("scancel", "--batch", "--signal=USR1", job.number)
+        until_signalled(job, ranks)
     job.reaches("PENDING")
     assert "stopped as asked" in job.log.read_text(), job.story()
-    assert before <= n_done(sweep) < 240
+    before = n_done(sweep)
     job.start_soon()
-    job.reaches("RUNNING")
-    goes_on(n_done(sweep) + 20)
-    slurm.call("scontrol", "requeue", job.number)
+    with halfway(job, sweep, 3, more_than=before):
+        slurm.call("scontrol", "requeue", job.number)
     job.completes()
     assert int(job.fields()["Restarts"]) == 2
     assert science(sweep) == undisturbed(middling)
@@ -95,13 +97,9 @@ def test_requeue_over_the_heads_of_ranks_that_take_too_long(
     """Ranks that do not end in time (stopped processes cannot) do not keep the job from its next start."""
     sweep = tmp_path / "sweep.h5"
     job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=middling, SWEEP=sweep, GRACE_S=3)
-    until(lambda: n_done(sweep) > 20, job.story, timeout=120)
-    ranks = job.processes()
-    assert len(ranks) >= 3
-    for pid in ranks:
-        os.kill(pid, signal.SIGSTOP)
-    slurm.call("scancel", "--batch", "--signal=USR1", job.number)
-    job.reaches("PENDING")
+    with halfway(job, sweep, 3):
+        slurm.call("scancel", "--batch", "--signal=USR1", job.number)
+        job.reaches("PENDING")
     assert "too long to stop: requeued" in job.log.read_text(), job.story()
     job.completes()
     assert science(sweep) == undisturbed(middling)
@@ -110,8 +108,8 @@ def test_requeue_over_the_heads_of_ranks_that_take_too_long(
 def test_cancelled_job_is_not_requeued(slurm: Slurm, middling: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.h5"
     job = slurm.submit("requeue.sbatch", "--ntasks=3", "--time=20", CONFIG=middling, SWEEP=sweep)
-    until(lambda: n_done(sweep) > 0, job.story, timeout=120)
-    slurm.call("scancel", job.number)
+    with halfway(job, sweep, 3, more_than=0):
+        slurm.call("scancel", job.number)
     assert job.ends() == "CANCELLED"
     assert job.fields()["Restarts"] == "0"
 
@@ -130,11 +128,13 @@ def test_array_part_is_requeued(slurm: Slurm, middling: Path, undisturbed: Undis
     undisturbed(middling)
     part = tmp_path / "part-2-of-2.h5"
     job = slurm.submit("array.sbatch", "--array=2", "--time=20", CONFIG=middling, PARTS=2, PARTS_DIR=tmp_path)
-    until(lambda: n_done(part) > 10, job.story, timeout=120)
-    slurm.call("scancel", "--batch", "--signal=USR1", f"{job.number}_2")
+    with halfway(job, part, 1) as ranks:
+        slurm.call("scancel", "--batch", "--signal=USR1", f"{job.number}_2")
+        until_signalled(job, ranks)
     job.reaches("PENDING")
     job.completes()
     assert job.fields()["Restarts"] == "1"
+    assert n_done(part) == 60
 
 
 def test_chain_of_array_merge_comparison_and_maps(
