@@ -1,12 +1,11 @@
 """The templates of jobs/: linted, all of them; those of PBS and LSF run by stand-ins that are no schedulers.
 
-Those of Slurm run under a real one in tests/slurm.
+Those of Slurm: see test_slurm_commands.py and, under a real Slurm, tests/slurm.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from hpcmass.store.schema import DONE, NUMBERS, TRACES
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
-HERE = Path(__file__).parent
 SHELL = sorted(path for kind in ("*.sh", "*.sbatch", "*.pbs", "*.lsf") for path in JOBS.rglob(kind))
 
 NETWORK = "{n_neurons: 200, n_external: 150, duration_ms: 400.0, transient_ms: 100.0, w_ext: 0.3, w_E: 0.02, w_I: 0.1}"
@@ -52,35 +50,6 @@ def expected(
     path = tmp_path_factory.mktemp("expected") / "sweep.h5"
     python_run("-m", "hpcmass", "run", config, "-o", path)
     return science(path)
-
-
-@pytest.fixture
-def submit(mpi_env: dict[str, str], tmp_path: Path) -> Submit:
-    """Give `submit(command, *arguments, stdin=None, check=True, **variables)`: a command in the repository's root.
-
-    It finds the stand-ins for qsub and bsub first, and returns all that the command said.
-    """
-    for name in ("qsub", "qstat", "bsub"):
-        program = tmp_path / "bin" / name
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / name}.py" "$@"\n')
-        program.chmod(0o755)
-    here = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "VENV": sys.prefix, "STANDIN_LOGS": str(tmp_path)}
-
-    def call(*command: object, stdin: Path | None = None, check: bool = True, **variables: object) -> str:
-        done = subprocess.run(
-            [str(word) for word in command],
-            cwd=ROOT,
-            env=mpi_env | here | {name: str(value) for name, value in variables.items()},
-            input="" if stdin is None else stdin.read_text(),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    return call
 
 
 # ---------------------------------------------------------------------------------------- all templates
@@ -140,44 +109,6 @@ def test_container_takes_files_that_are_there() -> None:
     sources = [line.split()[0] for line in section.splitlines()]
     assert sources
     assert all((ROOT / source).exists() for source in sources)
-
-
-# -------------------------------------------------------- what Slurm's start; tests/slurm has Slurm start them
-
-SLURM_COMMANDS = {
-    "mpi": "srun hpcmass run c.yml -o {here}/s.h5 --time-limit 07:50:00",
-    "requeue": "srun hpcmass run c.yml -o {here}/s.h5",
-    "array": "hpcmass run c.yml -o {here}/part-2-of-3.h5 --part 2/3",
-    "merge": "hpcmass merge -o {here}/s.h5 --pack {here}/part-1-of-3.h5 {here}/part-3-of-3.h5",
-    "compare": "hpcmass status {here}/s.h5\nhpcmass compare {here}/s.h5 -o {here}/s-cmp.h5 -j 5\n"
-    "hpcmass plot {here}/s-cmp.h5 -o {here}/s-maps --sweep {here}/s.h5 --force",
-}
-
-
-@pytest.mark.parametrize("template", SLURM_COMMANDS)
-@pytest.mark.parametrize("launch", ["srun", "mpirun", "mpiexec -n 3"])
-def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, launch: str) -> None:
-    """The command in full, one thread a rank, and a failure as the job's own."""
-    said = tmp_path / "said"
-    script = f'echo "$(basename $0) $@" >>"{said}"; echo "$OMP_NUM_THREADS thread, 0 pending, 0 failed"'
-    for name in ("srun", "mpirun", "mpiexec", "hpcmass"):
-        program = tmp_path / "bin" / name
-        program.write_text(f"#!/bin/sh\n{script}\nexit ${{CODE:-0}}\n")
-        program.chmod(0o755)
-    for number in (1, 3):
-        (tmp_path / f"part-{number}-of-3.h5").touch()
-    (tmp_path / "part-1-of-4.h5").touch()
-    variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "s.h5", "PARTS": 3, "PARTS_DIR": tmp_path, "PACK": "yes"}
-    variables |= {"SLURM_ARRAY_TASK_ID": 2, "SLURM_CPUS_PER_TASK": 5, "SLURM_JOB_ID": 42, "OMP_NUM_THREADS": 8}
-    variables |= {"HPCMASS": tmp_path / "bin" / "hpcmass"} | ({} if launch == "srun" else {"LAUNCH": launch})
-    output = submit("bash", JOBS / "slurm" / f"{template}.sbatch", **variables)
-    expected = (
-        SLURM_COMMANDS[template].format(here=tmp_path).replace("srun hpcmass", f"{launch} {tmp_path}/bin/hpcmass")
-    )
-    assert said.read_text() == expected + "\n"
-    assert "1 thread" in output
-    with pytest.raises(AssertionError):
-        submit("bash", JOBS / "slurm" / f"{template}.sbatch", CODE=3, **variables)
 
 
 # ------------------------------------------------------------------------- PBS and LSF, by stand-ins
