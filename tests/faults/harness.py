@@ -45,6 +45,7 @@ class Installation:
     python: str
     env: dict[str, str] = field(repr=False)
     mpi: str = "Open MPI"
+    parallel_hdf5: bool = True
 
     @classmethod
     def of(cls, venv: Path) -> Installation:
@@ -57,7 +58,10 @@ class Installation:
         env = dict(entry.split("=", 1) for entry in listing.split("\0") if "=" in entry)
         env["PYTHONPATH"] = str(ROOT)
         mpi = "MPICH" if (venv / "bin" / "mpiexec").exists() else "Open MPI"
-        return cls(str(venv / "bin" / "python"), env, mpi)
+        python = str(venv / "bin" / "python")
+        question = "import h5py; print(h5py.get_config().mpi)"
+        asked = subprocess.run([python, "-c", question], env=env, capture_output=True, text=True, check=True)
+        return cls(python, env, mpi, asked.stdout.strip() == "True")
 
     def command(self, ranks: int, *arguments: object) -> list[str]:
         """`hpcmass …` on so many ranks; 0 means without mpiexec."""
