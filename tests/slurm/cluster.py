@@ -120,8 +120,13 @@ class Job:
         return f"job {self.number} is {self.state()} ({self.fields()['Reason']})\n{log}"
 
     def reaches(self, *states: str, timeout: float = 300) -> None:
-        """Wait for one of the states."""
-        until(lambda: self.state() in states, lambda: f"not {' or '.join(states)}: {self.story()}", timeout=timeout)
+        """Wait for one of the states; a job that has ended will not come to another."""
+
+        def what() -> str:
+            return f"not {' or '.join(states)}: {self.story()}"
+
+        until(lambda: self.state() in {*states, *ENDED}, what, timeout=timeout)
+        assert self.state() in states, what()
 
     def ends(self, *, timeout: float = 300) -> str:
         """Wait for its end, skipping the two minutes for which Slurm holds a requeued job back; return the state."""
