@@ -64,7 +64,7 @@ $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*
 test: env ## the whole test suite, real mpiexec jobs included (PYTEST_ARGS=… to choose)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, started and stopped here (5 minutes)
+test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, started and stopped here (3 minutes)
 	@scripts/slurm_one_node.sh install
 	@scripts/slurm_one_node.sh run $(BIN)/python -m pytest tests/slurm $(PYTEST_ARGS)
 

@@ -55,6 +55,27 @@ class World:
     def is_root(self) -> bool:
         return self.rank == 0
 
+    def require_company(self) -> None:
+        """Refuse a world of one where the launcher started more: each would take itself for the whole job.
+
+        So it is where srun's MPI plugin, or the mpiexec, belongs to another MPI library than mpi4py's.
+
+        Raises
+        ------
+        UserError
+            On the first of the processes, while all others exit.
+        """
+        n = _n_launched()
+        if self.size > 1 or n == 1:
+            return
+        ranks = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+        if next((os.environ[name] for name in ranks if name in os.environ), "0") != "0":
+            raise SystemExit(EXIT_BAD_INPUT)  # in silence: the sentence is the first one's to say
+        raise UserError(
+            f"the launcher started {n} processes that do not see each other; use `srun --mpi=pmix` or "
+            "`srun --mpi=pmi2`, or the mpiexec of the MPI library that mpi4py loads (jobs/README.md, Once per site)"
+        )
+
     def on_root(self, function: Callable[[], T]) -> T:
         """Call on rank 0 and give its result to all ranks; a `UserError` reaches all ranks."""
         outcome: tuple[T | None, str | None] = (None, None)
@@ -125,7 +146,7 @@ def world() -> World:
     Raises
     ------
     UserError
-        If this process is one of many but the MPI library cannot be loaded, or does not see the others.
+        If this process is one of many but the MPI library cannot be loaded.
     """
     try:
         from mpi4py import MPI
@@ -140,8 +161,6 @@ def world() -> World:
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
         atexit.register(_finalize)
     comm = MPI.COMM_WORLD
-    if comm.size == 1:
-        _require_to_be_alone()
     return World(comm, comm.rank, comm.size, _first_line(MPI.Get_library_version()))
 
 
@@ -175,23 +194,6 @@ def _n_launched() -> int:
         return 1
     # srun gives no task a terminal but the shell of `srun -n 4 --pty bash`, from which one process is started by hand.
     return 1 if os.isatty(0) else int(step)
-
-
-def _require_to_be_alone() -> None:
-    """Refuse a world of one where the launcher started more: each would take itself for the whole job.
-
-    So it is where srun's MPI plugin, or the mpiexec, belongs to another MPI library than mpi4py's.
-    """
-    n = _n_launched()
-    if n == 1:
-        return
-    ranks = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
-    if next((os.environ[name] for name in ranks if name in os.environ), "0") != "0":
-        raise SystemExit(EXIT_BAD_INPUT)  # in silence: the sentence is the first one's to say
-    raise UserError(
-        f"the launcher started {n} processes that do not see each other; use `srun --mpi=pmix` or `srun --mpi=pmi2`, "
-        "or the mpiexec of the MPI library that mpi4py loads (jobs/README.md, Once per site)"
-    )
 
 
 def _first_line(text: str) -> str:

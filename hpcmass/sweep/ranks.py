@@ -47,6 +47,8 @@ def over_ranks() -> Iterator[Ranks | None]:
         If this process is one of many but the MPI library cannot be loaded, or does not see the others.
     """
     here = world() if is_launched() else None
+    if here is not None:
+        here.require_company()
     if here is None or here.size == 1:
         yield ALONE
         return

@@ -86,6 +86,8 @@ def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits:
     """
     clock = Clock(limits)
     here = world()
+    if wishes.part is None:  # processes that do a part each need not see each other
+        here.require_company()
     with here.guarded():
         lock = SweepLock(output)
         queue: list[Trial] = []

@@ -98,6 +98,15 @@ def test_a_shell_in_a_step_starts_one_process(mpi_env: dict[str, str], config: P
     assert is_complete(sweep)
 
 
+def test_a_part_each_is_a_job_each(python_run: Run, config: Path, tmp_path: Path) -> None:
+    """As `srun --mpi=none -n 3 bash -c 'hpcmass run … --part $((SLURM_PROCID + 1))/3'` starts them."""
+    for number in range(3):
+        env = STEP | {"SLURM_PROCID": f"{number}"}
+        path = tmp_path / f"part-{number + 1}.h5"
+        done = python_run("-m", "hpcmass", "run", config, "-o", path, "--part", f"{number + 1}/3", env=env)
+        assert "4 of 4 trials of part" in done.stderr
+
+
 @pytest.mark.mpi
 def test_ranks_that_see_each_other_are_one_job_inside_a_step(mpi_run: Run, config: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.h5"
