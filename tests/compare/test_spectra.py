@@ -7,27 +7,22 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from power import power_density
 from scipy import signal
 
 from hpcmass.compare.series import centred
 from hpcmass.compare.spectra import (
     component_frequencies_hz,
-    density,
     evenness,
     median_frequency_hz,
     merged_moments,
     peak,
     spectral_bins,
     window_correlation,
-    windowed_transform,
 )
 from hpcmass.errors import UserError
 
 RNG = np.random.default_rng(11)
-
-
-def power_density(x, dt_ms):
-    return density(windowed_transform(x), x.size, dt_ms)
 
 
 @pytest.mark.parametrize("n", [1000, 1001, 997])
