@@ -12,15 +12,24 @@ from standin import Options, directives, indices, parse, refuse, require_few, ru
 
 CHUNK = r"\d+(:(ncpus|mpiprocs|ompthreads)=\d+|:mem=\d+[kmg]b)*"
 PLACE = r"(free|pack|scatter|vscatter)(:(excl|shared|exclhost))?"
+SITE = r"(storage|filesystems|jobfs)=[\w/+:.-]+"
+"""Resources of some sites' own."""
+OLD = ("ncpus", "mem")
+"""Resources of which the server makes one chunk, where there is no select."""
+RESOURCE = rf"(select={CHUNK}(\+{CHUNK})*|place={PLACE}|walltime=\d+:\d\d:\d\d|ncpus=\d+|mem=\d+[kmg]b|{SITE})"
+VALUE = r"""('[^']*'|"[^"]*"|[^,'"]*)"""
 KNOWN = {
     "-N": r"[A-Za-z][\w.-]{0,235}",
     "-j": r"oe|eo|n",
-    "-l": rf"select={CHUNK}(\+{CHUNK})*|place={PLACE}|walltime=\d+:\d\d:\d\d",
+    "-l": rf"{RESOURCE}(,{RESOURCE})*",
     "-J": r"\d+-\d+(:\d+)?(%\d+)?",
     "-r": r"y|n",
-    "-v": r"\w+(=[^,]*)?(,\w+(=[^,]*)?)*",
+    "-v": rf"\w+(={VALUE})?(,\w+(={VALUE})?)*",
     "-A": r"\S+",
     "-q": r"\S+",
+    # A project, and not what stands for none.
+    "-P": r"(?!_pbs_project_default)\S+",
+    "-W": r"group_list=\S+",
 }
 
 
@@ -33,11 +42,33 @@ def n_ranks(select: str) -> int:
     return count
 
 
+def variables(text: str) -> dict[str, str]:
+    """What -v asks for: a value with commas is in quotes, and one that is not given comes from the environment."""
+    found = {}
+    for match in re.finditer(rf"(?:^|,)(\w+)(?:=(?P<value>{VALUE}))?", text):
+        value = match["value"]
+        found[match[1]] = os.environ[match[1]] if value is None else re.sub(r"""^(['"])(.*)\1$""", r"\2", value)
+    return found
+
+
+def given_in_all(resources: dict[str, str]) -> dict[str, str]:
+    """What the server and a hook of the site make of the resources; none of it may be said along with them."""
+    chunks = [chunk.split(":") for chunk in resources["select"].split("+")]
+    sums = {"nodect": sum(int(number) for number, *_ in chunks)}
+    for number, *pairs in chunks:
+        for name, value in (pair.split("=") for pair in pairs):
+            sums[name] = sums.get(name, 0) + int(number) * int(value.rstrip("kmgb"))
+    return resources | {name: f"{value}" for name, value in sums.items()} | {"burn_ratio": "0.5"}
+
+
 def remember(job: str, resources: dict[str, str], options: Options) -> None:
     """Leave for the stand-in for qstat what a real one would say of the job, with lines folded as a real one does."""
     lines = [f"Job Id: {job}", f"    Job_Name = {options['-N'][-1]}"]
-    lines += [f"    Resource_List.{name} = {value}" for name, value in resources.items()]
+    lines += [f"    Resource_List.{name} = {value}" for name, value in given_in_all(resources).items()]
     lines += [f"    Account_Name = {account}" for account in options.get("-A", [])[-1:]]
+    lines += [f"    {word.replace('=', ' = ')}" for word in options.get("-W", [])[-1:]]
+    lines += [f"    Submit_arguments = {' '.join(sys.argv[1:])}"]
+    lines += [f"    project = {options.get('-P', ['_pbs_project_default'])[-1]}"]
     text = "".join(re.sub(r"(?<=.)(.{70})(?=.)", r"\1\n\t", line) + "\n" for line in lines)
     (Path(os.environ["STANDIN_LOGS"]) / f"{job}.qstat").write_text(text)
 
@@ -48,8 +79,14 @@ def main() -> None:
         refuse("qsub", "which script?")
     script = Path(rest[0]).read_text()
     options = directives("qsub", "#PBS ", script, KNOWN)
-    resources = dict(word.split("=", 1) for word in (*options.get("-l", []), *given.get("-l", [])))
+    words = ",".join((*options.get("-l", []), *given.get("-l", []))).split(",")
+    resources = dict(word.split("=", 1) for word in words)
     options |= given
+    old = "".join(f":{name}={resources[name]}" for name in OLD if name in resources)
+    if old and "select" in resources:
+        refuse("qsub", f"-l {old} and -l select")
+    if old:
+        resources["select"] = f"1{old}"
     if not {"select", "walltime"} <= resources.keys():
         refuse("qsub", "no -l select or no -l walltime")
     ranks = n_ranks(resources["select"])
@@ -61,10 +98,7 @@ def main() -> None:
     }
     # What the login shell of a site that runs MPI as root would set.
     environment |= {name: value for name, value in os.environ.items() if name.startswith(("OMPI_", "PRTE_"))}
-    for assignment in ",".join(options.get("-v", [])).split(","):
-        name, equals, value = assignment.partition("=")
-        if name:
-            environment[name] = value if equals else os.environ[name]
+    environment |= variables(",".join(options.get("-v", [])))
     number = f"{os.getpid()}"
     environment |= {"PBS_O_WORKDIR": os.getcwd(), "PBS_ENVIRONMENT": "PBS_BATCH", "OMP_NUM_THREADS": "4"}
     if "-q" in options:

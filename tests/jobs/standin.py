@@ -38,6 +38,10 @@ def parse(who: str, words: Sequence[str], known: Mapping[str, str | None]) -> tu
         if not word.startswith("-"):
             rest.append(word)
             continue
+        if who == "qsub" and len(word) > 2:
+            # -lwalltime=1:00:00, as getopt has it.
+            queue.insert(0, word[2:])
+            word = word[:2]
         if word not in known:
             refuse(who, f"no option {word}")
         pattern = known[word]

@@ -1,6 +1,6 @@
 """The templates of jobs/: linted, all of them; those of PBS and LSF run by stand-ins that are no schedulers.
 
-Those of Slurm: see test_slurm_commands.py and, under a real Slurm, tests/slurm.
+How they go on: test_going_on.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
 """
 
 from __future__ import annotations
@@ -126,63 +126,6 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     assert science(sweep) == expected
 
 
-def stops_early(directory: Path, times: int, then: str = ":") -> Path:
-    """A launcher that says what it was given to start and where, ends with 75 so many times, and then with 0."""
-    launcher = directory / "launcher"
-    launcher.write_text(
-        f'#!/bin/sh\necho start "$@"\necho "$OMP_NUM_THREADS thread"\necho x >>"{directory}/starts"\n{then}\n'
-        'echo "in queue ${PBS_O_QUEUE:-none} on $(wc -l <"${PBS_NODEFILE:-/dev/null}") ranks"\n'
-        f'if [ "$(wc -l <"{directory}/starts")" -gt {times} ]; then exit 0; fi\nexit 75\n'
-    )
-    launcher.chmod(0o755)
-    return launcher
-
-
-@pytest.mark.parametrize(("stops", "rounds", "starts"), [(2, 20, 3), (9, 2, 3)])
-def test_pbs_job_that_stopped_early_submits_the_next(
-    submit: Submit, config: Path, tmp_path: Path, stops: int, rounds: int, starts: int
-) -> None:
-    """Until it is done, or has been submitted ROUNDS times."""
-    sweep = tmp_path / "sweep.h5"
-    variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix},RESUBMIT=yes,ROUNDS={rounds}"
-    few = ("-l", "select=1:ncpus=3:mpiprocs=3")
-    said = submit("qsub", *few, "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
-    assert "the job ended with 75" in said
-    logs = [path.read_text() for path in tmp_path.glob("hpcmass.o*")]
-    assert len(logs) == starts
-    assert all(f"start hpcmass run {config} -o {sweep} --time-limit 00:50:00\n" in log for log in logs)
-
-
-def test_pbs_job_submits_the_next_with_what_it_was_given(submit: Submit, config: Path, tmp_path: Path) -> None:
-    """On the command line, not in the template: there the next would fall back on 128 ranks, in another queue."""
-    select = "select=1:ncpus=2:mpiprocs=1:ompthreads=1:mem=1gb+1:ncpus=1:mpiprocs=2:ompthreads=1:mem=3gb"
-    given = ("-l", select, "-l", "place=pack", "-l", "walltime=00:20:00", "-q", "short", "-A", "project")
-    launcher = stops_early(tmp_path, 2)
-    variables = f"CONFIG={config},SWEEP={tmp_path / 'sweep.h5'},VENV={sys.prefix},RESUBMIT=yes,LAUNCH={launcher}"
-    submit("qsub", *given, "-v", variables, "jobs/pbs/mpi.pbs")
-    jobs = [path.read_text().replace("\n\t", "").splitlines()[1:] for path in tmp_path.glob("*.qstat")]
-    assert len(jobs) == 3
-    assert f"    Resource_List.{select.replace('=', ' = ', 1)}" in jobs[0]
-    assert "    Resource_List.walltime = 00:20:00" in jobs[0]
-    assert jobs[1:] == [jobs[0]] * 2
-    assert all("in queue short on 3 ranks" in path.read_text() for path in tmp_path.glob("hpcmass.o*"))
-
-
-def test_pbs_job_does_not_guess_what_it_was_given(submit: Submit, config: Path, tmp_path: Path) -> None:
-    launcher = stops_early(tmp_path, 2, then=f"rm {tmp_path}/*.qstat")
-    variables = f"CONFIG={config},SWEEP={tmp_path / 'sweep.h5'},VENV={sys.prefix},RESUBMIT=yes,LAUNCH={launcher}"
-    submit("qsub", "-l", "select=1:ncpus=3:mpiprocs=3", "-v", variables, "jobs/pbs/mpi.pbs")
-    (log,) = tmp_path.glob("hpcmass.o*")
-    assert "the next one is not submitted" in log.read_text()
-
-
-def test_lsf_job_that_stopped_early_is_requeued(submit: Submit, config: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    variables = {"CONFIG": config, "SWEEP": tmp_path / "sweep.h5", "LAUNCH": stops_early(tmp_path, 2)}
-    submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", **variables)
-    assert log.read_text().count("start hpcmass run") == 3
-
-
 def test_pbs_array(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
     variables = f"CONFIG={config},PARTS=3,PARTS_DIR={tmp_path / 'parts'},VENV={sys.prefix}"
     submit("qsub", "-J", "1-3", "-v", variables, "jobs/pbs/array.pbs")
@@ -204,20 +147,6 @@ def test_lsf_array(submit: Submit, config: Path, expected: dict[str, str], tmp_p
     arguments = ("bsub", "-J", "hpcmass-part[1-3]", "-o", tmp_path / "log-%I")
     submit(*arguments, stdin=JOBS / "lsf" / "array.lsf", **variables)
     assert merged(submit, tmp_path) == expected
-
-
-def test_arrays_stop_in_time_and_go_on(submit: Submit, tmp_path: Path) -> None:
-    """The command of a part, which PBS is told has stopped early, and LSF starts again."""
-    program = stops_early(tmp_path, 1)
-    command = f"start run c.yml -o {tmp_path}/part-2-of-3.h5 --part 2/3 --time-limit 03:50:00\n1 thread\n"
-    variables = f"CONFIG=c.yml,PARTS=3,PARTS_DIR={tmp_path},VENV={sys.prefix},HPCMASS={program}"
-    assert "the job ended with 75" in submit("qsub", "-J", "2-2", "-v", variables, "jobs/pbs/array.pbs")
-    assert command in next(tmp_path.glob("hpcmass-part.o*")).read_text()
-    (tmp_path / "starts").unlink()
-    log = tmp_path / "log"
-    here = {"CONFIG": "c.yml", "PARTS": 3, "PARTS_DIR": tmp_path, "HPCMASS": program, "OMP_NUM_THREADS": 4}
-    submit("bsub", "-J", "hpcmass-part[2]", "-o", log, stdin=JOBS / "lsf" / "array.lsf", **here)
-    assert log.read_text().count(command) == 2
 
 
 def merged(submit: Submit, directory: Path) -> dict[str, str]:

@@ -62,6 +62,46 @@ def test_incomplete_sweep_is_not_compared(submit: Submit, tmp_path: Path) -> Non
     assert (tmp_path / "said").read_text() == f"status {tmp_path}/s.h5\n"
 
 
+def test_a_part_for_each_process_of_a_step(submit: Submit, tmp_path: Path) -> None:
+    """The line of jobs/README.md, with an srun that starts one process after the other."""
+    (line,) = (line for line in (JOBS / "README.md").read_text().splitlines() if line.startswith("srun --mpi=none"))
+    starts = {
+        "srun": '[ "$1 $2 $3" = "--mpi=none -n 8" ] || exit 1\nshift 3\n'
+        'for i in 0 1 2 3 4 5 6 7; do SLURM_PROCID=$i "$@"; done',
+        "hpcmass": 'echo "$@"',
+    }
+    for name, start in starts.items():
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\n{start}\n")
+        program.chmod(0o755)
+    said = submit("bash", "-c", line).splitlines()
+    assert said == [f"run CONFIG -o part-{part}.h5 --part {part}/8" for part in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        # A joined file that is behind its parts: complete by its own count, and refused.
+        ("compare", 2, ["status", "compare"]),
+        ("plot", 2, ["status", "compare", "plot"]),
+        ("status", 2, ["status"]),
+    ],
+)
+def test_a_command_that_fails_ends_the_comparison_with_its_code(
+    submit: Submit, tmp_path: Path, command: str, code: int, said: list[str]
+) -> None:
+    program = tmp_path / "hpcmass"
+    program.write_text(
+        f'#!/bin/sh\necho "$1" >>"{tmp_path}/said"\necho 7 done, 0 pending, 0 failed\n'
+        f'if [ "$1" = {command} ]; then exit {code}; fi\n'
+    )
+    program.chmod(0o755)
+    script = 'bash jobs/slurm/compare.sbatch; echo "ended with $?"'
+    output = submit("bash", "-c", script, SWEEP=tmp_path / "s.h5", HPCMASS=program)
+    assert f"ended with {code}\n" in output
+    assert (tmp_path / "said").read_text().split() == said
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
