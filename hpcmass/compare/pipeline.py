@@ -24,6 +24,7 @@ from hpcmass.store.lock import SweepLock
 from hpcmass.store.provenance import provenance
 from hpcmass.store.reader import SweepFile
 from hpcmass.store.schema import DONE, FAILED, PENDING
+from hpcmass.store.sources import require_current
 
 Progress = Callable[[int, int], object]
 """Called with (points compared, points to compare) after each point."""
@@ -97,6 +98,7 @@ def compare_sweep(
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
     output = Path(output_path)
+    require_current(Path(sweep_path))
     with SweepFile(sweep_path) as sweep:
         experiment = _with_settings(sweep.experiment, mass, compare)
         models_named(experiment.mass.models, sweep.traces_held)

@@ -50,7 +50,9 @@ def configurations_in(content: bytes) -> list[Configuration]:
 
 
 def chain_value(configurations: Sequence[Configuration]) -> bytes:
-    """The entries as the dataset's content; where they do not fit, the oldest after the first go, then all but it.
+    """The entries as the dataset's content; where they do not fit, the oldest after the first go, then the first.
+
+    The latest stays, unless it does not fit alone: see `fits`.
 
     Each is one YAML document, so the whole is a YAML stream.
     """
@@ -60,9 +62,14 @@ def chain_value(configurations: Sequence[Configuration]) -> bytes:
         size, checksum = f"{len(text)} bytes", f"crc32 {zlib.crc32(text):08x}"
         head = f"--- # hpcmass configuration from {configuration.since}, {size}, {checksum}\n"
         entries.append(head.encode() + text + b"\n")
-    while entries and sum(map(len, entries)) > CHAIN_BYTES:
-        del entries[1 if len(entries) > 1 else 0]
+    while sum(map(len, entries)) > CHAIN_BYTES:
+        del entries[1 if len(entries) > 2 else 0]
     return b"".join(entries)
+
+
+def fits(text: str) -> bool:
+    """Whether a configuration is short enough to be kept."""
+    return bool(chain_value([from_now_on(text)]))
 
 
 def from_now_on(text: str) -> Configuration:
@@ -92,5 +99,5 @@ def write_chain(file: h5py.File, configurations: Sequence[Configuration]) -> Non
 
 
 def append_configuration(file: h5py.File, text: str) -> None:
-    """Add an entry to a sweep file that is open for raw writes (`inplace.changing`)."""
+    """Add an entry, one that `fits`, to a sweep file that is open for raw writes (`inplace.changing`)."""
     write_chain(file, [*configurations_of(file), from_now_on(text)])

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment
+from hpcmass.errors import UserError
 from hpcmass.grid import trial_seed
 from hpcmass.store.layout import reason
+from hpcmass.store.opening import parts_of
 from hpcmass.store.parts import part_of, share_of
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES
-from hpcmass.store.sources import sources_of
+from hpcmass.store.schema import DONE, FAILED, PENDING, SOURCE, SWEEP_FILETYPE, SWEEP_VARIABLES
+from hpcmass.store.sources import is_joined, open_all, require_current, sources_of
 from hpcmass.store.structure import descriptions, label
 
 NAMED = 5
@@ -50,7 +52,7 @@ def check_sweep(path: Path) -> list[str]:
     problems = []
     for name in files or [path]:
         with open_hdf5(name, SWEEP_FILETYPE) as file:  # which refuses a wrong structure
-            found = list(_problems(file))
+            found = [*_problems(file), *_against_parts(file)]
         problems += found if len(files) <= 1 else [f"{name.name}: {problem}" for problem in found]
     return problems
 
@@ -123,6 +125,32 @@ def _numbers(file: h5py.File, experiment: Experiment) -> Iterator[str]:
               + np.nan_to_num(values["rate_I"]) * (network.n_neurons - n_exc)) * seconds  # fmt: skip
     wrong = np.abs(spikes - values["n_spikes"]) > 0.5
     yield from _named(file, done & wrong, "n_spikes contradicts the rates")
+
+
+def _against_parts(file: h5py.File) -> Iterator[str]:
+    """A joined file copies from the files that it refers to everything but the traces."""
+    if not is_joined(file) or SOURCE.name not in file:
+        return
+    try:
+        require_current(Path(file.filename))
+    except UserError as behind:
+        yield str(behind).replace(file.filename, "it", 1)
+        return
+    source = file[SOURCE.name][()]
+    with open_all(parts_of(file)) as parts:
+        for name, variable in SWEEP_VARIABLES.items():
+            if variable.role == "trace" or name in ("part", "seed") or name not in file:
+                continue
+            values, wrong = file[name][()], np.zeros(source.shape, bool)
+            for number, part in enumerate(parts):
+                mine = source == number
+                wrong[mine] = _differ(values[mine], part[name][()][mine])
+            yield from _named(file, wrong, f"its part has another {name}")
+
+
+def _differ(a: npt.NDArray[np.generic], b: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    both_nan = (a != a) & (b != b)
+    return np.asarray((a != b) & ~both_nan, np.bool_)
 
 
 def _traces(file: h5py.File) -> Iterator[str]:

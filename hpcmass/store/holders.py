@@ -8,7 +8,6 @@ while this process has a part open in another way.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Self
 
 import h5py
@@ -16,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.store.locking import locking_of
-from hpcmass.store.schema import SOURCE
+from hpcmass.store.opening import parts_of
+from hpcmass.store.schema import DONE, SOURCE
 
 
 class Holders(ExitStack):
@@ -48,12 +48,15 @@ class Holders(ExitStack):
         Raises
         ------
         OSError
-            If it cannot be opened.
+            If it cannot be opened, or does not hold the trial any more.
         """
         if self._sources is None:
             return self._sweep
         number = int(self._sources[index])
         if number not in self._open:
-            path = Path(self._sweep.filename).parent / str(self._sweep.attrs["parts"][number])
+            path = parts_of(self._sweep)[number]
             self._open[number] = self.enter_context(h5py.File(path, "r", locking=locking_of(path)))
-        return self._open[number]
+        holder = self._open[number]
+        if holder["status"][index] != DONE:
+            raise OSError(f"{holder.filename} was begun anew")
+        return holder

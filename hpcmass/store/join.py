@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.errors import UserError
-from hpcmass.store.chain import configurations_of, from_now_on, united, write_chain
+from hpcmass.store.chain import (
+    chain_value,
+    configurations_in,
+    configurations_of,
+    from_now_on,
+    united,
+    write_chain,
+)
 from hpcmass.store.identity import require_same_sweep
 from hpcmass.store.layout import (
     METADATA_BYTES,
@@ -30,6 +37,7 @@ from hpcmass.store.layout import (
     free_name,
     set_aside,
 )
+from hpcmass.store.locking import locking_of
 from hpcmass.store.parts import PART_VARIABLE
 from hpcmass.store.provenance import history_line, history_of, history_value
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
@@ -77,8 +85,11 @@ def join(
         for file in files[1:]:
             require_same_sweep(file, experiment_of(first), f"it cannot be joined with {parts[0]}")
         earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE)) if replace and output.exists() else None
-        attributes = joint_attributes(files, earlier if outside_parts(output) else None, what, merged=not replace)
-        attributes |= {"driver": "shards", "parts": _relative(parts, output)}
+        attributes = joint_attributes(
+            files, earlier if earlier is not None and outside_parts(output) else None, what, merged=not replace
+        )
+        identities = [str(file.attrs["uuid"]) for file in files]
+        attributes |= {"driver": "shards", "parts": _relative(parts, output), "part_uuids": identities}
         chain = united([*([earlier] if earlier is not None else []), *files])
         if configuration is not None:
             chain = [*(c for c in chain if c.text != configuration), from_now_on(configuration)]
@@ -118,24 +129,45 @@ def is_joint_of(output: Path, parts: Sequence[Path]) -> bool:
         return False
     with open_hdf5(output, SWEEP_FILETYPE) as joint, open_all(parts) as files:
         chain = configurations_of(joint)
+        whole = united([joint, *files])
         return (
             list(joint.attrs.get("parts", ())) == _relative(parts, output)
-            and chain == united([joint, *files])
+            and chain == configurations_in(chain_value(whole))
             and np.array_equal(joint["status"][()], states_of(files).status)
         )
 
 
 def set_sweep_aside(sweep: Path) -> Path:
-    """Keep a sweep, shards and all, under the first free of `sweep.1.h5`, `sweep.2.h5`, …; returns that path."""
-    if not shard_directory(sweep).is_dir():
-        return set_aside(sweep)
-    new = free_name(sweep)
-    outside = outside_parts(sweep)
-    os.rename(shard_directory(sweep), shard_directory(new))
+    """Keep a sweep, shards and all, under the first free of `sweep.1.h5`, `sweep.2.h5`, …; returns that path.
+
+    A file with trials of its own and shards beside it, which should not be, get a name each.
+    """
+    kept = set_aside(sweep) if _holds_trials(sweep) else None
+    directory = shard_directory(sweep)
+    if not directory.is_dir():
+        return kept or set_aside(sweep)
+    if kept is not None and not any(directory.iterdir()):
+        directory.rmdir()
+        return kept
+    new, outside = free_name(sweep), []
+    with suppress(UserError):  # a view of parts that are gone has nothing to keep but its shards
+        outside = outside_parts(sweep)
+    os.rename(directory, shard_directory(new))
     if outside or shard_paths(new):
         join([*outside, *shard_paths(new)], new, what=f"shards of {sweep.name} set aside", replace=True)
-    sweep.unlink(missing_ok=True)
-    return new
+    sweep.unlink(missing_ok=True)  # which only referred to them
+    return kept or new
+
+
+def _holds_trials(sweep: Path) -> bool:
+    """True unless the file is absent or only refers to others; also for one that cannot be read."""
+    if not sweep.exists():
+        return False
+    try:
+        with h5py.File(sweep, "r", locking=locking_of(sweep)) as file:
+            return "parts" not in file.attrs
+    except OSError:
+        return True
 
 
 def shared_variables(files: Sequence[h5py.File]) -> list[Variable]:
@@ -174,7 +206,8 @@ def joint_attributes(
 
     What is `merged`, unlike the shards of a part, is no part any more.
     """
-    known = [*([earlier] if earlier is not None else []), *files]
+    oldest_first = sorted(files, key=lambda file: str(file.attrs.get("date", "")))
+    known = [*([earlier] if earlier is not None else []), *oldest_first]
     attributes = {name: value for name, value in known[0].attrs.items() if name not in _NOT_INHERITED}
     history = sorted({line for file in known for line in history_of(file)})
     if merged:  # even if of one part alone

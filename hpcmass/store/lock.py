@@ -9,6 +9,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from hpcmass.errors import UserError
 from hpcmass.messages import warn
@@ -23,6 +24,8 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 class SweepLock:
     """The right to write a sweep; while it is held there is a file `.sweep.h5.lock` beside the sweep.
+
+    A context manager, too.
 
     Parameters
     ----------
@@ -65,6 +68,13 @@ class SweepLock:
             else:  # the holder before us removed the file between our open and our lock
                 os.close(fd)
 
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def announce(self, workers: int) -> None:
         """Tell who looks at the sweep how many processes work for it now."""
         if self._fd is not None:
@@ -80,8 +90,9 @@ class SweepLock:
 
 
 def lock_path(sweep: Path) -> Path:
-    """The lock's file beside a sweep."""
-    return sweep.with_name(f".{sweep.name}.lock")
+    """The lock's file beside a sweep, whatever link leads to it."""
+    real = Path(os.path.realpath(sweep))
+    return real.with_name(f".{real.name}.lock")
 
 
 def is_locked(sweep: Path) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from hpcmass.errors import UserError
 from hpcmass.store.identity import require_same_seeds_in, require_same_sweep
 from hpcmass.store.join import join
 from hpcmass.store.layout import require_directory
+from hpcmass.store.lock import SweepLock
 from hpcmass.store.pack import pack
 from hpcmass.store.parts import PART_VARIABLE, part_of
 from hpcmass.store.reader import experiment_of, shard_directory
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, TRACES
-from hpcmass.store.sources import States, open_all, sources_of, states_of
+from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, sources_of, states_of
 from hpcmass.store.structure import label
 
 SHOWN = 8
@@ -61,6 +63,7 @@ def merge(
     parts : sequence of Path
         Sweep files of the same physics, axes and trials; merged files and sweeps in shards among them.
     output : Path
+        May be there if it is a view of just these parts: it is brought up to date.
     packed : bool
         A compressed and checksummed copy instead of a view of the parts.
     partial : bool
@@ -75,9 +78,11 @@ def merge(
         without `force`, or cannot be written.
     """
     require_directory(output)
-    if output.exists() and not force:
-        raise UserError(f"{output} exists; give another name, or --force to start anew (the old file is kept aside)")
     sources = _expand(parts)
+    again = not packed and _referred_to(output) == {located(source) for source in sources}
+    if not (again or force) and (output.exists() or shard_paths(output)):
+        what = output if output.exists() else shard_directory(output)
+        raise UserError(f"{what} exists; give another name, or --force to start anew (the old file is kept aside)")
     outputs_own = [output, shard_directory(output)]
     for source in sources:
         if any(_same(source, own) or _same(source.parent, own) for own in outputs_own):
@@ -91,10 +96,11 @@ def merge(
         overlapping = _compare_overlaps(files)
         if not partial:
             _require_complete(files, states)
-    if packed:
-        pack(sources, output, force=force)
-    else:
-        join(sources, output, force=force)
+    with SweepLock(output):
+        if packed:
+            pack(sources, output, force=force)
+        else:
+            join(sources, output, replace=again, force=force and not again)
     count = {state: int((states.status == state).sum()) for state in (DONE, FAILED)}
     return Merged(output, len(sources), states.status.size, count[DONE], count[FAILED], overlapping)
 
@@ -106,6 +112,13 @@ def _expand(parts: Sequence[Path]) -> list[Path]:
         sources = sources_of(part) or [part]  # to open what is not there says what is wrong
         found |= {os.path.realpath(source): source for source in sources}
     return list(found.values())
+
+
+def _referred_to(output: Path) -> set[Path]:
+    """The parts of a view that is there already; empty if there is none, or what is there is no sound one."""
+    with suppress(UserError):
+        return set(outside_parts(output))
+    return set()
 
 
 def _same(a: Path, b: Path) -> bool:

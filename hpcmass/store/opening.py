@@ -55,9 +55,10 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
     try:
         check_filetype(file, filetype)
-        check_parts(file)
-        if filetype == SWEEP_FILETYPE and not checked:
-            _check_sweep(file)
+        if not checked:
+            check_parts(file)
+            if filetype == SWEEP_FILETYPE:
+                _check_sweep(file)
     except UserError:
         file.close()
         raise
@@ -102,24 +103,49 @@ def check_filetype(file: h5py.File, filetype: str) -> None:
 
 
 def check_parts(file: h5py.File) -> None:
-    """Refuse a file that refers to others, one of which is missing: HDF5 itself would read fill values silently.
+    """Refuse a file that refers to others, one of which is missing or another one now.
+
+    HDF5 itself would read fill values, or the other file's, without a word.
 
     Raises
     ------
     UserError
-        Naming the missing files.
+        Naming the files.
     """
-    here = Path(file.filename).parent
-    missing = [str(here / part) for part in file.attrs.get("parts", ()) if not (here / part).is_file()]
+    parts = parts_of(file)
+    missing = [str(part) for part in parts if not part.is_file()]
     if missing:
         raise UserError(
             f"{file.filename} refers to {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} missing; "
             "bring the file back to where it was, beside the sweep"
         )
+    known = file.attrs.get("part_uuids", ())
+    replaced = [str(part) for part, uuid in zip(parts, known, strict=False) if _identity(part) != str(uuid)]
+    if replaced:
+        names, were = ", ".join(replaced), "was" if len(replaced) == 1 else "were"
+        raise UserError(
+            f"{file.filename} refers to {names}, which {were} begun anew since; merge again, or bring the old file back"
+        )
+
+
+def parts_of(file: h5py.File) -> list[Path]:
+    """The files that an open file refers to, through real directories; empty for one that holds its trials itself."""
+    here = Path(os.path.realpath(file.filename)).parent
+    return [here / str(part) for part in file.attrs.get("parts", ())]
+
+
+def _identity(path: Path) -> str:
+    try:
+        with h5py.File(path, "r", locking=locking_of(path)) as file:
+            return str(file.attrs.get("uuid", ""))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
 
 
 def shard_directory(path: Path) -> Path:
-    """Where the shards of a sweep lie: `sweep.h5.parts` beside `sweep.h5`."""
+    """Where the shards of a sweep lie: `sweep.h5.parts` beside `sweep.h5`, whatever link leads to it."""
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     return path.with_name(f"{path.name}.parts")
 
 

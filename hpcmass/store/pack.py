@@ -48,7 +48,8 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
         states = states_of(files)
         _require_space(files[0], int((states.status == DONE).sum()), output)
         attributes = joint_attributes(files, None, "merged and packed", merged=True)
-        attributes.pop("parts", None)
+        for name in ("parts", "part_uuids"):
+            attributes.pop(name, None)
         if force and (output.exists() or shard_directory(output).exists()):
             set_sweep_aside(output)
         with creating(output) as file:

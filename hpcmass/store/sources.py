@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.store.reader import open_hdf5, shard_directory
+from hpcmass.errors import UserError
+from hpcmass.store.opening import check_parts, open_hdf5, parts_of, shard_directory
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE
 
 FILES_TO_SPARE = 64
@@ -45,7 +46,8 @@ def outside_parts(sweep: Path) -> list[Path]:
     if not sweep.exists():
         return []
     with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as file:
-        parts = [sweep.parent / part for part in file.attrs.get("parts", ())]
+        check_parts(file)
+        parts = parts_of(file)
     own = located(shard_directory(sweep))
     return [located(part) for part in parts if located(part.parent) != own]
 
@@ -68,9 +70,31 @@ def sources_of(sweep: Path) -> list[Path]:
     sources = [*outside_parts(sweep), *shard_paths(sweep)]
     if sweep.exists():
         with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as file:  # to be checked where its trials are read
-            if "parts" not in file.attrs:  # trials of its own
+            if not is_joined(file):  # trials of its own
                 sources.append(sweep)
     return sources
+
+
+def require_current(sweep: Path) -> None:
+    """Refuse a joined file that is behind the files it was joined from.
+
+    Raises
+    ------
+    UserError
+    """
+    with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as joint:
+        if not is_joined(joint):
+            return
+        sources = sources_of(sweep)
+        with open_all(sources) as files:
+            same = np.array_equal(states_of(files).status, joint["status"][()])
+        if same and {located(part) for part in parts_of(joint)} == {located(source) for source in sources}:
+            return
+    if any(located(source.parent) == located(shard_directory(sweep)) for source in sources):
+        remedy = "start the same `hpcmass run` again, which joins them"
+    else:
+        remedy = "merge them again (--force)"
+    raise UserError(f"{sweep} is behind the files that it was joined from, which hold other trials by now; {remedy}")
 
 
 @contextmanager
@@ -101,6 +125,11 @@ def states_of(files: Sequence[h5py.File]) -> States:
             mine = (theirs == wanted) & ~np.isin(status, unless)
             status[mine], owner[mine] = wanted, i
     return States(status, owner)
+
+
+def is_joined(file: h5py.File) -> bool:
+    """True for an open file that refers to others for its trials."""
+    return "parts" in file.attrs
 
 
 def is_packed(file: h5py.File) -> bool:

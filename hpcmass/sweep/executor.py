@@ -211,7 +211,7 @@ def _run_trial(trial: Trial, cost: float) -> Outcome:
             if isinstance(error, TrialTimeout) and clock.is_up():
                 return Outcome(label, cost, dropped=True, stop=_ThisRank.stop)
             message = _message(error)
-            if isinstance(error, TrialTimeout):
+            if isinstance(error, TrialTimeout) and clock.limits.trial_s is not None:
                 message = f"took longer than --trial-timeout, {clock.limits.trial_s:g} s; {message}"
             writer.fail(trial, message, rank=_ThisRank.number, wall_s=time.perf_counter() - start)
             return Outcome(label, cost, failure=message, stop=_ThisRank.stop)

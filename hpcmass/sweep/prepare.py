@@ -16,7 +16,7 @@ from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
-from hpcmass.store.chain import append_configuration, united
+from hpcmass.store.chain import append_configuration, fits, united
 from hpcmass.store.creation import Driver, create_sweep_file
 from hpcmass.store.identity import require_same_seeds, require_same_sweep
 from hpcmass.store.inplace import changing
@@ -25,7 +25,7 @@ from hpcmass.store.parts import Part, Share, divide, division_in, require_same_p
 from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.reader import open_hdf5, shard_directory
 from hpcmass.store.reuse import require_reusable, take_over
-from hpcmass.store.schema import DONE, PENDING, SWEEP_FILETYPE
+from hpcmass.store.schema import CONFIG_CHAIN, DONE, PENDING, SWEEP_FILETYPE
 from hpcmass.store.size import empty_bytes, trace_bytes
 from hpcmass.store.sources import is_packed, open_all, outside_parts, shard_paths, sources_of, states_of
 
@@ -115,8 +115,9 @@ def prepare(
         if a file to reuse is of other physics.
     """
     for old in wishes.reuse:
-        if old.resolve() in {path.resolve() for path in (output, *sources_of(output))}:
-            raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
+        ours = {path.resolve() for path in (output, *sources_of(output))}
+        if ours & {path.resolve() for path in (old, *sources_of(old))}:
+            raise UserError(f"--reuse {old} is, or refers to, the file to write; give another -o and reuse {old} there")
         require_reusable(old, experiment)
     if wishes.force and (output.exists() or shard_directory(output).exists()):
         say(f"the old {output.name} is kept as {set_sweep_aside(output).name}")
@@ -195,12 +196,16 @@ def _resume(
     merged = bool(outside_parts(output))
     with open_all([output] if merged else sources) as files:
         changed = united(files)[-1].text != experiment.text
-    if changed:
+        kept = changed and fits(experiment.text) and (merged or CONFIG_CHAIN.name in files[0])
+    if kept:
         say("the configuration differs from that of the last run in what is not physics; the file keeps both")
-    event = event or ("another configuration of the same physics" if changed else None)
+    elif changed:
+        why = "older files have no place for it" if fits(experiment.text) else "it is too long"
+        say(f"the configuration differs in what is not physics; {why}, the file keeps its own (see compare --config)")
+    event = event or ("another configuration of the same physics" if kept else None)
     if event is None:
         return
-    text = experiment.text if changed else None
+    text = experiment.text if kept else None
     if merged:  # the parts are others' files
         join(sources, output, what=event, configuration=text, replace=True)
         return
@@ -237,7 +242,8 @@ def _reuse(
     target = output
     if driver == "shards":
         target = shard_directory(output) / "shard-reused.h5"
-        target.parent.mkdir(exist_ok=True)
+        if missing:
+            target.parent.mkdir(exist_ok=True)
         if missing and not target.exists():
             create_sweep_file(target, experiment, driver=driver, provenance=identity, share=share)
     taken = {trial.index for trial in take_over(old, target, missing)} if missing else set()

@@ -5,6 +5,7 @@ All ranks of a job go through `run_sweep` together; only rank 0 speaks and decid
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits:
         On rank 0, while all other ranks exit.
     """
     clock = Clock(limits)
+    if output.is_symlink():  # shards and kept files lie beside the file, not beside a link to it
+        output = Path(os.path.realpath(output))
     here = world()
     if wishes.part is None:  # processes that do a part each need not see each other
         here.require_company()

@@ -17,6 +17,7 @@ from hpcmass.network import Recording, simulate
 from hpcmass.store.creation import create_sweep_file
 from hpcmass.store.join import set_sweep_aside
 from hpcmass.store.layout import require_directory
+from hpcmass.store.lock import SweepLock
 from hpcmass.store.provenance import provenance
 from hpcmass.store.reader import shard_directory
 from hpcmass.store.schema import SPIKE_VARIABLES
@@ -96,9 +97,10 @@ def run_single(
     network = point.network_at(here)
     recording = simulate(network, here["p"], here["lam"], trial.seed, keep_spikes=keep_spikes or store_spikes)
     if output is not None:
-        if output.exists() or shard_directory(output).exists():
-            set_sweep_aside(output)
-        _store(recording, point, trial, number, output, with_spikes=store_spikes)
+        with SweepLock(output):
+            if output.exists() or shard_directory(output).exists():
+                set_sweep_aside(output)
+            _store(recording, point, trial, number, output, with_spikes=store_spikes)
     return recording
 
 

@@ -48,13 +48,14 @@ def watched(deadline: float | None, limit_s: float | None) -> Iterator[None]:
         raise TrialTimeout("interrupted, it had stopped looking at the time")
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, max(0.0, deadline - time.monotonic()) + ALARM_AFTER_S)
-    if limit_s is not None:
-        faulthandler.dump_traceback_later(2 * limit_s + END_AFTER_S, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
+        if limit_s is not None:
+            faulthandler.dump_traceback_later(2 * limit_s + END_AFTER_S, exit=True, file=sys.__stderr__ or sys.stderr)
+        # again and again: the first may arrive where an exception is swallowed
+        signal.setitimer(signal.ITIMER_REAL, max(0.0, deadline - time.monotonic()) + ALARM_AFTER_S, ALARM_AFTER_S)
         yield
     finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # first: from here on a late alarm is none
         signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
-        if limit_s is not None:
-            faulthandler.cancel_dump_traceback_later()

@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from hpcmass.store.reader import open_sweep
 from hpcmass.store.schema import DONE, NUMBERS, TRACES
 from hpcmass.store.sources import open_all, sources_of
 
@@ -165,10 +166,14 @@ class Truth:
         return done_all, wrong
 
     def equals(self, path: Path) -> bool:
-        """True if a file, through its own virtual datasets, is the same bit for bit."""
+        """True if a file is the same bit for bit, through its own virtual datasets and as our reader reads it."""
         with h5py.File(path, "r", locking=False) as file:
             complete = bool((file["status"][()] == DONE).all())
-            return complete and all(file[n][()].tobytes() == v.tobytes() for n, v in self.values.items())
+            same = complete and all(file[n][()].tobytes() == v.tobytes() for n, v in self.values.items())
+        if not same:
+            return False
+        with open_sweep(path) as dataset:
+            return all(dataset[n].values.tobytes() == self.values[n].tobytes() for n in TRACES)
 
 
 def reference(here: Installation, config: Path) -> Truth:

@@ -12,6 +12,8 @@ from pathlib import Path
 from harness import Installation, Truth, end, kill, ranks_of
 
 from hpcmass.errors import UserError
+from hpcmass.store.reader import stored_experiment
+from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import sweep_status
 
 
@@ -57,7 +59,7 @@ def kill_campaign(
 ) -> Toll:
     """Start, kill, look, start again, until so many kills; then let the sweep finish and compare it.
 
-    Every start brings another title, so that the file is also killed while a configuration is added to it.
+    Every start brings another title, so the files have a growing chain of configurations.
 
     Parameters
     ----------
@@ -119,8 +121,8 @@ def _look(path: Path, truth: Truth, known: set[tuple[int, ...]], toll: Toll) -> 
     try:
         done, wrong = truth.wrong_in(path)
     except (UserError, OSError, RuntimeError, IndexError) as error:
-        if not path.exists() and not known:
-            return known  # killed before the file appeared
+        if not path.exists() and not shard_paths(path) and not known:
+            return known  # killed before a file appeared
         print(f"unreadable: {path}: {error}")
         toll.unreadable += 1
         return known
@@ -131,7 +133,8 @@ def _look(path: Path, truth: Truth, known: set[tuple[int, ...]], toll: Toll) -> 
 
 def _finish(here: Installation, config: Path, path: Path, truth: Truth, toll: Toll) -> None:
     last = here.run(3, "run", config, "-o", path)
-    if last.returncode != 0 or not truth.equals(path):
+    latest = stored_experiment(path).text == config.read_text()  # the last of as many as there were starts
+    if last.returncode != 0 or not latest or not truth.equals(path):
         print(f"different: {path}: {last.returncode} {last.stderr[-500:]}")
         toll.different += 1
 
@@ -177,6 +180,7 @@ def signal_campaign(
 ) -> tuple[int, int]:
     """Send SIGTERM or SIGUSR1 to every rank, as batch systems do, and go on; as `stop_campaign`."""
     stopped = problems = 0
+    known: set[tuple[int, ...]] = set()
     while stopped < stops:
         before = done_in(path)
         job = here.start(3, "run", config, "-o", path)
@@ -185,13 +189,14 @@ def signal_campaign(
         time.sleep(chance.uniform(0.0, 0.1))
         kill(list(ranks_of(path, here.python).values()), chance.choice([signal.SIGTERM, signal.SIGUSR1]))
         end(job, path, here.python)
-        _, wrong = truth.wrong_in(path)
+        done, wrong = truth.wrong_in(path)
         if job.returncode == 0:
             break
         stopped += 1
-        if job.returncode != 75 or wrong:
-            print(f"signal: ended with {job.returncode}, {wrong} wrong")
+        if job.returncode != 75 or wrong or known - done:
+            print(f"signal: ended with {job.returncode}, {wrong} wrong, {len(known - done)} lost")
             problems += 1
+        known = done
     last = here.run(3, "run", config, "-o", path)
     if last.returncode != 0 or not truth.equals(path):
         print(f"signal: at last {last.returncode} {last.stderr[-500:]}")

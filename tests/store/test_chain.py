@@ -16,6 +16,7 @@ from hpcmass.store.chain import (
     chain_value,
     configurations_in,
     configurations_of,
+    fits,
     united,
 )
 from hpcmass.store.inplace import changing
@@ -49,10 +50,24 @@ def test_a_changed_letter_is_noticed() -> None:
     assert configurations_in(value.replace(b"0.2", b"0.3")) == [Configuration("a", "dt_ms: 0.1")]
 
 
-def test_the_first_and_the_latest_stay_where_not_all_fit() -> None:
-    size = CHAIN_BYTES // 4
-    chain = [Configuration(f"{i}", f"{i}" * size) for i in range(6)]
-    assert [c.since for c in configurations_in(chain_value(chain))] == ["0", "4", "5"]
+@pytest.mark.parametrize(
+    ("parts_of_four", "kept"),
+    [
+        ([1, 1, 1, 1, 1, 1], "045"),
+        ([2.5, 2.5], "1"),
+        ([3.5, 0.1], "01"),
+        ([0.1, 3.5, 3.5], "02"),
+        ([3.9, 3.9, 0.2], "2"),
+    ],
+)
+def test_the_latest_stays_and_the_first_if_it_can(parts_of_four: list[float], kept: str) -> None:
+    chain = [Configuration(f"{i}", f"{i}" * int(CHAIN_BYTES * share / 4)) for i, share in enumerate(parts_of_four)]
+    assert "".join(c.since for c in configurations_in(chain_value(chain))) == kept
+
+
+def test_what_is_too_long_is_known_before() -> None:
+    assert fits("x" * (CHAIN_BYTES - 200))
+    assert not fits("x" * CHAIN_BYTES)
     assert chain_value([Configuration("0", "0" * CHAIN_BYTES)]) == b""
 
 

@@ -118,6 +118,30 @@ def test_a_larger_sweep_takes_over_what_is_there(
     assert sum("6 trials taken over from part-" in line for line in lines) == 2
 
 
+def test_a_view_of_the_file_to_write_is_not_reused(
+    parts: list[Path], config: Path, python_run: Run, tmp_path: Path
+) -> None:
+    view = tmp_path / "all.h5"
+    python_run("-m", "hpcmass", "merge", "-o", view, *parts)
+    content = parts[0].read_bytes()
+    refused = python_run("-m", "hpcmass", "run", config, "-o", parts[0], "--part", "1/2", "--force", "--reuse", view,
+                         check=False)  # fmt: skip
+    assert refused.returncode == 2
+    assert "is, or refers to, the file to write" in refused.stderr
+    assert parts[0].read_bytes() == content
+
+
+def test_reuse_with_nothing_to_take_over_leaves_no_trace_and_force_keeps_the_old_file(
+    config: Path, reference: Path, python_run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "sweep.h5"
+    path.write_bytes(reference.read_bytes())
+    python_run("-m", "hpcmass", "run", config, "-o", path, "--shards", "--reuse", reference)
+    assert not (tmp_path / "sweep.h5.parts").exists()
+    python_run("-m", "hpcmass", "run", config, "-o", path, "--force")
+    assert (tmp_path / "sweep.1.h5").read_bytes() == reference.read_bytes()
+
+
 def test_other_physics_are_not_taken_over(config: Path, reference: Path, python_run: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.yml"
     other.write_text(config.read_text().replace("w_E: 0.02", "w_E: 0.03"))

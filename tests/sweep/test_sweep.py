@@ -298,6 +298,44 @@ def test_other_settings_of_the_same_physics_are_added_and_taken(
     assert fingerprint(path) == fingerprint(reference)
 
 
+@pytest.mark.parametrize(
+    ("version", "addition", "why"),
+    [("1.2", "", "older files have no place for it"), ("1.3", "# " + 70_000 * "x" + "\n", "it is too long")],
+)
+def test_a_configuration_that_cannot_be_kept_is_said_and_changes_nothing(
+    version: str, addition: str, why: str, config: Path, reference: Path, python_run: Run, tmp_path: Path
+) -> None:
+    path, changed = tmp_path / "sweep.h5", tmp_path / "changed.yml"
+    path.write_bytes(reference.read_bytes())
+    if version == "1.2":
+        with h5py.File(path, "r+") as file:
+            del file["config_chain"]
+            file.attrs["format_version"] = version
+    before = path.read_bytes()
+    changed.write_text(config.read_text().replace("title: small", "title: other") + addition)
+    for _ in range(2):
+        done = python_run("-m", "hpcmass", "run", changed, "-o", path)
+        assert f"{why}, the file keeps its own (see compare --config)" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_link_is_the_file_it_leads_to(config: Path, reference: Path, python_run: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "link.h5"
+    link.symlink_to(tmp_path / "elsewhere" / "real.h5")
+    with SweepLock(tmp_path / "elsewhere" / "real.h5"):
+        refused = python_run("-m", "hpcmass", "run", config, "-o", link, check=False)
+        assert refused.returncode == 2
+        assert "another job is writing" in refused.stderr
+    python_run("-m", "hpcmass", "run", config, "-o", link, "--shards")
+    assert link.is_symlink()
+    assert shard_paths(tmp_path / "elsewhere" / "real.h5")
+    assert not (tmp_path / "link.h5.parts").exists()
+    assert times_of_trials(link).keys() == times_of_trials(reference).keys()
+    with open_sweep(link) as dataset:
+        assert np.isfinite(dataset["mean_v"].values).all()
+
+
 def change_key(text: str, old: str, new: str) -> str:
     assert old in text
     return text.replace(old, new)

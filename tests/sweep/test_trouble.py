@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from hpcmass.configfile import load_experiment
+from hpcmass.grid import trials
+from hpcmass.store.creation import create_sweep_file
+from hpcmass.store.reader import stored_experiment
+from hpcmass.store.reuse import take_over
 from hpcmass.store.status import sweep_status
 
 Run = Callable[..., Any]
@@ -165,6 +170,59 @@ SlabWriter.write = dying
     assert done.returncode != 0
     status = sweep_status(tmp_path / "sweep.h5")
     assert status.done >= 2
+
+
+DEATHS = {
+    "before the shards are joined": (3, "run.join_shards = die", ["--shards"]),
+    "one file is about to become a shard": (1, "prepare.os.rename = die", ["--shards"]),
+    "history written, configuration not": (1, "prepare.append_configuration = die", []),
+    "a shard is about to appear": (1, "layout.os.replace = die", ["--shards"]),
+}
+
+
+@pytest.mark.parametrize("moment", DEATHS)
+@pytest.mark.parametrize("then", ["the same command", "--force"])
+def test_death_between_two_steps_loses_nothing(
+    moment: str,
+    then: str,
+    sabotage: Run,
+    python_run: Run,
+    config: Path,
+    reference: Path,
+    fingerprint: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    n, spoiled, options = DEATHS[moment]
+    path = tmp_path / "sweep.h5"
+    experiment = load_experiment(config)
+    create_sweep_file(path, experiment, driver="serial", provenance={"uuid": "1", "date": "2026"})
+    take_over(reference, path, trials(experiment)[:5])
+    config.with_name("old.yml").write_text(config.read_text())
+    changed = config.read_text().replace("title: small", "title: another")
+    config.write_text(changed)
+    try:
+        died = sabotage(
+            n,
+            f"""
+from hpcmass.store import layout
+from hpcmass.sweep import prepare
+def die(*args, **options):
+    os._exit(9)
+{spoiled}
+""",
+            *options,
+        )
+        assert died.returncode == 9
+        assert sweep_status(path).done >= 5
+        if then == "--force":
+            python_run("-m", "hpcmass", "run", config, "-o", path, "--force")
+            assert sweep_status(tmp_path / "sweep.1.h5").done >= 5
+        else:
+            python_run("-m", "hpcmass", "run", config, "-o", path, *options)
+            assert stored_experiment(path).text == changed
+        assert fingerprint(path) == fingerprint(reference)
+    finally:
+        config.write_text(config.with_name("old.yml").read_text())
 
 
 @pytest.mark.parametrize("options", [(), ("--shards",)], ids=["one file", "shards"])
