@@ -15,6 +15,7 @@ CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null ||
 RANKS ?= $(shell echo $$(($(CORES) + 1)))
 PYTEST_ARGS ?=
 PEERS_ARGS ?=
+RUN_ARGS ?=
 
 CONFIG ?= configs/quickstart.yml
 RESULTS := results
@@ -34,7 +35,7 @@ help: ## show this list
 env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5)
 	@scripts/setup_env.sh
 
-run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw the maps, write the report; a rerun resumes
+run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw maps and report; a rerun resumes (RUN_ARGS="--reuse OLD.h5")
 	@echo 'open $(MAPS)/report.html'
 
 medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
@@ -44,7 +45,8 @@ medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 # is made anew where the sweep file, or the code that reads it, is newer.
 $(SWEEP): env always
 	@mkdir -p $(RESULTS)
-	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@ || [ $$? -eq 3 ]
+	@$(BIN)/hpcmass validate $(CONFIG) >/dev/null
+	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@ $(RUN_ARGS) || [ $$? -eq 3 ]
 
 # Exit code 3 above: some trials failed, the others are worth a map. The comparison grows beside the last whole one, which
 # it replaces in the end: it follows from the sweep alone, so no older one is kept. A next `make run` resumes one that

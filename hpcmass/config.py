@@ -45,6 +45,13 @@ _Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """1e3 is a whole number, too."""
+        field = cls.model_fields[info.field_name or ""]
+        return int(value) if field.annotation is int and isinstance(value, float) and value.is_integer() else value
+
 
 class NetworkParameters(_Section):
     """The spiking network of equations (7) and (11); one trial is `(NetworkParameters, p, lam, seed)`."""

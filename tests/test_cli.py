@@ -197,6 +197,38 @@ def test_status(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["done"] == 8
 
 
+def test_status_of_several_files(
+    sweep: Path, config: Path, python_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [tmp_path / f"part-{i}.h5" for i in (1, 2, 3)]
+    for i, options in enumerate(([], ["--time-limit", "0.001s"], [])):
+        part = ["--part", f"{i + 1}/3"]
+        python_run("-m", "hpcmass", "run", config, "-o", paths[i], *part, *options, check=False)
+    assert main(["status", *map(str, paths)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{paths[0]}: part 1/3, 3 of 3 trials done, 0 failed, 0 pending"
+    assert said[1] == f"{paths[1]}: part 2/3, 0 of 3 trials done, 0 failed, 3 pending"
+    assert said[3] == "5 of 8 trials done, 0 failed, 3 pending"
+    assert "core-hours used" in said[4]
+    assert main(["status", "--json", *map(str, paths)]) == 0
+    assert [status["done"] for status in json.loads(capsys.readouterr().out)] == [3, 0, 2]
+
+
+def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(
+    config: Path, python_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text(config.read_text() + "mass: {models: [CFM, MFN]}\n")
+    assert "MFN" in refused(capsys, "validate", wrong)
+    done = python_run("-m", "hpcmass", "run", wrong, "-o", tmp_path / "sweep.h5")
+    assert "MFN" in done.stderr
+    assert "the sweep goes on" in done.stderr
+    wrong.write_text(wrong.read_text() + "colour: red\n")
+    said = refused(capsys, "validate", wrong)
+    assert "colour: unknown key" in said
+    assert "MFN" in said
+
+
 def test_compare_and_plot(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     comparison, maps = tmp_path / "cmp.h5", tmp_path / "maps"
     assert main(["compare", str(sweep), "-o", str(comparison)]) == 0

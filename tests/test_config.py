@@ -306,3 +306,16 @@ def test_derived_quantities():
     assert (network.n_steps, network.n_transient) == (300_000, 30_000)
     assert network.g_tilde_ms() == pytest.approx({"E": 0.0021, "I": 0.028, "ext": 0.0665})
     assert network.reversal_mv() == {"E": 0.0, "I": -80.0, "ext": 0.0}
+
+
+@pytest.mark.parametrize("text", ["1e3", "1.0e3", "1000"])
+def test_whole_numbers_may_have_an_exponent(text: str) -> None:
+    experiment = parse_experiment(f"network: {{n_neurons: {text}}}\ngrid: {{p: 0.5, lam: 0.5}}\n")
+    assert experiment.network.n_neurons == 1000
+    assert type(experiment.network.n_neurons) is int
+
+
+def test_other_numbers_are_no_whole_numbers() -> None:
+    for text in ("1000.5", "true", "'1000'"):
+        with pytest.raises(ConfigError, match=r"network\.n_neurons"):
+            parse_experiment(f"network: {{n_neurons: {text}}}\ngrid: {{p: 0.5, lam: 0.5}}\n")

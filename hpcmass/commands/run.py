@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, time_span
-from hpcmass.errors import EXIT_DONE
+from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import warn
 
 if TYPE_CHECKING:
+    from hpcmass.config import Experiment
     from hpcmass.store.parts import Part
     from hpcmass.sweep.run import Summary
 
@@ -19,6 +20,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "run", run, "run a sweep, or what is missing of it",
                       "hpcmass run configs/quickstart.yml -o sweep.h5                  one process",
                       "mpiexec -n 5 hpcmass run configs/quickstart.yml -o sweep.h5     4 workers and a master",
+                      "    (Open MPI on 4 cores: mpiexec --oversubscribe …; as root: --allow-run-as-root)",
                       "the same command again                                          resumes",
                       "hpcmass run configs/paper.yml -o part-3.h5 --part 3/16          one task of a job array",
                       "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid")  # fmt: skip
@@ -51,11 +53,21 @@ def run(options: argparse.Namespace) -> int:
         reuse=tuple(options.reuse),
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, wishes, limits=limits)
+    summary = run_sweep(options.config, options.output, wishes, limits=limits, inspect=_warn_of_models)
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)
     return summary.exit_code
+
+
+def _warn_of_models(experiment: Experiment) -> None:
+    """A sweep does not need its mass models, but who finds a misspelt one after the night would rather know now."""
+    from hpcmass.mass import models_named
+
+    try:
+        models_named(experiment.mass.models)
+    except UserError as error:
+        warn(f"{error}; the sweep goes on, `hpcmass compare` will want that mended")
 
 
 def _report(summary: Summary) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +28,10 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "status", run, "say how far a sweep is, also while it runs",
                       "hpcmass status sweep.h5",
                       "hpcmass status sweep.h5 --watch           every 10 s, until nothing is pending",
-                      "hpcmass status sweep.h5 --json | jq .eta_s")  # fmt: skip
-    parser.add_argument("sweep", type=Path, metavar="FILE", help="sweep file")
-    parser.add_argument("--json", action="store_true", help="for programs")
+                      "hpcmass status sweep.h5 --json | jq .eta_s",
+                      "hpcmass status results/part-*.h5          the parts of a job array, and their sum")  # fmt: skip
+    parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep files")
+    parser.add_argument("--json", action="store_true", help="for programs; of several files a list")
     parser.add_argument("--watch", type=positive, nargs="?", const=10.0, metavar="S",
                         help="look again every S seconds (default 10) until none is pending")  # fmt: skip
 
@@ -37,13 +40,42 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.store.status import sweep_status
 
     while True:
-        status = sweep_status(options.sweep)
+        found = [sweep_status(sweep) for sweep in options.sweeps]
         if options.watch and sys.stdout.isatty():
             print(CLEAR, end="")
-        print(json.dumps(status.as_dict(), indent=2) if options.json else describe(status), flush=True)
-        if not options.watch or not status.pending:
+        if options.json:
+            plain = [status.as_dict() for status in found]
+            print(json.dumps(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
+        else:
+            print(describe(found[0]) if len(found) == 1 else describe_all(found), flush=True)
+        if not options.watch or not any(status.pending for status in found):
             return EXIT_DONE
         time.sleep(options.watch)
+
+
+def describe_all(found: Sequence[Status]) -> str:
+    """Several files, such as the parts of a job array: a line each, and their sum."""
+    from hpcmass.progress import duration, rate
+
+    lines = [
+        f"{status.path}: {f'part {status.part}, ' if status.part else ''}"
+        f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending"
+        f"{', running' if status.running else ''}"
+        for status in found
+    ]
+    done, failed, pending = (sum(getattr(status, name) for status in found) for name in ("done", "failed", "pending"))
+    lines.append(f"{done} of {sum(status.total for status in found)} trials done, {failed} failed, {pending} pending")
+    running = [status for status in found if status.running and status.pending and math.isfinite(status.eta_s)]
+    if running:
+        pace = rate(sum(status.rate_per_hour for status in running) / 3600)
+        left = duration(max(status.eta_s for status in running))
+        lines.append(f"{len(running)} of them are running, {pace}, {left} left for these")
+    used, left_h = (math.fsum(getattr(s, f"core_hours_{name}") for s in found) for name in ("used", "left"))
+    hours = f"{used:.3g} core-hours used"
+    lines.append(f"{hours}, about {left_h:.3g} left" if pending and math.isfinite(left_h) else hours)
+    if failed:
+        lines.append("`hpcmass status` of one file says why its trials failed")
+    return "\n".join(lines)
 
 
 def describe(status: Status) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from contextlib import suppress
 from pathlib import Path
 
+import yaml
+
 from hpcmass.commands.arguments import Commands, add_command
-from hpcmass.errors import EXIT_DONE
+from hpcmass.errors import EXIT_DONE, ConfigError, UserError
 
 
 def add_parser(commands: Commands) -> None:
@@ -21,10 +24,27 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.grid import shape
     from hpcmass.mass import models_named
 
-    experiment = load_experiment(options.config)
+    try:
+        experiment = load_experiment(options.config)
+    except ConfigError as error:
+        raise ConfigError("\n  ".join([str(error), *_models(options.config)])) from None
     models_named(experiment.mass.models)
     axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
     total = math.prod(shape(experiment))
     print(f"{options.config} is valid: '{experiment.title}', axes {axes}, {total} trials, hash "
           f"{experiment.physics_sha256()[:12]}")  # fmt: skip
     return EXIT_DONE
+
+
+def _models(config: Path) -> list[str]:
+    """What is wrong with the mass models of a configuration that has other faults, too."""
+    from hpcmass.mass import models_named
+
+    with suppress(yaml.YAMLError, OSError, UnicodeDecodeError, KeyError, TypeError):
+        names = yaml.safe_load(config.read_text(encoding="utf-8"))["mass"]["models"]
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            try:
+                models_named(names)
+            except UserError as error:
+                return [str(error)]
+    return []

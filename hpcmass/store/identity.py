@@ -13,7 +13,7 @@ from hpcmass.grid import Trial
 from hpcmass.store.reader import axes_of, experiment_of
 
 
-def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str) -> None:
+def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str, if_same_physics: str = "") -> None:
     """Refuse an open sweep file whose physics, axes or trials are not the experiment's.
 
     Parameters
@@ -22,6 +22,8 @@ def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str)
     experiment : Experiment
     what_to_do : str
         End of the message.
+    if_same_physics : str
+        Put before it where only axes or trials differ.
 
     Raises
     ------
@@ -29,6 +31,7 @@ def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str)
         Listing each differing key with both values.
     """
     differences = _physics_differences(file, experiment)
+    advice = what_to_do if differences else if_same_physics + what_to_do
     axes = axes_of(file)
     for name, values in experiment.grid.axes().items():
         if axes.get(name, values) != values:
@@ -36,7 +39,7 @@ def require_same_sweep(file: h5py.File, experiment: Experiment, what_to_do: str)
     if len(file["trial"]) != experiment.trials:
         differences.append(f"trials is {len(file['trial'])} there and {experiment.trials} here")
     if differences:
-        raise UserError(f"{file.filename} holds another sweep ({'; '.join(differences)}); {what_to_do}")
+        raise UserError(f"{file.filename} holds another sweep ({'; '.join(differences)}); {advice}")
 
 
 def require_same_seeds(files: Sequence[h5py.File], trials: Sequence[Trial], what_to_do: str) -> None:

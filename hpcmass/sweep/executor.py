@@ -235,13 +235,22 @@ def _message(error: Exception) -> str:
 
 @contextmanager
 def told_to_stop() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGUSR1 only set a flag."""
+    """While the block runs, SIGTERM, SIGUSR1 and SIGHUP, unless `nohup` has it ignored, only set a flag."""
 
     def note(number: int, frame: object) -> None:
         _ThisRank.stop = True
+        if number == signal.SIGHUP:  # the terminal is gone, and what is said to it would be an error
+            gone = os.open(os.devnull, os.O_WRONLY)
+            for stream in terminals:
+                os.dup2(gone, stream)
+            os.close(gone)
 
     _ThisRank.stop = False
-    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+    numbers = [signal.SIGTERM, signal.SIGUSR1]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    old = {number: signal.signal(number, note) for number in numbers}
     try:
         yield
     finally:

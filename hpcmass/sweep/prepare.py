@@ -167,9 +167,10 @@ def _continued(
     merged = len(outside_parts(output)) > 0
     if merged and wishes.part:
         raise UserError(f"{output} is put together from parts; go on without --part, or give another -o")
+    grown = f"`--reuse {output}` with another -o takes over what it has; "
     with open_all(sources) as files:
         for file in files:
-            require_same_sweep(file, experiment, START_ANEW)
+            require_same_sweep(file, experiment, START_ANEW, grown)
             if not merged:
                 require_same_part(file, wishes.part, f"give the --part that it holds, or {START_ANEW}")
         require_same_seeds(files, trials, START_ANEW)

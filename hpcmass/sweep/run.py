@@ -6,9 +6,11 @@ All ranks of a job go through `run_sweep` together; only rank 0 speaks and decid
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcmass.config import Experiment
 from hpcmass.configfile import load_experiment
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
 from hpcmass.grid import Trial
@@ -63,7 +65,14 @@ class Summary:
         return EXIT_FAILED_TRIALS if self.failed_before + self.failed else EXIT_DONE
 
 
-def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits: Limits = NO_LIMITS) -> Summary | None:
+def run_sweep(
+    config: Path,
+    output: Path,
+    wishes: Wishes = NO_WISHES,
+    *,
+    limits: Limits = NO_LIMITS,
+    inspect: Callable[[Experiment], None] | None = None,
+) -> Summary | None:
     """Run or resume a sweep on all processes of this job.
 
     Parameters
@@ -74,6 +83,8 @@ def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits:
         The sweep file.
     wishes : Wishes
     limits : Limits
+    inspect : callable, optional
+        Is shown the experiment on rank 0, before anything is done.
 
     Returns
     -------
@@ -98,6 +109,8 @@ def run_sweep(config: Path, output: Path, wishes: Wishes = NO_WISHES, *, limits:
         def begin() -> Plan:
             require_directory(output)
             experiment = load_experiment(config)
+            if inspect is not None:
+                inspect(experiment)
             lock.acquire()
             plan, missing = prepare(experiment, output, wishes, n_ranks=here.size, mpi_library=here.library, say=say)
             lock.announce(max(1, here.size - 1))

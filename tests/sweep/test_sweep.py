@@ -2,7 +2,10 @@
 
 import json
 import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -195,6 +198,28 @@ def test_one_process_stops_too(slow_config: Path, start: Run, tmp_path: Path, mp
     assert 2 <= sweep_status(path).done < 18
 
 
+@pytest.mark.parametrize("nohup", [False, True])
+def test_a_closed_terminal_is_a_stop_unless_nohup(
+    nohup: bool, slow_config: Path, tmp_path: Path, mpi_env: dict[str, str]
+) -> None:
+    path = tmp_path / "sweep.h5"
+    ours, theirs = pty.openpty()
+    take_terminal = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-m", "hpcmass", "run", str(slow_config), "-o", str(path)]
+    job = subprocess.Popen(
+        [sys.executable, "-c", take_terminal, *(["nohup"] if nohup else []), *command],
+        env=mpi_env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=tmp_path,
+    )  # fmt: skip
+    os.close(theirs)
+    while job.poll() is None and not (path.exists() and sweep_status(path).done):
+        time.sleep(0.02)
+    os.close(ours)
+    assert job.wait(120) == (0 if nohup else 75)
+    assert (sweep_status(path).pending == 0) == nohup
+
+
 @pytest.mark.mpi
 @pytest.mark.parametrize("n", [1, 3])
 def test_failed_trials_are_marked_and_the_rest_goes_on(n: int, config: Path, mpi_run: Run, tmp_path: Path) -> None:
@@ -348,7 +373,7 @@ def change_key(text: str, old: str, new: str) -> str:
         (1, "w_E: 0.02", "w_E: 0.03", "network.w_E is 0.02 there and 0.03 here"),
         (3, "root_seed: 5", "root_seed: 6", "root_seed is 5 there and 6 here"),
         (1, "lam: [0.5, 0.9]", "lam: [0.5, 0.8]", "grid.lam has [0.5, 0.9] there and [0.5, 0.8] here"),
-        (1, "trials: 2", "trials: 3", "trials is 2 there and 3 here"),
+        (1, "trials: 2", "trials: 3", "trials is 2 there and 3 here); `--reuse "),
     ],
 )
 def test_another_sweep_is_refused_once_and_by_all_ranks(
