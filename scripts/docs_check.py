@@ -11,8 +11,9 @@ Every fenced block says what it is:
 - `text`, `yaml`, `matlab`, `json`: are shown only.
 
 In an output `…` stands for anything within a line, and a line of `…` alone for any lines. Everything runs in a copy of
-the repository, so that a page may use what an earlier one made; the order of the pages is that of `PAGES`. What the
-commands leave behind must be files that git ignores: whoever follows a page keeps a clean checkout.
+the repository, so that a page may use what an earlier one made; the order of the pages is that of `PAGES`. Nothing that
+`scripts/mpi_env.sh` sets is set: a reader has none of it, so a page that starts MPI must bring what that takes. What
+the commands leave behind must be files that git ignores: whoever follows a page keeps a clean checkout.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ SECONDS = 900
 
 FENCE = re.compile(r"^( *)```(\w*)(?: title=\"([^\"]+)\")?\s*$")
 EXCUSE = re.compile(r"^<!-- not run: .+ -->$")
+EXPORT = re.compile(r"^export (\w+)", re.MULTILINE)
 COMMAND = re.compile(r"^(    |\t)(\$ )?(hpcmass|make|mpiexec|mpirun|srun|sbatch|python|pip|source|module) ")
 
 
@@ -107,12 +109,9 @@ class Reader:
         self.place = place
         self.commands = 0
         self._known: set[str] = set()
-        environment = subprocess.run(
-            ["bash", "-c", ". scripts/mpi_env.sh >/dev/null; env -0"], cwd=ROOT, capture_output=True, check=True
-        ).stdout.decode()
-        self.environment = dict(item.split("=", 1) for item in environment.split("\0") if "=" in item)
-        self.environment |= {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{self.environment['PATH']}",
+        ours = set(EXPORT.findall((ROOT / "scripts" / "mpi_env.sh").read_text(encoding="utf-8")))
+        self.environment = {name: value for name, value in os.environ.items() if name not in ours} | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(place),
             "MPLBACKEND": "Agg",
         }

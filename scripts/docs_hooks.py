@@ -1,7 +1,8 @@
 """What the documentation takes from the program itself, so that it cannot say anything else: mkdocs hooks.
 
-A line `<!-- generated: NAME -->` in a page is replaced by what the function of that name below returns. A picture leads
-to its file: a page is narrower than a figure of three maps.
+A line `<!-- generated: NAME -->` in a page is replaced by what the function of that name below returns, and with it the
+line in italics below, which tells a reader of the unbuilt page where to look. A picture leads to its file: a page is
+narrower than a figure of three maps.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hpcmass.cli import make_parser
 from hpcmass.store import schema
 
 PICTURE = re.compile(r'(<img [^>]*src="([^"]+)"[^>]*>)')
-MARK = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+MARK = re.compile(r"^<!-- generated: (\w+) -->\n\*.+\*$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -94,6 +94,15 @@ rm -rf /nowhere
     assert follow(page) == 3
 
 
+def test_a_page_gets_no_help_with_mpi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMPI_ALLOW_RUN_AS_ROOT", "1")
+    monkeypatch.setenv("MPIEXEC", "elsewhere/mpiexec")
+    found = docs_check.Reader(tmp_path).environment
+    assert not {"MPIEXEC", "OMP_NUM_THREADS"} & set(found)
+    assert not [name for name in found if name.startswith(("OMPI_", "PRTE_"))]
+    assert found["PYTHONPATH"] == str(tmp_path)
+
+
 def test_what_the_commands_leave_is_ignored_by_git(tmp_path: Path) -> None:
     reader = docs_check.Reader(tmp_path)
     for name in ("look.png", "maps/lag.png", "maps/report.html", "sweep.h5", "docs/maps/lag.png", "novel.txt"):
@@ -152,7 +161,8 @@ def test_pages_take_their_tables_from_the_program() -> None:
     assert all(f"| `{name}` |" in docs_hooks.configuration() for name in NetworkParameters.model_fields)
     commands = docs_hooks.command_line()
     assert all(f"## {module.__name__.split('.')[-1]}\n" in commands for module in COMMANDS)
-    page = docs_hooks.on_page_markdown("a\n<!-- generated: sweep_variables -->\nb\n")
+    page = docs_hooks.on_page_markdown("a\n<!-- generated: sweep_variables -->\n*table: elsewhere*\nb\n")
     assert page == f"a\n{sweep}\nb\n"
+    # a mark without the line that stands in for the table where the page is not built is not found
     used = [m for p in (ROOT / "docs").rglob("*.md") for m in docs_hooks.MARK.findall(p.read_text())]
     assert sorted(used) == sorted(docs_hooks.GENERATED)
