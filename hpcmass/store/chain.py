@@ -84,11 +84,15 @@ def configurations_of(file: h5py.File) -> list[Configuration]:
 
 
 def united(files: Sequence[h5py.File]) -> list[Configuration]:
-    """The entries of several open sweep files, each text once, by the time when it came last."""
+    """The entries of several open sweep files, each text once, by the time when it came last.
+
+    Where times are equal, the first file knows better: its entries count as the later ones.
+    """
     latest: dict[str, str] = {}
-    for file in files:
+    for file in reversed(files):
         for configuration in configurations_of(file):
-            latest[configuration.text] = max(configuration.since, latest.get(configuration.text, ""))
+            since = max(configuration.since, latest.pop(configuration.text, ""))
+            latest[configuration.text] = since
     return [Configuration(since, text) for text, since in sorted(latest.items(), key=lambda item: item[1])]
 
 

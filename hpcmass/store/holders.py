@@ -7,7 +7,10 @@ while this process has a part open in another way.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Self
 
 import h5py
@@ -26,11 +29,14 @@ class Holders(ExitStack):
     ----------
     sweep : h5py.File
         An open sweep file, put together from others or not.
+    parts : sequence of Path, optional
+        `parts_of` it, where the working directory may have changed since it was opened.
     """
 
-    def __init__(self, sweep: h5py.File) -> None:
+    def __init__(self, sweep: h5py.File, parts: Sequence[Path] | None = None) -> None:
         super().__init__()
         self._sweep = sweep
+        self._parts = parts_of(sweep) if parts is None else parts
         self._open: dict[int, h5py.File] = {}
         self._sources: npt.NDArray[np.int32] | None = sweep[SOURCE.name][()] if SOURCE.name in sweep else None
 
@@ -54,9 +60,9 @@ class Holders(ExitStack):
             return self._sweep
         number = int(self._sources[index])
         if number not in self._open:
-            path = parts_of(self._sweep)[number]
+            path = self._parts[number]
             self._open[number] = self.enter_context(h5py.File(path, "r", locking=locking_of(path)))
         holder = self._open[number]
         if holder["status"][index] != DONE:
-            raise OSError(f"{holder.filename} was begun anew")
+            raise OSError(errno.ESTALE, f"{holder.filename} does not hold the trial any more")
         return holder

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,12 @@ from hpcmass.store.layout import (
     define,
     describe,
     filled_bytes,
-    free_name,
-    set_aside,
 )
-from hpcmass.store.locking import locking_of
 from hpcmass.store.parts import PART_VARIABLE
 from hpcmass.store.provenance import history_line, history_of, history_value
 from hpcmass.store.reader import axes_of, experiment_of, open_hdf5, shard_directory
 from hpcmass.store.schema import CONFIG_CHAIN, DONE, SOURCE, SWEEP_FILETYPE, SWEEP_VARIABLES, Variable
-from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, states_of
+from hpcmass.store.sources import States, located, open_all, states_of
 
 MAPPING_BYTES = 256
 """More than one mapping of a virtual dataset takes in the file."""
@@ -55,7 +52,7 @@ def join(
     what: str = "merged",
     configuration: str | None = None,
     replace: bool = False,
-    force: bool = False,
+    earlier: h5py.File | None = None,
 ) -> States:
     """Put the parts of one sweep together as one virtual file.
 
@@ -70,13 +67,13 @@ def join(
         The text of one with which the sweep goes on.
     replace : bool
         Replace `output`, which must be an earlier joint of such parts.
-    force : bool
-        Keep an existing sweep aside.
+    earlier : h5py.File, optional
+        The joint that is replaced, where it cannot be opened as a sound one.
 
     Raises
     ------
     UserError
-        If a part is missing, unreadable or of another sweep, or `output` exists without `replace` or `force`.
+        If a part is missing, unreadable or of another sweep, or `output` exists without `replace`.
     """
     if not parts:
         raise UserError(f"there is nothing to put into {output}; name the parts")
@@ -84,10 +81,11 @@ def join(
         first = files[0]
         for file in files[1:]:
             require_same_sweep(file, experiment_of(first), f"it cannot be joined with {parts[0]}")
-        earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE)) if replace and output.exists() else None
-        attributes = joint_attributes(
-            files, earlier if earlier is not None and outside_parts(output) else None, what, merged=not replace
-        )
+        if replace and earlier is None and output.exists():
+            earlier = stack.enter_context(open_hdf5(output, SWEEP_FILETYPE))
+        own = os.path.realpath(shard_directory(output))
+        merged = any(os.path.realpath(part.parent) != own for part in parts)
+        attributes = joint_attributes(files, earlier if merged else None, what, merged=merged)
         identities = [str(file.attrs["uuid"]) for file in files]
         attributes |= {"driver": "shards", "parts": _relative(parts, output), "part_uuids": identities}
         chain = united([*([earlier] if earlier is not None else []), *files])
@@ -96,8 +94,6 @@ def join(
         states = states_of(files)
         axes = tuple(axes_of(first))
         variables = shared_variables(files)
-        if force and (output.exists() or shard_directory(output).exists()):
-            set_sweep_aside(output)
         sizes = {name: len(first[name]) for name in (*axes, "trial", "time", "word")}
         n_traces = sum(v.role == "trace" for v in variables)
         n_boxes = sum(1 for _ in boxes(np.where(states.status == DONE, states.owner, -1)))
@@ -135,39 +131,6 @@ def is_joint_of(output: Path, parts: Sequence[Path]) -> bool:
             and chain == configurations_in(chain_value(whole))
             and np.array_equal(joint["status"][()], states_of(files).status)
         )
-
-
-def set_sweep_aside(sweep: Path) -> Path:
-    """Keep a sweep, shards and all, under the first free of `sweep.1.h5`, `sweep.2.h5`, …; returns that path.
-
-    A file with trials of its own and shards beside it, which should not be, get a name each.
-    """
-    kept = set_aside(sweep) if _holds_trials(sweep) else None
-    directory = shard_directory(sweep)
-    if not directory.is_dir():
-        return kept or set_aside(sweep)
-    if kept is not None and not any(directory.iterdir()):
-        directory.rmdir()
-        return kept
-    new, outside = free_name(sweep), []
-    with suppress(UserError):  # a view of parts that are gone has nothing to keep but its shards
-        outside = outside_parts(sweep)
-    os.rename(directory, shard_directory(new))
-    if outside or shard_paths(new):
-        join([*outside, *shard_paths(new)], new, what=f"shards of {sweep.name} set aside", replace=True)
-    sweep.unlink(missing_ok=True)  # which only referred to them
-    return kept or new
-
-
-def _holds_trials(sweep: Path) -> bool:
-    """True unless the file is absent or only refers to others; also for one that cannot be read."""
-    if not sweep.exists():
-        return False
-    try:
-        with h5py.File(sweep, "r", locking=locking_of(sweep)) as file:
-            return "parts" not in file.attrs
-    except OSError:
-        return True
 
 
 def shared_variables(files: Sequence[h5py.File]) -> list[Variable]:

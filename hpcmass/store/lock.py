@@ -47,7 +47,10 @@ class SweepLock:
         """
         end = time.monotonic() + PATIENCE_S
         while self._fd is None:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            except PermissionError:
+                raise UserError(f"cannot write {self.path}, which keeps two jobs apart; ask its owner") from None
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -15,10 +15,12 @@ import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
+from hpcmass.store.aside import set_sweep_aside, sweep_exists
 from hpcmass.store.identity import require_same_seeds_in, require_same_sweep
 from hpcmass.store.join import join
 from hpcmass.store.layout import require_directory
 from hpcmass.store.lock import SweepLock
+from hpcmass.store.opening import followed
 from hpcmass.store.pack import pack
 from hpcmass.store.parts import PART_VARIABLE, part_of
 from hpcmass.store.reader import experiment_of, shard_directory
@@ -77,6 +79,7 @@ def merge(
         If a part or a trial is missing, files contradict each other or are of different sweeps, `output` exists
         without `force`, or cannot be written.
     """
+    output = followed(output)
     require_directory(output)
     sources = _expand(parts)
     again = not packed and _referred_to(output) == {located(source) for source in sources}
@@ -87,6 +90,8 @@ def merge(
     for source in sources:
         if any(_same(source, own) or _same(source.parent, own) for own in outputs_own):
             raise UserError(f"{output} is one of the files to merge; give another -o")
+    if again:  # the view has gone on since, in shards of its own
+        sources += shard_paths(output)
     with open_all(sources) as files:
         experiment = experiment_of(files[0])
         for file in files[1:]:
@@ -97,10 +102,12 @@ def merge(
         if not partial:
             _require_complete(files, states)
     with SweepLock(output):
+        if force and not again and sweep_exists(output):
+            set_sweep_aside(output)
         if packed:
-            pack(sources, output, force=force)
+            pack(sources, output)
         else:
-            join(sources, output, replace=again, force=force and not again)
+            join(sources, output, replace=again)
     count = {state: int((states.status == state).sum()) for state in (DONE, FAILED)}
     return Merged(output, len(sources), states.status.size, count[DONE], count[FAILED], overlapping)
 

@@ -135,6 +135,13 @@ def parts_of(file: h5py.File) -> list[Path]:
 
 
 def _identity(path: Path) -> str:
+    found = path.stat()
+    return _identity_of(path, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=2**14)
+def _identity_of(path: Path, *state: int) -> str:
+    """The uuid of a file in some state; a view of a thousand parts is opened more than once in a run."""
     try:
         with h5py.File(path, "r", locking=locking_of(path)) as file:
             return str(file.attrs.get("uuid", ""))
@@ -144,9 +151,13 @@ def _identity(path: Path) -> str:
 
 def shard_directory(path: Path) -> Path:
     """Where the shards of a sweep lie: `sweep.h5.parts` beside `sweep.h5`, whatever link leads to it."""
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
+    path = followed(path)
     return path.with_name(f"{path.name}.parts")
+
+
+def followed(path: Path) -> Path:
+    """The file that a link leads to: what belongs to a sweep lies beside the file, not beside a link to it."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _why_unreadable(path: Path, error: OSError) -> str:

@@ -16,11 +16,10 @@ from hpcmass.store.join import (
     gathered,
     joint_attributes,
     oldest_version,
-    set_sweep_aside,
     shared_variables,
 )
 from hpcmass.store.layout import METADATA_BYTES, creating, define
-from hpcmass.store.reader import axes_of, shard_directory
+from hpcmass.store.reader import axes_of
 from hpcmass.store.schema import CONFIG_CHAIN, DONE, SWEEP_FILETYPE, TRACES, Variable
 from hpcmass.store.sources import States, open_all, states_of
 
@@ -28,7 +27,7 @@ BLOCK_BYTES = 2**26
 """Most that is held in memory at a time."""
 
 
-def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
+def pack(parts: Sequence[Path], output: Path) -> None:
     """Copy the trials of one sweep that are done into one packed file.
 
     Parameters
@@ -36,8 +35,6 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
     parts : sequence of Path
         Files that hold the trials, of the same physics, axes and trials.
     output : Path
-    force : bool
-        Keep an existing sweep aside.
 
     Raises
     ------
@@ -50,8 +47,6 @@ def pack(parts: Sequence[Path], output: Path, *, force: bool = False) -> None:
         attributes = joint_attributes(files, None, "merged and packed", merged=True)
         for name in ("parts", "part_uuids"):
             attributes.pop(name, None)
-        if force and (output.exists() or shard_directory(output).exists()):
-            set_sweep_aside(output)
         with creating(output) as file:
             variables = shared_variables(files)
             define(

@@ -20,6 +20,7 @@ from hpcmass.store.opening import axes_of as axes_of
 from hpcmass.store.opening import check_filetype as check_filetype
 from hpcmass.store.opening import experiment_of as experiment_of
 from hpcmass.store.opening import open_hdf5 as open_hdf5
+from hpcmass.store.opening import parts_of as parts_of
 from hpcmass.store.opening import shard_directory as shard_directory
 from hpcmass.store.opening import stored_experiment as stored_experiment
 from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, NUMBERS, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
@@ -62,6 +63,7 @@ class SweepFile:
     def __init__(self, path: Path_, *, checked: bool = False) -> None:
         self.path = Path(path)
         self._file = open_hdf5(path, SWEEP_FILETYPE, checked=checked)
+        self._parts = parts_of(self._file)
         self.attributes: dict[str, Any] = dict(self._file.attrs)
         self.uuid = str(self.attributes["uuid"])
         self.physics_sha256 = str(self.attributes["config_sha256"])
@@ -116,7 +118,7 @@ class SweepFile:
         if self.status[(*point, trial)] != DONE:
             raise ValueError(f"trial {trial} at {point} is not done")
         index = (*point, trial)
-        with Holders(self._file) as holders:
+        with Holders(self._file, self._parts) as holders:
             return {name: holders.of(index)[name][index] for name in self.traces_held}
 
     def numbers(self) -> dict[str, npt.NDArray[np.generic]]:

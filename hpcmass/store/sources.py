@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.errors import UserError
+from hpcmass.messages import warn
+from hpcmass.store.lock import is_locked
 from hpcmass.store.opening import check_parts, open_hdf5, parts_of, shard_directory
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE
 
@@ -48,8 +50,18 @@ def outside_parts(sweep: Path) -> list[Path]:
     with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as file:
         check_parts(file)
         parts = parts_of(file)
-    own = located(shard_directory(sweep))
-    return [located(part) for part in parts if located(part.parent) != own]
+    own = os.path.realpath(shard_directory(sweep))
+    found: dict[Path, None] = {}
+    for part in parts:
+        if os.path.realpath(part.parent) != own:
+            found |= dict.fromkeys([located(part), *_siblings(part)])
+    return list(found)
+
+
+def _siblings(part: Path) -> list[Path]:
+    """Shards beside a part that is one: those that came after the merge belong to it, too."""
+    is_shard = part.parent.suffix == ".parts" and part.name.startswith("shard-")
+    return [located(path) for path in sorted(part.parent.glob("shard-*.h5"))] if is_shard else []
 
 
 def located(path: Path) -> Path:
@@ -75,26 +87,38 @@ def sources_of(sweep: Path) -> list[Path]:
     return sources
 
 
+def left_behind(sweep: Path) -> int:
+    """How many trials a joined file lacks that are done in the files that it was joined from; 0 for any other."""
+    with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as joint:
+        if not is_joined(joint):
+            return 0
+        with open_all(sources_of(sweep)) as files:
+            return int(np.sum((states_of(files).status == DONE) & (joint["status"][()] != DONE)))
+
+
+def being_written(sweep: Path) -> bool:
+    """True while a job writes the sweep, or one of the files that it was joined from (as far as can be seen)."""
+    sources = sources_of(sweep)
+    sweeps = {source.parent.with_suffix("") for source in sources if source.parent.suffix == ".parts"}
+    return any(is_locked(path) for path in (sweep, *sources, *sweeps))
+
+
 def require_current(sweep: Path) -> None:
-    """Refuse a joined file that is behind the files it was joined from.
+    """Refuse a joined file that is behind what it was joined from; while that is being written, only warn.
 
     Raises
     ------
     UserError
     """
-    with open_hdf5(sweep, SWEEP_FILETYPE, checked=True) as joint:
-        if not is_joined(joint):
-            return
-        sources = sources_of(sweep)
-        with open_all(sources) as files:
-            same = np.array_equal(states_of(files).status, joint["status"][()])
-        if same and {located(part) for part in parts_of(joint)} == {located(source) for source in sources}:
-            return
-    if any(located(source.parent) == located(shard_directory(sweep)) for source in sources):
-        remedy = "start the same `hpcmass run` again, which joins them"
-    else:
-        remedy = "merge them again (--force)"
-    raise UserError(f"{sweep} is behind the files that it was joined from, which hold other trials by now; {remedy}")
+    lacking = left_behind(sweep)
+    if not lacking:
+        return
+    what = f"{lacking} trials that are done" if lacking > 1 else "a trial that is done"
+    if being_written(sweep):
+        warn(f"{sweep} is as it was last joined and lacks {what} by now")
+        return
+    remedy = "start the same `hpcmass run` again, which joins them" if shard_paths(sweep) else "merge them again"
+    raise UserError(f"{sweep} is behind the files that it was joined from, it lacks {what}; {remedy}")
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
+from hpcmass.store.aside import set_sweep_aside, sweep_exists
 from hpcmass.store.chain import append_configuration, fits, united
 from hpcmass.store.creation import Driver, create_sweep_file
 from hpcmass.store.identity import require_same_seeds, require_same_sweep
 from hpcmass.store.inplace import changing
-from hpcmass.store.join import is_joint_of, join, set_sweep_aside
+from hpcmass.store.join import is_joint_of, join
 from hpcmass.store.parts import Part, Share, divide, division_in, require_same_part
 from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.reader import open_hdf5, shard_directory
@@ -115,12 +116,14 @@ def prepare(
         if a file to reuse is of other physics.
     """
     for old in wishes.reuse:
-        ours = {path.resolve() for path in (output, *sources_of(output))}
+        ours = {path.resolve() for path in (output, *shard_paths(output))}
         if ours & {path.resolve() for path in (old, *sources_of(old))}:
             raise UserError(f"--reuse {old} is, or refers to, the file to write; give another -o and reuse {old} there")
         require_reusable(old, experiment)
-    if wishes.force and (output.exists() or shard_directory(output).exists()):
-        say(f"the old {output.name} is kept as {set_sweep_aside(output).name}")
+    if wishes.force and sweep_exists(output):
+        kept = [path.name for path in set_sweep_aside(output)]
+        if kept:
+            say(f"the old {output.name} is kept as {' and '.join(kept)}")
     driver = choose_driver(output, n_ranks=n_ranks, shards=wishes.shards)
     trials = all_trials(experiment)
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}

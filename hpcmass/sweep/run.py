@@ -5,7 +5,6 @@ All ranks of a job go through `run_sweep` together; only rank 0 speaks and decid
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from hpcmass.grid import Trial
 from hpcmass.messages import say
 from hpcmass.store.layout import require_directory
 from hpcmass.store.lock import SweepLock
+from hpcmass.store.opening import followed
 from hpcmass.store.writer import ParallelWriter, ShardWriter, SlabWriter
 from hpcmass.sweep.clock import Clock, Limits
 from hpcmass.sweep.executor import Tally, scatter, told_to_stop
@@ -97,8 +97,7 @@ def run_sweep(
         On rank 0, while all other ranks exit.
     """
     clock = Clock(limits)
-    if output.is_symlink():  # shards and kept files lie beside the file, not beside a link to it
-        output = Path(os.path.realpath(output))
+    output = followed(output)
     here = world()
     if wishes.part is None:  # processes that do a part each need not see each other
         here.require_company()

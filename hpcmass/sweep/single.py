@@ -14,12 +14,12 @@ from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.network import Recording, simulate
+from hpcmass.store.aside import set_sweep_aside, sweep_exists
 from hpcmass.store.creation import create_sweep_file
-from hpcmass.store.join import set_sweep_aside
 from hpcmass.store.layout import require_directory
 from hpcmass.store.lock import SweepLock
+from hpcmass.store.opening import followed
 from hpcmass.store.provenance import provenance
-from hpcmass.store.reader import shard_directory
 from hpcmass.store.schema import SPIKE_VARIABLES
 from hpcmass.store.writer import SlabWriter
 
@@ -86,21 +86,25 @@ def run_single(
         If the network leaves the physical regime; nothing is stored then.
     """
     point = at_point(experiment, values)
-    if output is not None:
-        require_directory(output)
-        if output.exists() and not force:
+    here = {name: axis[0] for name, axis in point.grid.axes().items()}
+    trial = Trial((0,) * (len(here) + 1), here, trial_seed(point.root_seed, here, number))
+
+    def run() -> Recording:
+        network = point.network_at(here)
+        return simulate(network, here["p"], here["lam"], trial.seed, keep_spikes=keep_spikes or store_spikes)
+
+    if output is None:
+        return run()
+    output = followed(output)
+    require_directory(output)
+    with SweepLock(output):
+        if sweep_exists(output) and not force:
             raise UserError(
                 f"{output} exists; give another name, or --force to start anew (the old file is kept aside)"
             )
-    here = {name: axis[0] for name, axis in point.grid.axes().items()}
-    trial = Trial((0,) * (len(here) + 1), here, trial_seed(point.root_seed, here, number))
-    network = point.network_at(here)
-    recording = simulate(network, here["p"], here["lam"], trial.seed, keep_spikes=keep_spikes or store_spikes)
-    if output is not None:
-        with SweepLock(output):
-            if output.exists() or shard_directory(output).exists():
-                set_sweep_aside(output)
-            _store(recording, point, trial, number, output, with_spikes=store_spikes)
+        recording = run()
+        set_sweep_aside(output)
+        _store(recording, point, trial, number, output, with_spikes=store_spikes)
     return recording
 
 

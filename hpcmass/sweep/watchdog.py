@@ -55,7 +55,10 @@ def watched(deadline: float | None, limit_s: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, max(0.0, deadline - time.monotonic()) + ALARM_AFTER_S, ALARM_AFTER_S)
         yield
     finally:
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # first: from here on a late alarm is none
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        faulthandler.cancel_dump_traceback_later()
-        signal.signal(signal.SIGALRM, before)
+        try:
+            faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:  # a late alarm may arrive anywhere above
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.cancel_dump_traceback_later()
+            signal.signal(signal.SIGALRM, before)

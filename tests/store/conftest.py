@@ -70,3 +70,13 @@ def write_sweep(experiment: Experiment) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def shards(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> Path:
+    """The shards of a `sweep.h5`: trials 0-2 and 8 in the first, 3-6 in the second, 7 failed, 9-11 pending."""
+    (tmp_path / "sweep.h5.parts").mkdir()
+    directory = tmp_path / "sweep.h5.parts"
+    write_sweep(directory / "shard-00001.h5", [*all_trials[:3], all_trials[8]], rank=1)
+    write_sweep(directory / "shard-00002.h5", all_trials[3:7], (all_trials[7],), rank=2)
+    return tmp_path / "sweep.h5"

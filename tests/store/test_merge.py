@@ -14,28 +14,16 @@ from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
-from hpcmass.store.check import check_sweep
-from hpcmass.store.join import is_joint_of, join, set_sweep_aside
-from hpcmass.store.merge import merge
-from hpcmass.store.pack import pack
+from hpcmass.store.aside import set_sweep_aside
+from hpcmass.store.join import is_joint_of, join
 from hpcmass.store.provenance import history_of
-from hpcmass.store.reader import SweepFile, open_sweep, shard_directory
+from hpcmass.store.reader import SweepFile, open_sweep
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
-from hpcmass.store.sources import require_current, shard_paths
+from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import sweep_status
 
 Write = Callable[..., Path]
 Invent = Callable[[Trial], dict[str, Any]]
-
-
-@pytest.fixture
-def shards(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> Path:
-    """The shards of a `sweep.h5`: trials 0-2 and 8 in the first, 3-6 in the second, 7 failed, 9-11 pending."""
-    (tmp_path / "sweep.h5.parts").mkdir()
-    directory = tmp_path / "sweep.h5.parts"
-    write_sweep(directory / "shard-00001.h5", [*all_trials[:3], all_trials[8]], rank=1)
-    write_sweep(directory / "shard-00002.h5", all_trials[3:7], (all_trials[7],), rank=2)
-    return tmp_path / "sweep.h5"
 
 
 def assert_complete(path: Path, all_trials: list[Trial], invent: Invent) -> None:
@@ -177,116 +165,10 @@ def test_a_joint_knows_whether_it_is_up_to_date(
 
 def test_all_shards_go_aside_together(shards: Path, all_trials: list[Trial], invent: Invent) -> None:
     join(shard_paths(shards), shards)
-    assert set_sweep_aside(shards) == shards.with_name("sweep.1.h5")
+    assert set_sweep_aside(shards) == [shards.with_name("sweep.1.h5")]
     assert not shards.exists()
     assert not shard_paths(shards)
     assert_complete(shards.with_name("sweep.1.h5"), all_trials, invent)
-
-
-@pytest.mark.parametrize("what", ["one file", "packed", "joint", "nothing"])
-@pytest.mark.parametrize("beside", ["no directory", "an empty directory", "shards"])
-def test_whatever_is_set_aside_is_all_there(
-    what: str, beside: str, tmp_path: Path, write_sweep: Write, all_trials: list[Trial]
-) -> None:
-    sweep, directory = tmp_path / "a.h5", tmp_path / "a.h5.parts"
-    if beside != "no directory":
-        directory.mkdir()
-    if beside == "shards":
-        write_sweep(directory / "shard-00001.h5", all_trials[6:9])
-    if what == "one file":
-        write_sweep(sweep, all_trials[:6])
-    elif what == "packed":
-        pack([write_sweep(tmp_path / "part.h5", all_trials[:6])], sweep)
-    elif what == "joint":
-        join([write_sweep(tmp_path / "part.h5", all_trials[:6]), *shard_paths(sweep)], sweep)
-    elif beside != "shards":
-        return
-    set_sweep_aside(sweep)
-    assert not sweep.exists()
-    assert not shard_paths(sweep)
-    done = np.zeros(12, bool)
-    for kept in tmp_path.glob("a.[0-9].h5"):
-        with SweepFile(kept) as file:
-            done |= file.status.ravel() == DONE
-    expected = np.zeros(12, bool)
-    expected[:6] = what != "nothing"
-    expected[6:9] = beside == "shards"
-    np.testing.assert_array_equal(done, expected)
-
-
-@pytest.fixture
-def view(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> Path:
-    """A view `m.h5` of two parts with 6 trials each."""
-    parts = [write_sweep(tmp_path / f"p{i}.h5", all_trials[6 * i : 6 * i + 6]) for i in range(2)]
-    merge(parts, tmp_path / "m.h5")
-    return tmp_path / "m.h5"
-
-
-@pytest.mark.parametrize("physics", ["n_external: 5", "n_external: 6"], ids=["the same", "other physics"])
-def test_a_part_that_was_begun_anew_is_noticed(
-    physics: str, view: Path, experiment: Experiment, write_sweep: Write, all_trials: list[Trial]
-) -> None:
-    part = view.with_name("p0.h5")
-    part.unlink()
-    write_sweep(part, all_trials[:2], other=parse_experiment(experiment.text.replace("n_external: 5", physics)))
-    with h5py.File(part, "r+") as file:
-        file.attrs["uuid"] = "another one"
-    for look in (SweepFile, sweep_status, check_sweep):
-        with pytest.raises(UserError, match=r"m\.h5 refers to .*p0\.h5, which was begun anew since; merge again"):
-            look(view)
-    with SweepFile(view, checked=True) as sweep, pytest.raises(OSError, match="begun anew"):
-        sweep.traces((0, 1), 1)
-    if physics == "n_external: 5":
-        with pytest.raises(UserError, match="exists"):
-            merge([part, view.with_name("p1.h5")], view, partial=True)
-        merge([part, view.with_name("p1.h5")], view, partial=True, force=True)
-        assert sweep_status(view).done == 8
-
-
-def test_a_view_is_brought_up_to_date(
-    all_trials: list[Trial], write_sweep: Write, invent: Invent, tmp_path: Path
-) -> None:
-    parts = [write_sweep(tmp_path / f"q{i}.h5", all_trials[6 * i : 6 * i + 3]) for i in range(2)]
-    merge(parts, tmp_path / "n.h5", partial=True)
-    require_current(tmp_path / "n.h5")
-    write_missing(parts[0], all_trials[3:6], invent)
-    assert sweep_status(tmp_path / "n.h5").done == 9
-    with pytest.raises(UserError, match=r"n\.h5 is behind the files that it was joined from.*merge them again"):
-        require_current(tmp_path / "n.h5")
-    assert "it is behind the files that it was joined from" in "".join(check_sweep(tmp_path / "n.h5"))
-    merge(parts, tmp_path / "n.h5", partial=True)  # of just these parts, so it holds nothing of its own
-    require_current(tmp_path / "n.h5")
-    with SweepFile(tmp_path / "n.h5") as sweep:
-        assert (sweep.status == DONE).sum() == 9
-    with pytest.raises(UserError, match="exists"):
-        merge([parts[0]], tmp_path / "n.h5", partial=True)
-
-
-def test_new_shards_leave_the_joint_behind(shards: Path, all_trials: list[Trial], write_sweep: Write) -> None:
-    join(shard_paths(shards), shards)
-    require_current(shards)
-    write_sweep(shard_directory(shards) / "shard-00003.h5", all_trials[9:])
-    with pytest.raises(UserError, match="start the same `hpcmass run` again"):
-        require_current(shards)
-
-
-def test_check_holds_a_view_against_its_parts(view: Path) -> None:
-    def contradictions() -> list[str]:
-        return [problem for problem in check_sweep(view) if "its part has another" in problem]
-
-    assert contradictions() == []
-    with h5py.File(view, "r+") as file:
-        file["rate_E"][0, 0, 1] += 1
-    (problem,) = contradictions()
-    assert problem.startswith("m.h5: p=0 lam=0.5 trial 1: its part has another rate_E")
-
-
-def write_missing(path: Path, trials: list[Trial], invent: Invent) -> None:
-    from hpcmass.store.writer import SlabWriter
-
-    with SlabWriter(path) as writer:
-        for trial in trials:
-            writer.write(trial, invent(trial), rank=1)
 
 
 def test_every_variable_is_in_the_joint(shards: Path) -> None:
