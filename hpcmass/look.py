@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,17 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.errors import UserError
 from hpcmass.mass import Traces, predict
 from hpcmass.network import Recording
 from hpcmass.sweep.single import run_single
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from hpcmass.plots.output import Picture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Look:
-    """One trial and where it belongs.
+    """One trial and where it belongs; a notebook shows it as a picture.
 
     Attributes
     ----------
@@ -56,34 +59,50 @@ class Look:
         traces = Traces(**{f.name: getattr(self.recording, f.name) for f in dataclasses.fields(Traces)})
         return predict(traces, self.network, self.experiment.mass)
 
-    def figure(self) -> Figure:
+    def figure(self) -> Picture:
         """Raster, potentials, inputs, spectra and numbers on one page; a notebook shows it."""
+        from hpcmass.plots.style import house_style
         from hpcmass.plots.trial import trial_figure
 
-        return trial_figure(vars(self.recording), self.potentials, **self._captions())
+        with house_style():
+            return trial_figure(vars(self.recording), self.potentials, **self._captions())
 
-    def draw(self, path: str | Path, *, force: bool = False) -> Path:
-        """The same into a file, `.png`, `.svg` or `.pdf`.
+    def draw(self, path: str | Path, *, force: bool = True) -> Path:
+        """The same into a file, `.png`, `.svg` or `.pdf`; one that is there is replaced.
+
+        A picture can be drawn again from the same numbers, and a notebook's cell runs more than once. With
+        `force=False` a file that is there is left alone.
 
         Raises
         ------
         UserError
-            If it is there and `force` is not given, or cannot be written.
+            If it cannot be written, or is there and `force` is false.
         """
         from hpcmass.plots.trial import draw_trial
 
         return draw_trial(path, vars(self.recording), self.potentials, **self._captions(), force=force)
 
-    def _captions(self) -> dict[str, Any]:
-        from hpcmass.plots.plane import SYMBOLS
+    def __repr__(self) -> str:
+        found = self.recording
+        return f"<{self._where()}: {found.rate_E:.3g} Hz (E), Spike-contrast {found.spike_contrast:.2g}>"
 
-        where = ", ".join(f"{SYMBOLS.get(name, name)} = {value:g}" for name, value in self.values.items())
+    def _repr_png_(self) -> bytes:
+        return self.figure()._repr_png_()
+
+    def _where(self) -> str:
+        from hpcmass.plots.plane import symbol
+
+        return (
+            ", ".join(f"{symbol(name)} = {value:g}" for name, value in self.values.items()) + f", trial {self.number}"
+        )
+
+    def _captions(self) -> dict[str, Any]:
         return {
             "dt_ms": self.network.dt_ms,
             "transient_ms": self.network.transient_ms,
             "n_neurons": self.network.n_neurons,
             "n_excitatory": round(self.values["lam"] * self.network.n_neurons),
-            "title": f"{where}, trial {self.number}",
+            "title": self._where(),
         }
 
 
@@ -128,13 +147,23 @@ def simulate(
         If the network leaves the physical regime.
     """
     values = {"p": p, "lam": lam, **(at or {})}
-    recording = run_single(
-        experiment,
-        values,
-        trial,
-        output=None if output is None else Path(output),
-        keep_spikes=keep_spikes,
-        store_spikes=store_spikes,
-        force=force,
-    )
+    with _said_in_python():
+        recording = run_single(
+            experiment,
+            values,
+            trial,
+            output=None if output is None else Path(output),
+            keep_spikes=keep_spikes,
+            store_spikes=store_spikes,
+            force=force,
+        )
     return Look(experiment, values, trial, recording)
+
+
+@contextmanager
+def _said_in_python() -> Iterator[None]:
+    """Names the keyword beside the command line's option."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace("--force", "--force (in Python force=True)")) from None

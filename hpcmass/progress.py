@@ -15,6 +15,24 @@ from hpcmass.messages import shown
 
 CADENCE_S = 10.0
 """Least time between two lines in a log."""
+COLUMNS = 80
+"""Width of a terminal that does not know its own, as one within a container or an editor may."""
+
+
+class _Bar(tqdm):  # type: ignore[type-arg]
+    """A bar that a terminal of no size shows, too."""
+
+    @property
+    def ncols(self) -> int | None:
+        """Columns but for the last one, which is the cursor's; None if there is nothing to ask."""
+        return COLUMNS - 1 if self._told is not None and self._told <= 0 else self._told
+
+    @ncols.setter
+    def ncols(self, told: int | None) -> None:
+        self._told = told
+
+    nrows = property(lambda self: None, lambda self, told: None)
+    """A single bar needs no room for others."""
 
 
 class Progress:
@@ -52,12 +70,12 @@ class Progress:
         self._cadence_s = cadence_s
         self._start = self._last = time.monotonic()
         self._silent = not shown(logging.INFO)
-        self._bar: tqdm | None = None  # type: ignore[type-arg]
+        self._bar: _Bar | None = None
         self._bar = self._make_bar() if total and self._stream.isatty() and not self._silent else None
 
-    def _make_bar(self) -> tqdm:  # type: ignore[type-arg]
+    def _make_bar(self) -> _Bar:
         shape = ("work " if self._weighted else "") + "{percentage:3.0f} % |{bar}| {desc}"
-        return tqdm(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, desc=self.line())
+        return _Bar(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, desc=self.line())
 
     def advance(self, weight: float = 1.0, units: int = 1) -> None:
         """Say that `units` more have ended, of `weight` together."""

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 import hpcmass
 from hpcmass import Experiment, load_experiment, simulate
@@ -50,6 +52,40 @@ def test_potentials_and_figure(tmp_path):
         assert potential.shape == look.time_ms.shape == look.recording.mean_v.shape
     assert look.figure().get_suptitle() == "p = 0.2, λ = 0.8, trial 0"
     assert look.draw(tmp_path / "one.svg").read_text().startswith("<?xml")
+
+
+def test_a_cell_can_be_run_again(tmp_path):
+    """A picture is drawn anew, unless one asks to leave it; messages name the keyword, not only the option."""
+    experiment = Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK)
+    look = simulate(experiment, 0.2, 0.8, output=tmp_path / "one.h5")
+    path = tmp_path / "one.png"
+    path.write_text("older")
+    assert look.draw(path).stat().st_size > 10_000
+    with pytest.raises(UserError, match=r"one\.png exists.*force=True"):
+        look.draw(path, force=False)
+    with pytest.raises(UserError, match=r"one\.h5 exists.*force=True"):
+        simulate(experiment, 0.2, 0.8, output=tmp_path / "one.h5")
+
+
+def test_it_says_briefly_what_it_is():
+    look = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8, 3)
+    assert repr(look).startswith("<p = 0.2, λ = 0.8, trial 3: ")
+    assert f"Spike-contrast {look.recording.spike_contrast:.2g}" in repr(look)
+    assert len(repr(look)) < 100
+
+
+def test_a_notebook_shows_it_without_being_told_to():
+    """The last line of a cell is a picture, of the look itself and of its figure, and no magic was run."""
+    network = f"Experiment(grid={{'p': 0.2, 'lam': 0.8}}, network={NETWORK!r})"
+    cells = [
+        f"from hpcmass import Experiment, simulate\nlook = simulate({network}, 0.2, 0.8)\nlook",
+        "look.figure()",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=300).execute()
+    for cell in notebook.cells:
+        (shown,) = [output for output in cell.outputs if output.output_type == "execute_result"]
+        assert len(shown.data["image/png"]) > 10_000
 
 
 def test_a_forgotten_axis_is_a_sentence():

@@ -1,6 +1,9 @@
 """Lines in a log now and then, a bar on a terminal, both with count, rate and time left."""
 
 import io
+import os
+import pty
+import termios
 import time
 
 import pytest
@@ -100,6 +103,21 @@ def test_a_terminal_gets_a_bar(clock: Clock) -> None:
     last = shown.rsplit("\r", 1)[-1]
     assert last.startswith("100 % |")
     assert last.endswith("| 2/2 trials (100 %), 1/s, took 2 s\n")
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(0, 79), (60, 59)])
+def test_a_terminal_without_a_width_gets_a_bar(clock: Clock, columns: int, expected: int) -> None:
+    """Some say that they have no columns at all, as one within a container or an editor may."""
+    reader, writer = pty.openpty()
+    termios.tcsetwinsize(writer, (0, columns))
+    os.set_blocking(reader, False)  # nothing written is an error, not a wait
+    with os.fdopen(writer, "w") as stream, Progress(2, "trial", stream=stream):
+        shown = os.read(reader, 10_000).decode()
+    os.close(reader)
+    last = shown.rsplit("\r", 1)[-1]
+    assert last.startswith("  0 % |")
+    assert last.endswith("| 0/2 trials (0 %)")
+    assert len(last) == expected
 
 
 @pytest.mark.parametrize(

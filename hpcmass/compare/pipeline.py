@@ -156,8 +156,11 @@ def _fill(
 def _with_settings(
     experiment: Experiment, mass: MassParameters | None, compare: CompareParameters | None
 ) -> Experiment:
-    """The sweep's experiment with the settings that the comparison uses."""
-    if mass is None and compare is None:
+    """The sweep's experiment with the settings that the comparison uses.
+
+    Where these are the sweep's own, it keeps its text, in which every number has its unit and origin.
+    """
+    if mass in (None, experiment.mass) and compare in (None, experiment.compare):
         return experiment
     document = json.loads(experiment.model_dump_json(exclude_none=True))
     for name, section in (("mass", mass), ("compare", compare)):

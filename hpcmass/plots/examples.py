@@ -18,6 +18,7 @@ from hpcmass.plots.lines import (
     draw_potentials,
     draw_raster,
     draw_spectra,
+    log_means,
     window_ms,
 )
 from hpcmass.plots.regimes import Example, pick_regimes
@@ -78,7 +79,7 @@ def traces(
         by_row[rows[0]].set_title(_title(view, example))
     figure.suptitle("The network and the models that its input drives")
     criteria = "; ".join(f"{e.name}: {e.criterion}" for e in examples if e.name)
-    lines = [f"{view.caption()}; triangles: median frequencies", *([criteria] if criteria else [])]
+    lines = [f"{view.caption()}; spectra smoothed, triangles: median frequencies", *([criteria] if criteria else [])]
     figure.supxlabel("\n".join(lines), fontsize=7.5, color="0.35")
     return figure
 
@@ -104,7 +105,8 @@ def _title(view: View, example: Example) -> str:
 def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.float64]) -> None:
     network = view.plane.cut(view.data["example_v_lif"]).values[*point, : time.size]
     potentials = view.plane.cut(view.data["example_v"]).values[*point, :, : time.size]
-    draw_potentials(axes, time, network, dict(zip(view.models, potentials, strict=True)))
+    models = dict(zip(view.models, potentials, strict=True))
+    draw_potentials(axes, time, network, models, view.mean_sd(*point), "of all trials")
 
 
 def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepFile, time: npt.NDArray[np.float64]) -> None:
@@ -121,6 +123,8 @@ def _draw_spectra(axes: Axes, view: View, point: Point) -> None:
     medians = {model: float(view.model("median_frequency", model)[point]) for model in view.models}
     medians[NETWORK] = float(view.point("median_frequency_lif")[point])
     frequency = np.asarray(view.data["frequency"].values, dtype=np.float64)
+    stacked = np.concatenate([network[None], powers])[:, frequency > 0]
+    frequency, (network, *powers) = log_means(frequency[frequency > 0], stacked)
     draw_spectra(axes, frequency, network, dict(zip(view.models, powers, strict=True)), medians, legend=False)
 
 

@@ -24,6 +24,10 @@ RASTER_NEURONS: Final = 200
 """Trains that a raster shows: enough to see a volley, few enough to see a spike."""
 DECADES: Final = 6
 """Power is shown down to so many decades below its largest value."""
+FARTHEST_DECADES: Final = 12
+"""But to the network's least power wherever that is, within so many."""
+PER_DECADE: Final = 25
+"""Points of a smoothed spectrum per decade of frequency."""
 TRIANGLE_WIDTH: Final = 0.03
 """Width of a median frequency's mark, as a part of the panel's."""
 
@@ -35,7 +39,22 @@ def window_ms(median_frequency_hz: float, longest_ms: float) -> float:
     return min(longest_ms, max(SHORTEST_MS, PERIODS * 1e3 / median_frequency_hz))
 
 
-def draw_potentials(axes: Axes, time_ms: Real, network: npt.ArrayLike, models: Mapping[str, npt.ArrayLike]) -> None:
+def stated(name: str, series: npt.ArrayLike, mean_sd: tuple[float, float]) -> str:
+    """A potential's entry in a legend, wherever it is drawn: mean ± standard deviation (mV), if they are known."""
+    if not np.isfinite(series).all():
+        return f"{name}: ran away"
+    mean, sd = mean_sd
+    return f"{name}: {style.fixed(mean, 2)} ± {sd:.2f} mV" if np.isfinite(sd) else name
+
+
+def draw_potentials(
+    axes: Axes,
+    time_ms: Real,
+    network: npt.ArrayLike,
+    models: Mapping[str, npt.ArrayLike],
+    mean_sd: Mapping[str, tuple[float, float]],
+    of: str,
+) -> None:
     """Potentials standardised over the time shown: the statistics see neither mean nor amplitude, the legend does.
 
     Parameters
@@ -46,19 +65,24 @@ def draw_potentials(axes: Axes, time_ms: Real, network: npt.ArrayLike, models: M
         The network's mean potential (mV).
     models : mapping of str to array, (n,)
         Name → potential (mV); NaN where a model ran away.
+    mean_sd : mapping of str to (float, float)
+        Name (`LIF` or a model) → mean and standard deviation (mV) for the legend: of the time shown they are others
+        than in the tables.
+    of : str
+        What these are the mean and standard deviation of.
     """
     looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
     looks += [(name, v, style.model_line(i)) for i, (name, v) in enumerate(models.items())]
     for name, series, look in looks:
         v = np.asarray(series, dtype=np.float64)
-        mean, sd = float(v.mean()), float(v.std())
-        text = f"{name}: {style.fixed(mean, 2)} ± {sd:.2f} mV" if np.isfinite(sd) else f"{name}: ran away"
-        axes.plot(time_ms, (v - mean) / (sd or 1.0), label=text, **look)
+        text = stated(name, v, mean_sd.get(name, (np.nan, np.nan)))
+        axes.plot(time_ms, (v - v.mean()) / (v.std() or 1.0), label=text, **look)
     axes.set_ylabel("potential, standardised")
     axes.margins(x=0)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + (0.13 + 0.09 * len(looks)) * (high - low))  # room for the legend
-    axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2)
+    axes.set_ylim(low, high + (0.22 + 0.09 * len(looks)) * (high - low))  # room for the legend
+    axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2, alignment="left",
+                title=f"mean ± sd {of}", title_fontsize=7.5)  # fmt: skip
 
 
 def draw_inputs(axes: Axes, time_ms: Real, inputs: Mapping[str, npt.ArrayLike], dt_ms: float) -> None:
@@ -128,11 +152,34 @@ def draw_spectra(
     axes.set(xscale="log", xlabel="frequency (Hz)", ylabel="power density (mV²/Hz)")
     if top > 0:
         axes.set_yscale("log")
-        axes.set_ylim(max(axes.get_ylim()[0], top / 10**DECADES), 3 * top)
+        own = np.asarray(network, dtype=np.float64)
+        least = 0.7 * float(np.min(own[own > 0], initial=np.inf))  # NaN is not above zero
+        lowest = min(max(axes.get_ylim()[0], top / 10**DECADES), max(least, top / 10**FARTHEST_DECADES))
+        axes.set_ylim(lowest, 3 * top)
     axes.xaxis.set_major_formatter(lambda value, _: style.number(value))
     axes.margins(x=0)
     if legend:
         axes.legend(loc="lower left", frameon=False, labelspacing=0.2)
+
+
+def log_means(frequency_hz: Real, power: Real) -> tuple[Real, Real]:
+    """A spectrum averaged within `PER_DECADE` steps a decade: a line even where thousands of points share an inch.
+
+    Parameters
+    ----------
+    frequency_hz : array, (n,)
+        Positive, ascending.
+    power : array, (..., n)
+
+    Returns
+    -------
+    frequency, power : array, (steps,) and (..., steps)
+    """
+    if not frequency_hz.size:
+        return frequency_hz, power
+    step = np.floor(PER_DECADE * np.log10(frequency_hz / frequency_hz[0])).astype(np.int64)
+    _, first, count = np.unique(step, return_index=True, return_counts=True)
+    return np.add.reduceat(frequency_hz, first) / count, np.add.reduceat(power, first, axis=-1) / count
 
 
 def _free_row(median_hz: float, marked: Sequence[tuple[float, int]], frequency_hz: Real) -> int:

@@ -75,6 +75,10 @@ class Dots:
     full: bool = True
 
 
+TICK: Final = 0.3
+"""Length, in cells, of the ticks that point to the inside of a border."""
+
+
 @dataclass(frozen=True)
 class _Look:
     colour: str
@@ -97,7 +101,9 @@ def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
     edges = [edge(outline) for outline in outlines]
     for halo in (True, False):  # all halos below all lines
         for outline, segments in zip(outlines, edges, strict=True):
-            axes.add_collection(LineCollection(list(segments), **_line_look(outline.rank, halo)))
+            look = _line_look(outline.rank, halo)
+            axes.add_collection(LineCollection(list(segments), **look))
+            axes.add_collection(LineCollection(list(inward_ticks(outline)), **look | {"linestyles": ["solid"]}))
     taken: list[tuple[float, float]] = []
     for outline, segments in zip(outlines, edges, strict=True):
         for dots in dots_of(outline):
@@ -122,6 +128,22 @@ def edge(outline: Outline) -> Segments:
     """
     segments = boundary(outline.inside, outline.raw)
     return segments[~_on_frame(segments, outline.inside.shape)] if outline.rank == SYNCHRONY else segments
+
+
+def inward_ticks(outline: Outline) -> Segments:
+    """Of a border between two regions: from the middle of each cell's side, a tick into the region inside."""
+    if outline.rank != SYNCHRONY:
+        return np.empty((0, 2, 2))
+    inside = outline.inside
+    found = []
+    for row, column in np.argwhere(inside):
+        for up, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+            y, x = row + up, column + right
+            if 0 <= y < inside.shape[0] and 0 <= x < inside.shape[1] and not inside[y, x]:
+                reach = 0.5 - TICK
+                start = (column + 0.5 * right, row + 0.5 * up)
+                found.append((start, (column + reach * right, row + reach * up)))
+    return np.array(found, dtype=np.float64).reshape(-1, 2, 2)
 
 
 def dots_of(outline: Outline) -> list[Dots]:
@@ -219,20 +241,31 @@ def _on_frame(segments: Segments, shape: tuple[int, int]) -> Mask:
 
 
 def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:
-    """The first of every kind of outline, its tag and its text; one that parts nothing says so."""
+    """The first of every kind of outline, its tag and its text; one that parts nothing says so.
+
+    An adjusted one that nowhere differs from the raw one has nothing to show: the raw one's text says it.
+    """
     kinds: dict[str, list[Outline]] = {}
     for outline in outlines:
         kinds.setdefault(outline.text, []).append(outline)
+    equal = [same for same in kinds.values() if same[0].raw is not None and not any(dots_of(o) for o in same)]
     found = []
     for text, same in kinds.items():
         if same[0].raw is not None:
-            differs = any(dots_of(o) for o in same)
-            found.append((same[0], same[0].tag, same[0].short + (", where it differs" if differs else " (the same)")))
+            if same not in equal:
+                found.append((same[0], same[0].tag, f"{same[0].short}, where it differs"))
             continue
+        text += "".join(f", and the same {other[0].short}" for other in equal if other[0].raw is same[0].inside)
         nowhere, everywhere = not any(o.inside.any() for o in same), all(o.inside.all() for o in same)
-        extent = " (nowhere)" if nowhere else " (everywhere)" if everywhere else ""
+        within = ", on the side of the ticks" if same[0].rank == SYNCHRONY else ""
+        extent = " (nowhere)" if nowhere else " (everywhere)" if everywhere else within
         found.append((same[0], same[0].tag, text + extent))
     return found
+
+
+def split_label(tag: str, text: str) -> tuple[str, str]:
+    """Tag and rest of an entry: a text that begins with its tag says it once."""
+    return (tag, text[len(tag) :]) if text.startswith(f"{tag} ") else (tag, f": {text}")
 
 
 def legend_dots(outlines: Sequence[Outline]) -> list[Dots]:
@@ -249,7 +282,7 @@ def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
     for outline, tag, text in legend_texts(outlines):
         look = LOOKS[outline.rank]
         style = {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
-        lines.append(Line2D([], [], label=f"{tag}: {text}", **style))
+        lines.append(Line2D([], [], label="".join(split_label(tag, text)), **style))
     return [*lines, *(Line2D([], [], label=dots.text, **_dot_look(dots, 4.0)) for dots in legend_dots(outlines))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 
 from hpcmass.errors import UserError
+from hpcmass.plots.style import house_style
 
 FORMATS: Final = ("png", "svg", "pdf")
 _REPRODUCIBLE: Final[dict[str, dict[str, Any]]] = {
@@ -18,6 +20,18 @@ _REPRODUCIBLE: Final[dict[str, dict[str, Any]]] = {
     "pdf": {"metadata": {"CreationDate": None}},
 }
 """A figure of the same data is the same file, whenever it is drawn."""
+NOTEBOOK_DPI: Final = 80
+"""A whole page then fits into a notebook's column."""
+
+
+class Picture(Figure):
+    """A figure that a notebook shows as the last line of a cell, whether or not `%matplotlib inline` was run."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        with house_style():
+            self.savefig(drawn, format="png", dpi=NOTEBOOK_DPI)
+        return drawn.getvalue()
 
 
 def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
@@ -98,7 +112,7 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
     """
     existing = next((path for path in paths if path.exists()), None)
     if existing is not None and not force:
-        raise UserError(f"{existing} exists; name another place, or --force to replace it")
+        raise UserError(f"{existing} exists; name another place, or --force (in Python force=True) to replace it")
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:

@@ -154,7 +154,8 @@ def variance_errors(view: View) -> list[Panel]:
 def synchrony_edge(view: View) -> Outline:
     """The edge of the synchronised region, the same in every map."""
     threshold = number(view.experiment.compare.spike_contrast_min)
-    return Outline(f"synchronised: Spike-contrast ≥ {threshold}", f"S = {threshold}", view.synchronised, SYNCHRONY)
+    text = f"synchronised (Spike-contrast ≥ {threshold})"
+    return Outline(text, f"S ≥ {threshold}", view.synchronised, SYNCHRONY)
 
 
 def agreement(view: View, model: str) -> list[Outline]:

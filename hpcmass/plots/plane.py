@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcmass.config import NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.plots.style import number
 
@@ -20,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 
 LABELS: Final = {"p": "connection probability p", "lam": "excitatory fraction λ"}
 SYMBOLS: Final = {"lam": "λ"}
+LABEL_LETTERS: Final = 34
+"""Letters in a line along a side of a map."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +162,12 @@ def _index_of(dataset: xr.Dataset, name: str, held: Mapping[str, float]) -> int:
 
 
 def _label(dataset: xr.Dataset, name: str) -> str:
-    """What stands along a side of the map: quantity, name and unit."""
+    """What stands along a side of the map: quantity, name and unit, in lines of `LABEL_LETTERS`."""
     if name in LABELS:
         return LABELS[name]
     unit = str(dataset[name].attrs.get("units", "1"))
-    return name if unit == "1" else f"{name} ({unit})"
+    label = name if unit == "1" else f"{name} ({unit})"
+    if name in NetworkParameters.model_fields:
+        meaning = re.sub(r" \(.*?\)", "", NetworkParameters.model_fields[name].description or "")
+        label = f"{meaning}, {label}"
+    return textwrap.fill(label, LABEL_LETTERS, break_long_words=False)

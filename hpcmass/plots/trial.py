@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.signal
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from hpcmass.plots import style
 from hpcmass.plots.lines import (
@@ -21,14 +20,13 @@ from hpcmass.plots.lines import (
     draw_potentials,
     draw_raster,
     draw_spectra,
+    log_means,
     window_ms,
 )
-from hpcmass.plots.output import save
+from hpcmass.plots.output import Picture, save
 from hpcmass.store.schema import SWEEP_VARIABLES
 
 LONGEST_MS: Final = 500.0
-PER_DECADE: Final = 25
-"""Points of a smoothed spectrum per decade of frequency."""
 HIGHEST_HZ: Final = 1000.0
 
 
@@ -89,19 +87,20 @@ def trial_figure(
     n_neurons: int,
     n_excitatory: int,
     title: str = "",
-) -> Figure:
+) -> Picture:
     """The figure of one trial; parameters as in `draw_trial`."""
     mean_v = np.asarray(recording["mean_v"], dtype=np.float64)
     time: Real = dt_ms * np.arange(mean_v.size, dtype=np.float64)
     after = time >= transient_ms
-    spectra = {name: smooth_spectrum(np.asarray(v, dtype=np.float64)[after], dt_ms)
-               for name, v in {NETWORK: mean_v, **models}.items()}  # fmt: skip
+    potentials = {name: np.asarray(v, dtype=np.float64) for name, v in {NETWORK: mean_v, **models}.items()}
+    spectra = {name: smooth_spectrum(v[after], dt_ms) for name, v in potentials.items()}
+    mean_sd = {name: (float(v[after].mean()), float(v[after].std())) for name, v in potentials.items()}
     strongest = spectra[NETWORK][0][int(np.argmax(spectra[NETWORK][1]))] if spectra[NETWORK][0].size else np.nan
     length = window_ms(float(strongest), min(LONGEST_MS, float(after.sum()) * dt_ms))
     shown = after & (time <= transient_ms + length)
 
     spikes = recording.get("spike_time") is not None and recording.get("spike_neuron") is not None
-    figure = Figure(figsize=(12.5, 8.0 if spikes else 6.0))
+    figure = Picture(figsize=(12.5, 8.0 if spikes else 6.0))
     rows = 3 if spikes else 2
     grid = figure.add_gridspec(rows, 2, width_ratios=[2.3, 1])
     left = [figure.add_subplot(grid[0, 0])]
@@ -111,7 +110,8 @@ def trial_figure(
         fired = Spikes(time_ms, neuron, n_neurons, n_excitatory)
         draw_raster(left[0], fired, (transient_ms, transient_ms + length))
     draw_potentials(left[-2], time[shown], mean_v[shown],
-                    {name: np.asarray(v, dtype=np.float64)[shown] for name, v in models.items()})  # fmt: skip
+                    {name: potentials[name][shown] for name in models}, mean_sd,
+                    "of the trial after the transient")  # fmt: skip
     inputs = {kind: np.asarray(recording[f"phi_{kind}"])[shown] for kind in style.INPUT_LINES}
     draw_inputs(left[-1], time[shown], inputs, dt_ms)
     left[-1].set_xlabel("time (ms)")
@@ -128,7 +128,7 @@ def trial_figure(
 
 
 def smooth_spectrum(series: Real, dt_ms: float) -> tuple[Real, Real]:
-    """Hamming periodogram averaged within `PER_DECADE` steps a decade, up to `HIGHEST_HZ`.
+    """Hamming periodogram, averaged by `log_means`, up to `HIGHEST_HZ`.
 
     Parameters
     ----------
@@ -142,12 +142,7 @@ def smooth_spectrum(series: Real, dt_ms: float) -> tuple[Real, Real]:
     """
     frequency, power = scipy.signal.periodogram(series, 1e3 / dt_ms, window="hamming", detrend="constant")
     wanted = (frequency > 0) & (frequency <= HIGHEST_HZ)
-    frequency, power = frequency[wanted], power[wanted]
-    if not frequency.size:
-        return frequency, power
-    step = np.floor(PER_DECADE * np.log10(frequency / frequency[0])).astype(np.int64)
-    _, first, count = np.unique(step, return_index=True, return_counts=True)
-    return np.add.reduceat(frequency, first) / count, np.add.reduceat(power, first) / count
+    return log_means(frequency[wanted], power[wanted])
 
 
 def _write_numbers(axes: Axes, recording: Mapping[str, Any]) -> None:

@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from hpcmass.config import Experiment
 from hpcmass.plots.gaps import FAILED, NOT_COMPUTED, RAN_AWAY, SILENT, Gap, explain
+from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.plane import FloatMap, Mask, Plane
 from hpcmass.store import schema
 
@@ -56,6 +58,18 @@ class View:
     def model(self, name: str, model: str) -> FloatMap:
         """A statistic of one mass model, (λ, p)."""
         return self.plane.values(self.data[name].isel(model=self.models.index(model)))
+
+    def mean_sd(self, row: int, column: int) -> dict[str, tuple[float, float]]:
+        """Network and models → mean and standard deviation (mV) of the potential over all trials at a point."""
+        nothing = np.full((*self.plane.shape, len(self.models)), np.nan)
+
+        def of(name: str) -> npt.NDArray[np.float64]:
+            found = np.asarray(self.plane.cut(self.data[name]).values, dtype=np.float64) if self.has(name) else nothing
+            return np.atleast_1d(found[row, column])
+
+        found = {NETWORK: (float(of("mean_v_lif")[0]), float(of("sd_v_lif")[0]))}
+        means, sds = of("mean_v_model"), of("sd_v_model")
+        return found | {m: (float(means[k]), float(sds[k])) for k, m in enumerate(self.models)}
 
     def has_example(self, point: tuple[int, int]) -> bool:
         """Whether there is an example window of the network at this row and column."""

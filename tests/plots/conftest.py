@@ -205,6 +205,12 @@ def sweep(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) -> P
 
 
 @pytest.fixture
+def commented_sweep(tmp_path: Path, experiment: Experiment) -> Path:
+    """The same beside the comparison, its configuration with a comment."""
+    return write_sweep(tmp_path / "swept.h5", parse_experiment(f"# Q: the paper's\n{experiment.text}"))
+
+
+@pytest.fixture
 def other_sweep(tmp_path: Path) -> Path:
     """A sweep that is not."""
     return write_sweep(tmp_path / "other.h5", experiment_of([0.1], [0.5]), uuid="another")

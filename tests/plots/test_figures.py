@@ -19,10 +19,11 @@ from hpcmass.plots.figures import all_figures
 from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
 from hpcmass.plots.output import save
 from hpcmass.plots.regimes import pick_regimes
+from hpcmass.plots.report.frame import LETTER, LINE, Frame
+from hpcmass.plots.report.page import report_html
 from hpcmass.plots.sheets import SHEETS, _compose, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.store import schema
-from hpcmass.store.reader import SweepFile
 
 NAMES = ["overview", *SHEETS, "traces", "report"]
 
@@ -192,32 +193,22 @@ def test_no_traces_without_examples(comparison: Make, full, tmp_path: Path):
     assert [p.stem for p in draw(path, tmp_path / "maps")] == [*FEW[:-2], "report"]
 
 
-def test_traces_show_the_files_potentials(comparison: Make, full):
-    with open_view(comparison()) as view:
-        row, column = pick_regimes(view)[1].point or (0, 0)
-        figure = traces(view)
-        assert figure is not None
-        network, conventional, _ = figure.axes[1].lines
-        count = len(np.asarray(network.get_ydata()))
-        v = full["example_v_lif"][column, row, :count]
-        np.testing.assert_allclose(network.get_ydata(), (v - v.mean()) / v.std(), atol=1e-3)
-        assert network.get_label() == f"LIF: \N{MINUS SIGN}{abs(v.mean()):.2f} ± {v.std():.2f} mV"
-        v = full["example_v"][column, row, 0, :count]
-        np.testing.assert_allclose(conventional.get_ydata(), (v - v.mean()) / v.std(), atol=1e-3)
-
-
-def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
-    with open_view(comparison()) as view, SweepFile(sweep) as recorded:
-        figure = traces(view, recorded)
-        assert figure is not None
-        assert len(figure.axes) == 9
-        row, column = pick_regimes(view)[0].point or (0, 0)
-        line = figure.axes[3].lines[0]
-        start = round(500.0 / 0.1)
-        drawn = np.asarray(line.get_ydata())
-        phi = recorded.traces((column, row), 0)["phi_E"][start : start + 10 * drawn.size]
-        np.testing.assert_allclose(drawn, phi.reshape(-1, 10).mean(axis=1), rtol=1e-6)  # 1 ms means
-        np.testing.assert_allclose(np.asarray(line.get_xdata())[0], recorded.time_ms[start])
+def test_sides_of_a_map_say_what_a_parameter_is(small_comparison):
+    path = small_comparison([0.1, 0.3], [0.5, 0.8], further="w_I: [0.001, 0.002]")
+    with open_view(path, ("w_I", "lam")) as view:
+        assert view.plane.right_label == "jump of the conductance at an\ninhibitory spike, w_I"
+        page = report_html(view)
+        assert '<tspan x="0" y="0">jump of the conductance at an</tspan><tspan x="0" y="11">' in page
+    with open_view(path, ("lam", "w_I")) as view:  # upwards, with room for both lines and the values
+        frame = Frame(view.plane)
+        values = frame.left - 5 - LETTER * len("0.002")
+        assert values > 10 + LINE
+        assert len([label for label in frame.labels() if "inhibitory spike, w_I" in label]) == 1
+    path.unlink()
+    path = small_comparison([0.1, 0.3], [0.5, 0.8], further="external_rate_hz: [4, 5]")
+    with open_view(path, ("external_rate_hz", "lam")) as view:
+        assert " ".join(view.plane.right_label.split()) == "firing rate of each external unit, external_rate_hz (Hz)"
+        assert view.plane.up_label == "excitatory fraction λ"
 
 
 def test_the_sweep_is_found_where_it_was(comparison: Make, sweep: Path, other_sweep: Path):

@@ -17,9 +17,21 @@ from matplotlib.patches import Rectangle
 from hpcmass.plots import scales
 from hpcmass.plots.gaps import RAN_AWAY, SILENT, UNDEFINED, explain
 from hpcmass.plots.maps import Panel, draw_map, legend_entries
-from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline, boundary, dots_of, edge, label_place
+from hpcmass.plots.outlines import (
+    ADJUSTED,
+    RAW,
+    SYNCHRONY,
+    TICK,
+    Outline,
+    boundary,
+    dots_of,
+    edge,
+    inward_ticks,
+    label_place,
+)
 from hpcmass.plots.plane import Plane
-from hpcmass.plots.report.maps import legend_html
+from hpcmass.plots.report.frame import Frame
+from hpcmass.plots.report.maps import legend_html, map_svg
 
 NAN = float("nan")
 
@@ -99,19 +111,51 @@ def test_dots_and_lines_say_what_they_mean():
     same = Outline("agrees, adjusted", "ρ BH", raw, ADJUSTED, raw, "adjusted")
     values = np.zeros((1, 4))
     differing, coinciding = (Panel("", values, scales.linear("x"), outlines=[agrees, o]) for o in (changed, same))
-    assert [e.get_label() for e in legend_entries([coinciding])] == [
-        "ρ: agrees", "ρ BH: adjusted (the same)", "inside an outline",
-    ]  # fmt: skip
+    said = [e.get_label() for e in legend_entries([coinciding])]
+    assert said == ["ρ: agrees, and the same adjusted", "inside an outline"]  # no handle of a line that is nowhere
+    assert "ρ BH" not in legend_html([coinciding])
     expected = ["ρ: agrees", "ρ BH: adjusted, where it differs", "inside an outline",
                 "inside by Benjamini–Hochberg only", "outside by Benjamini–Hochberg"]  # fmt: skip
     assert [e.get_label() for e in legend_entries([coinciding, differing])] == expected
     html = legend_html([coinciding, differing])
-    assert all(f"</b> {text.partition(': ')[2]}" in html or f"</svg> {text}<" in html for text in expected)
+    assert all(f"</b>: {text.partition(': ')[2]}" in html or f"</svg> {text}<" in html for text in expected)
     axes = Figure().subplots()
     draw_map(axes, plane(1, 4), differing)
     dots = [sorted(np.round(np.asarray(line.get_xdata(), dtype=float))) for line in axes.lines]
     assert dots == [[0, 1], [2], [1]]
     assert [text.get_text() for text in axes.texts] == ["ρ"]  # a tag would cover what differs
+
+
+def test_a_text_that_begins_with_its_tag_says_it_once():
+    panel = Panel(
+        "", np.zeros((1, 2)), scales.linear("x"), outlines=[Outline("ρ > 0.9", "ρ", np.array([[True, False]]))]
+    )
+    assert legend_entries([panel])[0].get_label() == "ρ > 0.9"
+    assert "<b>ρ</b> &gt; 0.9<" in legend_html([panel])
+
+
+@given(masks)
+def test_ticks_point_into_the_region(inside):
+    """From the middle of every side between in and out, and nowhere else."""
+    ticks = inward_ticks(Outline("", "", inside, SYNCHRONY))
+    assert {(x, y) for x, y in ticks[:, 0]} == _pieces(edge(Outline("", "", inside, SYNCHRONY)))
+    for start, end in ticks:
+        column, row = np.round(start + (end - start) * 0.5 / TICK).astype(int)
+        assert inside[row, column]
+        assert np.abs(end - start).sum() == pytest.approx(TICK)
+    assert len(inward_ticks(Outline("", "", inside, RAW))) == 0
+
+
+def test_ticks_are_drawn_in_figure_and_page():
+    inside = np.array([[False, True, True]])
+    panel = Panel("", np.zeros((1, 3)), scales.linear("x"), outlines=[Outline("in", "S", inside, SYNCHRONY)])
+    axes = Figure().subplots()
+    draw_map(axes, plane(1, 3), panel)
+    drawn = [path.vertices.tolist() for lines in axes.collections[1:] for path in lines.get_paths()]
+    assert drawn.count([[0.5, 0.0], [0.5 + TICK, 0.0]]) == 2  # halo and line
+    assert legend_entries([panel])[0].get_label() == "S: in, on the side of the ticks"
+    frame = Frame(plane(1, 3))
+    assert map_svg(frame, panel, "k").count(f'd="M{frame.x(0.5)} {frame.y(0)}L{frame.x(0.5 + TICK)} {frame.y(0)}"') == 2
 
 
 def test_a_label_stands_on_its_line_and_clear_of_others():

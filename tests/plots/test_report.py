@@ -124,6 +124,32 @@ def test_curves_are_those_of_the_file(comparison: Make, full):
     assert v.size <= payload.SAMPLES * 1.5
 
 
+def test_curves_say_what_the_tables_do(comparison: Make, full):
+    """Mean and standard deviation of all trials, in the digits of the figure, whatever is shown."""
+    known = {"mean_v_lif": np.full(full["chi2"].shape[:2], -61.234), "sd_v_lif": np.full(full["chi2"].shape[:2], 1.456)}
+    with open_view(comparison(**known)) as view:
+        (point, *_) = embedded(report_html(view))["points"]
+    assert [trace["text"] for trace in point["traces"]] == ["LIF: \N{MINUS SIGN}61.23 ± 1.46 mV", "CFM", "MFM"]
+
+
+def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commented_sweep: Path):
+    """With its comments where the sweep is at hand, and what the comparison did otherwise is said beside it."""
+    path = comparison()
+    with open_view(path) as view, open_sweep_of(view, None) as swept:
+        assert "# Q: the paper&#x27;s" in report_html(view, swept)
+        assert "in place of the sweep" not in report_html(view, swept)
+        assert "# Q" not in report_html(view)
+        assert '<a href="#configuration">Configuration</a>.</p>' in report_html(view)
+    with h5py.File(path, "r+") as file:
+        file.attrs["config_yaml"] = f"{file.attrs['config_yaml']}\ncompare: {{alpha: 0.05}}\n"
+    with open_view(path) as view, open_sweep_of(view, None) as swept:
+        text = report_html(view, swept)
+        assert "in place of the sweep&#x27;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace(
+            "'", "&#x27;"
+        )
+        assert "# Q: the paper&#x27;s" in text
+
+
 def test_large_grids_get_coarser_curves(comparison: Make, monkeypatch: pytest.MonkeyPatch):
     with open_view(comparison()) as view:
         size = len(report_html(view))
@@ -144,7 +170,7 @@ def test_points_without_examples_and_models_that_ran_away(comparison: Make, gapp
     with open_view(comparison(**data)) as view:
         points = embedded(report_html(view))["points"]
     assert points[11] is None
-    assert points[5 * 12 + 9]["traces"][2] == {"mean": None, "sd": None, "data": ""}
+    assert points[5 * 12 + 9]["traces"][2] == {"mean": None, "sd": None, "data": "", "text": "MFM: ran away"}
 
 
 def test_what_a_file_says_is_text_and_never_markup(comparison: Make, sweep: Path, tmp_path: Path, full):

@@ -110,6 +110,23 @@ def test_a_point_is_shown_from_the_start(chrome):
     assert len(chrome.find_elements(By.CSS_SELECTOR, "#curves .curve")) == 2 * 3 * 2  # curves and their legend
 
 
+def test_a_value_is_named_once(chrome):
+    """Where a map's title is what it shows, rows and tips do not say it twice."""
+    rows = chrome.find_elements(By.CSS_SELECTOR, "#values tr")
+    names = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")[:2]] for row in rows]
+    assert ["Spike-contrast", ""] in names
+    assert not [name for name in names if name[0] == name[1]]
+
+
+def test_three_maps_stand_side_by_side(page: Path):
+    with headless(size=(1400, 900)) as browser:
+        browser.get(page.as_uri())
+        for name, count in (("synchrony", 3), ("median_frequency", 3), ("lag", 2)):
+            maps = browser.find_elements(By.CSS_SELECTOR, f"#{name} figure")
+            assert len(maps) == count
+            assert len({m.rect["y"] for m in maps}) == 1
+
+
 def test_hover_shows_the_value(chrome, cell: Cell, gappy):
     ActionChains(chrome).move_to_element(cell(0.2, 0.8)).perform()
     lines = text_of(chrome, "tip").splitlines()

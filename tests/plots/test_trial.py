@@ -48,6 +48,7 @@ def texts(figure: Figure) -> list[str]:
 
 def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     trial = recording()
+    trial["mean_v"][8000:] = -60 + 3 * (trial["mean_v"][8000:] + 60)  # after the time shown
     models = {"CFM": trial["mean_v"] * 0.5, "MFM": np.full(11_000, np.nan)}
     with style.house_style():
         figure = trial_figure(trial, models, title="p = 0.2", **SIZE)
@@ -56,8 +57,11 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     assert [t.get_text() for t in raster.get_yticklabels()] == ["E", "I"]
     assert len(np.asarray(potentials.lines[0].get_xdata())) == 5001
     labels = [line.get_label() for line in potentials.lines]
-    assert labels[0] == "LIF: \N{MINUS SIGN}60.00 ± 0.71 mV"
+    after = trial["mean_v"].astype(float)[1000:]  # more than is shown
+    assert labels[0] == f"LIF: \N{MINUS SIGN}{-after.mean():.2f} ± {after.std():.2f} mV"
+    assert f"± {trial['mean_v'].astype(float)[1000:6000].std():.2f} mV" not in labels[0]
     assert labels[2] == "MFM: ran away"
+    assert potentials.get_legend().get_title().get_text() == "mean ± sd of the trial after the transient"
     assert len(inputs.lines) == 3
     frequency, power = (np.asarray(v) for v in spectra.lines[0].get_data())
     assert frequency[np.argmax(power)] == pytest.approx(20, abs=1)
@@ -121,7 +125,10 @@ def test_spectra_mark_median_frequencies_and_survive_silence():
     axes = Figure().subplots()
     draw_spectra(axes, np.array([1.0, 2.0, 4.0]), [1.0, 10.0, 1e-9], {"CFM": [1.0, NAN, 1.0]}, {"LIF": 2.5, "CFM": NAN})
     assert [x for x, _ in _triangles(axes)] == [2.5]
-    assert axes.get_ylim() == (pytest.approx(1e-5), 30.0)
+    assert axes.get_ylim() == (pytest.approx(0.7e-9), 30.0)  # down to the network's least power
+    axes = Figure().subplots()
+    draw_spectra(axes, np.array([1.0, 2.0, 4.0]), [1.0, 10.0, 1e-30], {"CFM": [1.0, 1e-4, 1.0]})
+    assert axes.get_ylim() == (pytest.approx(1e-11), 30.0)  # but not to rounding errors
     for nothing in (np.zeros(3), np.full(3, NAN)):
         axes = Figure().subplots()
         draw_spectra(axes, np.array([1.0, 2.0, 4.0]), nothing, {})
@@ -167,5 +174,5 @@ def test_lines_differ_in_grey_and_windows_hold_some_periods():
 
 def test_potentials_of_a_constant_are_drawn():
     axes = Figure().subplots()
-    draw_potentials(axes, np.arange(4.0), np.full(4, -74.0), {})
+    draw_potentials(axes, np.arange(4.0), np.full(4, -74.0), {}, {}, "of nothing")
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [0.0] * 4

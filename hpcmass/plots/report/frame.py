@@ -18,6 +18,10 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 6, 4, 52
 WIDTH: Final = 252
 LARGEST_CELL: Final = 24
 MOST_LABELS: Final = 20
+LINE: Final = 11
+"""Distance (px) of a label's lines."""
+LETTER: Final = 5.6
+"""Width (px) of a digit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +35,22 @@ class Frame:
         """Side of a cell (px)."""
         return min(WIDTH / max(self.plane.shape), LARGEST_CELL)
 
+    @cached_property
+    def left(self) -> float:
+        """Margin (px) to the left of the cells: with room for all lines of the label and the longest value."""
+        longest = max(len(number(self.plane.up_values[k])) for k in _some(self.plane.shape[0]))
+        return max(LEFT, 20 + LINE * self.plane.up_label.count("\n") + LETTER * longest)
+
     @property
     def size(self) -> tuple[float, float]:
         """Width and height (px), margins included."""
         rows, columns = self.plane.shape
-        return LEFT + columns * self.cell + RIGHT, TOP + rows * self.cell + BOTTOM
+        below = BOTTOM + LINE * self.plane.right_label.count("\n")
+        return self.left + columns * self.cell + RIGHT, TOP + rows * self.cell + below
 
     def x(self, column: float) -> float:
         """Pixel of a column's middle, or of any place between."""
-        return round(LEFT + (column + 0.5) * self.cell, 2)
+        return round(self.left + (column + 0.5) * self.cell, 2)
 
     def y(self, row: float) -> float:
         """Pixel of a row's middle, or of any place between."""
@@ -68,17 +79,23 @@ class Frame:
             for k in _some(columns)
         ]
         up = [
-            f'<text x="{LEFT - 5}" y="{self.y(k) + 3:.1f}" text-anchor="end">{number(self.plane.up_values[k])}</text>'
+            f'<text x="{self.left - 5:.1f}" y="{self.y(k) + 3:.1f}" text-anchor="end">'
+            f"{number(self.plane.up_values[k])}</text>"
             for k in _some(rows)
         ]
         return [
             *across,
             *up,
-            f'<text x="{middle:.1f}" y="{self.size[1] - 6:.1f}" text-anchor="middle" class="side">'
-            f"{escape(self.plane.right_label)}</text>",
+            f'<text transform="translate({middle:.1f} {foot + BOTTOM - 6:.1f})" text-anchor="middle" class="side">'
+            f"{_lines(self.plane.right_label)}</text>",
             f'<text transform="translate(10 {(self.y(-0.5) + self.y(rows - 0.5)) / 2:.1f}) rotate(-90)" '
-            f'text-anchor="middle" class="side">{escape(self.plane.up_label)}</text>',
+            f'text-anchor="middle" class="side">{_lines(self.plane.up_label)}</text>',
         ]
+
+
+def _lines(label: str) -> str:
+    """A label's lines below each other."""
+    return "".join(f'<tspan x="0" y="{LINE * k}">{escape(line)}</tspan>' for k, line in enumerate(label.split("\n")))
 
 
 def _some(count: int) -> range:

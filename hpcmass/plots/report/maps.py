@@ -13,7 +13,18 @@ from matplotlib.colors import to_hex
 from hpcmass.plots import style
 from hpcmass.plots.gaps import Gap
 from hpcmass.plots.maps import Panel
-from hpcmass.plots.outlines import LOOKS, Dots, Outline, dots_of, edge, legend_dots, legend_texts, tag_place
+from hpcmass.plots.outlines import (
+    LOOKS,
+    Dots,
+    Outline,
+    dots_of,
+    edge,
+    inward_ticks,
+    legend_dots,
+    legend_texts,
+    split_label,
+    tag_place,
+)
 from hpcmass.plots.report.frame import Frame
 from hpcmass.plots.scales import Scale
 
@@ -109,6 +120,10 @@ def _outlines(frame: Frame, outlines: Sequence[Outline]) -> list[str]:
         halos.append(f'<path class="outline" d="{d}" stroke="#fff" stroke-width="{look.width + 1.8:.1f}"/>')
         lines.append(f'<path class="outline" d="{d}" stroke="{colour}" stroke-width="{look.width}" '
                      f'stroke-dasharray="{DASHES[outline.rank]}"/>')  # fmt: skip
+        ticks = frame.path(inward_ticks(outline))
+        if ticks:
+            halos.append(f'<path class="outline" d="{ticks}" stroke="#fff" stroke-width="{look.width + 1.8:.1f}"/>')
+            lines.append(f'<path class="outline" d="{ticks}" stroke="{colour}" stroke-width="{look.width}"/>')
         for kind in dots_of(outline):
             right, up = look.dots or (0.0, 0.0)
             radius = min(1.7, frame.cell / 10)
@@ -160,7 +175,8 @@ def legend_html(panels: Sequence[Panel]) -> str:
         look = LOOKS[outline.rank]
         line = f'{ground}<path d="M2 7H32" stroke="{to_hex(look.colour)}" ' \
                f'stroke-width="{look.width}" stroke-dasharray="{DASHES[outline.rank]}"/>'  # fmt: skip
-        entries[tag] = f"{_swatch(line)}<b>{escape(tag)}</b> {escape(text)}"
+        name, rest = split_label(tag, text)
+        entries[tag] = f"{_swatch(line)}<b>{escape(name)}</b>{escape(rest)}"
     for dots in legend_dots(outlines):
         entries[dots.text] = f"{_swatch(f'{ground}{_dot(dots, 17, 7, 2.2)}')}{escape(dots.text)}"
     for panel in panels:

@@ -25,7 +25,8 @@
     const map = data.maps[key];
     const value = map.values[i];
     const gap = map.gaps[i];
-    const lines = [where(i), `${map.title}: ${value === null ? gap || "no value" : written(value)}`, map.label];
+    const lines = [where(i), `${map.title}: ${value === null ? gap || "no value" : written(value)}`];
+    if (map.label !== map.title) lines.push(map.label);
     for (const [text, inside] of map.notes) if (inside[i] === "1") lines.push("• " + text);
     return lines;
   }
@@ -68,7 +69,7 @@
       const name = row.insertCell();
       name.textContent = map.label === label ? "" : map.label;
       label = map.label;
-      row.insertCell().textContent = map.title;
+      row.insertCell().textContent = map.title === label ? "" : map.title;
       const value = row.insertCell();
       value.className = "n";
       value.textContent = map.values[i] === null ? map.gaps[i] || "–" : written(map.values[i]);
@@ -95,11 +96,12 @@
     const traces = point.traces.map(numbers);
     const spectra = point.spectra.map(numbers);
     const time = traces[0].map((_, k) => point.start + k * point.step);
-    const names = data.series.map((s, k) => {
-      const { mean, sd } = point.traces[k];
-      return mean === null || sd === null ? `${s.name}: ran away` : `${s.name}: ${written(mean)} ± ${written(sd)} mV`;
-    });
+    const names = point.traces.map((trace) => trace.text);
+    const note = document.createElement("p");
+    note.className = "note";
+    note.textContent = "Mean ± sd: of all trials. Drawn: the first trial, standardised over the time shown.";
     place.replaceChildren(
+      note,
       chart("potential, standardised over the time shown", time, traces, { x: "time (ms)", names }),
       chart("power density (mV²/Hz)", data.frequency.map(Math.log10), spectra, {
         x: "frequency (Hz)", names: data.series.map((s) => s.name), decades: true,
@@ -143,7 +145,7 @@
     const all = curves.flat().filter(Number.isFinite);
     let low = Math.min(...all), high = Math.max(...all);
     if (!all.length) [low, high] = [0, 1];
-    if (options.decades) low = Math.max(low, high - 8);
+    if (options.decades) low = Math.max(low, Math.min(high - 8, ...curves[0].filter(Number.isFinite)));
     if (high - low < 1e-12) [low, high] = [low - 1, high + 1];
     const first = x[0], last = x.length > 1 ? x[x.length - 1] : x[0] + 1;
     const toX = (v) => LEFT + (WIDTH * (v - first)) / (last - first);

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.plots import style
-from hpcmass.plots.lines import NETWORK, window_ms
+from hpcmass.plots.lines import NETWORK, stated, window_ms
 from hpcmass.plots.maps import Panel
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.style import number
@@ -93,7 +93,11 @@ def _curves(view: View) -> dict[str, Any]:
         length = window_ms(float(medians[row, column]), np.inf)
         shown = int(np.count_nonzero(time <= time[0] + length))
         width = max(1, round(shown / samples))
-        traces = [_trace(_block_means(v[:shown], width)) for v in potentials[row, column]]
+        own = view.mean_sd(row, column)
+        traces = [
+            {**_trace(_block_means(v[:shown], width)), "text": stated(name, v[:shown], own[name])}
+            for name, v in zip(names, potentials[row, column], strict=True)
+        ]
         powers = [_spectrum(_block_means(power, merged)) for power in spectra[row, column]]
         step = width * float(time[1] - time[0]) if time.size > 1 else 1.0
         points.append({"start": float(time[0]), "step": round(step, 6), "traces": traces, "spectra": powers})

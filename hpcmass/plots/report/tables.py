@@ -7,6 +7,7 @@ from html import escape
 from typing import Any, Final
 
 import numpy as np
+import yaml
 
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.regions import COLUMNS, describe, medians, regions
@@ -92,9 +93,22 @@ def provenance_html(view: View, sweep: SweepFile | None) -> str:
     return _table(heads, rows, numeric_from=9)
 
 
-def configuration_html(view: View) -> str:
-    """The whole configuration, as it was written."""
-    return f"<pre><code>{escape(_text(view.data.attrs['config_yaml']))}</code></pre>"
+def configuration_html(view: View, sweep: SweepFile | None) -> str:
+    """The whole configuration, as it was written: the sweep's, and what the comparison did otherwise."""
+    if sweep is None:
+        return f"<pre><code>{escape(_text(view.data.attrs['config_yaml']))}</code></pre>"
+    found = f"<pre><code>{escape(sweep.experiment.text)}</code></pre>"
+    used = view.experiment.model_dump(mode="json", include={"mass", "compare"})
+    written = sweep.experiment.model_dump(mode="json", include={"mass", "compare"})
+    other = {
+        section: changed
+        for section, values in used.items()
+        if (changed := {key: value for key, value in values.items() if value != written[section][key]})
+    }
+    if other:
+        text = escape(yaml.safe_dump(other, sort_keys=False))
+        found = f"<p>The comparison used, in place of the sweep's:</p><pre><code>{text}</code></pre>{found}"
+    return found
 
 
 def _text(value: Any) -> str:
