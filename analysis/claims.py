@@ -284,6 +284,10 @@ def main() -> int:
     except UserError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except KeyError:
+        why = "was made by an earlier hpcmass, which computed less; compare again"
+        print(f"{parser.prog}: {options.comparison} {why}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     if options.json:
         print(json.dumps([asdict(verdict) for verdict in listed], indent=2))
         return EXIT_DONE

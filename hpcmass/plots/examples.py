@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hpcmass.errors import UserError
 from hpcmass.plots import style
 from hpcmass.plots.lines import (
     NETWORK,
@@ -111,7 +112,10 @@ def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.
 
 def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepFile, time: npt.NDArray[np.float64]) -> None:
     """The recorded Φ_σ of the same trial and time."""
-    recorded = sweep.traces(view.plane.index(*point, tuple(sweep.axes)), first_trial(view, point))
+    try:
+        recorded = sweep.traces(view.plane.index(*point, tuple(sweep.axes)), first_trial(view, point))
+    except ValueError as error:
+        raise UserError(f"{sweep.path} does not hold what was compared ({error}); compare it again") from None
     start = int(np.argmin(np.abs(sweep.time_ms - time[0])))
     inputs = {kind: recorded[f"phi_{kind}"][start : start + time.size] for kind in style.INPUT_LINES}
     draw_inputs(axes, time, inputs, view.experiment.network.dt_ms)

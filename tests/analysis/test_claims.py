@@ -152,3 +152,10 @@ def test_program_prints_six_verdicts_with_numbers(comparison, monkeypatch, capsy
     assert code == 2
     assert "hpcmass-sweep" in err
     assert err.count("\n") == 1
+    import h5py
+
+    with h5py.File(comparison, "r+") as file:
+        del file["lag_se"]
+    code, _, err = printed(str(comparison))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was made by an earlier hpcmass" in err

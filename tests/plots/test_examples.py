@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pytest
 
+from hpcmass.errors import UserError
 from hpcmass.plots.examples import traces
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.sources import open_view
 from hpcmass.store.reader import SweepFile
+from hpcmass.store.schema import PENDING
 
 Make = Callable[..., Path]
 
@@ -58,6 +62,19 @@ def test_spectra_of_traces_are_smooth_and_whole(comparison: Make, full):
         count = round(frequency_hz[-1] - frequency[-1]) + 1  # 2 Hz apart, around their mean
         np.testing.assert_allclose(power[-1], spectrum[column, row, -count:].mean())
         assert axes.get_ylim()[0] < power.min()
+
+
+def test_a_sweep_that_lacks_what_was_compared_is_refused(comparison: Make, sweep: Path, tmp_path: Path):
+    behind = tmp_path / "behind.h5"
+    behind.write_bytes(sweep.read_bytes())
+    with h5py.File(behind, "r+") as file:
+        file["status"][...] = PENDING
+    with (
+        open_view(comparison()) as view,
+        SweepFile(behind) as recorded,
+        pytest.raises(UserError, match=r"behind\.h5 does not hold what was compared"),
+    ):
+        traces(view, recorded)
 
 
 def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
