@@ -234,8 +234,16 @@ def _message(error: Exception) -> str:
 
 
 @contextmanager
-def told_to_stop() -> Iterator[None]:
-    """While the block runs, SIGTERM, SIGUSR1 and SIGHUP, unless `nohup` has it ignored, only set a flag."""
+def told_to_stop(*, to_the_end: bool = False) -> Iterator[None]:
+    """While the block runs, SIGTERM, SIGUSR1 and SIGHUP, unless `nohup` has it ignored, only set a flag.
+
+    Parameters
+    ----------
+    to_the_end : bool
+        The process is about to end after the block, and ignores them from then on: where one rank has ended with
+        another code than 0, as after a stop, mpiexec sends SIGTERM to those that are slower to leave, and would end
+        with their 143.
+    """
 
     def note(number: int, frame: object) -> None:
         _ThisRank.stop = True
@@ -255,4 +263,4 @@ def told_to_stop() -> Iterator[None]:
         yield
     finally:
         for number, handler in old.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)

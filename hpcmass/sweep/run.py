@@ -117,7 +117,8 @@ def run_sweep(
             return plan
 
         try:
-            with told_to_stop():  # from the start to the end: ranks enter and leave the scattering at different times
+            # from the start to the end: ranks enter and leave the scattering at different times
+            with told_to_stop(to_the_end=here.size > 1):
                 return _run(here, here.on_root(begin), queue, clock)
         finally:
             lock.release()

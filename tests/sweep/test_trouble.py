@@ -172,6 +172,22 @@ SlabWriter.write = dying
     assert status.done >= 2
 
 
+def test_a_rank_that_is_slow_to_leave_does_not_spoil_the_exit_code(sabotage: Run, tmp_path: Path) -> None:
+    """mpiexec sends SIGTERM to the others when rank 0 has ended with 75."""
+    done = sabotage(
+        3,
+        """
+import signal
+def main(arguments, work=main):
+    code = work(arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return code
+""",
+        "--time-limit", "0.001s",
+    )  # fmt: skip
+    assert done.returncode == 75, done.stderr
+
+
 DEATHS = {
     "before the shards are joined": (3, "run.join_shards = die", ["--shards"]),
     "one file is about to become a shard": (1, "prepare.os.rename = die", ["--shards"]),
