@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
-from hpcmass.plots.regimes import FAST_HZ, SLOW_HZ
+from hpcmass.plots.regimes import FAST_HZ, SLOW_HZ, mean_rate
 from hpcmass.plots.sources import open_view
 from hpcmass.plots.view import View
 
@@ -253,16 +253,13 @@ def findings(view: View) -> Findings:
     compared = view.point("n_compared") > 0
     alpha = view.experiment.compare.alpha
     models = [model for model in PAPERS if model in view.models]
-    lam = view.plane.coordinate("lam")
-    # a kind of which there are no neurons has no rate and no weight
-    rates = np.nan_to_num(view.number("rate_E")) * lam + np.nan_to_num(view.number("rate_I")) * (1 - lam)
     empty = np.full(compared.shape, np.nan)
     return Findings(
         p=np.array(view.plane.right_values),
         compared=compared,
         spiking=view.spiking,
         synchronised=view.synchronised & view.spiking,
-        rate=np.where(compared, rates, np.nan),
+        rate=np.where(compared, mean_rate(view), np.nan),
         frequency=view.point("median_frequency_lif"),
         agrees={model: view.model("rho_agrees", model) == 1 for model in models},
         same_spectrum={model: view.model("chi2_pvalue", model) > alpha for model in models},

@@ -44,7 +44,7 @@ def pick_regimes(view: View) -> list[Example]:
     Only points with an example window, connections (p > 0) and a mean rate above `MIN_RATE_HZ` compete.
     """
     contrast, frequency = view.number("spike_contrast"), view.point("median_frequency_lif")
-    usable = np.isfinite(contrast) & view.shown & (_rate(view) > MIN_RATE_HZ) & (view.plane.coordinate("p") > 0)
+    usable = np.isfinite(contrast) & view.shown & (mean_rate(view) > MIN_RATE_HZ) & (view.plane.coordinate("p") > 0)
     low, high = SLOW_HZ
     slow = usable & (frequency >= low) & (frequency <= high)
     fast = usable & (frequency > FAST_HZ)
@@ -107,7 +107,7 @@ def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
     return int(row), int(column)
 
 
-def _rate(view: View) -> FloatMap:
+def mean_rate(view: View) -> FloatMap:
     """Mean rate (Hz) of all neurons; a kind that does not exist has no rate and no weight."""
     share = view.plane.coordinate("lam")
     total: FloatMap = np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)
