@@ -57,13 +57,18 @@ def test_interrupted_and_resumed_is_the_same_as_in_one_go(make_sweep, same_conte
     assert f"{8 - n_done} of 8 points to compare" in history
 
 
+def finish_one(sweep, experiment, trial_values):
+    """Do a trial that was pending."""
+    with SlabWriter(sweep) as writer:
+        for trial in all_trials(experiment):
+            if trial.index == (0, 0, 1, 1):
+                writer.write(trial, trial_values(trial.index), rank=0)
+
+
 def test_only_points_with_more_trials_are_compared_again(make_sweep, same_contents, tmp_path, experiment, trial_values):
     sweep, path = make_sweep(), tmp_path / "cmp.h5"
     compare_sweep(sweep, path)
-    with SlabWriter(sweep) as writer:
-        for trial in all_trials(experiment):
-            if trial.index == (0, 0, 1, 1):  # was pending
-                writer.write(trial, trial_values(trial.index), rank=0)
+    finish_one(sweep, experiment, trial_values)
     calls: list[tuple[int, int]] = []
     summary = compare_sweep(sweep, path, progress=lambda *counts: calls.append(counts))
     assert (summary.n_points_new, summary.n_trials, calls) == (1, 21, [(1, 1)])
@@ -92,10 +97,7 @@ def test_stopped_before_the_map_is_adjusted(make_sweep, same_contents, tmp_path,
 
     sweep, path = make_sweep(), tmp_path / "cmp.h5"
     compare_sweep(sweep, path)
-    with SlabWriter(sweep) as writer:
-        for trial in all_trials(experiment):
-            if trial.index == (0, 0, 1, 1):  # was pending
-                writer.write(trial, trial_values(trial.index), rank=0)
+    finish_one(sweep, experiment, trial_values)
 
     def stop(self: ComparisonFile, settings: object) -> None:
         raise KeyboardInterrupt

@@ -15,6 +15,8 @@ import pytest
 from hpcmass.store.schema import NUMBERS, TRACES
 from hpcmass.store.status import Status, sweep_status
 
+sys.path.insert(0, str(Path(__file__).parent))  # for `looks`: pytest's importlib mode puts no folder on the path
+
 NETWORK = "{n_neurons: 200, n_external: 150, duration_ms: 200.0, transient_ms: 50.0, w_ext: 0.3, w_E: 0.02, w_I: 0.1}"
 CONFIG = f"""\
 title: small
