@@ -23,17 +23,17 @@ from hpcmass.plots.examples import Point, first_trial, traces
 from hpcmass.plots.lines import Spikes
 from hpcmass.plots.regimes import Example, choose, pick_regimes
 from hpcmass.plots.view import View
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.parts import SweepParts
 
 
-def make(view: View, sweep: SweepFile | None, options: argparse.Namespace) -> Mapping[str, Figure | None]:
+def make(view: View, sweep: SweepParts | None, options: argparse.Namespace) -> Mapping[str, Figure | None]:
     """One figure, a column for each point."""
     examples = choose(view, options.point) if options.point else pick_regimes(view)
     spikes = {} if options.no_rasters else rasters(view, sweep, examples)
     return {"points": traces(view, sweep, examples=examples, spikes=spikes)}
 
 
-def rasters(view: View, sweep: SweepFile | None, examples: Sequence[Example]) -> dict[Point, Spikes]:
+def rasters(view: View, sweep: SweepParts | None, examples: Sequence[Example]) -> dict[Point, Spikes]:
     """Spikes of the trial that each point's example window shows, simulated again."""
     found = {}
     for point in (e.point for e in examples if e.point is not None and view.has_example(e.point)):

@@ -15,9 +15,9 @@ from hpcmass.plots.sheets import sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.style import house_style
 from hpcmass.plots.view import View
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.parts import SweepParts
 
-Make = Callable[[View, SweepFile | None, argparse.Namespace], Mapping[str, Figure | None]]
+Make = Callable[[View, SweepParts | None, argparse.Namespace], Mapping[str, Figure | None]]
 """Draws: file name without suffix → figure, or None where the file has nothing for it."""
 
 
@@ -34,7 +34,7 @@ def parser_of(description: str) -> argparse.ArgumentParser:
                         help="directory of the figures (default figures)")  # fmt: skip
     parser.add_argument("--formats", default="png,svg", metavar="LIST",
                         help=f"any of {', '.join(FORMATS)}, with commas between (default png,svg)")  # fmt: skip
-    parser.add_argument("--sweep", type=Path, metavar="FILE",
+    parser.add_argument("--sweep", type=Path, nargs="+", default=(), metavar="FILE",
                         help="the sweep compared (default: where it was when it was compared)")  # fmt: skip
     parser.add_argument("--axes", type=lambda text: tuple(text.split(",")), metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip

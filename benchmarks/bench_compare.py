@@ -25,7 +25,7 @@ from hpcmass.compare.workers import Task, run_task
 from hpcmass.config import MassParameters
 from hpcmass.configfile import load_experiment
 from hpcmass.mass import known_models
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.sweep_file import SweepFile
 from hpcmass.sweep.run import run_sweep
 
 TARGET_S = 0.25

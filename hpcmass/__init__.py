@@ -5,8 +5,8 @@ In a notebook, one trial as `hpcmass trial` runs it:
     from hpcmass import load_experiment, simulate
 
     experiment = load_experiment("configs/quickstart.yml")
-    look = simulate(experiment, p=0.2, lam=0.8)
-    look.figure()
+    result = simulate(experiment, p=0.2, lam=0.8)
+    result.figure()
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
     from hpcmass.configfile import load_experiment
-    from hpcmass.look import simulate
+    from hpcmass.trial import simulate
 
 __version__ = "0.1.0"
 
 __all__ = ["Experiment", "__version__", "load_experiment", "simulate"]
 
-_HOME = {"Experiment": "config", "load_experiment": "configfile", "simulate": "look"}
+_HOME = {"Experiment": "config", "load_experiment": "configfile", "simulate": "trial"}
 
 
 def __getattr__(name: str) -> Any:

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except OSError as error:  # the machine's or a damaged file's, not the program's
-        from hpcmass.store.layout import reason
+        from hpcmass.store.files import reason
 
         complain(f"cannot go on: {reason(error)}; look at the disk, or at the file with `hpcmass check`")
         return EXIT_BAD_INPUT

@@ -6,6 +6,8 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -139,6 +141,24 @@ class Progress:
         if self._silent:
             return
         print(self.line(), file=self._stream, flush=True)
+
+
+@contextmanager
+def progress_of(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that shows the progress of some work, which need not know of `Progress`."""
+    shown: list[Progress] = []
+
+    def advance(done: int, total: int) -> None:
+        if not shown:
+            shown.append(Progress(total, unit))
+        news = done - shown[0].done
+        shown[0].advance(units=news, weight=news)
+
+    try:
+        yield advance
+    finally:
+        for progress in shown:
+            progress.close()
 
 
 def _percent(part: float, whole: float) -> str:

@@ -12,9 +12,9 @@ def describe() -> str:
     """One line a library."""
     import h5py
 
-    from hpcmass.sweep.mpi import library_version
+    from hpcmass.parallel.communicator import library_version
 
-    parallel = "parallel (MPI)" if h5py.get_config().mpi else "serial: a sweep writes a file per rank"
+    parallel = "parallel (MPI)" if h5py.get_config().mpi else "serial: rank 0 writes what all ranks send it"
     lines = {
         "hpcmass": hpcmass.__version__,
         "Python": platform.python_version(),

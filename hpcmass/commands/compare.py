@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, whole
 from hpcmass.errors import EXIT_DONE, UserError
-from hpcmass.messages import say, warn
+from hpcmass.messages import logger
 
 if TYPE_CHECKING:
     from hpcmass.config import CompareParameters, MassParameters
-    from hpcmass.sweep.ranks import Ranks
+    from hpcmass.parallel.executors import Workers
 
 
 def add_parser(commands: Commands) -> None:
@@ -20,75 +20,67 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass compare sweep.h5 -o comparison.h5 -j 4",
                       "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and a master",
                       "the same command again                                           resumes",
+                      "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN")  # fmt: skip
-    parser.add_argument("sweep", type=Path, metavar="FILE", help="sweep file")
+    parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")
     parser.add_argument("--models", type=_names, metavar="NAME,…", help="mass models in place of the sweep's own list")
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="start anew; a file that is there is kept aside")
+    parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.sweep.ranks import over_ranks
+    from hpcmass.parallel.executors import launched_ranks
 
-    with over_ranks() as ranks:
-        if ranks is not None:  # else this is a worker that has done its part
-            _compare(options, ranks)
+    with launched_ranks() as workers:
+        if workers is not None:  # else this is a worker that has done its part
+            _compare(options, workers)
     return EXIT_DONE
 
 
-def _compare(options: argparse.Namespace, ranks: Ranks) -> None:
+def _compare(options: argparse.Namespace, ranks: Workers) -> None:
     from hpcmass.compare import compare_sweep
-    from hpcmass.progress import Progress
+    from hpcmass.progress import progress_of
 
-    if ranks.executor is not None and options.jobs is not None:
+    if ranks.n > 1 and options.jobs is not None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
     mass, compare = _settings(options)
-    bars: list[Progress] = []
-
-    def advance(done: int, total: int) -> None:
-        if not bars:
-            bars.append(Progress(total, "point"))
-        bars[0].advance(units=done - bars[0].done, weight=done - bars[0].done)
-
-    try:
+    with progress_of("point") as advance:
         summary = compare_sweep(
-            options.sweep,
+            options.sweeps,
             options.output,
-            jobs=options.jobs or ranks.n_workers,
+            jobs=options.jobs or 1,
             force=options.force,
             progress=advance,
             mass=mass,
             compare=compare,
-            executor=ranks.executor,
-            mpi_library=ranks.mpi_library,
+            workers=None if options.jobs else ranks,
         )
-    finally:
-        for bar in bars:
-            bar.close()
     points = f"{summary.n_points_compared} of {summary.n_points} points"
     print(f"{summary.path}: {points}, {summary.n_trials} trials compared")
     if summary.n_points_new == 0 and summary.n_points_compared:
-        say("nothing to do, all points are compared already")
+        logger.info("nothing to do, all points are compared already")
     if summary.n_pending or summary.n_failed:
-        warn(f"left out: {summary.n_pending} trials that are not done, {summary.n_failed} that failed")
+        logger.warning("left out: %d trials that are not done, %d that failed", summary.n_pending, summary.n_failed)
     for model, count in summary.n_diverged.items():
         if count:
-            warn(f"{model} ran away in {count} of {summary.n_trials} trials; they are flagged")
+            logger.warning("%s diverged in %d of %d trials; they are flagged", model, count, summary.n_trials)
 
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
     """Settings in place of the sweep's own."""
     from hpcmass.configfile import load_experiment
-    from hpcmass.store.reader import stored_experiment
+    from hpcmass.store.sweep_file import SweepFile
 
     experiment = load_experiment(options.config) if options.config else None
     mass = experiment.mass if experiment else None
     if options.models:
-        base = mass or stored_experiment(options.sweep).mass
-        mass = base.model_copy(update={"models": options.models})
+        if mass is None:
+            with SweepFile(options.sweeps[0]) as sweep:
+                mass = sweep.experiment.mass
+        mass = mass.model_copy(update={"models": options.models})
     return mass, experiment.compare if experiment else None
 
 

@@ -17,8 +17,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("comparison", type=Path, metavar="CMP", help="comparison file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR",
                         help="directory of the figures and report.html")  # fmt: skip
-    parser.add_argument("--sweep", type=Path, metavar="FILE",
-                        help="the sweep compared, for its recorded input and failures")  # fmt: skip
+    parser.add_argument("--sweep", type=Path, nargs="+", default=(), metavar="FILE",
+                        help="the sweep compared, or its parts, for recorded input and failures")  # fmt: skip
     parser.add_argument("--formats", type=_names, default=("png",), metavar="LIST",
                         help="any of png, svg, pdf, with commas between (default png)")  # fmt: skip
     parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     written = draw(
         options.comparison,
         options.output,
-        sweep_path=options.sweep,
+        sweep_paths=options.sweep,
         formats=options.formats,
         axes=options.axes,
         held=dict(options.at),

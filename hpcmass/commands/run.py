@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, time_span
 from hpcmass.errors import EXIT_DONE, UserError
-from hpcmass.messages import warn
+from hpcmass.messages import logger
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
-    from hpcmass.store.parts import Part
+    from hpcmass.costs import Part
     from hpcmass.sweep.run import Summary
 
 
@@ -27,33 +27,33 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
     parser.add_argument("--part", type=_part, metavar="I/N",
-                        help="only share I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
+                        help="only part I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
     parser.add_argument("--time-limit", type=time_span, metavar="TIME",
-                        help="stop in time, e.g. 01:55:00 or 90m; exit code 75, the same command goes on")  # fmt: skip
+                        help="stop in time, e.g. 01:55:00 or 90m: exit code 75; run it again")  # fmt: skip
     parser.add_argument("--trial-timeout", type=time_span, metavar="TIME",
                         help="a trial that takes longer has hung and is marked as failed")  # fmt: skip
-    parser.add_argument("--retry-failed", action="store_true", help="do failed trials once more")
+    parser.add_argument("--retry-failed", action="store_true", help="run failed trials once more")
     parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="OLD",
-                        help="take over what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="start anew; a file that is there is kept aside")
-    parser.add_argument("--shards", action="store_true",
-                        help="a file per rank, joined in the end, also where parallel HDF5 is there")  # fmt: skip
+                        help="copy what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
+    parser.add_argument("--gather", action="store_true",
+                        help="rank 0 writes everything, also where parallel HDF5 is available")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.sweep.clock import Limits
-    from hpcmass.sweep.prepare import Wishes
+    from hpcmass.sweep.limits import Limits
+    from hpcmass.sweep.prepare import RunOptions
     from hpcmass.sweep.run import run_sweep
 
-    wishes = Wishes(
+    run_options = RunOptions(
         force=options.force,
-        shards=options.shards,
+        gather=options.gather,
         part=options.part,
         retry_failed=options.retry_failed,
         reuse=tuple(options.reuse),
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, wishes, limits=limits, inspect=_warn_of_models)
+    summary = run_sweep(options.config, options.output, run_options, limits=limits, inspect=_warn_of_models)
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)
@@ -61,29 +61,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _warn_of_models(experiment: Experiment) -> None:
-    """A sweep does not need its mass models, but who finds a misspelt one after the night would rather know now."""
+    """A sweep does not need its mass models, but a misspelt one is better known before the night than after."""
     from hpcmass.mass import models_named
 
     try:
         models_named(experiment.mass.models)
     except UserError as error:
-        warn(f"{error}; the sweep goes on, `hpcmass compare` will want that mended")
+        logger.warning("%s; the sweep runs, but `hpcmass compare` will refuse that", error)
 
 
 def _report(summary: Summary) -> None:
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
     if summary.pending:
         why = "at the time limit" if summary.out_of_time else "as asked"
-        warn(f"stopped {why}, {summary.pending} trials are left; the same command goes on from here")
+        logger.warning("stopped %s, %d trials are left; the same command continues", why, summary.pending)
     failed = summary.failed_before + summary.failed
     if failed:
         count = "1 trial failed" if failed == 1 else f"{failed} trials failed"
-        warn(f"{count}; `hpcmass status {summary.output}` says why, --retry-failed tries again")
+        logger.warning("%s; `hpcmass status %s` says why, --retry-failed runs them again", count, summary.output)
 
 
 def _part(text: str) -> Part:
     """The type of an argument I/N."""
-    from hpcmass.store.parts import parse_part
+    from hpcmass.costs import parse_part
 
     try:
         return parse_part(text)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 10
 """Failed trials that are listed before the rest is counted."""
 
+SHOWN_FILES = 20
+"""Files that are listed one by one; of more, only those that have something left."""
+
 CLEAR = "\x1b[H\x1b[J"
 """Takes a terminal back to its first line."""
 
@@ -57,14 +60,18 @@ def describe_all(found: Sequence[Status]) -> str:
     """Several files, such as the parts of a job array: a line each, and their sum."""
     from hpcmass.progress import duration, rate
 
+    listed = found if len(found) <= SHOWN_FILES else [s for s in found if s.failed or s.pending][:SHOWN_FILES]
     lines = [
         f"{status.path}: {f'part {status.part}, ' if status.part else ''}"
         f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending"
         f"{', running' if status.running else ''}"
-        for status in found
+        for status in listed
     ]
+    if len(listed) < len(found):
+        lines.append(f"… and {len(found) - len(listed)} more files; --json lists all")
     done, failed, pending = (sum(getattr(status, name) for status in found) for name in ("done", "failed", "pending"))
     lines.append(f"{done} of {sum(status.total for status in found)} trials done, {failed} failed, {pending} pending")
+    lines += _missing_parts(found)
     running = [status for status in found if status.running and status.pending and math.isfinite(status.eta_s)]
     if running:
         pace = rate(sum(status.rate_per_hour for status in running) / 3600)
@@ -76,6 +83,19 @@ def describe_all(found: Sequence[Status]) -> str:
     if failed:
         lines.append("`hpcmass status` of one file says why its trials failed")
     return "\n".join(lines)
+
+
+def _missing_parts(found: Sequence[Status]) -> list[str]:
+    """The parts of a job array of which no file was given."""
+    numbers = [status.part.split("/") for status in found if status.part]
+    counts = {count for _, count in numbers}
+    if len(numbers) < len(found) or len(counts) != 1:
+        return []
+    missing = sorted(set(range(1, int(counts.pop()) + 1)) - {int(number) for number, _ in numbers})
+    if not missing:
+        return []
+    shown = ", ".join(map(str, missing[:SHOWN_FILES])) + (", …" if len(missing) > SHOWN_FILES else "")
+    return [f"no file of {'part' if len(missing) == 1 else 'parts'} {shown} of {numbers[0][1]}"]
 
 
 def describe(status: Status) -> str:

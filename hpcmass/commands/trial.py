@@ -1,4 +1,4 @@
-"""`hpcmass trial`: one trial for a look."""
+"""`hpcmass trial`: one trial, its numbers and its picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--spikes", action="store_true", help="keep every spike in it, too")
     parser.add_argument("--plot", action="store_true",
                         help="draw it, beside the file of -o (trial.h5: trial.png) or as trial.png")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="start anew; a file that is there is kept aside")
+    parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
 
 
 def run(options: argparse.Namespace) -> int:
     from hpcmass.configfile import load_experiment
-    from hpcmass.look import simulate
     from hpcmass.store.schema import SWEEP_VARIABLES
+    from hpcmass.trial import simulate
 
     if options.spikes and options.output is None:
         raise UserError("--spikes stores the spikes in a file; name it with -o")
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         models_named(experiment.mass.models)
         refuse_existing([picture], options.force)
     try:
-        look = simulate(
+        result = simulate(
             experiment,
             options.p,
             options.lam,
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     except TrialFailure as failure:
         complain(f"the trial failed: {failure}")
         return EXIT_FAILED_TRIALS
-    for name, value in look.recording.variables().items():
+    for name, value in result.recording.variables().items():
         variable = SWEEP_VARIABLES[name]
         if variable.role == "trace":
             continue
@@ -67,5 +67,5 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(options.output)
     if picture is not None:
-        print(look.draw(picture, force=options.force))
+        print(result.draw(picture, force=options.force))
     return EXIT_DONE

@@ -1,6 +1,5 @@
 """Comparison: the mass models and all statistics over the trials of a sweep, into a comparison file."""
 
 from hpcmass.compare.pipeline import ComparisonSummary, compare_sweep
-from hpcmass.store.reader import open_comparison
 
-__all__ = ["ComparisonSummary", "compare_sweep", "open_comparison"]
+__all__ = ["ComparisonSummary", "compare_sweep"]

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from hpcmass.compare.output import ComparisonFile, prepare
-from hpcmass.compare.point import bins_of, lag_samples
-from hpcmass.compare.workers import IN_FLIGHT, Task, results, workers
+from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
+from hpcmass.compare.point import Result, bins_of, compare_point, lag_samples
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
-from hpcmass.mass import models_named
-from hpcmass.store.layout import require_directory
+from hpcmass.mass import Traces, models_named
+from hpcmass.parallel.executors import Workers, batches, processes
+from hpcmass.store.files import real_path, reason, require_output
 from hpcmass.store.lock import SweepLock
+from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.reader import SweepFile
 from hpcmass.store.schema import DONE, FAILED, PENDING
-from hpcmass.store.sources import require_current
+from hpcmass.store.sweep_file import SweepFile
+
+IN_FLIGHT = 4
+"""Points handed out at a time per worker: enough to keep all busy, few enough that results do not pile up."""
 
 Progress = Callable[[int, int], object]
 """Called with (points compared, points to compare) after each point."""
@@ -43,7 +46,7 @@ class ComparisonSummary:
     n_trials, n_pending, n_failed : int
         Trials compared, and those left out because they are not done yet or failed.
     n_diverged : dict of str to int
-        Model → trials in which it ran away.
+        Model → trials in which it diverged.
     """
 
     path: Path
@@ -56,8 +59,52 @@ class ComparisonSummary:
     n_diverged: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Task:
+    """One point for a worker.
+
+    The main process chooses the trials, so that one comparison has one view of a sweep that is still growing.
+
+    Attributes
+    ----------
+    point : tuple of int
+    trials : tuple of (Path, int)
+        The file that holds a trial, and the trial's index at the point.
+    mass, compare : parameters
+    """
+
+    point: Point
+    trials: tuple[tuple[Path, int], ...]
+    mass: MassParameters
+    compare: CompareParameters
+
+
+@dataclass(frozen=True)
+class _Recordings:
+    """Index and traces of each trial of a point, read when it is needed, as often as asked for."""
+
+    task: Task
+
+    def __iter__(self) -> Iterator[tuple[int, Traces]]:
+        for path, trial in self.task.trials:
+            with SweepFile(path, checked=True) as file:
+                try:
+                    traces = Traces(**file.traces(self.task.point, trial))
+                except OSError as error:
+                    where = f"{file.label((*self.task.point, trial))} in {path}"
+                    raise UserError(f"cannot read {where}: {reason(error)}") from error
+            yield trial, traces
+
+
+def run_task(task: Task) -> tuple[Point, Result]:
+    """Compare one point, in a worker."""
+    with SweepFile(task.trials[0][0], checked=True) as file:
+        network, n_trials = file.experiment.network_at(file.values_at(task.point)), file.shape[-1]
+    return task.point, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
+
+
 def compare_sweep(
-    sweep_path: str | os.PathLike[str],
+    sweep: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output_path: str | os.PathLike[str],
     *,
     jobs: int = 1,
@@ -65,29 +112,27 @@ def compare_sweep(
     progress: Progress | None = None,
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
-    executor: Executor | None = None,
-    mpi_library: str = "none",
+    workers: Workers | None = None,
 ) -> ComparisonSummary:
     """Run the mass models on every trial that is done and write all statistics to a comparison file.
 
-    A file that is there and holds the same sweep with the same settings is continued: only points that are missing, or
-    have more trials now, are compared.
+    A comparison file of the same sweep with the same settings is continued: only points that are missing, or have more
+    trials now, are compared.
 
     Parameters
     ----------
-    sweep_path, output_path : path
+    sweep : path or sequence of paths
+        A sweep file, or several files of one sweep such as the parts of a job array.
+    output_path : path
     jobs : int
         Processes on this machine; 1 compares in this process.
     force : bool
-        Keep an existing output file under another name and start anew.
+        Back up an existing output file and start over.
     progress : callable, optional
     mass, compare : parameters, optional
         Settings in place of the sweep's own; the comparison file records them.
-    executor : Executor, optional
-        Has `jobs` workers that run the points in place of local processes; they must see the sweep file under its
-        absolute path. It is left open.
-    mpi_library : str
-        What the executor communicates through, for the record.
+    workers : Workers, optional
+        Run the points in place of `jobs` local processes; they must see the sweep under its absolute path.
 
     Raises
     ------
@@ -97,60 +142,62 @@ def compare_sweep(
     """
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
-    output = Path(output_path)
-    require_current(Path(sweep_path))
-    with SweepFile(sweep_path) as sweep:
-        experiment = _with_settings(sweep.experiment, mass, compare)
-        models_named(experiment.mass.models, sweep.traces_held)
+    paths = [Path(sweep)] if isinstance(sweep, str | os.PathLike) else [Path(path) for path in sweep]
+    if not paths:
+        raise UserError("there is no sweep to compare; name at least one file")
+    output = real_path(Path(output_path))
+    require_output(output, paths)
+    with SweepParts(paths) as parts:
+        experiment = _with_settings(parts.experiment, mass, compare)
+        models_named(experiment.mass.models, parts.traces_held)
         lag_samples(experiment.network, experiment.compare)
         bins_of(experiment.network, experiment.compare)
-        require_directory(output)
-        lock = SweepLock(output)
-        lock.acquire()
-        try:
-            prepare(output, sweep, experiment, provenance(n_ranks=jobs, mpi_library=mpi_library), force)
+        n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
+        with SweepLock(output):
+            prepare(output, parts, experiment, provenance(n_ranks=n, mpi_library=library), force)
             with ComparisonFile(output) as file:
-                n_new = _fill(file, sweep, experiment, jobs, executor, progress)
+                complete = file.is_complete(parts)
+                tasks = [] if complete else _tasks(file, parts, experiment)
+                if not complete:
+                    n_points = int(np.prod(parts.shape[:-1]))
+                    what = f"{len(tasks)} of {n_points} points to compare"
+                    file.begin(parts, experiment.compare.spike_contrast_min, what)
+                    with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
+                        _fill(file, tasks, pool, progress)
+                    file.finish(experiment.compare)
                 diverged = file.n_diverged()
-        finally:
-            lock.release()
         return ComparisonSummary(
             path=output,
-            n_points=int(np.prod(sweep.shape[:-1])),
-            n_points_compared=int((sweep.status == DONE).any(axis=-1).sum()),
-            n_points_new=n_new,
-            n_trials=int((sweep.status == DONE).sum()),
-            n_pending=int((sweep.status == PENDING).sum()),
-            n_failed=int((sweep.status == FAILED).sum()),
+            n_points=int(np.prod(parts.shape[:-1])),
+            n_points_compared=int((parts.status == DONE).any(axis=-1).sum()),
+            n_points_new=len(tasks),
+            n_trials=int((parts.status == DONE).sum()),
+            n_pending=int((parts.status == PENDING).sum()),
+            n_failed=int((parts.status == FAILED).sum()),
             n_diverged=dict(zip(experiment.mass.models, diverged.tolist(), strict=True)),
         )
 
 
-def _fill(
-    file: ComparisonFile,
-    sweep: SweepFile,
-    experiment: Experiment,
-    jobs: int,
-    executor: Executor | None,
-    progress: Progress | None,
-) -> int:
-    """Compare the points that the file lacks; returns how many."""
-    if file.is_complete(sweep):
-        return 0
-    trials = {point: tuple(sweep.done_trials(point)) for point in np.ndindex(sweep.shape[:-1])}
-    tasks = [
-        Task(sweep.path.absolute(), point, numbers, experiment.mass, experiment.compare)
-        for point, numbers in trials.items()
-        if numbers and len(numbers) != file.n_compared[point]
-    ]
-    file.begin(sweep, experiment.compare.spike_contrast_min, f"{len(tasks)} of {len(trials)} points to compare")
-    with workers(min(jobs, len(tasks)), executor) as pool:
-        for done, (point, result) in enumerate(results(tasks, pool, IN_FLIGHT * jobs), start=1):
+def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> list[Task]:
+    """The points that the comparison lacks."""
+    absolute = [path.absolute() for path in parts.paths]
+    tasks = []
+    for point in np.ndindex(parts.shape[:-1]):
+        done = parts.done_trials(point)
+        if done and len(done) != file.n_compared[point]:
+            trials = tuple((absolute[parts.owner[(*point, trial)]], trial) for trial in done)
+            tasks.append(Task(point, trials, experiment.mass, experiment.compare))
+    return tasks
+
+
+def _fill(file: ComparisonFile, tasks: list[Task], workers: Workers, progress: Progress | None) -> None:
+    done = 0
+    for results in batches(workers.executor, run_task, tasks, in_flight=workers.in_flight(IN_FLIGHT)):
+        for point, result in results:
             file.write(point, result)
+            done += 1
             if progress is not None:
                 progress(done, len(tasks))
-    file.finish(experiment.compare)
-    return len(tasks)
 
 
 def _with_settings(

@@ -25,7 +25,7 @@ from hpcmass.plots.lines import (
 from hpcmass.plots.regimes import Example, pick_regimes
 from hpcmass.plots.view import View
 from hpcmass.store import schema
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.parts import SweepParts
 
 Point = tuple[int, int]
 """Row and column of the plane."""
@@ -36,7 +36,7 @@ ROW_INCHES: Final = 2.45
 
 def traces(
     view: View,
-    sweep: SweepFile | None = None,
+    sweep: SweepParts | None = None,
     *,
     examples: Sequence[Example] | None = None,
     spikes: Mapping[Point, Spikes] | None = None,
@@ -46,7 +46,7 @@ def traces(
     Parameters
     ----------
     view : View
-    sweep : SweepFile, optional
+    sweep : SweepParts, optional
         The sweep that was compared; with it a row shows the recorded input Φ.
     examples : sequence of Example, optional
         Points to show; without it three regimes.
@@ -110,12 +110,12 @@ def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.
     draw_potentials(axes, time, network, models, view.mean_sd(*point), "of all trials")
 
 
-def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepFile, time: npt.NDArray[np.float64]) -> None:
+def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepParts, time: npt.NDArray[np.float64]) -> None:
     """The recorded Φ_σ of the same trial and time."""
     try:
         recorded = sweep.traces(view.plane.index(*point, tuple(sweep.axes)), first_trial(view, point))
     except ValueError as error:
-        raise UserError(f"{sweep.path} does not hold what was compared ({error}); compare it again") from None
+        raise UserError(f"{sweep.name} does not hold what was compared ({error}); compare it again") from None
     start = int(np.argmin(np.abs(sweep.time_ms - time[0])))
     inputs = {kind: recorded[f"phi_{kind}"][start : start + time.size] for kind in style.INPUT_LINES}
     draw_inputs(axes, time, inputs, view.experiment.network.dt_ms)

@@ -14,7 +14,7 @@ from hpcmass.plots.sheets import SHEETS, overview, sheet
 from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.style import house_style
 from hpcmass.plots.view import View
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.parts import SweepParts
 
 OVERVIEW = "overview"
 TRACES = "traces"
@@ -25,7 +25,7 @@ def draw(
     comparison_path: str | Path,
     output_dir: str | Path,
     *,
-    sweep_path: str | Path | None = None,
+    sweep_paths: Sequence[Path] = (),
     formats: Sequence[str] = ("png",),
     axes: tuple[str, str] | None = None,
     held: Mapping[str, float] | None = None,
@@ -39,9 +39,9 @@ def draw(
         A comparison file.
     output_dir : path
         Directory for the files; created if its parent exists.
-    sweep_path : path, optional
-        The sweep that was compared: with it the example traces show the recorded input too. Without it, it is
-        looked for where it was when it was compared.
+    sweep_paths : sequence of Path, optional
+        The file or files of the sweep that was compared: with it the example traces show the recorded input too. It is
+        looked for where it was when it was compared unless it is named.
     formats : sequence of str
         Any of `png`, `svg`, `pdf`.
     axes, held : optional
@@ -65,7 +65,7 @@ def draw(
     names = (OVERVIEW, *SHEETS, TRACES)
     wanted = [f"{name}.{kind}" for name in names for kind in kinds]
     refuse_existing((directory / name for name in (*wanted, REPORT)), force)
-    with open_view(comparison_path, axes, held) as view, open_sweep_of(view, sweep_path) as sweep, house_style():
+    with open_view(comparison_path, axes, held) as view, open_sweep_of(view, sweep_paths) as sweep, house_style():
         make_directory(directory)  # only now: a wrong input leaves nothing behind
         written = [
             save(figure, directory / f"{name}.{kind}", force=force)
@@ -75,7 +75,7 @@ def draw(
         return [*written, write_report(view, sweep, directory / REPORT)]
 
 
-def all_figures(view: View, sweep: SweepFile | None = None) -> Iterator[tuple[str, Figure]]:
+def all_figures(view: View, sweep: SweepParts | None = None) -> Iterator[tuple[str, Figure]]:
     """Name and figure of all that the file has something for, one at a time so that only one is in memory."""
     yield OVERVIEW, overview(view)
     for name in SHEETS:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.plots.plane import cut_plane
 from hpcmass.plots.view import View
-from hpcmass.store import reader
+from hpcmass.store.labelled import open_comparison
+from hpcmass.store.parts import SweepParts
 
 
 @contextmanager
@@ -30,45 +31,42 @@ def open_view(
     UserError
         If it is no comparison file that this version reads, or has no such plane.
     """
-    with reader.open_comparison(path) as data:
+    with open_comparison(path) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
         yield View(Path(path), data, cut_plane(data, axes, held), experiment)
 
 
 @contextmanager
-def open_sweep_of(view: View, path: str | Path | None) -> Iterator[reader.SweepFile | None]:
+def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | None]:
     """The sweep that `view` compares.
 
     Parameters
     ----------
     view : View
-    path : path or None
-        None: it is looked for where it was when it was compared; if it is not there, None is yielded.
+    paths : sequence of Path
+        Its file or files; none: it is looked for where it was when it was compared, and None is yielded where it is no
+        longer there.
 
     Raises
     ------
     UserError
-        If `path` is no sweep file, or another sweep than the one compared.
+        If `paths` are not sweep files, or another sweep than the one compared.
     """
-    if path is None:
-        path = _sweep_beside(view)
-    if path is None:
-        yield None
-        return
-    with reader.SweepFile(path) as sweep:
-        if sweep.uuid != str(view.data.attrs["sweep_uuid"]):
-            raise UserError(f"{path} is not the sweep that was compared; name that one, or leave it out")
-        yield sweep
+    with ExitStack() as stack:
+        if paths:
+            sweep = stack.enter_context(SweepParts(paths))
+            if sweep.uuid != str(view.data.attrs["sweep_uuid"]):
+                raise UserError(f"{sweep.name} is not the sweep that was compared; name that one, or leave it out")
+            yield sweep
+        else:
+            yield _sweep_where_it_was(view, stack)
 
 
-def _sweep_beside(view: View) -> Path | None:
-    """The compared sweep, if it still lies where the comparison says (relative to itself)."""
-    noted = view.data.attrs.get("sweep_path")
-    if noted is None:
-        return None
-    path = view.path.parent / str(noted)
-    try:
-        with reader.SweepFile(path) as sweep:
-            return path if sweep.uuid == str(view.data.attrs["sweep_uuid"]) else None
-    except UserError:
-        return None
+def _sweep_where_it_was(view: View, stack: ExitStack) -> SweepParts | None:
+    """The compared sweep, if its files are still where the comparison says (relative to itself)."""
+    noted = str(view.data.attrs.get("sweep_path", ""))
+    with suppress(UserError):
+        sweep = stack.enter_context(SweepParts([view.path.parent / name for name in noted.splitlines()]))
+        if sweep.uuid == str(view.data.attrs["sweep_uuid"]):
+            return sweep
+    return None

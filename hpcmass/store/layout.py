@@ -1,36 +1,35 @@
-"""How a result file is laid out: dimension scales, attributes, fill values, and a creation that is all or nothing.
+"""How variables lie in a result file: dimension scales, attributes, contiguous or packed storage.
 
-Both kinds of file, sweep and comparison, are made here. A file grows under a temporary name and is renamed when it
-is complete, so a half-created one is never taken for a result. The attributes follow CF and the netCDF-4 data
-model as far as xarray reads them: `units`, `long_name`, `_FillValue`, `flag_values`, `flag_meanings`.
+Both kinds of file, sweep and comparison, are laid out here. The attributes follow CF and the netCDF-4 data model as
+far as netCDF's own tools and xarray read them: `units`, `long_name`, `_FillValue`, `flag_values`, `flag_meanings`,
+and the root attribute `coordinates`, which lists the book-keeping so that no reduction meets it among the data.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.config import NetworkParameters
-from hpcmass.errors import UserError
-from hpcmass.store.allocation import allocate, allocate_packed
-from hpcmass.store.schema import FORMAT_VERSION, Variable
+from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.grid import SEED_WORDS, shape
+from hpcmass.store.files import METADATA_BYTES, creating
+from hpcmass.store.schema import ERROR_LENGTH, FORMAT_VERSION, LETTERS, SWEEP_VARIABLES, Variable
 
-CONVENTIONS = "CF-1.11"
+CONVENTIONS: Final = "CF-1.11"
 
-METADATA_BYTES = 2**18
-"""More than the names, attributes and coordinates of a file take."""
+CHUNK_BYTES: Final = 2**20
+"""About the size of a chunk of a packed file; what is read of a trace is at least that."""
 
-AXIS_NAMES = {"p": "connection probability", "lam": "fraction of excitatory neurons"}
+GZIP_LEVEL: Final = 4
+
+AXIS_NAMES: Final = {"p": "connection probability", "lam": "fraction of excitatory neurons"}
 """Long names of the two axes that every sweep has."""
 
 
@@ -41,15 +40,21 @@ class Coordinate:
     Attributes
     ----------
     name : str
-    values : array or sequence of str
-        One-dimensional; strings are stored as HDF5 strings of variable length.
+    values : array or sequence of str or None
+        One-dimensional; strings are stored as HDF5 strings of variable length. None: a dimension without values.
     unit, long_name : str
+    length : int
+        Of a dimension without values.
     """
 
     name: str
-    values: npt.NDArray[Any] | Sequence[str]
-    unit: str
-    long_name: str
+    values: npt.NDArray[Any] | Sequence[str] | None
+    unit: str = "1"
+    long_name: str = ""
+    length: int = 0
+
+    def __len__(self) -> int:
+        return self.length if self.values is None else len(self.values)
 
 
 def axis_coordinates(axes: Mapping[str, Sequence[float]]) -> list[Coordinate]:
@@ -63,92 +68,48 @@ def axis_coordinates(axes: Mapping[str, Sequence[float]]) -> list[Coordinate]:
     return coordinates
 
 
-def set_aside(path: Path) -> Path:
-    """Rename an existing file to the first free of `name.1.h5`, `name.2.h5`, … and return the new path."""
-    new = free_name(path)
-    os.rename(path, new)
-    return new
+def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
+    """All dimensions of a sweep file; `time` holds the beginning of each step, whose end `mean_v` shows."""
+    network = experiment.network
+    numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
+    return [
+        *axis_coordinates(experiment.grid.axes()),
+        Coordinate("trial", np.asarray(numbers, "i4"), "1", "trial number"),
+        Coordinate("time", np.arange(network.n_steps) * network.dt_ms, "ms", "time since the start of the trial"),
+        Coordinate("word", np.arange(SEED_WORDS, dtype="i4"), "1", "word of the seed"),
+        Coordinate(LETTERS, None, length=ERROR_LENGTH),
+    ]
 
 
-def free_name(path: Path) -> Path:
-    """The first free of `name.1.h5`, `name.2.h5`, …"""
-    taken = [re.fullmatch(rf"{re.escape(path.stem)}\.(\d+){re.escape(path.suffix)}(\.parts)?", other.name)
-             for other in path.parent.iterdir()]  # fmt: skip
-    number = max((int(match[1]) for match in taken if match), default=0) + 1
-    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+def filled_bytes(variables: Iterable[Variable], axes: tuple[str, ...], coordinates: Iterable[Coordinate]) -> int:
+    """Bytes of a file before its first trace: coordinates, the variables that are filled on creation, metadata."""
+    sizes = {coordinate.name: len(coordinate) for coordinate in coordinates}
+    filled = (v for v in variables if v.fill is not None)
+    return METADATA_BYTES + 8 * sum(sizes.values()) + sum(_n_bytes(v, axes, sizes) for v in filled)
 
 
-def require_directory(path: Path) -> None:
-    """Refuse an output path whose directory is not there or not writable.
-
-    Raises
-    ------
-    UserError
-    """
-    directory = path.parent
-    if not directory.is_dir():
-        raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a directory; name a file in it")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {path}: no permission to write into {directory}")
+def trace_bytes(variables: Iterable[Variable], axes: tuple[str, ...], coordinates: Iterable[Coordinate]) -> int:
+    """Bytes of the variables that are allocated but not filled."""
+    sizes = {coordinate.name: len(coordinate) for coordinate in coordinates}
+    return sum(_n_bytes(v, axes, sizes) for v in variables if v.fill is None)
 
 
-@contextmanager
-def creating(
-    path: Path, *, force: bool = False, replace: bool = False, space: int = METADATA_BYTES
-) -> Iterator[h5py.File]:
-    """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
-
-    Parameters
-    ----------
-    path : Path
-    force : bool
-        An existing file is kept as `name.1.h5` (2, 3, …) instead of being refused.
-    replace : bool
-        An existing file is replaced: only for one that holds nothing of its own.
-    space : int
-        Bytes that must be free.
-
-    Raises
-    ------
-    UserError
-        If `path` exists without `force`, its directory does not exist, or the disk is full.
-    """
-    require_directory(path)
-    if path.exists() and not (force or replace):
-        raise UserError(f"{path} exists; give another name, or --force to start anew (the old file is kept aside)")
-    growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
-    try:
-        with open(growing, "wb") as probe:  # HDF5 1.10 may crash where it cannot write what it has promised to
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(probe.fileno(), 0, space)
-        with h5py.File(growing, "w", locking=False) as file:
-            yield file
-        if path.exists() and not replace:
-            set_aside(path)
-        os.replace(growing, path)
-    except (OSError, RuntimeError) as error:  # h5py raises the latter when it flushes or closes
-        raise UserError(f"cannot write {path}: {reason(error)}; free some space or name another place") from error
-    finally:
-        growing.unlink(missing_ok=True)
+def _n_bytes(variable: Variable, axes: tuple[str, ...], sizes: Mapping[str, int]) -> int:
+    return np.dtype(variable.dtype).itemsize * math.prod(sizes[dim] for dim in variable.dimensions(axes))
 
 
-def reason(error: Exception) -> str:
-    """What an error of the system says, without h5py's chain of internal calls."""
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    match = re.search(r"error message = '([^']*)'", str(error))
-    return (match[1] if match else str(error)).lower()
+def sweep_bytes(experiment: Experiment) -> int:
+    """Size of a whole sweep's file, up to some metadata."""
+    axes = tuple(experiment.grid.axes())
+    variables, coordinates = SWEEP_VARIABLES.values(), sweep_coordinates(experiment)
+    return filled_bytes(variables, axes, coordinates) + trace_bytes(variables, axes, coordinates)
 
 
-def filled_bytes(variables: Iterable[Variable], axes: tuple[str, ...], sizes: Mapping[str, int]) -> int:
-    """Size of the variables that are filled on creation (`sizes`: dimension → length)."""
-    return sum(
-        np.dtype(v.dtype).itemsize * math.prod(sizes[d] for d in v.dimensions(axes))
-        for v in variables
-        if v.fill is not None
-    )
+def trial_bytes(experiment: Experiment) -> int:
+    """Size of one trial's traces."""
+    axes = tuple(experiment.grid.axes())
+    whole = trace_bytes(SWEEP_VARIABLES.values(), axes, sweep_coordinates(experiment))
+    return whole // math.prod(shape(experiment))
 
 
 def define(
@@ -157,14 +118,11 @@ def define(
     filetype: str,
     axes: tuple[str, ...],
     coordinates: Iterable[Coordinate],
-    variables: Iterable[Variable],
+    variables: Sequence[Variable],
     attributes: Mapping[str, Any],
     packed: bool = False,
 ) -> None:
     """Create everything in an empty file: attributes, dimension scales, and every variable with its fill value.
-
-    Traces (`fill=None`) get their space at once but are never filled; unless packed they are contiguous, so that a
-    process can write its own slab of the open file without touching any metadata.
 
     Parameters
     ----------
@@ -175,38 +133,90 @@ def define(
         Names that `AXES` stands for in the variables' dimensions.
     coordinates : iterable of Coordinate
         All dimensions, the axes included.
-    variables : iterable of Variable
+    variables : sequence of Variable
     attributes : mapping
         Further root attributes.
     packed : bool
-        Compressed and checksummed: not to be written by several processes, nor again.
+        Chunked, compressed and checksummed: not to be written by several processes, nor again. Otherwise each
+        variable is contiguous and has its place in the file from now on, so that raw writes need no metadata.
     """
     file.attrs["filetype"] = filetype
     file.attrs["format_version"] = "{}.{}".format(*FORMAT_VERSION)
     file.attrs["Conventions"] = CONVENTIONS
+    file.attrs["coordinates"] = " ".join(v.name for v in variables if v.role == "bookkeeping")
     for name, value in attributes.items():
         file.attrs[name] = value
-    scales: dict[str, h5py.Dataset] = {}
+    lengths = {coordinate.name: len(coordinate) for coordinate in coordinates}
     for coordinate in coordinates:
-        values = coordinate.values
-        text = not isinstance(values, np.ndarray)
-        data = np.array(list(values), dtype=object) if text else values
-        scale = file.create_dataset(coordinate.name, data=data, dtype=h5py.string_dtype() if text else None)
-        scale.make_scale(coordinate.name)
-        _describe(scale, coordinate.unit if not text else "text", coordinate.long_name)
-        scales[coordinate.name] = scale
+        _create_scale(file, coordinate)
     for variable in variables:
         dims = variable.dimensions(axes)
-        shape = tuple(len(scales[d]) for d in dims)
-        dataset = (allocate_packed if packed and shape else allocate)(file, variable, shape)
-        describe(dataset, variable, axes)
+        create = _create_packed if packed else _create_contiguous
+        dataset = create(file, variable, tuple(lengths[dim] for dim in dims))
+        for i, dim in enumerate(dims):
+            dataset.dims[i].attach_scale(file[dim])
+        _describe(dataset, variable)
 
 
-def describe(dataset: h5py.Dataset, variable: Variable, axes: tuple[str, ...]) -> None:
-    """Attach a variable's dimension scales and set its attributes: unit, long name, fill value, flags."""
-    for i, dim in enumerate(variable.dimensions(axes)):
-        dataset.dims[i].attach_scale(dataset.file[dim])
-    _describe(dataset, variable.unit, variable.long_name)
+def _create_scale(file: h5py.File, coordinate: Coordinate) -> None:
+    name, values = coordinate.name, coordinate.values
+    if values is None:  # as netCDF marks a dimension that is no variable
+        scale = file.create_dataset(name, (coordinate.length,), "i1")
+        scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{coordinate.length:10d}")
+        return
+    text = not isinstance(values, np.ndarray)
+    data = np.array(list(values), dtype=object) if text else values
+    scale = file.create_dataset(name, data=data, dtype=h5py.string_dtype() if text else None)
+    scale.make_scale(name)
+    scale.attrs["long_name"] = coordinate.long_name
+    if not text:
+        scale.attrs["units"] = coordinate.unit
+
+
+def _create_contiguous(file: h5py.File, variable: Variable, lengths: tuple[int, ...]) -> h5py.Dataset:
+    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    fill = {"fill_time": "never"} if variable.fill is None else {"fill_time": "alloc", "fillvalue": variable.fill}
+    return file.create_dataset(variable.name, lengths, variable.dtype, dcpl=early, **fill)
+
+
+def _create_packed(file: h5py.File, variable: Variable, lengths: tuple[int, ...]) -> h5py.Dataset:
+    """A trace's chunk lies within one trial; what is never written is missing."""
+    itemsize = np.dtype(variable.dtype).itemsize
+    if variable.role == "trace":
+        pieces = math.ceil(lengths[-1] * itemsize / CHUNK_BYTES)
+        chunks = (*(1 for _ in lengths[:-1]), math.ceil(lengths[-1] / pieces))
+    else:
+        chunks = _last_axes(lengths, CHUNK_BYTES // itemsize)
+    return file.create_dataset(
+        variable.name,
+        lengths,
+        variable.dtype,
+        chunks=chunks,
+        shuffle=True,
+        compression="gzip",
+        compression_opts=GZIP_LEVEL,
+        fletcher32=True,
+        fillvalue=np.nan if variable.fill is None else variable.fill,
+    )
+
+
+def _last_axes(lengths: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """Lengths of a block of at most `most` elements, as long as can be along the last axes."""
+    block: list[int] = []
+    for length in reversed(lengths):
+        block.insert(0, max(1, min(length, most)))
+        most //= block[0]
+    return tuple(block)
+
+
+def _describe(dataset: h5py.Dataset, variable: Variable) -> None:
+    """Set a variable's attributes: unit, long name, fill value, flags."""
+    dataset.attrs["long_name"] = variable.long_name
+    if variable.unit == "text":
+        dataset.attrs["_Encoding"] = "utf-8"
+    elif variable.unit != "flag":
+        dataset.attrs["units"] = variable.unit
     missing = missing_value(variable)
     if missing is not None:
         dataset.attrs["_FillValue"] = missing
@@ -229,51 +239,44 @@ def missing_value(variable: Variable) -> npt.NDArray[Any] | None:
     return None
 
 
-def _describe(dataset: h5py.Dataset, unit: str, long_name: str) -> None:
-    dataset.attrs["long_name"] = long_name
-    if unit not in ("flag", "text"):
-        dataset.attrs["units"] = unit
-
-
 def create_file(
     path: Path,
     *,
     filetype: str,
-    axes: Mapping[str, Sequence[float]],
-    coordinates: Iterable[Coordinate],
-    variables: Iterable[Variable],
+    axes: Sequence[str],
+    coordinates: Sequence[Coordinate],
+    variables: Sequence[Variable],
     attributes: Mapping[str, Any],
     data: Mapping[str, npt.ArrayLike] | None = None,
     force: bool = False,
 ) -> None:
-    """Create a whole result file, all or nothing.
+    """Create a whole result file, contiguous, all or nothing.
 
     Parameters
     ----------
     path : Path
     filetype : str
         One of the schema's file types.
-    axes : mapping of str to sequence of float
-        The swept axes, in the file's order.
-    coordinates : iterable of Coordinate
-        The dimensions beside the axes.
-    variables : iterable of Variable
+    axes : sequence of str
+        Names of the swept axes, in the file's order.
+    coordinates : sequence of Coordinate
+        All dimensions, the axes included.
+    variables : sequence of Variable
     attributes : mapping
-        Root attributes beside `filetype`, `format_version` and `Conventions`.
+        Root attributes beside `filetype`, `format_version`, `Conventions` and `coordinates`.
     data : mapping of str to array, optional
         Name → contents; what is not named keeps its fill value.
     force : bool
-        Keep an existing file as `name.1.h5` instead of refusing.
+        Back up an existing file as `name.1.h5` instead of refusing it.
 
     Raises
     ------
     UserError
-        See `creating`.
+        See `files.creating`.
     """
-    coordinates = [*axis_coordinates(axes), *coordinates]
-    variables = list(variables)
-    sizes = {coordinate.name: len(coordinate.values) for coordinate in coordinates}
-    with creating(path, force=force, space=METADATA_BYTES + filled_bytes(variables, tuple(axes), sizes)) as file:
+    filled = filled_bytes(variables, tuple(axes), coordinates)
+    size = filled + trace_bytes(variables, tuple(axes), coordinates)
+    with creating(path, size=size, filled=filled, force=force) as file:
         define(
             file,
             filetype=filetype,

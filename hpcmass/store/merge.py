@@ -1,35 +1,44 @@
-"""Parts of a sweep → one file: checked for completeness and for contradictions, then a view of the parts or a copy.
+"""The parts of a sweep → one file, checked for completeness and for contradictions.
 
-Whoever merges wants the whole sweep, so what is missing is refused by name unless it is asked for.
+A copy trial by trial, in the order that keeps a sweep readable, so a merge that was interrupted is continued by the
+same command. A packed copy is compressed and checksummed, made all or nothing, and never written again.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from contextlib import suppress
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
-from hpcmass.store.aside import set_sweep_aside, sweep_exists
-from hpcmass.store.identity import require_same_seeds_in, require_same_sweep
-from hpcmass.store.join import join
-from hpcmass.store.layout import require_directory
+from hpcmass.grid import Trial
+from hpcmass.store.files import START_OVER, changing_metadata, creating, real_path, require_output, reserve
+from hpcmass.store.layout import create_file, define, filled_bytes, sweep_coordinates, trial_bytes
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.opening import followed
-from hpcmass.store.pack import pack
-from hpcmass.store.parts import PART_VARIABLE, part_of
-from hpcmass.store.reader import experiment_of, shard_directory
-from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, TRACES
-from hpcmass.store.sources import States, located, open_all, outside_parts, shard_paths, sources_of, states_of
-from hpcmass.store.structure import label
+from hpcmass.store.parts import SweepParts
+from hpcmass.store.provenance import append_history, history_line, history_value
+from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+from hpcmass.store.sweep_file import Index, SweepFile
+from hpcmass.store.writer import Ended, SweepWriter
 
-SHOWN = 8
-"""Missing parts or trials that are named before the rest is counted."""
+BLOCK_BYTES = 2**26
+"""Most that is held in memory at a time."""
+
+NOT_COPIED = ("status", "seed", "error")
+"""What the new file has of its own, or the writer sets."""
+
+UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part", "part_trials")
+"""Root attributes that a merged file does not take from its parts."""
+
+Progress = Callable[[int, int], object]
+"""Called with (trials copied, trials to copy)."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +49,8 @@ class Merged:
     ----------
     output : Path
     n_files : int
-        Files that hold the trials, shards of parts included.
     total, done, failed : int
-        Trials.
+        Trials of the merged file.
     overlapping : int
         Trials that are done in several files, equal in all of them.
     """
@@ -56,139 +64,213 @@ class Merged:
 
 
 def merge(
-    parts: Sequence[Path], output: Path, *, packed: bool = False, partial: bool = False, force: bool = False
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    packed: bool = False,
+    partial: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Merged:
-    """Put the parts of one sweep together.
+    """Copy the trials of several files of one sweep into one file.
 
     Parameters
     ----------
-    parts : sequence of Path
-        Sweep files of the same physics, axes and trials; merged files and sweeps in shards among them.
+    paths : sequence of Path
+        Sweep files of the same physics, axes and trials, packed ones too.
     output : Path
-        May be there if it is a view of just these parts: it is brought up to date.
+        A file of the same sweep that is there already, not packed and no part, receives what it lacks.
     packed : bool
-        A compressed and checksummed copy instead of a view of the parts.
+        Make a compressed and checksummed copy.
     partial : bool
         Accept that parts or trials are missing.
     force : bool
-        An existing file is kept aside instead of being refused.
+        Back up an existing file and start over.
+    progress : callable, optional
 
     Raises
     ------
     UserError
-        If a part or a trial is missing, files contradict each other or are of different sweeps, `output` exists
-        without `force`, or cannot be written.
+        If a part or a trial is missing, files contradict each other or are of different sweeps, or `output` cannot be
+        written or holds something else.
     """
-    output = followed(output)
-    require_directory(output)
-    sources = _expand(parts)
-    again = not packed and _referred_to(output) == {located(source) for source in sources}
-    if not (again or force) and (output.exists() or shard_paths(output)):
-        what = output if output.exists() else shard_directory(output)
-        raise UserError(f"{what} exists; give another name, or --force to start anew (the old file is kept aside)")
-    outputs_own = [output, shard_directory(output)]
-    for source in sources:
-        if any(_same(source, own) or _same(source.parent, own) for own in outputs_own):
-            raise UserError(f"{output} is one of the files to merge; give another -o")
-    if again:  # the view has gone on since, in shards of its own
-        sources += shard_paths(output)
-    with open_all(sources) as files:
-        experiment = experiment_of(files[0])
-        for file in files[1:]:
-            require_same_sweep(file, experiment, f"it cannot be merged with {sources[0]}")
-            require_same_seeds_in(file, files[0], f"it cannot be merged with {sources[0]}")
-        states = states_of(files)
-        overlapping = _compare_overlaps(files)
+    output = real_path(output)
+    require_output(output, paths)
+    if packed and output.exists() and not force:
+        raise UserError(f"{output} exists; {START_OVER}")
+    with SweepParts(paths) as parts:
+        _require_all_variables(parts)
+        parts.require_consistent()
         if not partial:
-            _require_complete(files, states)
-    with SweepLock(output):
-        if force and not again and sweep_exists(output):
-            set_sweep_aside(output)
-        if packed:
-            pack(sources, output)
-        else:
-            join(sources, output, replace=again)
-    count = {state: int((states.status == state).sum()) for state in (DONE, FAILED)}
-    return Merged(output, len(sources), states.status.size, count[DONE], count[FAILED], overlapping)
+            parts.require_complete()
+        with SweepLock(output):
+            if packed:
+                _pack(parts, output, force, progress)
+            else:
+                _copy(parts, output, force, progress)
+        with SweepFile(output, checked=True) as file:
+            count = {state: int((file.status == state).sum()) for state in (DONE, FAILED)}
+            return Merged(output, len(parts.paths), file.status.size, count[DONE], count[FAILED], parts.overlapping)
 
 
-def _expand(parts: Sequence[Path]) -> list[Path]:
-    """The files that hold the trials, each once."""
-    found: dict[str, Path] = {}
-    for part in parts:
-        sources = sources_of(part) or [part]  # to open what is not there says what is wrong
-        found |= {os.path.realpath(source): source for source in sources}
-    return list(found.values())
+def _require_all_variables(parts: SweepParts) -> None:
+    for i in parts.indices:
+        file = parts.file(i)
+        lacking = [v.name for v in SWEEP_VARIABLES.values() if v.name not in file]
+        if lacking:
+            raise UserError(f"{file.path} was written by an older version and lacks {', '.join(lacking)}; run it again")
 
 
-def _referred_to(output: Path) -> set[Path]:
-    """The parts of a view that is there already; empty if there is none, or what is there is no sound one."""
-    with suppress(UserError):
-        return set(outside_parts(output))
-    return set()
+def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
+    what = f"merged from {len(parts.paths)} files"
+    if output.exists() and not force:
+        status = _status_of_continuable(parts, output)
+        what = f"{what}, continued"
+    else:
+        status = np.full(parts.shape, PENDING, "i1")
+    copied = (parts.status != status) & (status != DONE) & (parts.status != PENDING)
+    _require_space(parts, int(copied.sum()), output)
+    if output.exists() and not force:
+        if copied.any():
+            with changing_metadata(output) as file:
+                append_history(file, what)
+    else:
+        _create(parts, output, what, force)
+    places = (tuple(int(k) for k in place) for place in np.argwhere(copied))
+    with SweepWriter(output) as writer:
+        copy_trials(parts, ((_trial(parts, place), place) for place in places), writer, int(copied.sum()), progress)
 
 
-def _same(a: Path, b: Path) -> bool:
-    return os.path.realpath(a) == os.path.realpath(b)
+def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
+    with SweepFile(output) as file:
+        if file.is_packed:
+            raise UserError(f"{output} exists and is packed; {START_OVER}")
+        if file.part:
+            raise UserError(f"{output} exists and holds part {file.part}; {START_OVER}")
+        file.require_same_sweep(parts.experiment, START_OVER)
+        if not np.array_equal(file.variable("seed"), parts.file(0).variable("seed")):
+            raise UserError(f"{output} exists and has other seeds; {START_OVER}")
+        return file.status
 
 
-def _require_complete(files: Sequence[h5py.File], states: States) -> None:
-    """Refuse what is not a whole sweep, naming the parts that are missing or not finished.
+def _trial(parts: SweepParts, index: Index) -> Trial:
+    first = parts.file(0)
+    return Trial(index, first.values_at(index), first.seed(index))
 
-    Raises
-    ------
-    UserError
+
+def copy_trials(
+    source: SweepParts,
+    trials: Iterator[tuple[Trial, Index]],
+    writer: SweepWriter,
+    total: int,
+    progress: Progress | None = None,
+    **replaced: Any,
+) -> None:
+    """Copy trials that have ended from one sweep into the file of another, many at a time.
+
+    Parameters
+    ----------
+    source : SweepParts
+    trials : iterator of (Trial, tuple of int)
+        Each with its place in `source`.
+    writer : SweepWriter
+    total : int
+        How many there are, for the progress.
+    progress : callable, optional
+    **replaced
+        Values that all copies get in place of the source's.
     """
-    pending = states.status == PENDING
-    if not pending.any():
-        return
-    what = f"{int(pending.sum())} of {pending.size} trials are not done"
-    remedy = "run them, or merge what there is with --partial"
-    given = [part for file in files if (part := part_of(file)) is not None]
-    counts = {part.count for part in given}
-    if len(given) == len(files) and len(counts) == 1:
-        count = counts.pop()
-        absent = sorted(set(range(1, count + 1)) - {part.number for part in given})
-        division = files[0][PART_VARIABLE][()]
-        unfinished = sorted({int(n) for n in np.unique(division[pending])} - set(absent))
-        clauses = [_parts(absent, count, "missing")] if absent else []
-        clauses += [_parts(unfinished, count, "not finished")] if unfinished else []
-        raise UserError(f"{' and '.join(clauses)} ({what}); {remedy}")
-    named = [label(files[0], index) for index in np.argwhere(pending)[:SHOWN]]
-    more = ", …" if pending.sum() > SHOWN else ""
-    raise UserError(f"{what}: {', '.join(named)}{more}; {remedy}")
+    names = [name for name in SWEEP_VARIABLES if name not in NOT_COPIED and name in source.file(0)]
+    at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))
+    done = 0
+    while batch := list(islice(trials, at_once)):
+        writer.store(
+            Ended(
+                trial,
+                {name: source.value(name, index) for name in names} | replaced,
+                source.error(index) if source.status[index] == FAILED else None,
+            )
+            for trial, index in batch
+        )
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
 
 
-def _parts(numbers: Sequence[int], count: int, how: str) -> str:
-    shown = ", ".join(str(n) for n in numbers[:SHOWN])
-    rest = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
-    return f"{'part' if len(numbers) == 1 else 'parts'} {shown}{rest} of {count} {_is(numbers)} {how}"
+def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
+    """Root attributes of the earliest file, with the history of all."""
+    files = [parts.file(i).attributes for i in parts.indices]
+    earliest = min(files, key=lambda attributes: str(attributes.get("date", "")))
+    history = sorted({line for i in parts.indices for line in parts.file(i).history})
+    return {
+        **{name: value for name, value in earliest.items() if name not in UNINHERITED},
+        "uuid": parts.uuid,
+        "history": history_value([*history, history_line(what)]),
+    }
 
 
-def _is(numbers: Sequence[int]) -> str:
-    return "is" if len(numbers) == 1 else "are"
+def _create(parts: SweepParts, output: Path, what: str, force: bool) -> None:
+    experiment = parts.experiment
+    create_file(
+        output,
+        filetype=SWEEP_FILETYPE,
+        axes=tuple(parts.axes),
+        coordinates=sweep_coordinates(experiment, parts.trial_numbers.tolist()),
+        variables=list(SWEEP_VARIABLES.values()),
+        attributes=_merged_attributes(parts, what) | {"driver": "serial"},
+        data={"seed": parts.file(0).variable("seed")},
+        force=force,
+    )
 
 
-def _compare_overlaps(files: Sequence[h5py.File]) -> int:
-    """Count the trials that are done in several files; they must be equal, bit for bit, in all.
+def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
+    """Refuse to begin a copy that may not fit: how well it compresses is not known before."""
+    need = n_trials * trial_bytes(parts.experiment)
+    free = shutil.disk_usage(output.parent).free
+    if need > free:
+        raise UserError(
+            f"{output} may take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
+            "free some space or name another place"
+        )
 
-    Raises
-    ------
-    UserError
-        Naming the trial and the files that contradict each other.
-    """
-    first = np.full(files[0]["status"].shape, -1)
-    several = np.zeros(first.shape, bool)
-    for i, file in enumerate(files):
-        done = file["status"][()] == DONE
-        for index in map(tuple, np.argwhere(done & (first >= 0))):
-            other = files[first[index]]
-            for name in (*NUMBERS, *TRACES):
-                if name in file and name in other and file[name][index].tobytes() != other[name][index].tobytes():
-                    raise UserError(
-                        f"{other.filename} and {file.filename} contradict each other in {name} of "
-                        f"{label(file, index)}; find out which is right with `hpcmass check --resimulate`"
-                    )
-            several[index] = True
-        first[done & (first < 0)] = i
-    return int(several.sum())
+
+def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
+    n_done = int((parts.status == DONE).sum())
+    _require_space(parts, n_done, output)
+    axes, variables = tuple(parts.axes), list(SWEEP_VARIABLES.values())
+    coordinates = sweep_coordinates(parts.experiment, parts.trial_numbers.tolist())
+    filled = filled_bytes(variables, axes, coordinates)
+    with creating(output, size=filled, filled=filled, force=force) as file:
+        define(
+            file,
+            filetype=SWEEP_FILETYPE,
+            axes=axes,
+            coordinates=coordinates,
+            variables=variables,
+            attributes=_merged_attributes(parts, f"merged and packed from {len(parts.paths)} files")
+            | {"driver": "packed"},
+            packed=True,
+        )
+        numbers = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])
+        for name, values in (numbers | {"status": parts.status}).items():
+            reserve(file, values.nbytes)
+            file[name][...] = values if name != "error" else _letters(values, file[name].shape)
+        _pack_traces(parts, file, n_done, progress)
+
+
+def _letters(texts: Any, shape: tuple[int, ...]) -> Any:
+    """Texts of bytes, one letter an element."""
+    return np.ascontiguousarray(texts).astype(f"S{shape[-1]}").view("S1").reshape(shape)
+
+
+def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress | None) -> None:
+    n_bytes = trial_bytes(parts.experiment)
+    at_once = max(1, BLOCK_BYTES // max(1, n_bytes))
+    places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
+    for number, index in enumerate(places):
+        if number % at_once == 0:
+            reserve(file, math.ceil(1.01 * at_once * n_bytes))
+        for name in TRACES:
+            file[name][index] = parts.value(name, index)
+        if progress is not None:
+            progress(number + 1, n_done)

@@ -1,25 +1,28 @@
-"""Opening a result file: with one clear sentence for whatever is not one of ours, or no longer whole."""
+"""Opening a result file: one clear sentence for whatever is not one of ours, or is damaged."""
 
 from __future__ import annotations
 
 import functools
 import os
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
-from hpcmass.store.chain import configurations_of
-from hpcmass.store.layout import reason
-from hpcmass.store.locking import locking_of
-from hpcmass.store.schema import FORMAT_VERSION, SWEEP_FILETYPE
-from hpcmass.store.structure import axes_of as axes_of
-from hpcmass.store.structure import faults
+from hpcmass.store.files import read_hdf5, reason
+from hpcmass.store.schema import FORMAT_VERSION, SWEEP_FILETYPE, SWEEP_VARIABLES, SWEEP_VARIABLES_1, Variable
 
 Path_ = str | os.PathLike[str]
+
+ATTRIBUTES = ("config_yaml", "config_sha256", "uuid", "title", "driver")
+"""Root attributes without which a sweep cannot be identified."""
+
+SHOWN_PARTS = 8
+"""Parts of a virtual file that the command to copy them names one by one."""
 
 
 def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File:
@@ -37,27 +40,19 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     ------
     UserError
         If the file is not there, not readable, not HDF5, cut off, of another file type or of a newer major version
-        of the format, damaged in its structure, or if a part of it is missing.
+        of the format, virtual, or damaged in its structure.
     """
     path = Path(path)
-    if not path.exists():
-        if any(shard_directory(path).glob("shard-*.h5")):
-            raise UserError(
-                f"{path} is not put together yet, its shards in {shard_directory(path)} are there; "
-                "start the same `hpcmass run` again to finish it"
-            )
-        raise UserError(f"there is no file {path}; check the name")
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+    _require_file(path)
     try:
-        file = h5py.File(path, "r", locking=locking_of(path))
+        file = read_hdf5(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
     try:
-        check_filetype(file, filetype)
-        if not checked:
-            check_parts(file)
-            if filetype == SWEEP_FILETYPE:
+        _check_filetype(file, filetype)
+        if filetype == SWEEP_FILETYPE:
+            _refuse_virtual(file)
+            if not checked:
                 _check_sweep(file)
     except UserError:
         file.close()
@@ -68,6 +63,46 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     return file
 
 
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+    if not path.exists():
+        refuse_shards(path)
+        raise UserError(f"there is no file {path}; check the name")
+
+
+def refuse_shards(path: Path) -> None:
+    """Refuse a sweep that an earlier version wrote into one file a rank and has not joined.
+
+    Raises
+    ------
+    UserError
+        With the command that copies the files into one.
+    """
+    directory = path.with_name(f"{path.name}.parts")
+    if not path.exists() and any(directory.glob("shard-*.h5")):
+        raise UserError(
+            f"an earlier version wrote {path} as several files; copy them into one with "
+            f"`hpcmass merge --partial -o {path} {directory}/shard-*.h5`"
+        )
+
+
+def _refuse_virtual(file: h5py.File) -> None:
+    parts = [str(part) for part in file.attrs.get("parts", ())]
+    if not parts:
+        return
+    directory = Path(file.filename).parent
+    folders = {os.path.dirname(part) for part in parts}
+    if len(parts) > SHOWN_PARTS and len(folders) == 1:
+        named = str(directory / folders.pop() / "*.h5")
+    else:
+        named = " ".join(str(directory / part) for part in parts)
+    raise UserError(
+        f"{file.filename} is a virtual file of format 1, which refers to {len(parts)} others; copy them into one with "
+        f"`hpcmass merge -o NEW.h5 {named}`"
+    )
+
+
 def _check_sweep(file: h5py.File) -> None:
     """Refuse an open file that says it is a sweep but does not have what every sweep has.
 
@@ -75,13 +110,13 @@ def _check_sweep(file: h5py.File) -> None:
     ------
     UserError
     """
-    problem = next(faults(file), None)
-    if problem is not None:
-        raise UserError(f"{file.filename} is damaged: {problem}; take a copy of it, if any")
+    fault = next(faults(file), None)
+    if fault is not None:
+        raise UserError(f"{file.filename} is damaged: {fault}; take a copy of it, if any")
     experiment_of(file)
 
 
-def check_filetype(file: h5py.File, filetype: str) -> None:
+def _check_filetype(file: h5py.File, filetype: str) -> None:
     """Refuse an open HDF5 file of another file type or of a newer major version.
 
     Raises
@@ -93,71 +128,94 @@ def check_filetype(file: h5py.File, filetype: str) -> None:
     if found != filetype:
         what = "an HDF5 file of another program" if found is None else f"a file of type '{found}'"
         raise UserError(f"{file.filename} is {what}, not '{filetype}'; name another file")
-    version = str(file.attrs.get("format_version", ""))
-    major = version.split(".")[0]
-    if not major.isdigit():
-        raise UserError(f"{file.filename} says no format version; it is damaged or foreign, name another file")
-    if int(major) > FORMAT_VERSION[0]:
+    if major_version(file) > FORMAT_VERSION[0]:
         newest = "{}.{}".format(*FORMAT_VERSION)
-        raise UserError(f"{file.filename} has format {version}, this hpcmass reads up to {newest}; use a newer hpcmass")
+        raise UserError(
+            f"{file.filename} has format {file.attrs['format_version']}, this hpcmass reads up to {newest}; "
+            "use a newer hpcmass"
+        )
 
 
-def check_parts(file: h5py.File) -> None:
-    """Refuse a file that refers to others, one of which is missing or another one now.
-
-    HDF5 itself would read fill values, or the other file's, without a word.
+def major_version(file: h5py.File) -> int:
+    """Major version of an open file's format.
 
     Raises
     ------
     UserError
-        Naming the files.
+        If it says none.
     """
-    parts = parts_of(file)
-    missing = [str(part) for part in parts if not part.is_file()]
-    if missing:
-        raise UserError(
-            f"{file.filename} refers to {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} missing; "
-            "bring the file back to where it was, beside the sweep"
-        )
-    known = file.attrs.get("part_uuids", ())
-    replaced = [str(part) for part, uuid in zip(parts, known, strict=False) if _identity(part) != str(uuid)]
-    if replaced:
-        names, were = ", ".join(replaced), "was" if len(replaced) == 1 else "were"
-        raise UserError(
-            f"{file.filename} refers to {names}, which {were} begun anew since; merge again, or bring the old file back"
-        )
+    major = str(file.attrs.get("format_version", "")).split(".")[0]
+    if not major.isdecimal():
+        raise UserError(f"{file.filename} says no format version; it is damaged or foreign, name another file")
+    return int(major)
 
 
-def parts_of(file: h5py.File) -> list[Path]:
-    """The files that an open file refers to, through real directories; empty for one that holds its trials itself."""
-    here = Path(os.path.realpath(file.filename)).parent
-    return [here / str(part) for part in file.attrs.get("parts", ())]
+def variables_of(file: h5py.File) -> dict[str, Variable]:
+    """What an open sweep file should have, by the version of its format."""
+    return SWEEP_VARIABLES if major_version(file) >= 2 else SWEEP_VARIABLES_1
 
 
-def _identity(path: Path) -> str:
-    found = path.stat()
-    return _identity_of(path, found.st_ino, found.st_mtime_ns, found.st_size)
+def faults(file: h5py.File) -> Iterator[str]:
+    """What an open sweep file lacks, or has in another shape; cheap enough for every opening.
 
-
-@functools.lru_cache(maxsize=2**14)
-def _identity_of(path: Path, *state: int) -> str:
-    """The uuid of a file in some state; a view of a thousand parts is opened more than once in a run."""
+    A file of an older minor version may lack variables, and a newer one may have more.
+    """
+    for name in ATTRIBUTES:
+        if name not in file.attrs:
+            yield f"it has no attribute {name}"
+    for name in ("status", "seed", "trial", "time", "word"):
+        if name not in file:
+            yield f"it has no {name}"
+            return
     try:
-        with h5py.File(path, "r", locking=locking_of(path)) as file:
-            return str(file.attrs.get("uuid", ""))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
+        axes = tuple(axes_of(file))
+    except (RuntimeError, IndexError, KeyError, ValueError, AttributeError):  # a scale that was deleted has no name
+        yield "its status has no axes"
+        return
+    older = str(file.attrs["format_version"]) != "{}.{}".format(*FORMAT_VERSION)
+    for variable in variables_of(file).values():
+        if variable.name not in file:
+            if not older:
+                yield f"it has no {variable.name}"
+            continue
+        dataset, dims = file[variable.name], variable.dimensions(axes)
+        lacking = [dim for dim in dims if dim not in file]
+        if lacking:
+            yield f"it has no {lacking[0]}"
+            continue
+        lengths = tuple(len(file[dim]) for dim in dims)
+        if dataset.shape != lengths:
+            yield f"{variable.name} has shape {dataset.shape}, not {lengths}"
+        elif dataset.dtype != np.dtype(variable.dtype):
+            yield f"{variable.name} is of type {dataset.dtype}, not {np.dtype(variable.dtype)}"
 
 
-def shard_directory(path: Path) -> Path:
-    """Where the shards of a sweep lie: `sweep.h5.parts` beside `sweep.h5`, whatever link leads to it."""
-    path = followed(path)
-    return path.with_name(f"{path.name}.parts")
+def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:
+    """The swept axes of an open sweep file, name → values, in the order of the dimensions."""
+    status = file["status"]
+    names = [status.dims[i][0].name.removeprefix("/") for i in range(status.ndim - 1)]
+    return {name: tuple(file[name][()].tolist()) for name in names}
 
 
-def followed(path: Path) -> Path:
-    """The file that a link leads to: what belongs to a sweep lies beside the file, not beside a link to it."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+def experiment_of(file: h5py.File) -> Experiment:
+    """The experiment of the configuration that an open sweep file carries.
+
+    Raises
+    ------
+    UserError
+        If it is not a valid one.
+    """
+    try:
+        return _parsed(str(file.attrs["config_yaml"]))
+    except UserError as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"{file.filename} is damaged: {why}; take a copy of it, if any") from None
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> Experiment:
+    """Parts by the thousand carry the same text."""
+    return parse_experiment(text, "the configuration in it")
 
 
 def _why_unreadable(path: Path, error: OSError) -> str:
@@ -170,42 +228,3 @@ def _why_unreadable(path: Path, error: OSError) -> str:
     if not h5py.is_hdf5(path):
         return "it is not an HDF5 file; name another file"
     return f"{reason(error)}; the file is damaged"
-
-
-def stored_experiment(path: Path_) -> Experiment:
-    """The experiment whose configuration a sweep file carries.
-
-    Raises
-    ------
-    UserError
-        See `open_hdf5`.
-    """
-    with open_hdf5(path, SWEEP_FILETYPE) as file:
-        return experiment_of(file)
-
-
-def experiment_of(file: h5py.File) -> Experiment:
-    """The experiment that an open sweep file holds, by the latest of its configurations.
-
-    Raises
-    ------
-    UserError
-        If the configuration that it was made with is none.
-    """
-    try:
-        first = _parsed(str(file.attrs["config_yaml"]))
-    except UserError as error:
-        why = " ".join(str(error).split())
-        raise UserError(f"{file.filename} is damaged: {why}; take a copy of it, if any") from None
-    for configuration in reversed(configurations_of(file)):
-        with suppress(UserError):
-            latest = _parsed(configuration.text)
-            if latest.physics_sha256() == first.physics_sha256():
-                return latest
-    return first
-
-
-@functools.lru_cache(maxsize=16)
-def _parsed(text: str) -> Experiment:
-    """Parts by the thousand carry the same text."""
-    return parse_experiment(text, "the configuration in it")

@@ -1,140 +1,269 @@
-"""A part of a sweep: the share of one task of a job array, in a file of its own.
-
-The shares are balanced by the trials' expected cost. They follow from the experiment alone, never from what is done;
-a part's file keeps the whole division, so that a later version with other expectations goes on with the same one.
-"""
+"""Several files of one sweep, such as the parts of a job array, read side by side as one sweep."""
 
 from __future__ import annotations
 
-import heapq
-import re
-from dataclasses import dataclass
+import os
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, point_costs, shape
+from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
+from hpcmass.store.sweep_file import Index, SweepFile
 
-PART_VARIABLE = "part"
+OPEN_AT_ONCE = 16
+"""Files that are kept open: a shell's usual limit is 1024, and each takes memory."""
 
-
-@dataclass(frozen=True)
-class Part:
-    """One of `count` parts, from 1.
-
-    Attributes
-    ----------
-    number, count : int
-    """
-
-    number: int
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+SHOWN = 8
+"""Missing parts or trials that are named before the rest is counted."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """The trials of one part.
+class SweepParts:
+    """One or more sweep files as one sweep; a context manager.
 
-    Attributes
-    ----------
-    part : Part
-    division : array of int32, (axes…, trial)
-        Which part each trial of the sweep belongs to.
-    """
-
-    part: Part
-    division: npt.NDArray[np.int32]
-
-    def mask(self) -> npt.NDArray[np.bool_]:
-        """True for this part's trials, (axes…, trial)."""
-        mine: npt.NDArray[np.bool_] = self.division == self.part.number
-        return mine
-
-    def holds(self, trial: Trial) -> bool:
-        """True if the trial is this part's."""
-        return bool(self.division[trial.index] == self.part.number)
-
-
-def parse_part(text: str) -> Part:
-    """Read `i/n`.
-
-    Raises
-    ------
-    ValueError
-        If it is anything else, or i is not in 1 … n.
-    """
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    part = Part(int(found[1]), int(found[2])) if found else None
-    if part is None or not 1 <= part.number <= part.count:
-        raise ValueError(f"give i/n with i from 1 to n, such as 3/8, not '{text}'")
-    return part
-
-
-def divide(experiment: Experiment, count: int) -> npt.NDArray[np.int32]:
-    """Which part each trial belongs to: the costliest first, each to the part that has least to do.
+    A trial that is done in any of the files is done, else failed in any, else pending.
 
     Parameters
     ----------
-    experiment : Experiment
-    count : int
-        Parts; more than there are trials leave some empty.
+    paths : sequence of Path
+        Files of the same physics, axes and trials; one that is named twice counts once.
 
-    Returns
-    -------
-    array of int32, (axes…, trial)
-        Part numbers, from 1.
-    """
-    costs = np.broadcast_to(point_costs(experiment)[..., None], shape(experiment)).ravel()
-    division = np.empty(costs.size, np.int32)
-    loads = [(0.0, number) for number in range(1, count + 1)]
-    for trial in np.argsort(-costs, kind="stable"):
-        load, number = loads[0]
-        division[trial] = number
-        heapq.heapreplace(loads, (load + float(costs[trial]), number))
-    return division.reshape(shape(experiment))
-
-
-def part_of(file: h5py.File) -> Part | None:
-    """The part that an open sweep file holds, None for one that may hold every trial."""
-    text = file.attrs.get("part")
-    if text is None:
-        return None
-    try:
-        return parse_part(str(text))
-    except ValueError:
-        raise UserError(f"{file.filename} says that it holds part '{text}'; it is damaged") from None
-
-
-def share_of(file: h5py.File) -> npt.NDArray[np.bool_]:
-    """True for every trial that an open sweep file is to hold, (axes…, trial)."""
-    part = part_of(file)
-    if part is None:
-        return np.ones(file["status"].shape, bool)
-    mine: npt.NDArray[np.bool_] = file[PART_VARIABLE][()] == part.number
-    return mine
-
-
-def division_in(file: h5py.File) -> npt.NDArray[np.int32]:
-    """Which part each trial belongs to, as an open part's file says, (axes…, trial)."""
-    division: npt.NDArray[np.int32] = file[PART_VARIABLE][()]
-    return division
-
-
-def require_same_part(file: h5py.File, part: Part | None, what_to_do: str) -> None:
-    """Refuse an open sweep file that holds another part.
+    Attributes
+    ----------
+    paths : list of Path
+    status : array of int8, (axes…, trial)
+    owner : array of int, (axes…, trial)
+        Which of `paths` holds the trial, -1 where none does.
+    assigned : array of bool, (axes…, trial)
+        Trials that the files are to hold.
+    overlapping : int
+        Trials that are done in several files.
+    uuids : list of str
+        Identity of each file.
 
     Raises
     ------
     UserError
+        If a file is not a readable sweep, or of another sweep than the first.
     """
-    found = part_of(file)
-    if found != part:
-        theirs = f"holds part {found}" if found else "is not a part"
-        wanted = f"part {part} is asked for" if part else "no --part is given"
-        raise UserError(f"{file.filename} {theirs}, but {wanted}; {what_to_do}")
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list({os.path.realpath(path): Path(path) for path in paths}.values())
+        self._open: OrderedDict[int, SweepFile] = OrderedDict()
+        try:
+            self._read_states()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_states(self) -> None:
+        first = self.file(0, checked=False)
+        experiment, seeds = first.experiment, first.variable("seed")
+        self.axes, self.shape = first.axes, first.shape
+        self.status = np.full(first.shape, PENDING, "i1")
+        self.owner = np.full(first.shape, -1, np.intp)
+        self.assigned = np.zeros(first.shape, bool)
+        self.uuids: list[str] = []
+        n_done = np.zeros(first.shape, int)
+        for i, path in enumerate(self.paths):
+            file = self.file(i, checked=False)
+            if i:
+                what_to_do = f"leave it out, or leave out {self.paths[0]}"
+                file.require_same_sweep(experiment, what_to_do)
+                if not np.array_equal(file.variable("seed"), seeds):
+                    raise UserError(f"{path} has other seeds than {self.paths[0]}; {what_to_do}")
+            done = file.status == DONE
+            news = (done & (self.status != DONE)) | ((file.status == FAILED) & (self.status == PENDING))
+            self.status[news] = file.status[news]
+            self.owner[news] = i
+            self.assigned |= file.assigned
+            n_done += done
+            self.uuids.append(file.uuid)
+        self.overlapping = int((n_done > 1).sum())
+
+    def file(self, i: int, *, checked: bool = True) -> SweepFile:
+        """One of the files, opened when needed."""
+        if i in self._open:
+            self._open.move_to_end(i)
+            return self._open[i]
+        while len(self._open) >= OPEN_AT_ONCE:
+            self._open.popitem(last=False)[1].close()
+        self._open[i] = SweepFile(self.paths[i], checked=checked)
+        return self._open[i]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    # ------------------------------------------------------------------------------------ as one sweep
+
+    @property
+    def name(self) -> str:
+        """For messages: the file, or the first of several."""
+        rest = len(self.paths) - 1
+        return str(self.paths[0]) + (f" and {rest} more" if rest else "")
+
+    @property
+    def uuid(self) -> str:
+        """Identity of the sweep: the file's, or one that follows from those of all files."""
+        distinct = sorted(set(self.uuids))
+        return distinct[0] if len(distinct) == 1 else str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(distinct)))
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment of the first file's configuration."""
+        return self.file(0).experiment
+
+    @property
+    def physics_sha256(self) -> str:
+        """Hash of what fixes the results."""
+        return self.file(0).physics_sha256
+
+    @property
+    def trial_numbers(self) -> npt.NDArray[np.int32]:
+        """Numbers of the trials at each point, (trial,)."""
+        return self.file(0).trial_numbers
+
+    @property
+    def time_ms(self) -> npt.NDArray[np.float64]:
+        """Time stamps of the traces (ms), (time,)."""
+        return self.file(0).time_ms
+
+    @cached_property
+    def traces_held(self) -> tuple[str, ...]:
+        """Traces that all files hold."""
+        held = [set(self.file(i).traces_held) for i in self.indices]
+        return tuple(name for name in TRACES if all(name in names for names in held))
+
+    @property
+    def indices(self) -> range:
+        """Of the files."""
+        return range(len(self.paths))
+
+    def label(self, index: Sequence[int]) -> str:
+        """A trial for messages: `p=0.2 lam=0.8 trial 3`."""
+        return self.file(0).label(index)
+
+    def done_trials(self, point: tuple[int, ...]) -> list[int]:
+        """Indices of the trials that are done at one point (`point`: one index per axis)."""
+        return [int(k) for k in np.flatnonzero(self.status[point] == DONE)]
+
+    def traces(self, point: tuple[int, ...], trial: int) -> dict[str, npt.NDArray[np.float32]]:
+        """The traces of one trial that is done: see `SweepFile.traces`."""
+        return self._holder((*point, trial)).traces(point, trial)
+
+    def value(self, name: str, index: Index) -> Any:
+        """What a variable holds for one trial: see `SweepFile.value`."""
+        return self._holder(index).value(name, index)
+
+    def error(self, index: Index) -> str:
+        """Why a trial failed."""
+        return self._holder(index).error(index)
+
+    def _holder(self, index: Index) -> SweepFile:
+        return self.file(max(0, int(self.owner[index])))
+
+    def gathered(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """Per-trial variables, each trial's value from the file that holds it, the fill value where none does.
+
+        Names that a file lacks are left out.
+        """
+        names = [name for name in names if all(name in self.file(i) for i in self.indices)]
+        found: dict[str, npt.NDArray[Any]] = {}
+        for i in self.indices:
+            mine = self.owner == i
+            if i and not mine.any():
+                continue
+            for name in names:
+                values = self.file(i).variable(name)
+                if i == 0:
+                    found[name] = values
+                    if name != "seed":
+                        values[self.owner != 0] = SWEEP_VARIABLES[name].fill
+                else:
+                    found[name][mine] = values[mine]
+        return found
+
+    def numbers(self) -> dict[str, npt.NDArray[Any]]:
+        """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""
+        numbers, waiting = self.gathered(NUMBERS), self.status != DONE
+        for name, values in numbers.items():
+            values[waiting] = SWEEP_VARIABLES[name].fill
+        return numbers
+
+    # ------------------------------------------------------------------------------------ whether it is whole
+
+    def require_complete(self) -> None:
+        """Refuse what is not a whole sweep, naming the parts that are missing or not finished.
+
+        Raises
+        ------
+        UserError
+        """
+        pending = self.status == PENDING
+        if not pending.any():
+            return
+        what = f"{int(pending.sum())} of {pending.size} trials are not done"
+        remedy = "run them, or accept what is there with --partial"
+        parts = [self.file(i).part for i in self.indices]
+        counts = {part.count for part in parts if part}
+        if all(parts) and len(counts) == 1:
+            count = counts.pop()
+            absent = sorted(set(range(1, count + 1)) - {part.number for part in parts if part})
+            unfinished = sorted({part.number for i, part in enumerate(parts)
+                                 if part and (pending & self.file(i).assigned).any()})  # fmt: skip
+            clauses = [_parts(absent, count, "missing")] if absent else []
+            clauses += [_parts(unfinished, count, "not finished")] if unfinished else []
+            if clauses:
+                raise UserError(f"{' and '.join(clauses)} ({what}); {remedy}")
+        named = [self.label(index) for index in np.argwhere(pending)[:SHOWN]]
+        more = ", …" if pending.sum() > SHOWN else ""
+        raise UserError(f"{what}: {', '.join(named)}{more}; {remedy}")
+
+    def require_consistent(self) -> None:
+        """Refuse files in which one trial is done with different results.
+
+        Raises
+        ------
+        UserError
+            Naming the trial and the files that contradict each other.
+        """
+        for i in self.indices:
+            again = (self.file(i).status == DONE) & (self.status == DONE) & (self.owner != i)
+            for place in np.argwhere(again):
+                index = tuple(int(k) for k in place)
+                other, file = self._holder(index), self.file(i)
+                for name in (*NUMBERS, *TRACES):
+                    if name in file and name in other and _bytes(file, name, index) != _bytes(other, name, index):
+                        raise UserError(
+                            f"{other.path} and {file.path} contradict each other in {name} of {self.label(index)}; "
+                            "find out which is right with `hpcmass check --resimulate`"
+                        )
+
+
+def _bytes(file: SweepFile, name: str, index: Index) -> bytes:
+    return np.asarray(file.value(name, index)).tobytes()
+
+
+def _parts(numbers: Sequence[int], count: int, how: str) -> str:
+    shown = ", ".join(str(n) for n in numbers[:SHOWN])
+    rest = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    one = len(numbers) == 1
+    return f"{'part' if one else 'parts'} {shown}{rest} of {count} {'is' if one else 'are'} {how}"

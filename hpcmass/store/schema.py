@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-FORMAT_VERSION: Final = (1, 3)
-"""Major.minor. A reader refuses another major version; a minor step only adds variables."""
+FORMAT_VERSION: Final = (2, 0)
+"""Major.minor. A reader refuses a newer major version; a minor step only adds variables."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
 COMPARISON_FILETYPE: Final = "hpcmass-comparison"
@@ -20,7 +20,10 @@ PENDING, DONE, FAILED = 0, 1, 2
 STATUS_MEANINGS: Final = "pending done failed"
 
 ERROR_LENGTH: Final = 240
-"""Bytes of a failed trial's message: parallel HDF5 cannot write strings of variable length."""
+"""Bytes of a failed trial's message, which has a fixed length so that writing it changes no metadata."""
+
+LETTERS: Final = "letter"
+"""Dimension of the bytes of a text, as netCDF stores texts of fixed length; it has no values of its own."""
 
 AXES: Final = "axes"
 """Stands in `Variable.dims` for the swept axes, in the configuration's order (p, lam, …)."""
@@ -43,7 +46,7 @@ class Variable:
         `trace` (large, allocated but never filled), `number` (a trial's scientific result) or `bookkeeping`
         (how it was computed: differs from run to run).
     fill : float or int or bytes or None
-        Value of what has not been written; None for traces, whose absence `status` tells.
+        Value of what has not been written; None for traces, which are allocated but not filled.
     flag_meanings : str, optional
         For flags: the names of the values 0, 1, …, separated by spaces.
     """
@@ -97,28 +100,22 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("seed", (*_TRIAL, "word"), "u4", "1", "the trial's SeedSequence words", role="bookkeeping", fill=0),
         Variable("wall_s", _TRIAL, "f8", "s", "wall time of the trial", role="bookkeeping"),
         Variable("kernel_s", _TRIAL, "f8", "s", "processor time in the time loop", role="bookkeeping"),
-        Variable("rank", _TRIAL, "i4", "1", "rank that ran the trial, -1: taken over", role="bookkeeping", fill=-1),
-        Variable("part", _TRIAL, "i4", "1", "part of a job array that has the trial to do", role="bookkeeping", fill=0),
         Variable(
-            "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b"",
+            "rank", _TRIAL, "i4", "1", "rank that ran the trial, -1: copied from another sweep", role="bookkeeping",
+            fill=-1,
         ),
+        Variable("error", (*_TRIAL, LETTERS), "S1", "text", "why the trial failed", role="bookkeeping", fill=b""),
     )
 }  # fmt: skip
 """Variables of a sweep file, beside the coordinates (each swept axis, trial, time, word)."""
 
-CHAIN_BYTES: Final = 2**16
-
-CONFIG_CHAIN: Final = Variable(
-    "config_chain", (), f"S{CHAIN_BYTES}", "text", "configurations that the sweep was run with, the latest last",
-    role="bookkeeping", fill=b"",
-)  # fmt: skip
-"""Of a whole sweep file: one text of fixed size."""
-
-SOURCE: Final = Variable(
-    "source", _TRIAL, "i4", "1", "place in the attribute parts of the file that holds the trial",
-    role="bookkeeping", fill=-1,
-)  # fmt: skip
-"""Only in a file that is put together from others."""
+SWEEP_VARIABLES_1: Final = {
+    **SWEEP_VARIABLES,
+    "error": Variable(
+        "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b""
+    ),
+}
+"""The same in a file of format 1, which is read and continued as it is."""
 
 TRACES: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "trace")
 NUMBERS: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "number")
@@ -206,7 +203,7 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
                  "network's mean potential in an example window of the first compared trial"),
         Variable("example_v", (AXES, "model", "window"), "f4", "mV",
                  "model's potential in the example window of the same trial"),
-        Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model ran away", fill=-1),
+        Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model diverged", fill=-1),
         Variable("n_compared", _POINT, "i8", "1", "trials that entered the comparison", fill=0),
         Variable("synchronised", _POINT, "i1", "flag", "Spike-contrast, averaged over trials, reaches its threshold",
                  fill=-1, flag_meanings="desynchronised synchronised"),
@@ -224,5 +221,5 @@ EXAMPLE_MS: Final = 500.0
 """Length (ms) of the example window: the first of it after the transient, or what a shorter trial has.
 
 The coordinate `window` holds its time stamps (ms), the same values as the sweep's `time`; NaN where no trial was
-compared or the model ran away.
+compared or the model diverged.
 """

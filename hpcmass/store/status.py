@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.grid import point_costs
+from hpcmass.config import Experiment
+from hpcmass.costs import point_costs
 from hpcmass.store.lock import is_locked, workers_now
-from hpcmass.store.parts import part_of, share_of
-from hpcmass.store.reader import Path_, axes_of, experiment_of
+from hpcmass.store.opening import Path_
 from hpcmass.store.schema import DONE, FAILED, PENDING
-from hpcmass.store.sources import open_all, sources_of, states_of
+from hpcmass.store.sweep_file import SweepFile
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Status:
     eta_s : float
         Expected time for the pending trials, by their expected cost.
     core_hours_used, core_hours_left : float
-        Wall times of all trials, failed ones included and those taken over from another sweep left out, and what the
+        Wall times of all trials, failed ones included and those copied from another sweep left out, and what the
         pending ones are expected to take.
     failures : tuple of Failure
     """
@@ -80,7 +79,7 @@ class Status:
 
 
 def sweep_status(path: Path_) -> Status:
-    """Look at a sweep without locking anything, from its shards if it has any.
+    """The state of a sweep, without locking anything.
 
     Raises
     ------
@@ -88,61 +87,51 @@ def sweep_status(path: Path_) -> Status:
         If it is not a readable sweep file.
     """
     path = Path(path)
-    sources = sources_of(path) or [path]  # to open what is not there says what is wrong
-    with open_all(sources) as files:
-        return _status(path, files, own=sources == [path])
-
-
-def _status(path: Path, files: list[h5py.File], *, own: bool) -> Status:
-    first = files[0]
-    states = states_of(files)
-    part = part_of(first) if len({str(part_of(file)) for file in files}) == 1 else None
-    ours = share_of(first) if part else np.ones(states.status.shape, bool)
-    status = states.status
-    done, pending = status == DONE, (status == PENDING) & ours
-
-    def gather(name: str) -> npt.NDArray[Any]:
-        values: npt.NDArray[Any] = first[name][()]
-        for i, file in enumerate(files):
-            values[states.owner == i] = file[name][()][states.owner == i]
-        return values
-
-    axes, numbers = axes_of(first), first["trial"][()]
-    errors = gather("error")
-    failures = tuple(
-        Failure(
-            {name: axes[name][i] for name, i in zip(axes, index, strict=False)},
-            int(numbers[index[-1]]),
-            errors[tuple(index)].decode(errors="replace"),
+    with SweepFile(path) as file:
+        part = file.part
+        done = file.status == DONE
+        failed = file.status == FAILED
+        pending = (file.status == PENDING) & file.assigned
+        wall_s, rank = file.variable("wall_s"), file.variable("rank")
+        here = rank >= 0  # and not copied from another sweep
+        failures = tuple(
+            Failure(
+                file.values_at(index.tolist()), int(file.trial_numbers[index[-1]]), file.error(tuple(map(int, index)))
+            )
+            for index in np.argwhere(failed)
         )
-        for index in np.argwhere(status == FAILED)
-    )
-    experiment = experiment_of(first)
-    all_wall_s = gather("wall_s")
-    wall_s = all_wall_s[done]
-    rank = gather("rank")
-    ours_too = rank >= 0  # and not taken over from another sweep
-    sweeps = np.array([str(file.attrs["uuid"]) for file in files])[states.owner]  # the shards of one are one sweep
-    at_work = done & ours_too
-    workers = workers_now(path) or len(set(zip(sweeps[at_work], rank[at_work].tolist(), strict=True)))
-    total_wall_s = float(np.sum(wall_s))
-    cost = np.broadcast_to(point_costs(experiment, axes)[..., None], status.shape)
-    left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if wall_s.size else math.nan
-    return Status(
-        path=str(path),
-        title=str(first.attrs["title"]),
-        driver=str(first.attrs["driver"]) if own else "shards",
-        running=is_locked(path),
-        part=str(part) if part else None,
-        total=int(ours.sum()),
-        done=int(done.sum()),
-        failed=len(failures),
-        pending=int(pending.sum()),
-        workers=workers,
-        mean_wall_s=total_wall_s / wall_s.size if wall_s.size else math.nan,
-        rate_per_hour=3600 * workers * wall_s.size / total_wall_s if total_wall_s and workers else math.nan,
-        eta_s=left_s / workers if workers else math.nan,
-        core_hours_used=float(np.nansum(all_wall_s[(status != PENDING) & ours_too])) / 3600,
-        core_hours_left=left_s / 3600 if pending.any() else 0.0,
-        failures=failures,
-    )
+        cost = np.broadcast_to(_point_costs(file.experiment)[..., None], file.shape)
+        done_wall_s = wall_s[done]
+        total_wall_s = float(np.sum(done_wall_s))
+        workers = workers_now(path) or len(set(rank[done & here].tolist()))
+        left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if done.any() else math.nan
+        pace = 3600 * workers * done_wall_s.size / total_wall_s if total_wall_s and workers else math.nan
+        return Status(
+            path=str(path),
+            title=file.title,
+            driver=file.driver,
+            running=is_locked(path),
+            part=str(part) if part else None,
+            total=int(file.assigned.sum()),
+            done=int(done.sum()),
+            failed=len(failures),
+            pending=int(pending.sum()),
+            workers=workers,
+            mean_wall_s=total_wall_s / done_wall_s.size if done_wall_s.size else math.nan,
+            rate_per_hour=pace,
+            eta_s=left_s / workers if workers else math.nan,
+            core_hours_used=float(np.nansum(wall_s[(done | failed) & here])) / 3600,
+            core_hours_left=left_s / 3600 if pending.any() else 0.0,
+            failures=failures,
+        )
+
+
+_COSTS: dict[str, npt.NDArray[np.float64]] = {}
+
+
+def _point_costs(experiment: Experiment) -> npt.NDArray[np.float64]:
+    """The costs of the last experiment asked for: parts by the thousand carry the same one."""
+    if experiment.text not in _COSTS:
+        _COSTS.clear()
+        _COSTS[experiment.text] = point_costs(experiment)
+    return _COSTS[experiment.text]

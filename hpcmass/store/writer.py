@@ -1,137 +1,206 @@
-"""Writing a sweep: everything is created first, then trials put their raw data into it, one slab each.
+"""Writing a sweep: everything is created first, then trials put their raw data into it.
 
-Two writers behind one interface: `ParallelWriter`, all processes into one file through MPI-IO, and `ShardWriter`,
-each process into a file of its own. Neither ever changes metadata, and each trial's status comes after its data have
-reached the disk: whatever moment a job is killed in, the file opens and every trial that is `done` is true.
+Each trial's status comes after its data have reached the disk, and nothing but raw data is ever written. So whatever
+moment a job is killed in, the file opens and every trial that is done is true.
+
+    who                                           writes                               through
+    the rank that ran a trial (parallel HDF5)     its traces, one sync                 MPI-IO (`ParallelTraceWriter`)
+    rank 0                                        numbers, sync, status, sync,         `pwrite` (`SweepWriter`)
+                                                  of many trials at once;
+                                                  all traces with a serial h5py
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment
+from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial
-from hpcmass.store.creation import create_sweep_file
-from hpcmass.store.identity import require_same_sweep
-from hpcmass.store.inplace import open_in_place, sync
-from hpcmass.store.layout import reason
-from hpcmass.store.parts import Share, require_same_part
-from hpcmass.store.reader import open_hdf5, shard_directory
-from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, SWEEP_FILETYPE, SWEEP_VARIABLES
+from hpcmass.grid import Trial, trial_seed
+from hpcmass.grid import trials as all_trials
+from hpcmass.store.files import RawFile, reason, sync
+from hpcmass.store.layout import Coordinate, create_file, sweep_coordinates
+from hpcmass.store.provenance import history_line, history_value
+from hpcmass.store.schema import (
+    DONE,
+    ERROR_LENGTH,
+    FAILED,
+    SPIKE_VARIABLES,
+    SWEEP_FILETYPE,
+    SWEEP_VARIABLES,
+    TRACES,
+)
 
-Values = Mapping[str, npt.NDArray[np.generic] | float | int]
+Driver = Literal["mpio", "gather", "serial"]
+"""How a sweep is written: by all ranks through MPI-IO, by rank 0 for all ranks, by a single process."""
+
+Values = Mapping[str, Any]
+"""Variable → value of one trial: `Recording.variables()`."""
 
 
-class SlabWriter:
-    """Writes trials into one sweep file that is there already; a context manager.
+def sweep_attributes(experiment: Experiment, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Root attributes of a sweep file that follow from the experiment and from `provenance`."""
+    return {
+        "title": experiment.title,
+        "config_yaml": experiment.text,
+        "config_sha256": experiment.physics_sha256(),
+        **provenance,
+    }
 
-    This one is for a single process; the two below are for many.
+
+def create_sweep_file(
+    path: Path,
+    experiment: Experiment,
+    *,
+    driver: Driver,
+    provenance: Mapping[str, Any],
+    started: str = "started",
+    trial_numbers: Sequence[int] | None = None,
+    n_spikes: int | None = None,
+    assignment: PartAssignment | None = None,
+    force: bool = False,
+) -> None:
+    """Create a sweep file with all its variables, none of its trials done; it appears under its name when complete.
 
     Parameters
     ----------
     path : Path
+    experiment : Experiment
+    driver : str
+        How it is going to be written; an attribute.
+    provenance : mapping
+        Further root attributes, `uuid` among them.
+    started : str
+        First line of the history.
+    trial_numbers : sequence of int, optional
+        The trials at each point, if not 0 … `experiment.trials` - 1.
+    n_spikes : int, optional
+        Adds space for that many spikes (one-trial files).
+    assignment : PartAssignment, optional
+        The part of the sweep that the file is to hold.
+    force : bool
+        Back up an existing file instead of refusing it.
+
+    Raises
+    ------
+    UserError
+        See `files.creating`.
+    """
+    coordinates = sweep_coordinates(experiment, trial_numbers)
+    variables = list(SWEEP_VARIABLES.values())
+    if n_spikes is not None:
+        coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
+        variables += SPIKE_VARIABLES.values()
+    attributes = {
+        **sweep_attributes(experiment, provenance),
+        "driver": driver,
+        "history": history_value([history_line(started)]),
+    }
+    if assignment is not None:
+        attributes["part"] = str(assignment.part)
+        attributes["part_trials"] = np.array([assignment.start, assignment.stop])
+    create_file(
+        path,
+        filetype=SWEEP_FILETYPE,
+        axes=tuple(experiment.grid.axes()),
+        coordinates=coordinates,
+        variables=variables,
+        attributes=attributes,
+        data={"seed": _seeds(experiment, trial_numbers)},
+        force=force,
+    )
+
+
+def _seeds(experiment: Experiment, trial_numbers: Sequence[int] | None) -> npt.NDArray[np.uint32]:
+    numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
+    points = [trial.values for trial in all_trials(experiment.model_copy(update={"trials": 1}))]
+    seeds = np.array([trial_seed(experiment.root_seed, v, k) for v in points for k in numbers], "u4")
+    lengths = [len(values) for values in experiment.grid.axes().values()]
+    return seeds.reshape(*lengths, len(numbers), seeds.shape[-1])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that has ended, for the writer.
+
+    Attributes
+    ----------
+    trial : Trial
+    values : mapping of str to value
+        Its numbers and bookkeeping, `rank` and `wall_s` among them; its traces unless they are in the file already.
+    error : str or None
+        Why it failed.
+    """
+
+    trial: Trial
+    values: Values = field(repr=False)
+    error: str | None = None
+
+
+class SweepWriter:
+    """Stores trials in a sweep file that is there already and not packed; a context manager, for one process.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = self._open()
-        # a file of an older minor version goes on without the variables that came later
-        self._variables = {name: self._file[name] for name in SWEEP_VARIABLES if name in self._file}
-        self._descriptor = os.open(path, os.O_RDWR)
-        self._torn = False
+        self._file = RawFile(path)
 
-    def _open(self) -> h5py.File:
-        return open_in_place(self.path)
-
-    def _settle(self) -> None:
-        """Bring this process's writes, which are in the file already, to the disk."""
-        sync(self._descriptor)
-
-    def write(self, trial: Trial, values: Values, *, rank: int) -> None:
-        """Store a trial that is done.
+    def store(self, ended: Iterable[Ended]) -> None:
+        """Store trials that have ended: their data first, then, when these are on the disk, their status.
 
         Parameters
         ----------
-        trial : Trial
-        values : mapping of str to array or number
-            `Recording.variables()`.
-        rank : int
-            Who ran it.
+        ended : iterable of Ended
+            As many as have come: the two syncs are for all of them.
 
         Raises
         ------
         UserError
-            If it cannot be written (disk full); the trial then stays as it was.
+            If the disk refuses them; the trials then stay as they were.
         """
-        self._store([(trial, {**values, "rank": rank, "error": b""})], DONE)
+        ended = list(ended)
+        if not ended:
+            return
+        try:
+            for one in ended:
+                values = {**one.values, "error": _cut(one.error or "")}
+                for name, value in values.items():
+                    if name in self._file and name in SWEEP_VARIABLES:  # a file of an older version may lack some
+                        self._file.put(name, one.trial.index, value)
+            self._file.sync()
+            for one in ended:
+                self._file.put("status", one.trial.index, DONE if one.error is None else FAILED)
+            self._file.sync()
+        except OSError as error:
+            raise unwritable(self.path, ended[0].trial, error) from error
 
-    def write_many(self, recorded: Sequence[tuple[Trial, Values]]) -> None:
-        """Store trials that are done, with all that belongs to them (`rank`, `wall_s`, …), in two steps for all.
-
-        Raises
-        ------
-        UserError
-            See `write`.
-        """
-        self._store([(trial, {**values, "error": b""}) for trial, values in recorded], DONE)
-
-    def write_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    def store_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""
         for name, values in spikes.items():
-            self._file[name][...] = values
-
-    def fail(self, trial: Trial, message: str, *, rank: int, wall_s: float = float("nan")) -> None:
-        """Mark a trial as failed, with the reason.
-
-        Raises
-        ------
-        UserError
-            See `write`.
-        """
-        text = message.encode()[:ERROR_LENGTH].decode(errors="ignore").encode()
-        self._store([(trial, {"rank": rank, "error": text, "wall_s": wall_s})], FAILED)
-
-    def _store(self, recorded: Sequence[tuple[Trial, Mapping[str, Any]]], status: int) -> None:
-        try:
-            for trial, values in recorded:
-                for name, value in values.items():
-                    if name in self._variables or name not in SWEEP_VARIABLES:
-                        self._variables[name][trial.index] = value
-            self._settle()
-            for trial, _ in recorded:
-                self._variables["status"][trial.index] = status
-            self._settle()
-        except (OSError, RuntimeError) as error:
-            self._torn = True
-            raise UserError(
-                f"cannot write {recorded[0][0].label()} into {self.path}: {reason(error)}; free some space and start "
-                "the same command again, what is done is kept"
-            ) from error
+            self._file.put(name, (), values)
 
     def close(self) -> None:
-        """Close the file; with `ParallelWriter` all processes must do so together.
-
-        Raises
-        ------
-        UserError
-            If something cannot be written any more, unless `write` has said so already.
-        """
-        try:
-            self._file.close()
-        except (OSError, RuntimeError) as error:
-            if not self._torn:
-                raise UserError(f"cannot close {self.path}: {reason(error)}; start the same command again") from error
-        finally:
-            os.close(self._descriptor)
+        """Close the file."""
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,8 +211,8 @@ class SlabWriter:
         self.close()
 
 
-class ParallelWriter(SlabWriter):
-    """Writes into one file together with the other processes of a communicator.
+class ParallelTraceWriter:
+    """Writes traces into one file together with the other processes of a communicator.
 
     Opening and closing are collective, everything between is not: a trial's slab goes straight to the file through
     MPI-IO, without a buffer of HDF5's, and no call here may touch metadata, or the job hangs.
@@ -156,50 +225,53 @@ class ParallelWriter(SlabWriter):
     """
 
     def __init__(self, path: Path, comm: Any) -> None:
-        self._comm = comm
-        super().__init__(path)
+        self.path = path
+        self._file = h5py.File(path, "r+", driver="mpio", comm=comm)
+        self._traces = {name: self._file[name] for name in TRACES if name in self._file}
+        self._descriptor = os.open(path, os.O_RDWR)
+        self._failed = False
 
-    def _open(self) -> h5py.File:
-        return h5py.File(self.path, "r+", driver="mpio", comm=self._comm)
+    def write(self, trial: Trial, values: Values) -> None:
+        """Write a trial's traces; they are on the disk when this returns.
 
-
-class ShardWriter(SlabWriter):
-    """Writes into this process's own shard of a sweep, itself a sweep file of the full shape.
-
-    A shard of an earlier run with the same rank is continued, never truncated. Only the space of trials that are
-    written is occupied on the disk.
-
-    Parameters
-    ----------
-    sweep : Path
-        The sweep file that the shards make together.
-    experiment : Experiment
-    provenance : mapping
-        Root attributes; the same `uuid` on all ranks.
-    rank : int
-    share : Share, optional
-        The part of a job array that the sweep is.
-    """
-
-    def __init__(
-        self,
-        sweep: Path,
-        experiment: Experiment,
-        *,
-        provenance: Mapping[str, Any],
-        rank: int,
-        share: Share | None = None,
-    ) -> None:
-        directory = shard_directory(sweep)
-        shard = directory / f"shard-{rank:05d}.h5"
+        Raises
+        ------
+        UserError
+            If the disk refuses them.
+        """
         try:
-            directory.mkdir(exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot write {directory}: {reason(error)}; give another -o") from None
-        if shard.exists():
-            with open_hdf5(shard, SWEEP_FILETYPE) as file:
-                require_same_sweep(file, experiment, "give another -o, or --force to start anew")
-                require_same_part(file, share.part if share else None, "give another -o, or --force to start anew")
-        else:
-            create_sweep_file(shard, experiment, driver="shards", provenance=provenance, share=share)
-        super().__init__(shard)
+            for name, dataset in self._traces.items():
+                dataset[trial.index] = values[name]
+            sync(self._descriptor)
+        except (OSError, RuntimeError) as error:
+            self._failed = True
+            raise unwritable(self.path, trial, error) from error
+
+    def close(self) -> None:
+        """Close the file; all processes do so together.
+
+        Raises
+        ------
+        UserError
+            If something cannot be written any more, unless `write` has said so already.
+        """
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as error:
+            if not self._failed:
+                raise UserError(f"cannot close {self.path}: {reason(error)}; start the same command again") from error
+        finally:
+            os.close(self._descriptor)
+
+
+def unwritable(path: Path, trial: Trial, error: BaseException) -> UserError:
+    """The sentence for a trial that the disk refuses."""
+    return UserError(
+        f"cannot write {trial.label()} into {path}: {reason(error)}; free some space and start the same command again, "
+        "what is done is kept"
+    )
+
+
+def _cut(text: str) -> bytes:
+    """A text as bytes of the error variable's length, cut between two letters."""
+    return text.encode(errors="backslashreplace")[:ERROR_LENGTH].decode(errors="ignore").encode()

@@ -1,6 +1,6 @@
-"""One sweep from configuration to closed file: prepare, open, scatter, close, join.
+"""One sweep from configuration to closed file: prepare, scatter, summarise.
 
-All ranks of a job go through `run_sweep` together; only rank 0 speaks and decides.
+All ranks of a job go through `run_sweep` together; rank 0 alone decides and logs.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from hpcmass.config import Experiment
 from hpcmass.configfile import load_experiment
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
 from hpcmass.grid import Trial
-from hpcmass.messages import say
-from hpcmass.store.layout import require_directory
+from hpcmass.messages import logger
+from hpcmass.parallel.communicator import Communicator, communicator
+from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.opening import followed
-from hpcmass.store.writer import ParallelWriter, ShardWriter, SlabWriter
-from hpcmass.sweep.clock import Clock, Limits
-from hpcmass.sweep.executor import Tally, scatter, told_to_stop
-from hpcmass.sweep.mpi import World, world
-from hpcmass.sweep.prepare import Plan, Wishes, join_shards, prepare
+from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
+from hpcmass.sweep.prepare import Prepared, RunOptions, prepare
+from hpcmass.sweep.scatter import Tally, scatter
 
-NO_WISHES, NO_LIMITS = Wishes(), Limits()
+DEFAULT_OPTIONS, NO_LIMITS = RunOptions(), Limits()
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Summary:
 def run_sweep(
     config: Path,
     output: Path,
-    wishes: Wishes = NO_WISHES,
+    options: RunOptions = DEFAULT_OPTIONS,
     *,
     limits: Limits = NO_LIMITS,
     inspect: Callable[[Experiment], None] | None = None,
@@ -81,7 +79,7 @@ def run_sweep(
         A configuration file.
     output : Path
         The sweep file.
-    wishes : Wishes
+    options : RunOptions
     limits : Limits
     inspect : callable, optional
         Is shown the experiment on rank 0, before anything is done.
@@ -97,62 +95,66 @@ def run_sweep(
         On rank 0, while all other ranks exit.
     """
     clock = Clock(limits)
-    output = followed(output)
-    here = world()
-    if wishes.part is None:  # processes that do a part each need not see each other
-        here.require_company()
-    with here.guarded():
+    output = real_path(output)
+    comm = communicator()
+    if options.part is None:  # processes that do a part each need not see each other
+        comm.require_peers()
+    with comm.guarded():
         lock = SweepLock(output)
         queue: list[Trial] = []
 
-        def begin() -> Plan:
-            require_directory(output)
+        def begin() -> Prepared:
+            require_output(output, [config])
             experiment = load_experiment(config)
             if inspect is not None:
                 inspect(experiment)
             lock.acquire()
-            plan, missing = prepare(experiment, output, wishes, n_ranks=here.size, mpi_library=here.library, say=say)
-            lock.announce(max(1, here.size - 1))
+            prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
+            lock.announce(max(1, comm.size - 1))
             queue.extend(missing)
-            return plan
+            return prepared
 
         try:
             # from the start to the end: ranks enter and leave the scattering at different times
-            with told_to_stop(to_the_end=here.size > 1):
-                return _run(here, here.on_root(begin), queue, clock)
+            with stopping_on_signals(until_exit=comm.size > 1):
+                return _run(comm, comm.on_root(begin), queue, clock)
         finally:
             lock.release()
 
 
-def _run(here: World, plan: Plan, queue: list[Trial], clock: Clock) -> Summary | None:
-    before = plan.total - plan.missing - plan.failed
-    tally = Tally()
-    if here.is_root:
-        say(_announcement(here, plan))
-    if plan.missing:
-        here.one_per_node_first(_warm_up)
-        writer = here.together(lambda: _open_writer(here, plan))
-        scatter(here, plan.experiment, writer, queue, tally, clock)
-        here.together(lambda: _close(writer))
-    here.on_root(lambda: _finish(plan, tally))
-    if not here.is_root:
+def _run(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Summary | None:
+    before = prepared.total - prepared.missing - prepared.failed
+    tally = Tally(clock)
+    if comm.is_root:
+        logger.info(_announcement(comm, prepared))
+    if prepared.missing:
+        comm.one_per_node_first(_warm_up)
+        tally = scatter(
+            comm, prepared.experiment, prepared.output, queue, clock, parallel_hdf5=prepared.driver == "mpio"
+        )
+    comm.on_root(lambda: _require_written(tally))
+    if not comm.is_root:
         return None
     return Summary(
-        plan.output, plan.total, before, tally.done, plan.failed, tally.failed, tally.stop, tally.out_of_time
+        prepared.output, prepared.total, before, tally.done, prepared.failed, tally.failed, tally.stop,
+        tally.out_of_time,
+    )  # fmt: skip
+
+
+def _announcement(comm: Communicator, prepared: Prepared) -> str:
+    what = f"trials of part {prepared.part}" if prepared.part else "trials"
+    left = f", {prepared.failed} failed before and are left alone" if prepared.failed else ""
+    done = prepared.total - prepared.missing - prepared.failed
+    if not prepared.missing:
+        count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
+        return f"nothing to do, {count} {what} are done{left}"
+    workers = max(1, comm.size - 1)
+    who = "this process" if comm.size == 1 else f"{workers} {'rank' if workers == 1 else 'ranks'} and a master"
+    rest = f" ({done} are done already{left})" if done or left else ""
+    return (
+        f"{prepared.missing} of {prepared.total} {what} to do{rest}, by {who}, into {prepared.output} "
+        f"({prepared.driver})"
     )
-
-
-def _announcement(here: World, plan: Plan) -> str:
-    what = f"trials of part {plan.share.part}" if plan.share else "trials"
-    left = f", {plan.failed} failed before and are left alone" if plan.failed else ""
-    if not plan.missing:
-        done = f"{plan.total - plan.failed} of {plan.total}" if plan.failed else f"all {plan.total}"
-        return f"nothing to do, {done} {what} are done{left}"
-    workers = max(1, here.size - 1)
-    who = "this process" if here.size == 1 else f"{workers} {'rank' if workers == 1 else 'ranks'} and a master"
-    before = plan.total - plan.missing - plan.failed
-    rest = f" ({before} are done already{left})" if before or left else ""
-    return f"{plan.missing} of {plan.total} {what} to do{rest}, by {who}, into {plan.output} ({plan.driver})"
 
 
 def _warm_up() -> None:
@@ -162,24 +164,7 @@ def _warm_up() -> None:
     warm_up()
 
 
-def _open_writer(here: World, plan: Plan) -> SlabWriter | None:
-    if plan.driver == "mpio":
-        return ParallelWriter(plan.output, here.comm)
-    if plan.driver == "serial":
-        return SlabWriter(plan.output)
-    if here.is_root and here.size > 1:
-        return None
-    return ShardWriter(plan.output, plan.experiment, provenance=plan.provenance, rank=here.rank, share=plan.share)
-
-
-def _close(writer: SlabWriter | None) -> None:
-    if writer is not None:
-        writer.close()
-
-
-def _finish(plan: Plan, tally: Tally) -> None:
-    """Join the shards; say what could not be written."""
-    if plan.driver == "shards":
-        join_shards(plan.output)
+def _require_written(tally: Tally) -> None:
+    """Print what could not be written."""
     if tally.unwritable is not None:
         raise UserError(tally.unwritable)

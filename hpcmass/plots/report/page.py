@@ -19,7 +19,7 @@ from hpcmass.plots.report.payload import payload, script_json
 from hpcmass.plots.report.tables import configuration_html, failures_html, medians_html, provenance_html, regions_html
 from hpcmass.plots.sheets import SHEETS
 from hpcmass.plots.view import View
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.parts import SweepParts
 
 PARTS: Final = files(__package__)
 """Where `page.html`, `page.css` and `page.js` are."""
@@ -38,13 +38,13 @@ class _Sheet:
         return ((f"{self.name}-{k}", panel) for k, panel in enumerate(self.panels))
 
 
-def write_report(view: View, sweep: SweepFile | None, path: str | Path) -> Path:
+def write_report(view: View, sweep: SweepParts | None, path: str | Path) -> Path:
     """Write the page.
 
     Parameters
     ----------
     view : View
-    sweep : SweepFile, optional
+    sweep : SweepParts, optional
         The sweep compared: with it failures have their messages and the provenance is complete.
     path : path
         Replaced if it is there.
@@ -57,7 +57,7 @@ def write_report(view: View, sweep: SweepFile | None, path: str | Path) -> Path:
     return save_text(report_html(view, sweep), Path(path))
 
 
-def report_html(view: View, sweep: SweepFile | None = None) -> str:
+def report_html(view: View, sweep: SweepParts | None = None) -> str:
     """The page as text; see `write_report`."""
     sheets = [_Sheet(name, title, made) for name, (title, make) in SHEETS.items() if (made := make(view))]
     maps = {key: panel for sheet in sheets for key, panel in sheet.keyed()}

@@ -14,7 +14,7 @@ from hpcmass.plots.regions import COLUMNS, describe, medians, regions
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 from hpcmass.store import schema
-from hpcmass.store.reader import SweepFile
+from hpcmass.store.parts import SweepParts
 
 MOST_FAILURES: Final = 200
 _PROVENANCE: Final = (
@@ -47,7 +47,7 @@ def medians_html(view: View) -> str:
     return _table(heads, rows, numeric_from=2)
 
 
-def failures_html(view: View, sweep: SweepFile | None) -> str:
+def failures_html(view: View, sweep: SweepParts | None) -> str:
     """Trials that failed and why, trials that wait, models that ran away."""
     status = np.asarray(view.data["status"].values)
     failed, pending = int((status == schema.FAILED).sum()), int((status == schema.PENDING).sum())
@@ -65,9 +65,9 @@ def failures_html(view: View, sweep: SweepFile | None) -> str:
     return "".join(parts)
 
 
-def _failed_trials(sweep: SweepFile) -> str:
+def _failed_trials(sweep: SweepParts) -> str:
     where = np.argwhere(sweep.status == schema.FAILED)
-    messages = sweep.variable("error")
+    messages = sweep.gathered(["error"])["error"]
     axes = list(sweep.axes.items())
     rows = []
     for index in where[:MOST_FAILURES]:
@@ -79,10 +79,10 @@ def _failed_trials(sweep: SweepFile) -> str:
     return table + (f"<p>… and {left} more; <code>hpcmass status --json</code> lists all.</p>" if left else "")
 
 
-def provenance_html(view: View, sweep: SweepFile | None) -> str:
+def provenance_html(view: View, sweep: SweepParts | None) -> str:
     """Where the numbers come from: the comparison's attributes, and the sweep's beside them."""
     comparison = {str(k): v for k, v in view.data.attrs.items()}
-    recorded: dict[str, Any] = {} if sweep is None else sweep.attributes
+    recorded: dict[str, Any] = {} if sweep is None else sweep.file(0).attributes
     rows = []
     for name in _PROVENANCE:
         cells = [_text(attributes.get(name)) for attributes in (recorded, comparison)]
@@ -93,7 +93,7 @@ def provenance_html(view: View, sweep: SweepFile | None) -> str:
     return _table(heads, rows, numeric_from=9)
 
 
-def configuration_html(view: View, sweep: SweepFile | None) -> str:
+def configuration_html(view: View, sweep: SweepParts | None) -> str:
     """The whole configuration, as it was written: the sweep's, and what the comparison did otherwise."""
     if sweep is None:
         return f"<pre><code>{escape(_text(view.data.attrs['config_yaml']))}</code></pre>"

@@ -1,8 +1,8 @@
-"""MPI for the sweep: initialised once, here; what goes wrong on one rank ends all ranks, and never hangs them.
+"""MPI, initialised once, here; an error on one rank ends all ranks, and never hangs them.
 
-Nothing else in the package imports mpi4py. Two kinds of trouble are told apart. A user's mistake (`UserError`) inside
-`World.on_root` or `World.together` is made known to all ranks, which leave together while rank 0 alone says the
-sentence. Anything else inside `World.guarded` prints its traceback and aborts the job.
+Two kinds of errors are told apart. A user's mistake (`UserError`) inside `Communicator.on_root` or
+`Communicator.on_all` reaches all ranks, which exit together while rank 0 alone prints the sentence. Anything else
+inside `Communicator.guarded` prints its traceback and aborts the job.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SIZES = ("OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 class SharedUserError(UserError):
-    """A user's mistake that every rank knows of; raised on rank 0, while the others exit in silence."""
+    """A user's mistake that every rank knows of; raised on rank 0, while the others exit silently."""
 
 
 @dataclass(frozen=True)
-class World:
+class Communicator:
     """The processes of this job.
 
     Attributes
     ----------
     comm : mpi4py.MPI.Intracomm or None
-        None where no MPI library can be loaded: one process alone.
+        None where no launcher started this process: it works alone, and MPI is not touched.
     rank, size : int
     library : str
         The MPI library's name and version, on one line.
@@ -55,10 +55,10 @@ class World:
     def is_root(self) -> bool:
         return self.rank == 0
 
-    def require_company(self) -> None:
-        """Refuse a world of one where the launcher started more: each would take itself for the whole job.
+    def require_peers(self) -> None:
+        """Refuse a communicator of one where the launcher started more: each would take itself for the whole job.
 
-        So it is where srun's MPI plugin, or the mpiexec, belongs to another MPI library than mpi4py's.
+        This happens where srun's MPI plugin, or the mpiexec, belongs to another MPI library than mpi4py's.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class World:
             return
         ranks = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
         if next((os.environ[name] for name in ranks if name in os.environ), "0") != "0":
-            raise SystemExit(EXIT_BAD_INPUT)  # in silence: the sentence is the first one's to say
+            raise SystemExit(EXIT_BAD_INPUT)  # the first one prints the sentence
         raise UserError(
             f"the launcher started {n} processes that do not see each other; use `srun --mpi=pmix` or "
             "`srun --mpi=pmi2`, or the mpiexec of the MPI library that mpi4py loads (jobs/README.md, Once per site)"
@@ -85,7 +85,7 @@ class World:
             outcome = self.comm.bcast(outcome, root=0)
         return self._result(*outcome)
 
-    def together(self, function: Callable[[], T]) -> T:
+    def on_all(self, function: Callable[[], T]) -> T:
         """Call on every rank; a `UserError` on any of them reaches all, after every rank is through."""
         result, error = _attempt(function)
         if self.size > 1:
@@ -97,7 +97,24 @@ class World:
             return result  # type: ignore[return-value]
         if self.is_root:
             raise SharedUserError(error)
-        raise SystemExit(EXIT_BAD_INPUT)  # in silence: the sentence is rank 0's to say
+        raise SystemExit(EXIT_BAD_INPUT)  # rank 0 prints the sentence
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all ranks, on rank 0; an empty list on the others."""
+        return [value] if self.comm is None else (self.comm.gather(value, root=0) or [])
+
+    def without_root(self) -> Any:
+        """The communicator of all ranks but rank 0, where it is None."""
+        from mpi4py import MPI
+
+        others = self.comm.Split(MPI.UNDEFINED if self.is_root else 0)
+        return None if self.is_root else others
+
+    def has_threads(self) -> bool:
+        """Whether several threads of this process may call MPI at the same time."""
+        from mpi4py import MPI
+
+        return bool(MPI.Query_thread() == MPI.THREAD_MULTIPLE)
 
     def one_per_node_first(self, function: Callable[[], None]) -> None:
         """Call on one rank of each node, and when it is through on the node's other ranks."""
@@ -135,33 +152,33 @@ class World:
 
 
 def is_launched() -> bool:
-    """Whether mpiexec or srun started this process, as one of many."""
+    """Whether mpiexec or srun started this process."""
     return any(name in os.environ for name in LAUNCHERS) or _n_launched() > 1
 
 
 @functools.cache
-def world() -> World:
-    """Initialise MPI, once per process.
+def communicator() -> Communicator:
+    """The processes that the launcher of this one started together; MPI is initialised once, and only then.
 
     Raises
     ------
     UserError
-        If this process is one of many but the MPI library cannot be loaded.
+        If a launcher started this process but the MPI library cannot be loaded.
     """
+    if not is_launched():
+        return Communicator(None, 0, 1, "none")
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        if is_launched():
-            raise UserError(
-                f"cannot load the MPI library that mpiexec belongs to ({' '.join(str(error).split())}); "
-                "load the module of the MPI that mpi4py was built for, or run `make env` again"
-            ) from None
-        return World(None, 0, 1, "none")
+        raise UserError(
+            f"cannot load the MPI library that mpiexec belongs to ({' '.join(str(error).split())}); "
+            "load the module of the MPI that mpi4py was built for, or run `make env` again"
+        ) from None
     if not MPI.Is_initialized():
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
         atexit.register(_finalize)
     comm = MPI.COMM_WORLD
-    return World(comm, comm.rank, comm.size, _first_line(MPI.Get_library_version()))
+    return Communicator(comm, comm.rank, comm.size, _first_line(MPI.Get_library_version()))
 
 
 def library_version() -> str:

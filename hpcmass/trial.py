@@ -1,10 +1,12 @@
-"""One trial for a look, in a notebook or a script: `from hpcmass import load_experiment, simulate`."""
+"""One trial: the same simulation as in the sweep, in a notebook, a script or `hpcmass trial`."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,19 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.grid import Trial, trial_seed
 from hpcmass.mass import Traces, predict
 from hpcmass.network import Recording
-from hpcmass.sweep.single import run_single
+from hpcmass.network import simulate as simulate_network
+from hpcmass.store.files import START_OVER, real_path, require_output
+from hpcmass.store.lock import SweepLock
+from hpcmass.store.provenance import provenance
+from hpcmass.store.schema import SPIKE_VARIABLES
+from hpcmass.store.writer import Ended, SweepWriter, create_sweep_file
 
 if TYPE_CHECKING:
     from hpcmass.plots.output import Picture
 
 
 @dataclass(frozen=True, repr=False)
-class Look:
+class TrialResult:
     """One trial and where it belongs; a notebook shows it as a picture.
 
     Attributes
@@ -68,15 +78,15 @@ class Look:
             return trial_figure(vars(self.recording), self.potentials, **self._captions())
 
     def draw(self, path: str | Path, *, force: bool = True) -> Path:
-        """The same into a file, `.png`, `.svg` or `.pdf`; one that is there is replaced.
+        """The same into a file, `.png`, `.svg` or `.pdf`; an existing file is replaced.
 
         A picture can be drawn again from the same numbers, and a notebook's cell runs more than once. With
-        `force=False` a file that is there is left alone.
+        `force=False` an existing file is left alone.
 
         Raises
         ------
         UserError
-            If it cannot be written, or is there and `force` is false.
+            If it cannot be written, or exists and `force` is false.
         """
         from hpcmass.plots.trial import draw_trial
 
@@ -92,9 +102,8 @@ class Look:
     def _where(self) -> str:
         from hpcmass.plots.plane import symbol
 
-        return (
-            ", ".join(f"{symbol(name)} = {value:g}" for name, value in self.values.items()) + f", trial {self.number}"
-        )
+        point = ", ".join(f"{symbol(name)} = {value:g}" for name, value in self.values.items())
+        return f"{point}, trial {self.number}"
 
     def _captions(self) -> dict[str, Any]:
         return {
@@ -117,7 +126,7 @@ def simulate(
     output: str | Path | None = None,
     store_spikes: bool = False,
     force: bool = False,
-) -> Look:
+) -> TrialResult:
     """Simulate one trial of an experiment: the same, bit by bit, as in the sweep.
 
     Parameters
@@ -137,31 +146,88 @@ def simulate(
     store_spikes : bool
         Store every spike in it, too.
     force : bool
-        Keep an existing file aside instead of refusing.
+        Back up an existing file instead of refusing it.
 
     Raises
     ------
     UserError
-        If a value is not allowed or the file cannot be written.
+        If a value is not allowed or the file cannot be written; before the simulation where possible.
     TrialFailure
-        If the network leaves the physical regime.
+        If the network leaves the physical regime; nothing is stored then.
+
+    Examples
+    --------
+    >>> from hpcmass import Experiment, simulate
+    >>> network = {"n_neurons": 200, "n_external": 200, "duration_ms": 200, "transient_ms": 50}
+    >>> simulate(Experiment(network=network, grid={"p": 0.2, "lam": 0.8}), p=0.2, lam=0.8).recording.mean_v.shape
+    (2000,)
     """
     values = {"p": p, "lam": lam, **(at or {})}
-    with _said_in_python():
-        recording = run_single(
-            experiment,
-            values,
-            trial,
-            output=None if output is None else Path(output),
-            keep_spikes=keep_spikes,
-            store_spikes=store_spikes,
-            force=force,
-        )
-    return Look(experiment, values, trial, recording)
+    with _python_keywords():
+        point = at_point(experiment, values)
+        place = {name: axis[0] for name, axis in point.grid.axes().items()}
+        task = Trial((0,) * (len(place) + 1), place, trial_seed(point.root_seed, place, trial))
+        path = None if output is None else real_path(Path(output))
+        if path is not None:
+            require_output(path)
+        with nullcontext() if path is None else SweepLock(path):
+            if path is not None and path.exists() and not force:
+                raise UserError(f"{path} exists; {START_OVER}")
+            network = point.network_at(place)
+            keep = keep_spikes or store_spikes
+            recording = simulate_network(network, place["p"], place["lam"], task.seed, keep_spikes=keep)
+            if path is not None:
+                _store(recording, point, task, trial, path, with_spikes=store_spikes)
+    return TrialResult(experiment, values, trial, recording)
+
+
+def at_point(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
+    """The experiment with a grid of one point and one trial.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    values : mapping of str to float
+        A value for every axis of its grid.
+
+    Raises
+    ------
+    UserError
+        If an axis is missing or unknown, or a value is not allowed.
+    """
+    axes = experiment.grid.axes()
+    missing = [name for name in axes if name not in values]
+    if missing:
+        raise UserError(f"the grid also sweeps {', '.join(missing)}; give --at {missing[0]}=VALUE")
+    unknown = [name for name in values if name not in axes]
+    if unknown:
+        raise UserError(f"--at {unknown[0]}: the grid does not sweep it; it sweeps {', '.join(axes)}")
+    document = json.loads(experiment.model_dump_json(exclude_none=True))
+    document |= {"trials": 1, "grid": {name: [float(values[name])] for name in axes}}
+    return parse_experiment(yaml.safe_dump(document, sort_keys=False), "the trial")
+
+
+def _store(
+    recording: Recording, point: Experiment, trial: Trial, number: int, output: Path, *, with_spikes: bool
+) -> None:
+    spikes = {name: getattr(recording, name) for name in SPIKE_VARIABLES} if with_spikes else {}
+    create_sweep_file(
+        output,
+        point,
+        driver="serial",
+        provenance={"uuid": str(uuid.uuid4()), **provenance(n_ranks=1, mpi_library="none")},
+        started=f"trial {number} alone",
+        trial_numbers=[number],
+        n_spikes=len(spikes["spike_time"]) if with_spikes else None,
+        force=True,  # an existing file was refused before the simulation
+    )
+    with SweepWriter(output) as writer:
+        writer.store_spikes(spikes)
+        writer.store([Ended(trial, {**recording.variables(), "rank": 0})])
 
 
 @contextmanager
-def _said_in_python() -> Iterator[None]:
+def _python_keywords() -> Iterator[None]:
     """Names the keyword beside the command line's option."""
     try:
         yield

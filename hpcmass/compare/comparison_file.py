@@ -1,7 +1,7 @@
 """The comparison file while it is made: laid out whole, then filled point by point, so that it can be resumed.
 
 As with a sweep, nothing but raw data is written after the layout, and a point is marked as compared after its results
-have reached the disk: whatever moment a comparison is killed in, the file opens and the same command goes on.
+have reached the disk: whatever moment a comparison is killed in, the file opens and the same command continues it.
 """
 
 from __future__ import annotations
@@ -21,53 +21,51 @@ from hpcmass.compare.point import Result, bins_of, example_window
 from hpcmass.config import CompareParameters, Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
-from hpcmass.store.inplace import open_in_place, sync
-from hpcmass.store.layout import Coordinate, create_file, reason, set_aside
+from hpcmass.store.files import START_OVER, RawFile, cannot_write, changing_metadata, read_hdf5
+from hpcmass.store.layout import Coordinate, axis_coordinates, create_file
+from hpcmass.store.opening import open_hdf5
+from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.reader import SweepFile, open_hdf5
 from hpcmass.store.schema import COMPARISON_FILETYPE, COMPARISON_VARIABLES, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
 
 Point = tuple[int, ...]
 
 VARIABLES = (*COMPARISON_VARIABLES.values(), *(SWEEP_VARIABLES[name] for name in (*NUMBERS, "status")))
 
-START_ANEW = "give another name, or --force to start anew (the old file is kept aside)"
-
 TESTS = ("chi2", "log_ratio", "rho")
 """Statistics with a p-value that is adjusted over the map."""
 
 
-def prepare(path: Path, sweep: SweepFile, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
+def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
     """Create the comparison file, or see whether the one that is there can be continued.
 
     Parameters
     ----------
     path : Path
-    sweep : SweepFile
+    sweep : SweepParts
     experiment : Experiment
         The sweep's, with the settings of this comparison.
     provenance : mapping
         Further root attributes.
     force : bool
-        Keep an existing file aside and create another.
+        Back up an existing file and create another.
 
     Raises
     ------
     UserError
         If the file cannot be written, is no comparison, or compares another sweep or with other settings.
     """
-    if path.exists() and not path.is_dir() and force:
-        set_aside(path)
-    if path.exists():
+    if path.exists() and not force:
         _require_continuable(path, sweep, experiment)
         return
     bins = bins_of(experiment.network, experiment.compare)
     create_file(
         path,
         filetype=COMPARISON_FILETYPE,
-        axes=sweep.axes,
+        axes=tuple(sweep.axes),
         coordinates=[
-            Coordinate("trial", sweep.variable("trial"), "1", "trial number"),
+            *axis_coordinates(sweep.axes),
+            Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
             Coordinate("model", experiment.mass.models, "text", "mass model"),
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
@@ -78,20 +76,21 @@ def prepare(path: Path, sweep: SweepFile, experiment: Experiment, provenance: Ma
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
-            "sweep_path": os.path.relpath(sweep.path.absolute(), path.parent.absolute()),
-            "history": history_value([history_line(f"comparison of {sweep.path.absolute()} started")]),
+            "sweep_path": "\n".join(os.path.relpath(p.absolute(), path.parent.absolute()) for p in sweep.paths),
+            "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },
         data={"n_components": bins.n_components},
+        force=force,
     )
 
 
-def _require_continuable(path: Path, sweep: SweepFile, experiment: Experiment) -> None:
+def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -> None:
     with open_hdf5(path, COMPARISON_FILETYPE) as file:
         if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
-            raise UserError(f"{path} compares another sweep than {sweep.path}; {START_ANEW}")
+            raise UserError(f"{path} compares another sweep than {sweep.name}; {START_OVER}")
         if any(variable.name not in file for variable in VARIABLES):
-            raise UserError(f"{path} was made by an earlier hpcmass, which computed less; {START_ANEW}")
+            raise UserError(f"{path} was made by an earlier hpcmass, which computed less; {START_OVER}")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
     differences = [
         f"{section}.{key} is {theirs} there and {ours} here"
@@ -100,7 +99,7 @@ def _require_continuable(path: Path, sweep: SweepFile, experiment: Experiment) -
         if (theirs := getattr(getattr(stored, section), key)) != ours
     ]
     if differences:
-        raise UserError(f"{path} was made with other settings ({'; '.join(differences)}); {START_ANEW}")
+        raise UserError(f"{path} was made with other settings ({'; '.join(differences)}); {START_OVER}")
     if not os.access(path, os.W_OK):
         raise UserError(f"no permission to write {path}; give another name")
 
@@ -120,70 +119,72 @@ class ComparisonFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = open_in_place(path)
-        self._descriptor = os.open(path, os.O_RDWR)
-        self.n_compared: npt.NDArray[np.int64] = np.where(
-            self._file["compared"][()] == DONE, self._file["n_compared"][()], 0
-        )
+        self._file = RawFile(path)
+        compared, n_compared = self._read("compared", "n_compared")
+        self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
 
-    def is_complete(self, sweep: SweepFile) -> bool:
+    def _read(self, *names: str) -> list[npt.NDArray[Any]]:
+        """Variables as they are now: a file that stays open may hold old values in a buffer."""
+        with read_hdf5(self.path) as file:
+            return [file[name][()] for name in names]
+
+    def is_complete(self, sweep: SweepParts) -> bool:
         """True if it holds everything there is about the sweep."""
-        file = self._file
-        adjusted_all = np.array_equal(file["rho_agrees"][()] < 0, file["rho_agrees_bh"][()] < 0)
-        same = np.array_equal(file["status"][()], sweep.status)
-        return same and adjusted_all and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))
+        status, agrees, agrees_bh = self._read("status", "rho_agrees", "rho_agrees_bh")
+        same = np.array_equal(status, sweep.status) and np.array_equal(agrees < 0, agrees_bh < 0)
+        return same and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))
 
-    def begin(self, sweep: SweepFile, spike_contrast_min: float, what: str) -> None:
+    def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str) -> None:
         """Copy the sweep's numbers and note in the history what is going to happen.
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """
-        file, numbers = self._file, sweep.numbers()
+        numbers = sweep.numbers()
+        with changing_metadata(self.path) as file:
+            append_history(file, what)
         with self._writing():
             for name in NUMBERS:
-                file[name][...] = numbers[name]
-            file["status"][...] = sweep.status
-            file["synchronised"][...] = synchronised(numbers["spike_contrast"], sweep.status, spike_contrast_min)
+                self._file.put(name, (), numbers.get(name, SWEEP_VARIABLES[name].fill))
+            self._file.put("status", (), sweep.status)
+            contrast = numbers["spike_contrast"]
+            self._file.put("synchronised", (), synchronised(contrast, sweep.status, spike_contrast_min))
             for test in TESTS:
-                file[f"{test}_qvalue"][...] = np.nan
-            file["rho_agrees_bh"][...] = -1
-            append_history(file, what)
-            file.flush()
+                self._file.put(f"{test}_qvalue", (), np.nan)
+            self._file.put("rho_agrees_bh", (), -1)
 
     def write(self, point: Point, result: Result) -> None:
         """Store the results of one point."""
         with self._writing():
-            self._file["compared"][point] = PENDING
-            sync(self._descriptor)
+            self._file.put("compared", point, PENDING)
+            self._file.sync()
             for name, values in result.items():
-                self._file[name][point] = values
-            sync(self._descriptor)
-            self._file["compared"][point] = DONE
+                self._file.put(name, point, values)
+            self._file.sync()
+            self._file.put("compared", point, DONE)
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""
-        file = self._file
+        qvalues = {test: adjusted(self._read(f"{test}_pvalue")[0]) for test in TESTS}
+        rho, agrees = self._read("rho", "rho_agrees")
         with self._writing():
-            for test in TESTS:
-                file[f"{test}_qvalue"][...] = adjusted(file[f"{test}_pvalue"][()])
-            agrees = (file["rho_qvalue"][()] < settings.alpha) & (file["rho"][()] > settings.rho_min)
-            file["rho_agrees_bh"][...] = np.where(file["rho_agrees"][()] < 0, -1, agrees)
+            for test, values in qvalues.items():
+                self._file.put(f"{test}_qvalue", (), values)
+            agrees_bh = (qvalues["rho"] < settings.alpha) & (rho > settings.rho_min)
+            self._file.put("rho_agrees_bh", (), np.where(agrees < 0, -1, agrees_bh))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """What the block writes is on the disk when it ends; if that is impossible, say so in one sentence."""
         try:
             yield
-            sync(self._descriptor)
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"cannot write {self.path}: {reason(error)}; free some space and start the same command again, what "
-                "is done is kept"
-            ) from error
+            self._file.sync()
+        except OSError as error:
+            what_to_do = "free some space and start the same command again, what is done is kept"
+            raise cannot_write(self.path, error, what_to_do) from error
 
     def n_diverged(self) -> npt.NDArray[np.int64]:
-        """Trials in which each model ran away, over all points, (models,)."""
-        counts = self._file["n_diverged"][()]
+        """Trials in which each model diverged, over all points, (models,)."""
+        (counts,) = self._read("n_diverged")
         return np.asarray(np.maximum(counts, 0).reshape(-1, counts.shape[-1]).sum(axis=0), dtype=np.int64)
 
     def __enter__(self) -> Self:
@@ -192,10 +193,7 @@ class ComparisonFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._file.close()
-        finally:
-            os.close(self._descriptor)
+        self._file.close()
 
 
 def synchronised(

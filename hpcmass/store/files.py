@@ -1,0 +1,298 @@
+"""HDF5 files on a disk: checked before, created all or nothing, backed up, opened for reading, written in place.
+
+A file is created under a temporary name and renamed when it is complete, so a half-created one is never taken for a
+result. Whatever the disk may refuse (no space, a quota, the limit on file sizes) is asked for before HDF5 meets it:
+HDF5 1.10 may crash when it closes a file that it could not write.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import re
+import resource
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import h5py
+import numpy as np
+
+from hpcmass.errors import UserError
+from hpcmass.messages import logger
+
+START_OVER: Final = "give another name, or --force to start over (the old file is backed up)"
+
+METADATA_BYTES: Final = 2**18
+"""More than the names, attributes and coordinates of a file take."""
+
+_OTHER_LOCKING: Final = "locking flag values don't match"
+"""HDF5's message where this process has the file open with locks, as `xarray.open_dataset` opens it by default."""
+
+sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
+"""Bring to the disk what a file descriptor's file has received."""
+
+
+def reason(error: BaseException) -> str:
+    """What an error of the system says, without h5py's chain of internal calls."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    match = re.search(r"error message = '([^']*)'", str(error))
+    return (match[1] if match else str(error)).lower()
+
+
+def real_path(path: Path) -> Path:
+    """The file that a link leads to: what belongs to a file lies beside it, not beside a link to it."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def locking_of(path: Path) -> bool | None:
+    """What to pass as `locking` to open a file for reading: False, or None where this process has it open with locks.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened at all.
+    """
+    try:
+        h5py.File(path, "r", locking=False).close()
+    except OSError as error:
+        if _OTHER_LOCKING not in str(error):
+            raise
+        return None
+    return False
+
+
+def read_hdf5(path: Path) -> h5py.File:
+    """An HDF5 file open for reading, without locks.
+
+    Raises
+    ------
+    OSError
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if _OTHER_LOCKING not in str(error):
+            raise
+        return h5py.File(path, "r")
+
+
+def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
+    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link.
+
+    Raises
+    ------
+    UserError
+    """
+    directory = path.parent
+    if not directory.is_dir():
+        raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a directory; name a file in it")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {path}: no permission to write into {directory}")
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise UserError(f"cannot write {path}: it is not a regular file; name another one")
+    for given in inputs:
+        if same_file(path, given):
+            raise UserError(f"{path} is the same file as the input {given}; give another name for the output")
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file, by symbolic or hard links, or will when it is created."""
+    with suppress(OSError):
+        return os.path.samefile(a, b)
+    return os.path.realpath(a) == os.path.realpath(b)
+
+
+def backup(path: Path) -> Path:
+    """Rename an existing file to the first free of `name.1.h5`, `name.2.h5`, … and return the new path."""
+    taken = [re.fullmatch(rf"{re.escape(path.stem)}\.(\d+){re.escape(path.suffix)}", other.name)
+             for other in path.parent.iterdir()]  # fmt: skip
+    number = max((int(match[1]) for match in taken if match), default=0) + 1
+    new = path.with_name(f"{path.stem}.{number}{path.suffix}")
+    os.rename(path, new)
+    return new
+
+
+@contextmanager
+def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iterator[h5py.File]:
+    """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : Path
+    size : int
+        Bytes of the whole file, for the limits on file sizes.
+    filled : int
+        Bytes that are written before it is closed, which must be free on the disk.
+    force : bool
+        Back up an existing file as `name.1.h5` (2, 3, …) instead of refusing it.
+
+    Raises
+    ------
+    UserError
+        If `path` exists without `force`, its directory does not exist, or the disk does not take it.
+    """
+    require_output(path)
+    if path.exists() and not force:
+        raise UserError(f"{path} exists; {START_OVER}")
+    growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
+    try:
+        with open(growing, "wb") as probe:
+            probe.truncate(size)  # limits on file sizes and quotas of apparent size
+            probe.truncate(0)
+            _allocate(probe.fileno(), 0, filled)
+        with h5py.File(growing, "w", locking=False) as file:
+            yield file
+        if path.exists():
+            logger.info("the old %s is now %s", path.name, backup(path).name)
+        os.replace(growing, path)
+    except (OSError, RuntimeError) as error:  # h5py raises the latter when it flushes or closes
+        raise cannot_write(path, error, "free some space or name another place") from error
+    finally:
+        growing.unlink(missing_ok=True)
+
+
+def reserve(file: h5py.File, n_bytes: int) -> None:
+    """Make sure that an HDF5 file that is being created can grow, before HDF5 tries to.
+
+    Raises
+    ------
+    OSError
+        If the disk, a quota or the limit on file sizes does not allow it.
+    """
+    beside = Path(f"{file.filename}.reserve")  # HDF5 would leave what is allocated in the file itself
+    try:
+        with open(beside, "wb") as probe:
+            _allocate(probe.fileno(), file.id.get_filesize(), n_bytes + METADATA_BYTES)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _allocate(descriptor: int, start: int, n_bytes: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, start, n_bytes)
+
+
+def cannot_write(path: Path, error: BaseException, what_to_do: str) -> UserError:
+    """The sentence for a file that the disk refuses."""
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        what_to_do = "raise the limit on file sizes (ulimit -f), or name another place"
+    return UserError(f"cannot write {path}: {reason(error)}; {what_to_do}")
+
+
+def require_size_allowed(path: Path) -> None:
+    """Refuse to write in place into a file that reaches beyond the limit on file sizes (`ulimit -f`).
+
+    Raises
+    ------
+    UserError
+    """
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if limit != resource.RLIM_INFINITY and path.stat().st_size > limit:
+        raise cannot_write(path, OSError(errno.EFBIG, ""), "")
+
+
+@contextmanager
+def changing_metadata(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file open for a change in place of something that has a fixed size, closed and synced afterwards.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    try:
+        require_size_allowed(path)
+        with h5py.File(path, "r+", locking=False) as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        raise cannot_write(path, error, "free some space and try again") from error
+
+
+class RawFile:
+    """An HDF5 file that is there already, for raw writes into its contiguous variables; a context manager.
+
+    Values go to their place in the file by the system's own `pwrite`, at the offsets that HDF5 gave the variables when
+    it created them. So no metadata can change, nothing waits in a buffer, and an error of the disk is an `OSError`
+    here and not a failure of HDF5.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    UserError
+        If it cannot be opened for writing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        require_size_allowed(path)
+        self._variables: dict[str, tuple[int, np.dtype[Any], tuple[int, ...]]] = {}
+        with read_hdf5(path) as file:
+            for name, dataset in file.items():
+                offset = dataset.id.get_offset()
+                if offset is not None:
+                    self._variables[name] = (offset, dataset.dtype, dataset.shape)
+        try:
+            self._descriptor = os.open(path, os.O_RDWR)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {reason(error)}; give another name") from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._variables
+
+    def put(self, name: str, index: tuple[int, ...], value: Any) -> None:
+        """Write one element, or the slab that the first indices of a variable name; `()` is all of it.
+
+        A value is broadcast to the slab's shape; bytes are padded with zeros.
+
+        Raises
+        ------
+        OSError
+            If the disk refuses it.
+        ValueError
+            If the value does not fit the slab's shape.
+        """
+        offset, dtype, shape = self._variables[name]
+        slab = shape[len(index) :]
+        n_bytes = dtype.itemsize * math.prod(slab)
+        position = 0
+        for i, length in zip(index, shape, strict=False):
+            if not 0 <= i < length:
+                raise IndexError(f"{name} has no element {index}")
+            position = position * length + i
+        if isinstance(value, bytes):
+            data = value[:n_bytes].ljust(n_bytes, b"\0")
+        else:
+            data = np.broadcast_to(np.asarray(value, dtype), slab).tobytes()
+        view, place = memoryview(data), offset + position * n_bytes
+        while view:
+            written = os.pwrite(self._descriptor, view, place)
+            view, place = view[written:], place + written
+
+    def sync(self) -> None:
+        """Bring what has been written to the disk."""
+        sync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,84 @@
+"""Result files as labelled arrays for xarray, in which only trials that are done can be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from hpcmass.store.files import locking_of, read_hdf5
+from hpcmass.store.opening import Path_, open_hdf5
+from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, NUMBERS, SWEEP_FILETYPE, TRACES
+
+
+class DoneOnly(BackendArray):
+    """A trace that reads as NaN wherever its trial is not done; opens the file anew for every access."""
+
+    def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._get)
+
+    def _get(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        # NumPy and h5py disagree about a number and a list in one key, so a number becomes a slice of length 1.
+        numbers = tuple(i for i, k in enumerate(key) if isinstance(k, int | np.integer))
+        key = tuple(slice(k % n, k % n + 1) if i in numbers else k
+                    for i, (k, n) in enumerate(zip(key, self.shape, strict=True)))  # fmt: skip
+        with read_hdf5(self.path) as file:
+            done = file["status"][()][key[:-1]] == DONE
+            if np.any(done):
+                values = np.asarray(file[self.name][key])
+                values[~done] = np.nan
+            else:  # of a file of terabytes that has just begun, nothing is read
+                values = np.full((*done.shape, len(np.arange(self.shape[-1])[key[-1]])), np.nan, self.dtype)
+        return values.squeeze(numbers)
+
+    def lazy(self) -> indexing.LazilyIndexedArray:
+        """For the data of an `xarray.Variable`."""
+        return indexing.LazilyIndexedArray(self)
+
+
+def open_sweep(path: Path_) -> xr.Dataset:
+    """A sweep as labelled arrays, read when needed.
+
+    Traces and numbers of trials that are not done are NaN (integers keep their fill value).
+
+    Raises
+    ------
+    UserError
+        See `opening.open_hdf5`.
+    """
+    with open_hdf5(path, SWEEP_FILETYPE) as file:
+        dtypes = {name: file[name].dtype for name in TRACES if name in file}
+    dataset = _open_xarray(path)
+    done = dataset["status"].load() == DONE
+    for name, dtype in dtypes.items():
+        plain = dataset[name].variable
+        lazy = DoneOnly(Path(path).absolute(), name, plain.shape, dtype).lazy()
+        dataset[name] = xr.Variable(plain.dims, lazy, plain.attrs, plain.encoding)
+    for name in NUMBERS:
+        if name in dataset and dataset[name].dtype.kind == "f":
+            dataset[name] = dataset[name].where(done).assign_attrs(dataset[name].attrs)
+    return dataset
+
+
+def open_comparison(path: Path_) -> xr.Dataset:
+    """A comparison as labelled arrays, read when needed.
+
+    Raises
+    ------
+    UserError
+        See `opening.open_hdf5`.
+    """
+    open_hdf5(path, COMPARISON_FILETYPE).close()
+    return _open_xarray(path)
+
+
+def _open_xarray(path: Path_) -> xr.Dataset:
+    return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking_of(Path(path))})

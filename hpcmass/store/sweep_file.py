@@ -1,0 +1,301 @@
+"""One sweep file: what it holds, and whether it belongs to an experiment.
+
+No reader locks a file or needs MPI, so all of this works while a sweep is being written: the sweep changes no
+metadata, and a trial's data are there before its status says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcmass.config import Experiment
+from hpcmass.costs import Part, PartAssignment, parse_part
+from hpcmass.errors import UserError
+from hpcmass.grid import Seed, Trial, trial_label
+from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
+from hpcmass.store.provenance import history_of
+from hpcmass.store.schema import DONE, NUMBERS, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+
+Index = tuple[int, ...]
+"""A trial's place: one index per axis, then the trial."""
+
+
+class SweepFile:
+    """A sweep file open for reading; a context manager.
+
+    Parameters
+    ----------
+    path : path
+    checked : bool
+        It has been opened before in this job: leave out the checks whose time grows with the number of trials.
+
+    Attributes
+    ----------
+    path : Path
+    attributes : dict
+        All root attributes.
+    axes : dict of str to tuple of float
+        The swept axes, in the order of the dimensions.
+    status : array of int8, (axes…, trial)
+        The schema's PENDING, DONE or FAILED, as it was on opening.
+    uuid, physics_sha256, title, driver : str
+        Identity of the file, hash of what fixes its results, title, how it was written.
+    hdf5 : h5py.File
+        The open file itself.
+
+    Raises
+    ------
+    UserError
+        See `opening.open_hdf5`.
+    """
+
+    def __init__(self, path: Path_, *, checked: bool = False) -> None:
+        self.path = Path(path)
+        self.hdf5 = open_hdf5(path, SWEEP_FILETYPE, checked=checked)
+        self.attributes: dict[str, Any] = dict(self.hdf5.attrs)
+        self.uuid = str(self.attributes["uuid"])
+        self.physics_sha256 = str(self.attributes["config_sha256"])
+        self.title = str(self.attributes["title"])
+        self.driver = str(self.attributes["driver"])
+        self.axes: dict[str, tuple[float, ...]] = axes_of(self.hdf5)
+        self.status: npt.NDArray[np.int8] = self.hdf5["status"][()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.hdf5.close()
+
+    # ------------------------------------------------------------------------------------ what it describes
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment of the configuration that the file was made with."""
+        return experiment_of(self.hdf5)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes, then the number of trials."""
+        return tuple(self.status.shape)
+
+    @cached_property
+    def time_ms(self) -> npt.NDArray[np.float64]:
+        """Time stamps of the traces (ms), (time,)."""
+        time_ms: npt.NDArray[np.float64] = self.hdf5["time"][()]
+        return time_ms
+
+    @cached_property
+    def trial_numbers(self) -> npt.NDArray[np.int32]:
+        """Numbers of the trials at each point, (trial,)."""
+        numbers: npt.NDArray[np.int32] = self.hdf5["trial"][()]
+        return numbers
+
+    @property
+    def history(self) -> list[str]:
+        """A line for each start, resume and merge."""
+        return history_of(self.hdf5)
+
+    @property
+    def is_packed(self) -> bool:
+        """True for a compressed file, which is never written again."""
+        return self.driver == "packed"
+
+    @property
+    def part(self) -> Part | None:
+        """The part that the file is to hold, None where it may hold every trial.
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
+        text = self.attributes.get("part")
+        try:
+            return None if text is None else parse_part(str(text))
+        except ValueError:
+            raise UserError(f"{self.path} says that it holds part '{text}'; it is damaged") from None
+
+    @cached_property
+    def assigned(self) -> npt.NDArray[np.bool_]:
+        """True for every trial that the file is to hold, (axes…, trial)."""
+        part = self.part
+        if part is None:
+            return np.ones(self.shape, bool)
+        if "part_trials" in self.attributes:
+            start, stop = (int(n) for n in self.attributes["part_trials"])
+            return PartAssignment(part, start, stop).mask(self.shape)
+        return np.asarray(self.variable("part") == part.number)  # format 1
+
+    def values_at(self, index: Sequence[int]) -> dict[str, float]:
+        """Axis name → value at a trial's or a point's place."""
+        return {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=False)}
+
+    def label(self, index: Sequence[int]) -> str:
+        """A trial for messages: `p=0.2 lam=0.8 trial 3`."""
+        return trial_label(self.values_at(index), int(self.trial_numbers[index[-1]]))
+
+    # ------------------------------------------------------------------------------------ what it holds
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.hdf5
+
+    @cached_property
+    def traces_held(self) -> tuple[str, ...]:
+        """Names of the traces in it; a file of an earlier version of the format may lack some."""
+        return tuple(name for name in TRACES if name in self.hdf5)
+
+    def done_trials(self, point: tuple[int, ...]) -> list[int]:
+        """Indices of the trials that are done at one point (`point`: one index per axis)."""
+        return [int(k) for k in np.flatnonzero(self.status[point] == DONE)]
+
+    def variable(self, name: str) -> npt.NDArray[Any]:
+        """Any variable but the traces, whole, as it stands in the file; errors as texts of bytes."""
+        values: npt.NDArray[Any] = self.hdf5[name][()]
+        if name == "error" and values.dtype == "S1":
+            values = np.ascontiguousarray(values).view(f"S{values.shape[-1]}")[..., 0]
+        return values
+
+    def value(self, name: str, index: Index) -> Any:
+        """What a variable holds for one trial: a number, a trace (time,), a seed (word,) or an error's bytes."""
+        value = self.hdf5[name][index]
+        return value.tobytes().rstrip(b"\0") if name == "error" else value
+
+    def error(self, index: Index) -> str:
+        """Why a trial failed."""
+        text: bytes = self.value("error", index)
+        return text.decode(errors="replace")
+
+    def seed(self, index: Index) -> Seed:
+        """The words that seed a trial's random streams."""
+        a, b, c, d = self.hdf5["seed"][index].tolist()
+        return a, b, c, d
+
+    def numbers(self) -> dict[str, npt.NDArray[Any]]:
+        """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""
+        waiting = self.status != DONE
+        numbers = {name: self.variable(name) for name in NUMBERS if name in self.hdf5}
+        for name, values in numbers.items():
+            values[waiting] = SWEEP_VARIABLES[name].fill
+        return numbers
+
+    def traces(self, point: tuple[int, ...], trial: int) -> dict[str, npt.NDArray[np.float32]]:
+        """The traces of one trial that is done, those that its file's minor version has.
+
+        Parameters
+        ----------
+        point : tuple of int
+            One index per axis.
+        trial : int
+
+        Returns
+        -------
+        dict of str to array of float32, (time,)
+            `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), `mean_i_syn` (mV).
+
+        Raises
+        ------
+        ValueError
+            If the trial is not done.
+        OSError
+            If its data cannot be read.
+        """
+        index = (*point, trial)
+        if self.status[index] != DONE:
+            raise ValueError(f"{self.label(index)} is not done")
+        return {name: self.hdf5[name][index] for name in self.traces_held}
+
+    # ------------------------------------------------------------------------------------ where it belongs
+
+    def require_same_sweep(self, experiment: Experiment, what_to_do: str, if_same_physics: str = "") -> None:
+        """Refuse the file where its physics, axes or trials are not the experiment's.
+
+        Parameters
+        ----------
+        experiment : Experiment
+        what_to_do : str
+            End of the message.
+        if_same_physics : str
+            Put before it where only axes or trials differ.
+
+        Raises
+        ------
+        UserError
+            Listing each differing key with both values.
+        """
+        differences = self._physics_differences(experiment)
+        advice = what_to_do if differences else if_same_physics + what_to_do
+        for name, values in experiment.grid.axes().items():
+            if self.axes.get(name, values) != values:
+                differences.append(f"grid.{name} has {_axis(self.axes[name])} there and {_axis(values)} here")
+        if self.shape[-1] != experiment.trials:
+            differences.append(f"trials is {self.shape[-1]} there and {experiment.trials} here")
+        if differences:
+            raise UserError(f"{self.path} holds another sweep ({'; '.join(differences)}); {advice}")
+
+    def require_same_physics(self, experiment: Experiment, what_to_do: str) -> None:
+        """Refuse the file where its trials would not be the experiment's, whatever its axes and trials.
+
+        Raises
+        ------
+        UserError
+            Listing each differing key with both values.
+        """
+        differences = self._physics_differences(experiment)
+        if differences:
+            raise UserError(f"{self.path} has other physics ({'; '.join(differences)}); {what_to_do}")
+
+    def require_same_seeds(self, trials: Sequence[Trial], what_to_do: str) -> None:
+        """Refuse the file where its trials' seeds are not those of `trials` (the whole grid, in order).
+
+        Raises
+        ------
+        UserError
+        """
+        seeds = np.array([trial.seed for trial in trials], "u4")
+        if not np.array_equal(self.variable("seed").reshape(seeds.shape), seeds):
+            raise UserError(f"{self.path} holds another sweep (its trials have other seeds); {what_to_do}")
+
+    def require_same_part(self, part: Part | None, what_to_do: str) -> None:
+        """Refuse the file where it holds another part.
+
+        Raises
+        ------
+        UserError
+        """
+        if self.part != part:
+            theirs = f"holds part {self.part}" if self.part else "is not a part"
+            wanted = f"part {part} is asked for" if part else "no --part is given"
+            raise UserError(f"{self.path} {theirs}, but {wanted}; {what_to_do}")
+
+    def _physics_differences(self, experiment: Experiment) -> list[str]:
+        if self.physics_sha256 == experiment.physics_sha256():
+            return []
+        theirs, ours = self.experiment.physics(), experiment.physics()
+        return [
+            f"{key} is {_shown(theirs, key)} there and {_shown(ours, key)} here"
+            for key in sorted(theirs.keys() | ours.keys())
+            if theirs.get(key) != ours.get(key)
+        ] or ["its physics hash differs"]
+
+
+def _shown(physics: Mapping[str, object], key: str) -> str:
+    return str(physics[key]) if key in physics else "absent"
+
+
+def _axis(values: tuple[float, ...]) -> str:
+    if len(values) <= 4:
+        return "[" + ", ".join(f"{v:g}" for v in values) + "]"
+    return f"{len(values)} values from {values[0]:g} to {values[-1]:g}"

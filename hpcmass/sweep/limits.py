@@ -1,0 +1,186 @@
+"""Time and signals: what the job has left, how long trials take, when one has hung, and when to stop.
+
+The time loop of a trial looks at its deadline between stretches of steps, which ends a trial that is merely slow. An
+alarm interrupts what Python waits for. A call that never returns to Python can only be ended with its process, and so
+with the job: the stack goes to the log, the trial stays pending, and nothing that is done is lost.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hpcmass.errors import TrialTimeout
+
+REMEMBERED = 512
+"""Trials from which the pace is estimated."""
+
+CAUTIOUS = 0.9
+"""Quantile of the paces by which a trial is expected to take: one that would not fit is better not begun."""
+
+CLOSING_S, CLOSING_SHARE = 30.0, 0.02
+"""Kept of the time limit for closing files: so many seconds, or so large a share of a short limit."""
+
+ALARM_AFTER_S = 5.0
+"""From the deadline to the alarm: the time loop comes first."""
+
+END_AFTER_S = 60.0
+"""What a trial that does not react has beyond twice its time, before its process ends."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job is given.
+
+    Attributes
+    ----------
+    job_s : float or None
+        From the start of the command to its end (`--time-limit`).
+    trial_s : float or None
+        For one trial (`--trial-timeout`).
+    """
+
+    job_s: float | None = None
+    trial_s: float | None = None
+
+
+class Clock:
+    """One process's view of the time; every rank keeps its own.
+
+    Parameters
+    ----------
+    limits : Limits
+    started : float, optional
+        Time of `time.monotonic` (s) from which the job's limit counts; now by default.
+    """
+
+    def __init__(self, limits: Limits, started: float | None = None) -> None:
+        self.limits = limits
+        self.started = time.monotonic() if started is None else started
+        self._paces: deque[float] = deque(maxlen=REMEMBERED)
+
+    @property
+    def end(self) -> float:
+        """Time of `time.monotonic` (s) until which trials may run."""
+        if self.limits.job_s is None:
+            return math.inf
+        return self.started + self.limits.job_s - min(CLOSING_S, CLOSING_SHARE * self.limits.job_s)
+
+    def note(self, cost: float, seconds: float) -> None:
+        """Remember how long a trial of some expected cost took."""
+        if self.limits.job_s is not None and cost > 0:
+            self._paces.append(seconds / cost)
+
+    def expected_s(self, cost: float) -> float:
+        """How long a trial of that cost takes, on the long side; 0 while nothing is known."""
+        if not self._paces:
+            return 0.0
+        paces = sorted(self._paces)
+        return cost * paces[math.floor(CAUTIOUS * (len(paces) - 1))]
+
+    def fits(self, cost: float) -> bool:
+        """True if a trial begun now is expected to end in time."""
+        return self.limits.job_s is None or time.monotonic() + self.expected_s(cost) <= self.end
+
+    def is_up(self) -> bool:
+        """True when the job's time is over."""
+        return time.monotonic() >= self.end
+
+    def deadline(self) -> float | None:
+        """Time of `time.monotonic` (s) at which a trial begun now is to be given up."""
+        end = self.end
+        if self.limits.trial_s is not None:
+            end = min(end, time.monotonic() + self.limits.trial_s)
+        return end if math.isfinite(end) else None
+
+
+@contextmanager
+def watched(deadline: float | None, limit_s: float | None) -> Iterator[None]:
+    """Interrupt the block when it has not ended long after its deadline.
+
+    Parameters
+    ----------
+    deadline : float or None
+        Time of `time.monotonic` (s); None for no end.
+    limit_s : float or None
+        What one trial may take: far beyond it the process ends. None leaves that to the batch system.
+
+    Raises
+    ------
+    TrialTimeout
+        From within the block, at the alarm.
+    """
+    if deadline is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise TrialTimeout("interrupted, it had stopped looking at the time")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        if limit_s is not None:
+            faulthandler.dump_traceback_later(2 * limit_s + END_AFTER_S, exit=True, file=sys.__stderr__ or sys.stderr)
+        # again and again: the first may arrive where an exception is swallowed
+        signal.setitimer(signal.ITIMER_REAL, max(0.0, deadline - time.monotonic()) + ALARM_AFTER_S, ALARM_AFTER_S)
+        yield
+    finally:
+        try:
+            faulthandler.cancel_dump_traceback_later()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:  # a late alarm may arrive anywhere above
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.cancel_dump_traceback_later()
+            signal.signal(signal.SIGALRM, before)
+
+
+_stop = False
+
+
+def stop_requested() -> bool:
+    """Whether a signal has told this process to stop."""
+    return _stop
+
+
+@contextmanager
+def stopping_on_signals(*, until_exit: bool = False) -> Iterator[None]:
+    """While the block runs, SIGTERM, SIGUSR1 and SIGHUP, unless `nohup` has it ignored, only set a flag.
+
+    Parameters
+    ----------
+    until_exit : bool
+        The process is about to end after the block, and ignores the signals from then on: where one rank has ended
+        with another code than 0, as after a stop, mpiexec sends SIGTERM to the ranks that are still exiting, and would
+        end with their 143.
+    """
+
+    def note(number: int, frame: object) -> None:
+        global _stop
+        _stop = True
+        if number == signal.SIGHUP:  # the terminal is gone, and a message to it would be an error
+            gone = os.open(os.devnull, os.O_WRONLY)
+            for stream in terminals:
+                os.dup2(gone, stream)
+            os.close(gone)
+
+    global _stop
+    _stop = False
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+    numbers = [signal.SIGTERM, signal.SIGUSR1]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    old = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, signal.SIG_IGN if until_exit else handler)

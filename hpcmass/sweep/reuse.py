@@ -1,0 +1,75 @@
+"""Trials of an earlier sweep copied into a larger one: same values, same seed, same physics, the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hpcmass.axes import canonical
+from hpcmass.config import Experiment
+from hpcmass.errors import UserError
+from hpcmass.grid import Trial
+from hpcmass.store.merge import copy_trials
+from hpcmass.store.parts import SweepParts
+from hpcmass.store.schema import DONE, SWEEP_VARIABLES
+from hpcmass.store.sweep_file import Index, SweepFile
+from hpcmass.store.writer import SweepWriter
+
+COPIED_RANK = -1
+"""Rank of trials that were not computed here."""
+
+WHAT_TO_DO = "leave out --reuse, or give another file"
+
+
+def require_reusable(old: Path, experiment: Experiment) -> None:
+    """Refuse an earlier sweep whose trials are not the experiment's.
+
+    Raises
+    ------
+    UserError
+        If its physics differ or it lacks variables of today's format.
+    """
+    with SweepFile(old) as file:
+        file.require_same_physics(experiment, WHAT_TO_DO)
+        lacking = [v.name for v in SWEEP_VARIABLES.values() if v.name not in file and v.role != "bookkeeping"]
+        if lacking:
+            raise UserError(f"{old} was written by an older version and lacks {', '.join(lacking)}; {WHAT_TO_DO}")
+
+
+def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
+    """Copy from an earlier sweep what it has of some trials.
+
+    Parameters
+    ----------
+    old : Path
+        A sweep that `require_reusable` accepts.
+    target : Path
+        A sweep file that is there, not packed.
+    trials : sequence of Trial
+        Those wanted, with their places in `target`.
+
+    Returns
+    -------
+    list of Trial
+        Those copied.
+
+    Raises
+    ------
+    UserError
+        If a seed differs although the values are the same, or `target` cannot be written.
+    """
+    with SweepParts([old]) as source, SweepWriter(target) as writer:
+        axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
+        numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}
+        found: list[tuple[Trial, Index]] = []
+        for trial in trials:
+            place = [axes[name].get(canonical(trial.values[name])) for name in axes] + [numbers.get(trial.number)]
+            index = tuple(i for i in place if i is not None)
+            if len(index) == len(place) and source.status[index] == DONE:
+                if source.file(0).seed(index) != trial.seed:
+                    raise UserError(f"{old} has another seed for {trial.label()}; {WHAT_TO_DO}")
+                found.append((trial, index))
+        copy_trials(source, iter(found), writer, len(found), rank=np.int32(COPIED_RANK))
+    return [trial for trial, _ in found]

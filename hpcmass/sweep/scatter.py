@@ -1,0 +1,274 @@
+"""Scattering: rank 0 hands out the trials, the costliest first; the other ranks simulate them.
+
+With parallel HDF5 a rank writes the traces of a trial itself, in a thread beside its next trial, and reports the trial
+with its next result, when the traces are on the disk. Otherwise the recording travels to rank 0. Either way rank 0
+alone stores numbers and status. A trial's own failure is recorded and the sweep continues; a disk that is full stops
+it. SIGTERM or SIGUSR1 on any rank stops the scattering, and the running trials end. Near the job's time limit only
+trials that should fit are begun, and what still runs then is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from hpcmass.config import Experiment
+from hpcmass.costs import point_costs
+from hpcmass.errors import TrialFailure, TrialTimeout, UserError
+from hpcmass.grid import Trial
+from hpcmass.parallel.communicator import Communicator
+from hpcmass.parallel.executors import batches, ranks
+from hpcmass.progress import Progress
+from hpcmass.store.schema import TRACES
+from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
+from hpcmass.sweep.limits import Clock, stop_requested, watched
+
+TASKS_PER_WORKER = 2
+"""Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial and its expected cost."""
+
+    trial: Trial
+    cost: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What returns to rank 0 from a trial.
+
+    Attributes
+    ----------
+    task : Task
+    values : dict
+        Its numbers; its traces, too, unless its rank has written them.
+    seconds : float
+        How long it took.
+    failure : str or None
+        Why it failed.
+    unwritable : str or None
+        Why its traces could not be written: it stays as it was.
+    dropped : bool
+        There was no time for it: it stays as it was.
+    stop : bool
+        Its rank was told to stop.
+    """
+
+    task: Task
+    values: dict[str, Any] = field(default_factory=dict, repr=False)
+    seconds: float = 0.0
+    failure: str | None = None
+    unwritable: str | None = None
+    dropped: bool = False
+    stop: bool = False
+
+
+class Worker:
+    """What a process holds while it works for a sweep.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    clock : Clock
+    rank : int
+    writer : ParallelTraceWriter or None
+        None: recordings travel to rank 0.
+    threads : bool
+        Traces may be written in a thread.
+    """
+
+    def __init__(
+        self, experiment: Experiment, clock: Clock, rank: int, writer: ParallelTraceWriter | None, threads: bool
+    ) -> None:
+        self.experiment, self.clock, self.rank, self.writer = experiment, clock, rank, writer
+        self._thread = ThreadPoolExecutor(1) if writer is not None and threads else None
+        self._writing: Future[Outcome] | None = None
+
+    def run(self, task: Task) -> list[Outcome]:
+        """Simulate a trial; returns what can be stored now: this trial or, where traces are still written, the last."""
+        outcome = self._simulate(task)
+        if self.writer is None or not outcome.values or outcome.failure is not None:
+            return [outcome]
+        if self._thread is None:
+            return [self._write(outcome)]
+        last = self.finish()
+        self._writing = self._thread.submit(self._write, outcome)
+        return last
+
+    def finish(self) -> list[Outcome]:
+        """The trial whose traces are being written, when they are on the disk."""
+        last = [] if self._writing is None else [self._writing.result()]
+        self._writing = None
+        return last
+
+    def _write(self, outcome: Outcome) -> Outcome:
+        assert self.writer is not None
+        try:
+            self.writer.write(outcome.task.trial, outcome.values)
+        except UserError as error:
+            return replace(outcome, values={}, unwritable=str(error))
+        return replace(outcome, values={name: v for name, v in outcome.values.items() if name not in TRACES})
+
+    def _simulate(self, task: Task) -> Outcome:
+        from hpcmass.network import simulate
+
+        trial, limits = task.trial, self.clock.limits
+        start = time.perf_counter()
+        if not self.clock.fits(task.cost):  # it has waited here since it was handed out
+            return Outcome(task, dropped=True, stop=stop_requested())
+        try:
+            network = self.experiment.network_at(trial.values)
+            deadline = self.clock.deadline()
+            with watched(deadline, limits.trial_s):
+                recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed, deadline=deadline)
+        except Exception as error:  # whatever it is, the other trials are worth having
+            if isinstance(error, TrialTimeout) and self.clock.is_up():
+                return Outcome(task, dropped=True, stop=stop_requested())
+            message = _message(error)
+            if isinstance(error, TrialTimeout) and limits.trial_s is not None:
+                message = f"took longer than --trial-timeout, {limits.trial_s:g} s; {message}"
+            seconds = time.perf_counter() - start
+            values = {"rank": self.rank, "wall_s": seconds}
+            return Outcome(task, values, seconds, failure=message, stop=stop_requested())
+        seconds = time.perf_counter() - start
+        self.clock.note(task.cost, seconds)
+        return Outcome(task, {**recording.variables(), "rank": self.rank}, seconds, stop=stop_requested())
+
+
+def _message(error: Exception) -> str:
+    """Why a trial failed; for an unexpected error, with the place in the source."""
+    if isinstance(error, TrialFailure):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+_worker: Worker
+"""This process's; tasks arrive by pickle and find it here."""
+
+
+def _run(task: Task) -> list[Outcome]:
+    return _worker.run(task)
+
+
+class Tally:
+    """Outcomes so far, on rank 0.
+
+    Parameters
+    ----------
+    clock : Clock
+    own_clock : bool
+        The trials run in this process, whose clock knows their times already.
+    """
+
+    def __init__(self, clock: Clock, *, own_clock: bool = False) -> None:
+        self.done = self.failed = 0
+        self.stop = False
+        self.out_of_time = False
+        self.unwritable: str | None = None
+        self._clock, self._own_clock = clock, own_clock
+
+    def keep_going(self) -> bool:
+        """False once a rank was told to stop or the disk is full."""
+        return not (self.stop or stop_requested() or self.unwritable is not None)
+
+    def may_begin(self, task: Task) -> bool:
+        """True if there is time for a trial; cheaper ones behind it may still fit."""
+        fits = self._clock.fits(task.cost)
+        self.out_of_time = self.out_of_time or not fits
+        return fits
+
+    def store(self, outcomes: list[Outcome], writer: SweepWriter, progress: Progress) -> None:
+        """Store and count trials that have ended."""
+        ended = [o for o in outcomes if o.values]
+        try:
+            writer.store(Ended(o.task.trial, o.values, o.failure) for o in ended)
+        except UserError as error:
+            self.unwritable = str(error)
+            ended = []
+        for outcome in outcomes:
+            self.stop = self.stop or outcome.stop
+            self.out_of_time = self.out_of_time or outcome.dropped
+            self.unwritable = self.unwritable or outcome.unwritable
+        for outcome in ended:
+            if outcome.failure is not None:
+                self.failed += 1
+                progress.note(f"failed: {outcome.task.trial.label()}: {outcome.failure}")
+            else:
+                self.done += 1
+                if not self._own_clock:
+                    self._clock.note(outcome.task.cost, outcome.seconds)
+            progress.advance(outcome.task.cost)
+
+
+def scatter(
+    comm: Communicator, experiment: Experiment, path: Path, queue: list[Trial], clock: Clock, *, parallel_hdf5: bool
+) -> Tally:
+    """Run trials on all ranks and store them; returns when this rank has nothing more to do.
+
+    Parameters
+    ----------
+    comm : Communicator
+    experiment : Experiment
+    path : Path
+        The sweep file, which is there already.
+    queue : list of Trial
+        On rank 0; empty elsewhere.
+    clock : Clock
+        This rank's.
+    parallel_hdf5 : bool
+        Ranks write the traces themselves.
+
+    Returns
+    -------
+    Tally
+        Complete on rank 0.
+
+    Raises
+    ------
+    UserError
+        On rank 0, if a rank cannot open or close the file.
+    """
+    global _worker
+    tally = Tally(clock, own_clock=comm.size == 1)
+    others = comm.without_root() if parallel_hdf5 else None
+    writes = parallel_hdf5 and not comm.is_root
+    traces = comm.on_all(lambda: ParallelTraceWriter(path, others) if writes else None)
+    _worker = Worker(experiment, clock, comm.rank, traces, threads=writes and comm.has_threads())
+    if comm.is_root:
+        _hand_out(comm, costliest_first(queue, experiment), tally, path)
+    else:
+        with ranks(comm):
+            comm.gather(_worker.finish())
+    comm.on_all(lambda: None if traces is None else traces.close())
+    return tally
+
+
+def _hand_out(comm: Communicator, tasks: list[Task], tally: Tally, path: Path) -> None:
+    """Rank 0's part of a sweep."""
+    with SweepWriter(path) as writer, Progress(len(tasks), "trial", work=sum(task.cost for task in tasks)) as progress:
+        with ranks(comm) as workers:
+            assert workers is not None
+            fitting = (task for task in tasks if tally.may_begin(task))
+            in_flight = workers.in_flight(TASKS_PER_WORKER)
+            for results in batches(workers.executor, _run, fitting, in_flight=in_flight, keep_going=tally.keep_going):
+                tally.store(list(chain.from_iterable(results)), writer, progress)
+                progress.tick()
+        tally.store(list(chain.from_iterable(comm.gather(_worker.finish()))), writer, progress)
+    tally.stop = tally.stop or stop_requested()
+
+
+def costliest_first(trials: list[Trial], experiment: Experiment) -> list[Task]:
+    """Trials with their expected cost, the largest first, so that no rank is left with a long one at the end."""
+    costs = point_costs(experiment)
+    tasks = [Task(trial, float(costs[trial.index[:-1]])) for trial in trials]
+    return sorted(tasks, key=lambda task: (-task.cost, task.trial.index))
