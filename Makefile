@@ -25,7 +25,7 @@ COMPARISON := $(RESULTS)/$(NAME)-cmp.h5
 GROWING := $(RESULTS)/$(NAME)-cmp.growing.h5
 MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
-READERS := hpcmass/config.py hpcmass/configfile.py hpcmass/axes.py hpcmass/grid.py $(wildcard hpcmass/store/*.py)
+READERS := hpcmass/grid.py $(wildcard hpcmass/config/*.py hpcmass/store/*.py)
 
 .PHONY: help env run medium test test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean always
 
@@ -56,7 +56,7 @@ $(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*
 	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $(GROWING) -j $(CORES) --config $(CONFIG) >/dev/null
 	@mv -f $(GROWING) $@
 
-$(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/plots/report/*)
+$(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/report/*)
 	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force >/dev/null
 	@touch $@
 

@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 from hpcmass.plots.regimes import FAST_HZ, SLOW_HZ, mean_rate
-from hpcmass.plots.sources import open_view
-from hpcmass.plots.view import View
+from hpcmass.plots.view import View, open_view
 
 Mask = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]

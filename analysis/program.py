@@ -10,11 +10,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
-from hpcmass.plots.output import FORMATS, check_formats, make_directory, refuse_existing, save
+from hpcmass.plots.saving import FORMATS, check_formats, make_directory, refuse_existing, save
 from hpcmass.plots.sheets import sheet
-from hpcmass.plots.sources import open_sweep_of, open_view
 from hpcmass.plots.style import house_style
-from hpcmass.plots.view import View
+from hpcmass.plots.view import View, open_sweep_of, open_view
 from hpcmass.store.parts import SweepParts
 
 Make = Callable[[View, SweepParts | None, argparse.Namespace], Mapping[str, Figure | None]]

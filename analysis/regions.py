@@ -12,7 +12,7 @@ from pathlib import Path
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.regions import COLUMNS, describe, medians, regions
-from hpcmass.plots.sources import open_view
+from hpcmass.plots.view import open_view
 
 
 def main() -> int:

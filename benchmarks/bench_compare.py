@@ -19,11 +19,11 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # one core is what is measured
 
+from hpcmass.compare.workers import Task, run_task
 from machine import describe
 
-from hpcmass.compare.workers import Task, run_task
 from hpcmass.config import MassParameters
-from hpcmass.configfile import load_experiment
+from hpcmass.config.file import load_experiment
 from hpcmass.mass import known_models
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.sweep.run import run_sweep

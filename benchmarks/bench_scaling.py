@@ -18,12 +18,12 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from hpcmass.sweep.executor import Outcome, Tally, _feed
 from machine import describe
 
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.grid import trials
 from hpcmass.progress import Progress
-from hpcmass.sweep.executor import Outcome, Tally, _feed
 
 JOB = Path(__file__).with_name("scaling_job.py")
 MPIEXEC = os.environ.get("MPIEXEC", "mpiexec")

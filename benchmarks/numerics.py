@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
+from hpcmass.network.simulation import Network
 from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
 from hpcmass.network.synchrony import spike_contrast
-from hpcmass.network.trial import Network
 
 POINTS = ((0.8, 0.02), (0.8, 0.2), (0.6, 0.7), (0.8, 1.0), (1.0, 1.0))
 """λ, p: each regime of the plane once."""

@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--canned", action="store_true")
     arguments = parser.parse_args()
     if arguments.canned:
-        from hpcmass.configfile import load_experiment
+        from hpcmass.config.file import load_experiment
 
         recording = network.simulate(load_experiment(arguments.config).network, 0.1, 0.8, (1, 2, 3, 4))
         network.simulate = lambda *args, **kwargs: recording

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
-    from hpcmass.configfile import load_experiment
+    from hpcmass.config.file import load_experiment
     from hpcmass.trial import simulate
 
 __version__ = "0.1.0"

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpcmass.axes import canonical
 from hpcmass.config import Experiment
+from hpcmass.config.axes import canonical
 
 SEED_WORDS = 4
 """Length of a trial's seed in 32-bit words."""

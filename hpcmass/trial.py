@@ -17,7 +17,7 @@ import numpy.typing as npt
 import yaml
 
 from hpcmass.config import Experiment, NetworkParameters
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.mass import Traces, predict
@@ -30,7 +30,7 @@ from hpcmass.store.schema import SPIKE_VARIABLES
 from hpcmass.store.writer import Ended, SweepWriter, create_sweep_file
 
 if TYPE_CHECKING:
-    from hpcmass.plots.output import Picture
+    from hpcmass.plots.saving import Picture
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +72,7 @@ class TrialResult:
     def figure(self) -> Picture:
         """Raster, potentials, inputs, spectra and numbers on one page; a notebook shows it."""
         from hpcmass.plots.style import house_style
-        from hpcmass.plots.trial import trial_figure
+        from hpcmass.plots.trial_figure import trial_figure
 
         with house_style():
             return trial_figure(vars(self.recording), self.potentials, **self._captions())
@@ -88,7 +88,7 @@ class TrialResult:
         UserError
             If it cannot be written, or exists and `force` is false.
         """
-        from hpcmass.plots.trial import draw_trial
+        from hpcmass.plots.trial_figure import draw_trial
 
         return draw_trial(path, vars(self.recording), self.potentials, **self._captions(), force=force)
 

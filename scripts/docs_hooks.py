@@ -41,7 +41,7 @@ def configuration() -> str:
 
 
 def sweepable() -> str:
-    from hpcmass.config import SWEEPABLE
+    from hpcmass.config.experiment import SWEEPABLE
 
     return ", ".join(f"`{name}`" for name in SWEEPABLE)
 

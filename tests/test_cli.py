@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from hpcmass.store.reader import SweepFile
 
 from hpcmass.cli import main
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.grid import trials
-from hpcmass.store.reader import SweepFile
 from hpcmass.store.schema import NUMBERS, TRACES
 
 Run = Callable[..., Any]

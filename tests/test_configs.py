@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hpcmass.config import CompareParameters, Experiment, MassParameters, NetworkParameters
-from hpcmass.configfile import load_experiment, parse_experiment
+from hpcmass.config.file import load_experiment, parse_experiment
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcmass.axes import canonical
 from hpcmass.config import Experiment, NetworkParameters
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.axes import canonical
+from hpcmass.config.file import parse_experiment
 from hpcmass.grid import SEED_WORDS, expected_cost, mean_field_rate_hz, point_costs, shape, trial_seed, trials
 
 unit = st.floats(0, 1)

@@ -71,7 +71,7 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
     """Settings in place of the sweep's own."""
-    from hpcmass.configfile import load_experiment
+    from hpcmass.config.file import load_experiment
     from hpcmass.store.sweep_file import SweepFile
 
     experiment = load_experiment(options.config) if options.config else None

@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.configdoc import defaults, schema
+    from hpcmass.config.reference import defaults, schema
 
     print(json.dumps(schema(), indent=2) if options.schema else defaults(), end="\n" if options.schema else "")
     return EXIT_DONE

@@ -47,7 +47,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.configfile import load_experiment
+    from hpcmass.config.file import load_experiment
     from hpcmass.forecast import calibrate, forecast
 
     experiment = load_experiment(options.config)

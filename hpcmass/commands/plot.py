@@ -29,7 +29,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.plots import draw
+    from hpcmass.report import draw
 
     written = draw(
         options.comparison,

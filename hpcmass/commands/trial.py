@@ -29,7 +29,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.configfile import load_experiment
+    from hpcmass.config.file import load_experiment
     from hpcmass.store.schema import SWEEP_VARIABLES
     from hpcmass.trial import simulate
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.config)
     if picture is not None:
         from hpcmass.mass import models_named
-        from hpcmass.plots.output import refuse_existing
+        from hpcmass.plots.saving import refuse_existing
 
         models_named(experiment.mass.models)
         refuse_existing([picture], options.force)

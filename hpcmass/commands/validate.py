@@ -20,7 +20,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from hpcmass.configfile import load_experiment
+    from hpcmass.config.file import load_experiment
     from hpcmass.grid import shape
     from hpcmass.mass import models_named
 

@@ -16,10 +16,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.compare.adjustment import adjusted
 from hpcmass.compare.point import Result, bins_of, example_window
+from hpcmass.compare.uncertainty import adjusted
 from hpcmass.config import CompareParameters, Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.store.files import START_OVER, RawFile, cannot_write, changing_metadata, read_hdf5
 from hpcmass.store.layout import Coordinate, axis_coordinates, create_file

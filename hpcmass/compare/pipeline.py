@@ -15,7 +15,7 @@ import yaml
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
 from hpcmass.compare.point import Result, bins_of, compare_point, lag_samples
 from hpcmass.config import CompareParameters, Experiment, MassParameters
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, models_named
 from hpcmass.parallel.executors import Workers, batches, processes

@@ -1,4 +1,4 @@
-"""How sure is a statistic over the trials of a point: standard errors, by the spread and by the jackknife."""
+"""How sure a statistic is: standard errors over the trials of a point, p-values adjusted over a map."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.stats
+
+from hpcmass.compare.series import Real
 
 
 def standard_error(values: Sequence[Any] | npt.NDArray[Any]) -> Any:
@@ -48,3 +51,24 @@ def jackknife_error(statistic: Callable[[int], Any], n_trials: int) -> Any:
     if n_trials < 2:
         return np.full(replicates.shape[1:], np.nan)[()]
     return np.sqrt((n_trials - 1) * replicates.var(axis=0))
+
+
+def adjusted(pvalues: npt.NDArray[Any]) -> Real:
+    """Adjusted p-values; rejecting where they are at most α keeps the false discovery rate at α.
+
+    Parameters
+    ----------
+    pvalues : array, (axes…, models)
+        The defined ones of one model are one family; NaN where a test was not made.
+
+    Returns
+    -------
+    array of float64, (axes…, models)
+        NaN where the p-value is.
+    """
+    result = np.full(pvalues.shape, np.nan)
+    for m in range(pvalues.shape[-1]):
+        defined = np.isfinite(pvalues[..., m])
+        if defined.any():
+            result[defined, m] = scipy.stats.false_discovery_control(pvalues[defined, m], method="bh")
+    return result

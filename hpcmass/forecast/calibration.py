@@ -154,7 +154,7 @@ def _start() -> None:
 def _measure(experiment: Experiment, number: int) -> Measured | str:
     """Run a short trial at a point (its number in the grid's order); why it failed, if it did."""
     from hpcmass.network import simulate
-    from hpcmass.network.trial import Network
+    from hpcmass.network.simulation import Network
 
     values = point_values(experiment, number)
     network = experiment.network_at(values)

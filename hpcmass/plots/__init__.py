@@ -1,5 +1,1 @@
 """Pictures of a comparison file: maps over the plane of p and λ, and example traces. Reads files, nothing else."""
-
-from hpcmass.plots.figures import draw
-
-__all__ = ["draw"]

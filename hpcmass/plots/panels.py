@@ -11,12 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from hpcmass.plots import scales, style
-from hpcmass.plots.gaps import NO_NEURONS, TOO_FEW_SPIKES
-from hpcmass.plots.maps import Panel
+from hpcmass.plots import maps, style
+from hpcmass.plots.maps import Panel, Scale
 from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline
-from hpcmass.plots.plane import FloatMap, Mask
-from hpcmass.plots.scales import Scale
+from hpcmass.plots.plane import NO_NEURONS, TOO_FEW_SPIKES, FloatMap, Mask
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
@@ -30,7 +28,7 @@ LOW_RHO: Final = 0.5
 def spike_contrast(view: View) -> list[Panel]:
     """Synchrony of the network: Spike-contrast, 0 to 1."""
     values = view.number("spike_contrast")
-    scale = scales.linear("Spike-contrast", values, low=0, high=1)
+    scale = maps.linear("Spike-contrast", values, low=0, high=1)
     return [_network_panel(view, "Spike-contrast", values, scale)]
 
 
@@ -39,10 +37,10 @@ def synchrony(view: View) -> list[Panel]:
     panels = spike_contrast(view)
     if view.has("spike_contrast_bin"):
         width = view.number("spike_contrast_bin")
-        panels.append(_network_panel(view, "bin width of the peak", width, scales.logarithmic("bin width (ms)", width)))
+        panels.append(_network_panel(view, "bin width of the peak", width, maps.logarithmic("bin width (ms)", width)))
     if view.has("cv_isi"):
         cv = view.number("cv_isi")
-        scale = scales.linear("CV of interspike intervals", cv, low=0)
+        scale = maps.linear("CV of interspike intervals", cv, low=0)
         panels.append(_network_panel(view, "irregularity of firing", cv, scale, few=True))
     return panels
 
@@ -50,7 +48,7 @@ def synchrony(view: View) -> list[Panel]:
 def rates(view: View) -> list[Panel]:
     """Firing rates of both kinds of neurons on one scale that spreads the low rates."""
     kinds = {"excitatory neurons": view.number("rate_E"), "inhibitory neurons": view.number("rate_I")}
-    scale = scales.linear("firing rate (Hz), square-root scale", *kinds.values(), low=0, power=0.5)
+    scale = maps.linear("firing rate (Hz), square-root scale", *kinds.values(), low=0, power=0.5)
     return [
         Panel(title, values, scale, view.network_gaps(values, (NO_NEURONS, np.isnan(values))), [synchrony_edge(view)])
         for title, values in kinds.items()
@@ -76,7 +74,7 @@ def median_frequency_differences(view: View) -> list[Panel]:
     """Model minus network: positive where the model is too fast."""
     network = view.point("median_frequency_lif")
     models = {model: view.model("median_frequency", model) - network for model in view.models}
-    scale = scales.centred(f"median frequency, {MODEL_LESS_LIF} (Hz)", *models.values())
+    scale = maps.centred(f"median frequency, {MODEL_LESS_LIF} (Hz)", *models.values())
     return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
@@ -86,7 +84,7 @@ def chi_squared(view: View) -> list[Panel]:
     for model in view.models:
         dof = view.model("chi2_dof", model)
         models[model] = view.model("chi2", model) / np.where(dof > 0, dof, np.nan)
-    scale = scales.logarithmic("χ² / degrees of freedom", *models.values())
+    scale = maps.logarithmic("χ² / degrees of freedom", *models.values())
     what = "the paper's χ² test finds no difference"
     return _model_panels(view, models, scale, lambda m: _undecided(view, "chi2", m, what, "χ²"))
 
@@ -95,10 +93,10 @@ def spectral_shapes(view: View) -> list[Panel]:
     """How far the spectra's shapes are apart beyond sampling errors, with the calibrated test's region."""
     if view.has("spectral_distance"):
         models = _of_models(view, "spectral_distance")
-        scale = scales.linear("rms difference of the spectra's shapes (dB)", *models.values(), low=0)
+        scale = maps.linear("rms difference of the spectra's shapes (dB)", *models.values(), low=0)
     else:
         models = _of_models(view, "log_ratio")
-        scale = scales.linear("spread of log-ratios, standardised", *models.values())
+        scale = maps.linear("spread of log-ratios, standardised", *models.values())
     what = "the calibrated test finds no difference"
     return _model_panels(view, models, scale, lambda m: _undecided(view, "log_ratio", m, what, "cal."))
 
@@ -108,7 +106,7 @@ def coherence(view: View) -> list[Panel]:
     if not view.has("coherence_mean"):
         return []
     models = _of_models(view, "coherence_mean")
-    scale = scales.linear("coherence, weighted by the network's power", *models.values(), low=0, high=1,
+    scale = maps.linear("coherence, weighted by the network's power", *models.values(), low=0, high=1,
                           colours=style.CORRELATION)  # fmt: skip
     return _model_panels(view, models, scale)
 
@@ -117,7 +115,7 @@ def correlation(view: View) -> list[Panel]:
     """Correlation at the best lag, with the region of agreement."""
     models = _of_models(view, "rho")
     lowest = min((float(np.nanmin(v)) for v in models.values() if np.isfinite(v).any()), default=0.0)
-    scale = scales.linear("correlation ρ at the best lag", *models.values(), low=min(0.0, lowest), high=1.0,
+    scale = maps.linear("correlation ρ at the best lag", *models.values(), low=min(0.0, lowest), high=1.0,
                           colours=style.CORRELATION)  # fmt: skip
     return _model_panels(view, models, scale, lambda m: agreement(view, m))
 
@@ -128,7 +126,7 @@ def lag(view: View) -> list[Panel]:
     low = {model: view.model("rho", model) < LOW_RHO for model in view.models}
     certain = [np.where(low[model], np.nan, values) for model, values in models.items()]
     some = any(np.isfinite(values).any() for values in certain)
-    scale = scales.centred("lag of the model (ms), positive: late", *(certain if some else models.values()))
+    scale = maps.centred("lag of the model (ms), positive: late", *(certain if some else models.values()))
     text = f"ρ < {number(LOW_RHO)}: the lag means little"
     return _model_panels(view, models, scale, lambda m: agreement(view, m), dimmed=low, dimmed_text=text)
 
@@ -138,7 +136,7 @@ def mean_errors(view: View) -> list[Panel]:
     if not view.has("mean_error"):
         return []
     models = _of_models(view, "mean_error")
-    scale = scales.centred(f"mean potential, {MODEL_LESS_LIF} (mV)", *models.values())
+    scale = maps.centred(f"mean potential, {MODEL_LESS_LIF} (mV)", *models.values())
     return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
@@ -147,7 +145,7 @@ def variance_errors(view: View) -> list[Panel]:
     if not view.has("log_variance_ratio"):
         return []
     models = {model: values / np.log(10) for model, values in _of_models(view, "log_variance_ratio").items()}
-    scale = scales.centred("log₁₀ of the variances' ratio, model / LIF", *models.values())
+    scale = maps.centred("log₁₀ of the variances' ratio, model / LIF", *models.values())
     return _model_panels(view, models, scale, title=lambda model: f"{model} / LIF")
 
 
@@ -188,7 +186,7 @@ def _frequencies(view: View, name: str, label: str) -> list[Panel]:
     if not view.has(name, f"{name}_lif"):
         return []
     network, models = view.point(f"{name}_lif"), _of_models(view, name)
-    scale = scales.logarithmic(label, network, *models.values())
+    scale = maps.logarithmic(label, network, *models.values())
     return [_network_panel(view, NETWORK, network, scale), *_model_panels(view, models, scale)]
 
 

@@ -1,7 +1,9 @@
-"""What the figures read: a comparison file cut to the plane of p and λ, with its experiment."""
+"""What the figures read: a comparison file cut to the plane of p and λ, its experiment, and the sweep it compares."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +13,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from hpcmass.config import Experiment
-from hpcmass.plots.gaps import FAILED, NOT_COMPUTED, RAN_AWAY, SILENT, Gap, explain
+from hpcmass.config.file import parse_experiment
+from hpcmass.errors import UserError
 from hpcmass.plots.lines import NETWORK
-from hpcmass.plots.plane import FloatMap, Mask, Plane
+from hpcmass.plots.plane import DIVERGED, FAILED, NOT_COMPUTED, SILENT, FloatMap, Gap, Mask, Plane, cut_plane, explain
 from hpcmass.store import schema
+from hpcmass.store.labelled import open_comparison
+from hpcmass.store.parts import SweepParts
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class View:
     def model_gaps(self, values: FloatMap, model: str) -> list[tuple[Gap, Mask]]:
         """Why `values`, a property of `model` against the network, is missing where it is."""
         compared, diverged = self.point("n_compared"), self.model("n_diverged", model)
-        ran_away = (RAN_AWAY, (diverged >= compared) & (compared > 0))
+        ran_away = (DIVERGED, (diverged >= compared) & (compared > 0))
         return explain(values, [ran_away, *self._network_reasons])
 
     def partly_diverged(self, model: str) -> Mask:
@@ -140,3 +145,61 @@ class View:
         seconds = (network.duration_ms - network.transient_ms) / 1e3
         text = f"{size}{trials} trial{'s' if trials > 1 else ''} of {seconds:.4g} s after the transient"
         return f"{text}, at {self.plane.held_text()}" if self.plane.held else text
+
+
+@contextmanager
+def open_view(
+    path: str | Path, axes: tuple[str, str] | None = None, held: Mapping[str, float] | None = None
+) -> Iterator[View]:
+    """A comparison file, cut to a plane.
+
+    Parameters
+    ----------
+    path : path
+    axes, held : optional
+        Axes shown and values of the others, as in `plane.cut_plane`.
+
+    Raises
+    ------
+    UserError
+        If it is no comparison file that this version reads, or has no such plane.
+    """
+    with open_comparison(path) as data:
+        experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
+        yield View(Path(path), data, cut_plane(data, axes, held), experiment)
+
+
+@contextmanager
+def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | None]:
+    """The sweep that `view` compares.
+
+    Parameters
+    ----------
+    view : View
+    paths : sequence of Path
+        Its file or files; none: it is looked for where it was when it was compared, and None is yielded where it is no
+        longer there.
+
+    Raises
+    ------
+    UserError
+        If `paths` are not sweep files, or another sweep than the one compared.
+    """
+    with ExitStack() as stack:
+        if paths:
+            sweep = stack.enter_context(SweepParts(paths))
+            if sweep.uuid != str(view.data.attrs["sweep_uuid"]):
+                raise UserError(f"{sweep.name} is not the sweep that was compared; name that one, or leave it out")
+            yield sweep
+        else:
+            yield _sweep_where_it_was(view, stack)
+
+
+def _sweep_where_it_was(view: View, stack: ExitStack) -> SweepParts | None:
+    """The compared sweep, if its files are still where the comparison says (relative to itself)."""
+    noted = str(view.data.attrs.get("sweep_path", ""))
+    with suppress(UserError):
+        sweep = stack.enter_context(SweepParts([view.path.parent / name for name in noted.splitlines()]))
+        if sweep.uuid == str(view.data.attrs["sweep_uuid"]):
+            return sweep
+    return None

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.store.files import read_hdf5, reason
 from hpcmass.store.schema import FORMAT_VERSION, SWEEP_FILETYPE, SWEEP_VARIABLES, SWEEP_VARIABLES_1, Variable

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcmass.axes import canonical
 from hpcmass.config import Experiment
+from hpcmass.config.axes import canonical
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.store.merge import copy_trials

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import load_experiment
+from hpcmass.config.file import load_experiment
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
 from hpcmass.grid import Trial
 from hpcmass.messages import logger

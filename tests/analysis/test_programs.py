@@ -15,12 +15,12 @@ import h5py
 import nbformat
 import numpy as np
 import pytest
+from hpcmass.store.reader import SweepFile
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from hpcmass.errors import UserError
-from hpcmass.plots.sources import open_view
-from hpcmass.store.reader import SweepFile
+from hpcmass.plots.view import open_view
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 SHEETS = {

@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from hpcmass import mass
 from hpcmass.cli import main
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.mass import Traces, predict
 
 CONFIG = """

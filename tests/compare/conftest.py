@@ -12,7 +12,7 @@ import pytest
 from scipy import signal
 
 from hpcmass.config import Experiment, NetworkParameters
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.writer import SlabWriter, create_sweep_file

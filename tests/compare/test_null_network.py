@@ -20,7 +20,7 @@ from hpcmass.compare.spectra import cross_density, density, evenness, spectral_b
 from hpcmass.compare.spectral_tests import chi_squared, log_ratio
 from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
-from hpcmass.network.trial import Network
+from hpcmass.network.simulation import Network
 
 DT_MS, GAP_MS, MAX_LAG = 0.1, 300.0, 500
 

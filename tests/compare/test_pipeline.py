@@ -12,7 +12,7 @@ import xarray as xr
 from hpcmass.compare import compare_sweep, open_comparison
 from hpcmass.compare.point import compare_point
 from hpcmass.config import CompareParameters, MassParameters
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.store.schema import COMPARISON_VARIABLES, NUMBERS, SWEEP_VARIABLES, TRACES

@@ -93,7 +93,7 @@ def test_a_failed_trial_tried_again_is_seen(make_sweep, tmp_path, experiment):
 
 def test_stopped_before_the_map_is_adjusted(make_sweep, same_contents, tmp_path, experiment, trial_values, monkeypatch):
     """A complete map, one point of which is compared again, and a stop between its last point and the adjustment."""
-    from hpcmass.compare.output import ComparisonFile
+    from hpcmass.compare.comparison_file import ComparisonFile
 
     sweep, path = make_sweep(), tmp_path / "cmp.h5"
     compare_sweep(sweep, path)
@@ -161,7 +161,7 @@ def test_one_writer_at_a_time(make_sweep, tmp_path):
 
 
 def test_what_cannot_be_continued_is_refused(make_sweep, tmp_path, experiment):
-    from hpcmass.configfile import parse_experiment
+    from hpcmass.config.file import parse_experiment
 
     sweep, path = make_sweep(), tmp_path / "cmp.h5"
     compare_sweep(sweep, path)

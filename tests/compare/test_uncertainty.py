@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpcmass.compare.adjustment import adjusted
-from hpcmass.compare.uncertainty import jackknife_error, leave_one_out, standard_error
+from hpcmass.compare.uncertainty import adjusted, jackknife_error, leave_one_out, standard_error
 
 
 def test_standard_error_is_scipys():

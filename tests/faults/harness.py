@@ -12,10 +12,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-
 from hpcmass.store.reader import open_sweep
-from hpcmass.store.schema import DONE, NUMBERS, TRACES
 from hpcmass.store.sources import open_all, sources_of
+
+from hpcmass.store.schema import DONE, NUMBERS, TRACES
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPARED = (*TRACES, *NUMBERS, "seed")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import Installation, Truth, end, kill, ranks_of
-
-from hpcmass.errors import UserError
 from hpcmass.store.reader import stored_experiment
 from hpcmass.store.sources import shard_paths
+
+from hpcmass.errors import UserError
 from hpcmass.store.status import sweep_status
 
 

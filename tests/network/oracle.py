@@ -16,7 +16,7 @@ from hpcmass.grid import Seed
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import fill_normals
 from hpcmass.network.neurons import slot_of
-from hpcmass.network.trial import Network
+from hpcmass.network.simulation import Network
 
 Reals = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]

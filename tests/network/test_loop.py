@@ -12,9 +12,9 @@ from oracle import KINDS, Inputs, kernel_g, kernel_v, oracle_of, spikes_of
 from scipy import stats
 
 from hpcmass.config import NetworkParameters
+from hpcmass.network.simulation import Network
 from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
 from hpcmass.network.synchrony import spike_contrast
-from hpcmass.network.trial import Network
 
 SEED = (20210114, 7, 11, 13)
 

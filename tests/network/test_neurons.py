@@ -14,8 +14,8 @@ from scipy import stats
 
 from hpcmass.config import NetworkParameters
 from hpcmass.network.neurons import slot_of
+from hpcmass.network.simulation import Network
 from hpcmass.network.spikes import SpikeTrains
-from hpcmass.network.trial import Network
 
 SEED = (20210114, 17, 19, 23)
 

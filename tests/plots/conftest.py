@@ -9,13 +9,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.creation import create_sweep_file
 from scipy import stats
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.grid import shape
 from hpcmass.store import schema
-from hpcmass.store.creation import create_sweep_file
 from hpcmass.store.layout import Coordinate, create_file
 
 P = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1]

@@ -8,12 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.reader import SweepFile
 
 from hpcmass.errors import UserError
 from hpcmass.plots.examples import traces
 from hpcmass.plots.regimes import pick_regimes
-from hpcmass.plots.sources import open_view
-from hpcmass.store.reader import SweepFile
+from hpcmass.plots.view import open_view
 from hpcmass.store.schema import PENDING
 
 Make = Callable[..., Path]

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 
 from hpcmass.errors import UserError
-from hpcmass.plots import draw, panels, style
+from hpcmass.plots import panels, style
 from hpcmass.plots.examples import traces
 from hpcmass.plots.figures import all_figures
-from hpcmass.plots.gaps import FAILED, NO_NEURONS, NOT_COMPUTED, RAN_AWAY, SILENT
-from hpcmass.plots.output import save
+from hpcmass.plots.plane import DIVERGED, FAILED, NO_NEURONS, NOT_COMPUTED, SILENT
 from hpcmass.plots.regimes import pick_regimes
-from hpcmass.plots.report.frame import LETTER, LINE, Frame
-from hpcmass.plots.report.page import report_html
+from hpcmass.plots.saving import save
 from hpcmass.plots.sheets import SHEETS, _compose, sheet
-from hpcmass.plots.sources import open_sweep_of, open_view
+from hpcmass.plots.view import open_sweep_of, open_view
+from hpcmass.report import draw
+from hpcmass.report.frame import LETTER, LINE, Frame
+from hpcmass.report.page import report_html
 from hpcmass.store import schema
 
 NAMES = ["overview", *SHEETS, "traces", "report"]
@@ -72,7 +73,7 @@ def test_a_comparison_with_every_kind_of_gap(comparison: Make, gappy, tmp_path: 
         assert reasons == {NOT_COMPUTED: {(0, 11)}, FAILED: {(1, 10)}, SILENT: {(0, 0), (1, 0), (2, 0)}}
         conventional, modified = panels.correlation(view)
         assert {gap for gap, _ in conventional.gaps} == {NOT_COMPUTED, FAILED}
-        away = dict(modified.gaps)[RAN_AWAY]
+        away = dict(modified.gaps)[DIVERGED]
         assert {(int(r), int(c)) for r, c in np.argwhere(away)} == {(r, c) for r in (4, 5, 6) for c in (9, 10)}
         assert np.argwhere(modified.crossed).tolist() == [[5, 8]]
         assert not conventional.crossed.any()

@@ -14,8 +14,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hpcmass.plots import scales
-from hpcmass.plots.gaps import RAN_AWAY, SILENT, UNDEFINED, explain
+from hpcmass.plots import maps
 from hpcmass.plots.maps import Panel, draw_map, legend_entries
 from hpcmass.plots.outlines import (
     ADJUSTED,
@@ -29,9 +28,9 @@ from hpcmass.plots.outlines import (
     inward_ticks,
     label_place,
 )
-from hpcmass.plots.plane import Plane
-from hpcmass.plots.report.frame import Frame
-from hpcmass.plots.report.maps import legend_html, map_svg
+from hpcmass.plots.plane import DIVERGED, SILENT, UNDEFINED, Plane, explain
+from hpcmass.report.frame import Frame
+from hpcmass.report.svg import legend_html, map_svg
 
 NAN = float("nan")
 
@@ -110,7 +109,7 @@ def test_dots_and_lines_say_what_they_mean():
     changed = Outline("agrees, adjusted", "ρ BH", adjusted, ADJUSTED, raw, "adjusted")
     same = Outline("agrees, adjusted", "ρ BH", raw, ADJUSTED, raw, "adjusted")
     values = np.zeros((1, 4))
-    differing, coinciding = (Panel("", values, scales.linear("x"), outlines=[agrees, o]) for o in (changed, same))
+    differing, coinciding = (Panel("", values, maps.linear("x"), outlines=[agrees, o]) for o in (changed, same))
     said = [e.get_label() for e in legend_entries([coinciding])]
     assert said == ["ρ: agrees, and the same adjusted", "inside an outline"]  # no handle of a line that is nowhere
     assert "ρ BH" not in legend_html([coinciding])
@@ -127,9 +126,7 @@ def test_dots_and_lines_say_what_they_mean():
 
 
 def test_a_text_that_begins_with_its_tag_says_it_once():
-    panel = Panel(
-        "", np.zeros((1, 2)), scales.linear("x"), outlines=[Outline("ρ > 0.9", "ρ", np.array([[True, False]]))]
-    )
+    panel = Panel("", np.zeros((1, 2)), maps.linear("x"), outlines=[Outline("ρ > 0.9", "ρ", np.array([[True, False]]))])
     assert legend_entries([panel])[0].get_label() == "ρ > 0.9"
     assert "<b>ρ</b> &gt; 0.9<" in legend_html([panel])
 
@@ -148,7 +145,7 @@ def test_ticks_point_into_the_region(inside):
 
 def test_ticks_are_drawn_in_figure_and_page():
     inside = np.array([[False, True, True]])
-    panel = Panel("", np.zeros((1, 3)), scales.linear("x"), outlines=[Outline("in", "S", inside, SYNCHRONY)])
+    panel = Panel("", np.zeros((1, 3)), maps.linear("x"), outlines=[Outline("in", "S", inside, SYNCHRONY)])
     axes = Figure().subplots()
     draw_map(axes, plane(1, 3), panel)
     drawn = [path.vertices.tolist() for lines in axes.collections[1:] for path in lines.get_paths()]
@@ -172,7 +169,7 @@ def test_a_label_stands_on_its_line_and_clear_of_others():
 def test_signs_show_in_grey():
     """The two ends of a centred scale have one grey; a drawn minus tells them apart."""
     values = np.array([[-1.0, 1.0, -0.001, NAN]])
-    panel = Panel("", values, scales.centred("x", values, quantile=1.0))
+    panel = Panel("", values, maps.centred("x", values, quantile=1.0))
     assert panel.negative.tolist() == [[True, False, False, False]]
     figure = Figure(figsize=(4, 1), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -184,12 +181,12 @@ def test_signs_show_in_grey():
     assert np.ptp(grey[:, 20:80]) > 100  # white ink on dark blue
     assert np.ptp(grey[:, 120:180]) < 3
     assert [e.get_label() for e in legend_entries([panel])] == ["negative"]
-    assert not Panel("", values, scales.linear("x", values)).negative.any()
+    assert not Panel("", values, maps.linear("x", values)).negative.any()
 
 
 def test_dimmed_cells_are_hatched_and_explained():
     values, low = np.array([[3.0, -2.0, NAN]]), np.array([[True, False, True]])
-    panel = Panel("", values, scales.centred("x", values), dimmed=low, dimmed_text="means little")
+    panel = Panel("", values, maps.centred("x", values), dimmed=low, dimmed_text="means little")
     axes = Figure().subplots()
     draw_map(axes, plane(1, 3), panel)
     assert [patch.get_xy() for patch in axes.patches] == [(-0.5, -0.5)]  # what has no value is not dimmed
@@ -202,7 +199,7 @@ def test_cells_are_where_their_values_are():
     values[2, 1] = 1.0  # λ highest, second p
     figure = Figure(figsize=(4, 3), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
-    draw_map(axes, plane(3, 4), Panel("", values, scales.linear("x", low=0, high=1)))
+    draw_map(axes, plane(3, 4), Panel("", values, maps.linear("x", low=0, high=1)))
     axes.set_axis_off()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -219,9 +216,7 @@ def test_any_shape_can_be_drawn(shape, tmp_path: Path):
     axes = figure.subplots()
     values = np.full(shape, NAN)
     inside = np.ones(shape, bool)
-    panel = Panel(
-        "", values, scales.logarithmic("x", values), [(SILENT, inside)], [Outline("all", "a", inside)], inside
-    )
+    panel = Panel("", values, maps.logarithmic("x", values), [(SILENT, inside)], [Outline("all", "a", inside)], inside)
     draw_map(axes, plane(*shape), panel)
     figure.savefig(tmp_path / "map.png")
     assert 1 <= len(axes.get_xticks()) <= 30
@@ -233,7 +228,7 @@ def test_ticks_name_grid_values():
     figure = Figure()
     axes = figure.subplots()
     irregular = plane_of((0.0, 0.01, 0.02, 0.5, 1.0), (0.5, 1.0))
-    draw_map(axes, irregular, Panel("", np.zeros((2, 5)), scales.linear("x")))
+    draw_map(axes, irregular, Panel("", np.zeros((2, 5)), maps.linear("x")))
     assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "0.01", "0.02", "0.5", "1"]
     assert list(axes.get_xticks()) == [0, 1, 2, 3, 4]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["0.5", "1"]
@@ -243,16 +238,16 @@ def test_the_first_reason_wins_and_what_is_left_is_undefined():
     values = np.array([[NAN, NAN, NAN, 1.0]])
     silent = np.array([[True, False, False, True]])
     away = np.array([[True, True, False, False]])
-    found = dict(explain(values, [(RAN_AWAY, away), (SILENT, silent)]))
-    assert set(found) == {RAN_AWAY, UNDEFINED}
-    np.testing.assert_array_equal(found[RAN_AWAY], [[True, True, False, False]])
+    found = dict(explain(values, [(DIVERGED, away), (SILENT, silent)]))
+    assert set(found) == {DIVERGED, UNDEFINED}
+    np.testing.assert_array_equal(found[DIVERGED], [[True, True, False, False]])
     np.testing.assert_array_equal(found[UNDEFINED], [[False, False, True, False]])
     assert explain(np.ones((1, 4)), [(SILENT, silent)]) == []
 
 
 def test_the_legend_names_what_occurs_once():
     values, cells = np.array([[NAN, 1.0]]), np.array([[True, False]])
-    scale = scales.linear("x", values)
+    scale = maps.linear("x", values)
     panels = [
         Panel(
             "a",
@@ -272,25 +267,25 @@ def test_the_legend_names_what_occurs_once():
 
 def test_scales():
     data = np.array([[-3.0, NAN], [1.0, 0.5]])
-    signed = scales.centred("lag", data)
+    signed = maps.centred("lag", data)
     assert signed.norm.vmin == -3.0
     assert signed.norm.vmax == 3.0
     assert signed.extend == "neither"
     many = np.append(np.linspace(-0.5, 1, 999), 100.0).reshape(1, -1)
-    assert scales.centred("lag", many).extend == "max"
-    assert scales.centred("lag", many).norm.vmax < 1.1
-    assert scales.linear("x", data, low=0, high=1).extend == "min"
-    assert scales.linear("x", data, low=-5, high=1).extend == "neither"
-    log = scales.logarithmic("x", np.array([[0.02, 3.0, NAN]]))
+    assert maps.centred("lag", many).extend == "max"
+    assert maps.centred("lag", many).norm.vmax < 1.1
+    assert maps.linear("x", data, low=0, high=1).extend == "min"
+    assert maps.linear("x", data, low=-5, high=1).extend == "neither"
+    log = maps.logarithmic("x", np.array([[0.02, 3.0, NAN]]))
     assert isinstance(log.norm, LogNorm)
     assert (log.norm.vmin, log.norm.vmax) == (0.02, 3.0)
-    assert scales.logarithmic("x", np.array([[0.0, 3.0]])).extend == "min"
+    assert maps.logarithmic("x", np.array([[0.0, 3.0]])).extend == "min"
 
 
 @pytest.mark.parametrize(
     "values", [np.full((2, 2), NAN), np.zeros((2, 2)), np.full((2, 2), 7.0), np.full((1, 1), -1.0)]
 )
-@pytest.mark.parametrize("make", [scales.linear, scales.logarithmic, scales.centred])
+@pytest.mark.parametrize("make", [maps.linear, maps.logarithmic, maps.centred])
 def test_scales_of_nothing_or_of_one_value_are_usable(make, values, tmp_path: Path):
     scale = make("x", values)
     assert scale.norm.vmin < scale.norm.vmax
@@ -303,7 +298,7 @@ def test_scales_of_nothing_or_of_one_value_are_usable(make, values, tmp_path: Pa
 
 @given(low=st.floats(1e-3, 10), span=st.floats(10, 1e5))
 def test_logarithmic_bars_have_round_ticks_within_the_range(low, span):
-    ticks = scales._round_numbers(low, low * span)
+    ticks = maps._round_numbers(low, low * span)
     assert 1 <= len(ticks) <= 10
     assert all(low <= t <= low * span for t in ticks)
     assert {f"{t:.0e}"[0] for t in ticks} <= {"1", "2", "5"}

@@ -13,16 +13,16 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.reader import SweepFile
 
 from hpcmass.plots import panels
 from hpcmass.plots.lines import window_ms
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import COLUMNS, describe, medians, regions
-from hpcmass.plots.report import page, payload, write_report
-from hpcmass.plots.report.page import report_html
-from hpcmass.plots.sources import open_sweep_of, open_view
+from hpcmass.plots.view import open_sweep_of, open_view
+from hpcmass.report import page, payload, write_report
+from hpcmass.report.page import report_html
 from hpcmass.store import schema
-from hpcmass.store.reader import SweepFile
 
 Make = Callable[..., Path]
 VOID = {"meta", "link", "br", "input"}

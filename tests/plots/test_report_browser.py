@@ -21,8 +21,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from hpcmass.config import Experiment
-from hpcmass.plots.report import write_report
-from hpcmass.plots.sources import open_view
+from hpcmass.plots.view import open_view
+from hpcmass.report import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

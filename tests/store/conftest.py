@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.grid import Trial, trials
 from hpcmass.store.provenance import provenance
 from hpcmass.store.schema import NUMBERS, SWEEP_VARIABLES, TRACES

@@ -5,11 +5,6 @@ from pathlib import Path
 
 import h5py
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from hpcmass.config import Experiment
-from hpcmass.grid import Trial
 from hpcmass.store.chain import (
     Configuration,
     append_configuration,
@@ -21,6 +16,11 @@ from hpcmass.store.chain import (
 )
 from hpcmass.store.inplace import changing
 from hpcmass.store.reader import SweepFile, open_hdf5
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpcmass.config import Experiment
+from hpcmass.grid import Trial
 from hpcmass.store.schema import CHAIN_BYTES, CONFIG_CHAIN, SWEEP_FILETYPE
 
 Write = Callable[..., Path]

@@ -7,19 +7,19 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.aside import set_sweep_aside
+from hpcmass.store.join import is_joint_of, join
+from hpcmass.store.reader import SweepFile, open_sweep
+from hpcmass.store.sources import shard_paths
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
-from hpcmass.store.aside import set_sweep_aside
-from hpcmass.store.join import is_joint_of, join
 from hpcmass.store.provenance import history_of
-from hpcmass.store.reader import SweepFile, open_sweep
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
-from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import sweep_status
 
 Write = Callable[..., Path]

@@ -7,18 +7,18 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.join import boxes
+from hpcmass.store.reader import SweepFile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, point_costs, shape
-from hpcmass.store.join import boxes
 from hpcmass.store.merge import merge
 from hpcmass.store.parts import Part, Share, divide, parse_part
 from hpcmass.store.provenance import provenance
-from hpcmass.store.reader import SweepFile
 from hpcmass.store.schema import DONE, NUMBERS, PENDING
 from hpcmass.store.status import sweep_status
 from hpcmass.store.writer import SlabWriter, create_sweep_file

@@ -8,13 +8,13 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from hpcmass.store.reader import SweepFile, open_comparison, open_sweep, stored_experiment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
-from hpcmass.store.reader import SweepFile, open_comparison, open_sweep, stored_experiment
 from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.status import sweep_status
 

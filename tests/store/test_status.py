@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from hpcmass.store.reuse import take_over
 
 from hpcmass.commands.status import describe
 from hpcmass.config import Experiment
@@ -17,7 +18,6 @@ from hpcmass.store import lock as lock_module
 from hpcmass.store.check import check_sweep
 from hpcmass.store.lock import SweepLock, is_locked, lock_path
 from hpcmass.store.merge import merge
-from hpcmass.store.reuse import take_over
 from hpcmass.store.status import Failure, sweep_status
 
 Write = Callable[..., Path]

@@ -7,21 +7,21 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.aside import set_sweep_aside
+from hpcmass.store.join import join
+from hpcmass.store.pack import pack
+from hpcmass.store.reader import SweepFile, shard_directory
+from hpcmass.store.sources import require_current, shard_paths
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
-from hpcmass.store.aside import set_sweep_aside
 from hpcmass.store.check import check_sweep
-from hpcmass.store.join import join
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.merge import merge
-from hpcmass.store.pack import pack
 from hpcmass.store.provenance import history_of
-from hpcmass.store.reader import SweepFile, shard_directory
 from hpcmass.store.schema import DONE
-from hpcmass.store.sources import require_current, shard_paths
 from hpcmass.store.status import sweep_status
 from hpcmass.store.writer import SlabWriter
 

@@ -11,13 +11,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.reader import SweepFile
 
 from hpcmass.config import Experiment
-from hpcmass.configfile import parse_experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.store.provenance import HISTORY_BYTES, append_history, history_of
-from hpcmass.store.reader import SweepFile
 from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.writer import ShardWriter, SlabWriter, create_sweep_file
 

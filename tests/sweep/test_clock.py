@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hpcmass.sweep.clock import Clock, Limits
 
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialTimeout
 from hpcmass.network import simulate
 from hpcmass.store.status import sweep_status
-from hpcmass.sweep.clock import Clock, Limits
 
 Run = Callable[..., Any]
 

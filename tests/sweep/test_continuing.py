@@ -7,13 +7,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.chain import configurations_of
+from hpcmass.store.reader import experiment_of, open_hdf5, open_sweep
+from hpcmass.store.sources import shard_paths
 from looks import history, times_of_trials
 
-from hpcmass.store.chain import configurations_of
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.reader import experiment_of, open_hdf5, open_sweep
 from hpcmass.store.schema import SWEEP_FILETYPE
-from hpcmass.store.sources import shard_paths
 
 Run = Callable[..., Any]
 Fingerprint = Callable[[Path], dict[str, str]]

@@ -7,11 +7,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-
 from hpcmass.store.chain import configurations_of
+from hpcmass.store.sources import shard_paths
+
 from hpcmass.store.provenance import history_of
 from hpcmass.store.schema import DONE
-from hpcmass.store.sources import shard_paths
 
 Run = Callable[..., Any]
 Fingerprint = Callable[[Path], dict[str, str]]

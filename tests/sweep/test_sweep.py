@@ -14,12 +14,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hpcmass.store.reader import open_sweep, shard_directory
+from hpcmass.store.sources import shard_paths
 from looks import history, times_of_trials
 
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.reader import open_sweep, shard_directory
 from hpcmass.store.schema import DONE, FAILED, PENDING
-from hpcmass.store.sources import shard_paths
 from hpcmass.store.status import Status, sweep_status
 
 Run = Callable[..., Any]

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from hpcmass.configfile import load_experiment
-from hpcmass.grid import trials
 from hpcmass.store.creation import create_sweep_file
 from hpcmass.store.reader import stored_experiment
 from hpcmass.store.reuse import take_over
+
+from hpcmass.config.file import load_experiment
+from hpcmass.grid import trials
 from hpcmass.store.status import sweep_status
 
 Run = Callable[..., Any]

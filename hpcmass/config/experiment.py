@@ -28,7 +28,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpcmass.axes import Axis, Bounds, bounds_of, range_text, within
+from hpcmass.config.axes import Axis, Bounds, bounds_of, range_text, within
 
 Origin = Literal["paper", "related literature", "choice"]
 

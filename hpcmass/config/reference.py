@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hpcmass.axes import bounds_of, range_text
-from hpcmass.config import SWEEPABLE, Experiment
+from hpcmass.config.axes import bounds_of, range_text
+from hpcmass.config.experiment import SWEEPABLE, Experiment
 
 EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0.5, 1, 11]}"}
 """`grid` has no default: which plane to look at is the user's choice."""

@@ -20,7 +20,7 @@ from hpcmass.plots.lines import (
     draw_spectra,
     window_ms,
 )
-from hpcmass.plots.trial import draw_trial, smooth_spectrum, trial_figure
+from hpcmass.plots.trial_figure import draw_trial, smooth_spectrum, trial_figure
 
 SIZE: dict[str, Any] = {"dt_ms": 0.1, "transient_ms": 100.0, "n_neurons": 1000, "n_excitatory": 800}
 NAN = float("nan")

@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from hpcmass.axes import bounds_of, range_text
-from hpcmass.config import Experiment, plain_message
+from hpcmass.config.axes import bounds_of, range_text
+from hpcmass.config.experiment import Experiment, plain_message
 from hpcmass.errors import ConfigError, UserError
 
 

@@ -23,7 +23,7 @@ from hpcmass.plots.lines import (
     log_means,
     window_ms,
 )
-from hpcmass.plots.output import Picture, save
+from hpcmass.plots.saving import Picture, save
 from hpcmass.store.schema import SWEEP_VARIABLES
 
 LONGEST_MS: Final = 500.0

@@ -11,15 +11,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcmass.axes import canonical
-from hpcmass.config import (
+from hpcmass.config.axes import canonical
+from hpcmass.config.experiment import (
     SWEEPABLE,
     CompareParameters,
     Experiment,
     MassParameters,
     NetworkParameters,
 )
-from hpcmass.configfile import load_experiment, parse_experiment
+from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError, UserError
 
 SMALL = "grid: {p: [0.1, 0.2], lam: 0.8}\n"

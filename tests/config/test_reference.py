@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from hpcmass.cli import main
-from hpcmass.config import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
-from hpcmass.configdoc import all_keys, defaults, schema
-from hpcmass.configfile import _Loader, load_experiment, parse_experiment
+from hpcmass.config.experiment import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
+from hpcmass.config.file import _Loader, load_experiment, parse_experiment
+from hpcmass.config.reference import all_keys, defaults, schema
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yml"))
 
 
 def document(**changed: Any) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from string import Template
 from typing import Final
 
 from hpcmass.plots.maps import Panel
-from hpcmass.plots.output import save_text
 from hpcmass.plots.regimes import pick_regimes
-from hpcmass.plots.report.frame import Frame
-from hpcmass.plots.report.maps import bar_html, definitions, legend_html, map_svg
-from hpcmass.plots.report.payload import payload, script_json
-from hpcmass.plots.report.tables import configuration_html, failures_html, medians_html, provenance_html, regions_html
+from hpcmass.plots.saving import save_text
 from hpcmass.plots.sheets import SHEETS
 from hpcmass.plots.view import View
+from hpcmass.report.frame import Frame
+from hpcmass.report.payload import payload, script_json
+from hpcmass.report.svg import bar_html, definitions, legend_html, map_svg
+from hpcmass.report.tables import configuration_html, failures_html, medians_html, provenance_html, regions_html
 from hpcmass.store.parts import SweepParts
 
 PARTS: Final = files(__package__)

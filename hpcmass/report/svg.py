@@ -11,8 +11,7 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hpcmass.plots import style
-from hpcmass.plots.gaps import Gap
-from hpcmass.plots.maps import Panel
+from hpcmass.plots.maps import Panel, Scale
 from hpcmass.plots.outlines import (
     LOOKS,
     Dots,
@@ -25,8 +24,8 @@ from hpcmass.plots.outlines import (
     split_label,
     tag_place,
 )
-from hpcmass.plots.report.frame import Frame
-from hpcmass.plots.scales import Scale
+from hpcmass.plots.plane import Gap
+from hpcmass.report.frame import Frame
 
 DASHES: Final = ("", "5 3", "1 2.4")
 """Of the outlines, by rank."""
