@@ -44,9 +44,9 @@ def best_s(run: Callable[[], object], repeats: int = 40) -> float:
 
 
 @njit  # type: ignore[untyped-decorator]
-def advance_often(n, u, g_e, g_i, g_x, p_e, p_i, p_x, held, fired, lanes, noise, constants):  # type: ignore[no-untyped-def]
+def advance_often(n, u, g_e, g_i, g_x, p_e, p_i, p_x, refractory, fired, lanes, noise, constants):  # type: ignore[no-untyped-def]
     for _ in range(n):
-        advance(u, g_e, g_i, g_x, p_e, p_i, p_x, held, fired, lanes, noise, constants)
+        advance(u, g_e, g_i, g_x, p_e, p_i, p_x, refractory, fired, lanes, noise, constants)
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -98,7 +98,7 @@ def neurons(net: Network) -> None:
         ("whole step, no inhibitory spikes", s.planes_e, None),
         ("whole step, spikes of all kinds", s.planes_e, s.planes_i),
     ):
-        args = (s.u, s.g_e, s.g_i, s.g_x, p_e, p_i, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants)
+        args = (s.u, s.g_e, s.g_i, s.g_x, p_e, p_i, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants)
         line(what, best_s(lambda args=args: advance_often(n, *args)) * per, "ns per neuron-step", "normals included")
 
 

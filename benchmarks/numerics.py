@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
 from hpcmass.network.simulation import Network
-from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
+from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 
 POINTS = ((0.8, 0.02), (0.8, 0.2), (0.6, 0.7), (0.8, 1.0), (1.0, 1.0))
@@ -33,10 +33,10 @@ def parameters(dt_ms: float, duration_ms: float) -> NetworkParameters:
     return NetworkParameters(dt_ms=dt_ms, duration_ms=duration_ms, transient_ms=BURN_IN_MS)
 
 
-def statistics(mean_v: npt.NDArray[np.float64], stretches: list[Stretch], net: Network) -> npt.NDArray[np.float64]:
+def statistics(mean_v: npt.NDArray[np.float64], chunks: list[SpikeChunk], net: Network) -> npt.NDArray[np.float64]:
     """The numbers called `NAMES`, of a run after the burn-in."""
     dt_ms = net.parameters.dt_ms
-    trains = SpikeTrains(stretches, net.parameters.n_neurons)
+    trains = SpikeTrains(chunks, net.parameters.n_neurons)
     numbers = train_statistics(trains)
     seconds = mean_v.size * dt_ms / 1e3
     power = np.abs(np.fft.rfft((mean_v - mean_v.mean()) * np.hamming(mean_v.size))) ** 2
@@ -52,8 +52,8 @@ def kernel(q: NetworkParameters, lam: float, p: float, number: int) -> npt.NDArr
     """One float32 run."""
     net = Network(q, p, lam, trial_seed(20210114, {"p": p, "lam": lam, "dt_ms": q.dt_ms}, number))
     net.run(q.n_transient)
-    mean_v, _, stretches, _ = net.run(q.n_steps - q.n_transient)
-    return statistics(mean_v, stretches, net)
+    mean_v, _, chunks, _ = net.run(q.n_steps - q.n_transient)
+    return statistics(mean_v, chunks, net)
 
 
 def double(q: NetworkParameters, lam: float, p: float, number: int) -> npt.NDArray[np.float64]:

@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Experiment", "__version__", "load_experiment", "simulate"]
 
-_HOME = {"Experiment": "config", "load_experiment": "configfile", "simulate": "trial"}
+_HOME = {"Experiment": "config", "load_experiment": "config.file", "simulate": "trial"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from hpcmass.store.reader import SweepFile
 
 from hpcmass.cli import main
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import trials
 from hpcmass.store.schema import NUMBERS, TRACES
+from hpcmass.store.sweep_file import SweepFile
 
 Run = Callable[..., Any]
 

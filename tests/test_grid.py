@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.axes import canonical
 from hpcmass.config.file import parse_experiment
-from hpcmass.grid import SEED_WORDS, expected_cost, mean_field_rate_hz, point_costs, shape, trial_seed, trials
+from hpcmass.costs import expected_cost, mean_field_rate_hz, point_costs
+from hpcmass.grid import SEED_WORDS, shape, trial_seed, trials
 
 unit = st.floats(0, 1)
 numbers = st.integers(0, 2**31)

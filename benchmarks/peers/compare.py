@@ -5,7 +5,7 @@
 At each connection probability every peer runs between two runs of hpcmass, so that all see the machine in the same
 state; a ratio is the peer's time over the mean of the two. Each run is a process of its own, one at a time. Prints a
 table in Markdown and whether the mean rates agree (see agreement.py); ends with 1 if they do not. NEST's shortest delay
-makes spikes one step later than the model has them, so its rates are held against Brian2's with that delay.
+makes spikes one step later than the model has them, so its rates are compared with those of Brian2 with that delay.
 """
 
 from __future__ import annotations

@@ -59,10 +59,10 @@ def main() -> None:
         setup += time.process_time() - start
         network.run(parameters.n_transient)
         start = time.process_time()
-        stretches = network.run(n_steps)[2]
+        chunks = network.run(n_steps)[2]
         cpu += time.process_time() - start
-        neuron = np.concatenate([spikes for spikes, _ in stretches])
-        step = np.repeat(np.arange(n_steps), np.concatenate([counts for _, counts in stretches]))
+        neuron = np.concatenate([spikes for spikes, _ in chunks])
+        step = np.repeat(np.arange(n_steps), np.concatenate([counts for _, counts in chunks]))
         exc = neuron < s.n_exc
         rate_exc.append(tapered_rate(step[exc], n_steps, s.n_exc, s.dt_ms))
         rate_inh.append(tapered_rate(step[~exc], n_steps, s.n_neurons - s.n_exc, s.dt_ms))

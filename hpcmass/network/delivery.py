@@ -142,7 +142,7 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
 
 @kernel
 def add_complete_rows(fired: Words, kind: Words, exists: Words, n_rows: int, planes: Words) -> int:
-    """What `add_rows` gives for a complete graph, without reading it: everybody receives all spikes but its own.
+    """What `add_rows` gives for a complete graph, without reading it: every neuron receives all spikes but its own.
 
     Parameters
     ----------

@@ -1,9 +1,8 @@
 """The time loop: many steps of the network, compiled as one function.
 
 Order within step t: the jumps of the spikes of step t - 1 enter the conductances; v advances with g(t); neurons at
-threshold spike and are held for t_ref; the spikes of step t, internal and external, are recorded and wait for step
-t + 1. That is the order of the specification, cut at another place: decay and jumps end a step there and begin one
-here.
+threshold spike and become refractory for t_ref; the spikes of step t, internal and external, are recorded and wait for
+step t + 1. In the equations decay and jumps end a step, here they begin one: the order is the same.
 """
 
 from __future__ import annotations
@@ -16,7 +15,23 @@ import numpy.typing as npt
 from hpcmass.network.delivery import add_complete_rows, add_rows, spread
 from hpcmass.network.kernel import kernel
 from hpcmass.network.lanes import LaneState
-from hpcmass.network.neurons import advance, rescale
+from hpcmass.network.neurons import (
+    DECAY,
+    DRIVE_E,
+    DRIVE_I,
+    DRIVE_X,
+    NOISE_SD,
+    PULL_E,
+    PULL_I,
+    PULL_X,
+    RESET,
+    THRESHOLD,
+    WEIGHT_E,
+    WEIGHT_I,
+    WEIGHT_X,
+    advance,
+    rescale,
+)
 from hpcmass.network.simd import (
     load_u64,
     merge_words,
@@ -33,6 +48,12 @@ Indices = npt.NDArray[np.int64]
 PREFETCHED_ROWS = 16
 """Rows of spiking neurons that are asked for as soon as they are known; they fit the first-level cache."""
 
+STEPS, UNSCALED = 0, 1
+"""Places in the clock: steps done, steps since the last rescale."""
+
+EXC, INH, EXT = 0, 1, 2
+"""Places of the three kinds of spikes in arrays."""
+
 NON_FINITE, TOO_LOW = 1, 2
 """What can stop the loop."""
 
@@ -48,15 +69,15 @@ class State(NamedTuple):
     planes_i: Words
     planes_x: Words
     n_planes: Indices  # (3,) how many of them are in use
-    held: Words  # (width,) refractory or padding
+    refractory: Words  # (width,) refractory or padding
     fired: Words  # (width,) spikes of the last step
-    ring: Words  # (n_held + 1, width) flat: spikes of the last steps
+    ring: Words  # (n_refractory + 1, width) flat: spikes of the last steps
     lanes: LaneState  # (32,)
     rows_e: Indices  # (neurons + 16,) offsets of rows to add
     rows_i: Indices
     rows_x: Indices  # (most external spikes of a step + 16,)
     clock: Indices  # (2,) steps done, steps since the last rescale
-    constants: Floats  # (13,) of a step, for `neurons.advance`
+    constants: Floats  # (N_CONSTANTS,) of a step, for `neurons.advance`
     noise: Floats  # (512,) work space of `neurons.advance`
     scales: npt.NDArray[np.float64]  # (3,) pending decay c of E, I, ext
 
@@ -124,59 +145,70 @@ def run_steps(
     s, w = state, wiring
     width, n_exc = w.width, w.n_exc
     constants = s.constants
-    constants[3] = 1.0 - w.leak
-    constants[10] = w.noise
-    constants[11] = w.threshold
-    constants[12] = w.reset
+    constants[DECAY] = 1.0 - w.leak
+    constants[NOISE_SD] = w.noise
+    constants[THRESHOLD] = w.threshold
+    constants[RESET] = w.reset
     n_ring = s.ring.size // width
     n_written = 0
     scale_e, scale_i, scale_x = s.scales
     for t in range(mean_u.size):
-        if s.clock[1] == w.period:
+        if s.clock[UNSCALED] == w.period:
             rescale(s.g_e, scale_e)
             rescale(s.g_i, scale_i)
             rescale(s.g_x, scale_x)
             scale_e = scale_i = scale_x = 1.0
-            s.clock[1] = 0
-        constants[0] = w.weights[0] / scale_e
-        constants[1] = w.weights[1] / scale_i
-        constants[2] = w.weights[2] / scale_x
-        constants[4] = -w.leak * scale_e
-        constants[5] = -w.leak * scale_i
-        constants[6] = -w.leak * scale_x
-        constants[7] = w.leak * scale_e * w.drives[0]
-        constants[8] = w.leak * scale_i * w.drives[1]
-        constants[9] = w.leak * scale_x * w.drives[2]
-        if s.n_planes[0] > 4:
-            spread(s.planes_e, width, s.n_planes[0], w.weights[0] / scale_e, s.g_e)
-        if s.n_planes[1] > 4:
-            spread(s.planes_i, width, s.n_planes[1], w.weights[1] / scale_i, s.g_i)
-        if s.n_planes[2] > 4:
-            spread(s.planes_x, width, s.n_planes[2], w.weights[2] / scale_x, s.g_x)
+            s.clock[UNSCALED] = 0
+        constants[WEIGHT_E] = w.weights[EXC] / scale_e
+        constants[WEIGHT_I] = w.weights[INH] / scale_i
+        constants[WEIGHT_X] = w.weights[EXT] / scale_x
+        constants[PULL_E] = -w.leak * scale_e
+        constants[PULL_I] = -w.leak * scale_i
+        constants[PULL_X] = -w.leak * scale_x
+        constants[DRIVE_E] = w.leak * scale_e * w.drives[EXC]
+        constants[DRIVE_I] = w.leak * scale_i * w.drives[INH]
+        constants[DRIVE_X] = w.leak * scale_x * w.drives[EXT]
+        if s.n_planes[EXC] > 4:
+            spread(s.planes_e, width, s.n_planes[EXC], w.weights[EXC] / scale_e, s.g_e)
+        if s.n_planes[INH] > 4:
+            spread(s.planes_i, width, s.n_planes[INH], w.weights[INH] / scale_i, s.g_i)
+        if s.n_planes[EXT] > 4:
+            spread(s.planes_x, width, s.n_planes[EXT], w.weights[EXT] / scale_x, s.g_x)
 
         # the rows that this step's external spikes will add come from memory while the neurons are updated
         for k in range(offsets[t], offsets[t + 1]):
             for c in range(0, width, 8):
                 prefetch_second_level(w.graph_x, units[k] * width + c)
 
-        # whoever spiked n_held + 1 steps ago has been held for n_held steps and is free again
-        oldest = (s.clock[0] % n_ring) * width
+        # a neuron that spiked n_refractory + 1 steps ago has been refractory for n_refractory steps and is free again
+        oldest = (s.clock[STEPS] % n_ring) * width
         for c in range(0, width, 8):
-            freed = load_u64(s.held, c) ^ load_u64(s.ring, oldest + c)
-            store_u64(s.held, c, freed)
+            freed = load_u64(s.refractory, c) ^ load_u64(s.ring, oldest + c)
+            store_u64(s.refractory, c, freed)
 
-        # three programs for the three cases that are frequent: nobody fired, no inhibitory neuron fired, all may have
-        if s.n_planes[0] + s.n_planes[1] == 0:
+        # three programs for the three frequent cases: no neuron fired, no inhibitory neuron fired, all may have
+        if s.n_planes[EXC] + s.n_planes[INH] == 0:
             total, least, synaptic = advance(
-                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants
+                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants
             )
-        elif s.n_planes[1] == 0:
+        elif s.n_planes[INH] == 0:
             total, least, synaptic = advance(
-                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, None, s.planes_x, s.held, s.fired, s.lanes, s.noise, constants
+                s.u,
+                s.g_e,
+                s.g_i,
+                s.g_x,
+                s.planes_e,
+                None,
+                s.planes_x,
+                s.refractory,
+                s.fired,
+                s.lanes,
+                s.noise,
+                constants,
             )
         else:
             total, least, synaptic = advance(
-                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.held, s.fired, s.lanes, s.noise,
+                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.refractory, s.fired, s.lanes, s.noise,
                 constants,
             )  # fmt: skip
         mean_u[t] = total / w.n_neurons
@@ -190,7 +222,7 @@ def run_steps(
             store_u64(s.ring, oldest + c, fired)
             if merge_words(fired) == 0:
                 continue
-            store_u64(s.held, c, load_u64(s.held, c) | fired)
+            store_u64(s.refractory, c, load_u64(s.refractory, c) | fired)
             for k in range(c, c + 8):
                 word = s.fired[k]
                 while word != 0:
@@ -219,21 +251,21 @@ def run_steps(
             out_x += w.degree_x[units[k]]
             n_x += 1
         arrived[0, t], arrived[1, t], arrived[2, t] = out_e, out_i, out_x
-        s.n_planes[2] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
+        s.n_planes[EXT] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
         if w.complete:
-            s.n_planes[0] = add_complete_rows(s.fired, w.excitatory, w.exists, n_e, s.planes_e)
-            s.n_planes[1] = add_complete_rows(s.fired, w.inhibitory, w.exists, n_i, s.planes_i)
+            s.n_planes[EXC] = add_complete_rows(s.fired, w.excitatory, w.exists, n_e, s.planes_e)
+            s.n_planes[INH] = add_complete_rows(s.fired, w.inhibitory, w.exists, n_i, s.planes_i)
         else:
-            s.n_planes[0] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
-            s.n_planes[1] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
-        scale_e *= w.decays[0]
-        scale_i *= w.decays[1]
-        scale_x *= w.decays[2]
-        s.clock[0] += 1
-        s.clock[1] += 1
+            s.n_planes[EXC] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
+            s.n_planes[INH] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
+        scale_e *= w.decays[EXC]
+        scale_i *= w.decays[INH]
+        scale_x *= w.decays[EXT]
+        s.clock[STEPS] += 1
+        s.clock[UNSCALED] += 1
         if not np.isfinite(total):
             return t + 1, NON_FINITE
         if least < w.floor:
             return t + 1, TOO_LOW
-    s.scales[0], s.scales[1], s.scales[2] = scale_e, scale_i, scale_x
+    s.scales[EXC], s.scales[INH], s.scales[EXT] = scale_e, scale_i, scale_x
     return mean_u.size, 0

@@ -44,7 +44,12 @@ Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
 TINY = 1e-30
-"""A conductance that nobody feeds is zeroed below this: denormal numbers are slow."""
+"""A conductance without input is zeroed below this: denormal numbers are slow."""
+
+WEIGHT_E, WEIGHT_I, WEIGHT_X, DECAY, PULL_E, PULL_I, PULL_X, DRIVE_E, DRIVE_I, DRIVE_X = range(10)
+NOISE_SD, THRESHOLD, RESET = range(10, 13)
+N_CONSTANTS = 13
+"""Places of a step's constants: w/c of each kind; 1 - a; -a c; a c (V_σ - V_L); s; threshold and reset of u."""
 
 
 def slot_of(neuron: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -92,7 +97,7 @@ def updated(
     i: Any,
     x: Any,
     digit: Any,
-    held: Any,
+    refractory: Any,
     k: Any,
 ) -> Any:
     """One step of the 16 neurons at slot `at`: u, also written back; which of them spiked; synaptic change of u.
@@ -105,7 +110,7 @@ def updated(
     factor = fma(ge, pull_e, fma(gi, pull_i, fma(gx, pull_x, decay)))
     after = fma(before, factor, fma(ge, drive_e, fma(gi, drive_i, fma(gx, drive_x, noise))))
     synaptic = after - fma(before, decay, noise)
-    after = select(nonzero(held), before, after)
+    after = select(nonzero(refractory), before, after)
     spiked = after >= threshold
     after = select(spiked, reset, after)
     store_f32(u, at, after)
@@ -121,7 +126,7 @@ def advance(
     planes_e: Words | None,
     planes_i: Words | None,
     planes_x: Words | None,
-    held: Words,
+    refractory: Words,
     fired: Words,
     lanes: LaneState,
     noise: Floats,
@@ -138,7 +143,7 @@ def advance(
         `delivery.spread` adds the rest).
     planes_e, planes_i, planes_x : arrays of uint64
         Spike counts of the last step, from `delivery.add_rows`; None, known at compile time, where there are none.
-    held : array of uint64, (width,)
+    refractory : array of uint64, (width,)
         Bit set: the neuron is refractory (or does not exist) and keeps its u.
     fired : array of uint64, (width,)
         Receives the spikes of this step.
@@ -146,8 +151,8 @@ def advance(
         Generators of the noise; advanced.
     noise : array of float32, (512,)
         Work space: the noise of one chunk, which stays in the first-level cache.
-    constants : array of float32, (13,)
-        Three weights w/c for E, I, ext; 1 - a; three -a c; three a c (V_σ - V_L); s; threshold and reset of u.
+    constants : array of float32, (N_CONSTANTS,)
+        Of this step, in the places above.
 
     Returns
     -------
@@ -155,23 +160,24 @@ def advance(
         Sum and minimum of u after the step (mV), sum of what the synapses changed it by, or would have if refractory
         neurons were free.
     """
-    width = held.size
-    w = (splat_f32(constants[0]), splat_f32(constants[1]), splat_f32(constants[2]))
+    width = refractory.size
+    w = (splat_f32(constants[WEIGHT_E]), splat_f32(constants[WEIGHT_I]), splat_f32(constants[WEIGHT_X]))
     k = (
-        splat_f32(constants[3]), splat_f32(constants[4]), splat_f32(constants[5]), splat_f32(constants[6]),
-        splat_f32(constants[7]), splat_f32(constants[8]), splat_f32(constants[9]),
-        splat_f32(constants[11]), splat_f32(constants[12]),
+        splat_f32(constants[DECAY]),
+        splat_f32(constants[PULL_E]), splat_f32(constants[PULL_I]), splat_f32(constants[PULL_X]),
+        splat_f32(constants[DRIVE_E]), splat_f32(constants[DRIVE_I]), splat_f32(constants[DRIVE_X]),
+        splat_f32(constants[THRESHOLD]), splat_f32(constants[RESET]),
     )  # fmt: skip
     sixteenth = splat_f32(np.float32(1 / 16))
     total = splat_f32(np.float32(0.0))
     least = synaptic = total
     for c in range(0, width, 8):
         # a loop of its own: its long chain of dependent operations would stall the other's
-        draw_normals(lanes, noise, 0, 512, constants[10])
+        draw_normals(lanes, noise, 0, 512, constants[NOISE_SD])
         e0, e1, e2, e3 = counts_of(planes_e, width, c)
         i0, i1, i2, i3 = counts_of(planes_i, width, c)
         x0, x1, x2, x3 = counts_of(planes_x, width, c)
-        waiting = halves(load_u64(held, c))
+        waiting = halves(load_u64(refractory, c))
         spikes = splat_u32(np.uint32(0))
         bit0, bit1 = splat_u32(np.uint32(1)), splat_u32(np.uint32(2))
         bit2, bit3 = splat_u32(np.uint32(4)), splat_u32(np.uint32(8))

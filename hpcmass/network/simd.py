@@ -59,7 +59,7 @@ Emit = Callable[..., Any]
 
 
 def _wide(builder: ir.IRBuilder) -> None:
-    """Ask LLVM for full-width registers in the function at hand.
+    """Ask LLVM for full-width registers in the current function.
 
     On several Intel processors it prefers 256 bits, for mixed workloads' sake; this loop is not one. llvmlite
     knows no such attribute by name, hence the bare `set.add`.

@@ -15,18 +15,18 @@ from hpcmass.network.delivery import MAX_PLANES
 from hpcmass.network.digraph import draw, words_per_row
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import seed_lanes
-from hpcmass.network.loop import NON_FINITE, State, Wiring, run_steps
+from hpcmass.network.loop import NON_FINITE, STEPS, State, Wiring, run_steps
 from hpcmass.network.machine_code import warn_if_scalar
-from hpcmass.network.neurons import slot_of
+from hpcmass.network.neurons import N_CONSTANTS, slot_of
 from hpcmass.network.recording import Recording
 from hpcmass.network.simd import aligned
-from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
+from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 
-STRETCH_SPIKES = 4_000_000
-"""Room for spikes per stretch of steps; it bounds the length of a stretch, never the result."""
+CHUNK_SPIKES = 4_000_000
+"""Room for spikes per chunk of steps; it bounds the length of a chunk, never the result."""
 
-LONGEST_STRETCH = 20_480
+LONGEST_CHUNK = 20_480
 """Steps after which a deadline is looked at, at the latest; a multiple of 64."""
 
 SMALLEST_PENDING_DECAY = 1e-9
@@ -69,7 +69,7 @@ class Network:
 
         slots = 64 * width
         neuron = np.arange(slots)
-        n_held = round(q.t_ref_ms / q.dt_ms)
+        n_refractory = round(q.t_ref_ms / q.dt_ms)
         u = aligned(slots, np.float32)
         # slots without a neuron must stay below threshold, and u = 0 does not where v_leak_mv is above it
         u[:] = min(0.0, q.v_reset_mv - q.v_leak_mv)
@@ -85,19 +85,19 @@ class Network:
             planes_i=aligned(MAX_PLANES * width, np.uint64),
             planes_x=aligned(MAX_PLANES * width, np.uint64),
             n_planes=np.zeros(3, np.int64),
-            held=aligned(width, np.uint64),
+            refractory=aligned(width, np.uint64),
             fired=aligned(width, np.uint64),
-            ring=aligned(min(n_held + 1, q.n_steps + 1) * width, np.uint64),
+            ring=aligned(min(n_refractory + 1, q.n_steps + 1) * width, np.uint64),
             lanes=seed_lanes(to_noise),
             rows_e=np.zeros(n + 16, np.int64),
             rows_i=np.zeros(n + 16, np.int64),
             rows_x=np.zeros(16, np.int64),
             clock=np.zeros(2, np.int64),
-            constants=np.zeros(13, np.float32),
+            constants=np.zeros(N_CONSTANTS, np.float32),
             noise=aligned(512, np.float32),
             scales=np.ones(3),
         )
-        self.state.held[:] = _bits(neuron >= n)
+        self.state.refractory[:] = _bits(neuron >= n)
 
         decays = np.array([1 - q.dt_ms / tau for tau in (q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms)])
         reversal = np.array([q.v_exc_mv, q.v_inh_mv, q.v_ext_mv])
@@ -126,9 +126,9 @@ class Network:
             floor=lowest - 10 * sd - 1e-3,
             period=max(1, min(512, int(math.log(SMALLEST_PENDING_DECAY) / math.log(decays.min())))),
         )
-        self._shortest_isi = n_held + 1
+        self._shortest_isi = n_refractory + 1
 
-    def run(self, n_steps: int, deadline: float | None = None) -> tuple[Real, Real, list[Stretch], Real]:
+    def run(self, n_steps: int, deadline: float | None = None) -> tuple[Real, Real, list[SpikeChunk], Real]:
         """Advance by `n_steps`.
 
         Parameters
@@ -143,7 +143,7 @@ class Network:
             mV.
         phi : array of float64, (3, n_steps)
             Mean arrivals of E, I and external spikes per neuron, 1/ms.
-        stretches : list of Stretch
+        chunks : list of SpikeChunk
             The spikes, as `SpikeTrains` keeps them.
         mean_i_syn : array of float64, (n_steps,)
             Population mean of the synaptic current that acts in each step, mV.
@@ -158,11 +158,11 @@ class Network:
         q, n = self.parameters, self.parameters.n_neurons
         mean_u, mean_i = np.empty(n_steps), np.empty(n_steps)
         arrived = np.empty((3, n_steps), np.int64)
-        stretches: list[Stretch] = []
-        longest = min(LONGEST_STRETCH, max(64, (STRETCH_SPIKES // n) * self._shortest_isi // 64 * 64))
+        chunks: list[SpikeChunk] = []
+        longest = min(LONGEST_CHUNK, max(64, (CHUNK_SPIKES // n) * self._shortest_isi // 64 * 64))
         for begin in range(0, n_steps, longest):
             if deadline is not None and time.monotonic() > deadline:
-                at_ms = float(self.state.clock[0]) * q.dt_ms
+                at_ms = float(self.state.clock[STEPS]) * q.dt_ms
                 raise TrialTimeout(f"stopped at {at_ms:g} ms of {q.duration_ms:g} ms")
             size = min(longest, n_steps - begin)
             units, offsets = self.drive.take(size)
@@ -172,7 +172,7 @@ class Network:
             spikes = np.empty(n * -(-size // self._shortest_isi), np.uint16)
             counts = np.zeros(size, np.int64)
             part = np.empty((3, size), np.int64)
-            before = int(self.state.clock[0])
+            before = int(self.state.clock[STEPS])
             here = slice(begin, begin + size)
             done, reason = run_steps(
                 self.state, self.wiring, units, offsets, mean_u[here], mean_i[here], part, spikes, counts
@@ -184,8 +184,8 @@ class Network:
                     f"dt_ms = {q.dt_ms:g} may be too long for these conductances"
                 )
             arrived[:, here] = part
-            stretches.append((spikes[: counts.sum()].copy(), counts))
-        return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), stretches, mean_i
+            chunks.append((spikes[: counts.sum()].copy(), counts))
+        return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), chunks, mean_i
 
 
 def simulate(
@@ -225,10 +225,10 @@ def simulate(
     kernel = time.process_time()
     head, tail = network.n_transient, network.n_steps - network.n_transient
     mean_v0, phi0, transient, mean_i0 = net.run(head, deadline)
-    mean_v1, phi1, stretches, mean_i1 = net.run(tail, deadline)
+    mean_v1, phi1, chunks, mean_i1 = net.run(tail, deadline)
     kernel = time.process_time() - kernel
     warn_if_scalar()
-    trains = SpikeTrains(stretches, network.n_neurons)
+    trains = SpikeTrains(chunks, network.n_neurons)
     statistics = train_statistics(trains)
     contrast, width_ms = spike_contrast(trains, network.dt_ms, statistics.shortest_isi)
     seconds = tail * network.dt_ms / 1e3
@@ -236,7 +236,7 @@ def simulate(
     phi = np.concatenate([phi0, phi1], axis=1).astype(np.float32)
     neuron = times = None
     if keep_spikes:
-        neuron, step = SpikeTrains(transient + stretches, network.n_neurons).events()
+        neuron, step = SpikeTrains(transient + chunks, network.n_neurons).events()
         times = np.asarray(step * network.dt_ms, np.float64)
     return Recording(
         mean_v=np.concatenate([mean_v0, mean_v1]).astype(np.float32),

@@ -1,6 +1,6 @@
 """The spikes of one trial, kept compactly, and the statistics of single trains.
 
-Two bytes a spike: neuron numbers in order of time, one array per stretch of steps, and one count per step.
+Two bytes a spike: neuron numbers in order of time, one array per chunk of steps, and one count per step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hpcmass.network.kernel import kernel
 Neurons = npt.NDArray[np.uint16]
 Counts = npt.NDArray[np.int64]
 
-Stretch = tuple[Neurons, Counts]
+SpikeChunk = tuple[Neurons, Counts]
 """Neurons that spiked, in order of time, and the number of spikes of each of some consecutive steps."""
 
 
@@ -25,28 +25,28 @@ class SpikeTrains:
 
     Attributes
     ----------
-    stretches : list of Stretch
+    chunks : list of SpikeChunk
         One after the other.
     n_neurons : int
     """
 
-    stretches: list[Stretch]
+    chunks: list[SpikeChunk]
     n_neurons: int
 
     @property
     def n_steps(self) -> int:
         """Number of steps."""
-        return sum(counts.size for _, counts in self.stretches)
+        return sum(counts.size for _, counts in self.chunks)
 
     @property
     def n_spikes(self) -> int:
         """Number of spikes."""
-        return sum(neurons.size for neurons, _ in self.stretches)
+        return sum(neurons.size for neurons, _ in self.chunks)
 
     def events(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Neuron and step of every spike, in order of time."""
-        neurons = [np.empty(0, np.int32), *(n.astype(np.int32) for n, _ in self.stretches)]
-        counts = [np.empty(0, np.int64), *(c for _, c in self.stretches)]
+        neurons = [np.empty(0, np.int32), *(n.astype(np.int32) for n, _ in self.chunks)]
+        counts = [np.empty(0, np.int64), *(c for _, c in self.chunks)]
         return np.concatenate(neurons), np.repeat(np.arange(self.n_steps), np.concatenate(counts))
 
 
@@ -75,7 +75,7 @@ def train_statistics(trains: SpikeTrains) -> TrainStatistics:
     first, last = np.zeros_like(n), np.zeros_like(n)
     squares = np.zeros(trains.n_neurons)
     step, shortest = 0, np.iinfo(np.int64).max
-    for neurons, counts in trains.stretches:
+    for neurons, counts in trains.chunks:
         shortest = _intervals(neurons, counts, step, n, first, last, squares, shortest)
         step += counts.size
     several = n >= 3

@@ -82,7 +82,7 @@ def spike_contrast(trains: SpikeTrains, dt_ms: float, shortest_isi: int) -> tupl
 
 
 def _replay(trains: SpikeTrains, edges: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> tuple[Counts, Counts]:
-    """θ_k and n_k of all widths: entry k of a width's stretch is its bin from edge k to edge k + 2."""
+    """θ_k and n_k of all widths: entry k of a width's chunk is its bin from edge k to edge k + 2."""
     n_widths = starts.size - 1
     words = 8 * -(-trains.n_neurons // 512)
     theta = np.zeros(edges.size, np.int64)
@@ -91,8 +91,8 @@ def _replay(trains: SpikeTrains, edges: npt.NDArray[np.int64], starts: npt.NDArr
     now = starts[:-1].copy()  # the edge that ends the current half bin
     half = np.zeros((n_widths, 2), np.int64)  # spikes of the previous and the current half bin
     step = 0
-    for neurons, counts in trains.stretches:
-        _replay_stretch(neurons, counts, step, edges, starts, now, half, sets, words, theta, active)
+    for neurons, counts in trains.chunks:
+        _replay_chunk(neurons, counts, step, edges, starts, now, half, sets, words, theta, active)
         step += counts.size
     for i in range(n_widths):  # half bins that end at or after the last spike
         while now[i] < starts[i + 1]:
@@ -125,7 +125,7 @@ def _end_half_bin(
 
 
 @kernel
-def _replay_stretch(
+def _replay_chunk(
     neurons: Neurons,
     counts: Counts,
     step: int,

@@ -75,8 +75,6 @@ def processes(n: int) -> Iterator[Workers]:
         pool = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"))
         try:
             yield Workers(pool, n)
-        except BrokenProcessPool:
-            raise UserError("a worker process was killed, perhaps for lack of memory; use fewer processes") from None
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -171,6 +169,11 @@ def batches(
     ------
     list
         Empty after a second without results, so that the caller may show progress.
+
+    Raises
+    ------
+    UserError
+        If a worker process was killed.
     """
     waiting = iter(tasks)
     running: set[Future[Result]] = set()
@@ -190,6 +193,8 @@ def batches(
             if not running:
                 return
             yield [future.result() for future in _announced(ended, running)]
+    except BrokenProcessPool:
+        raise UserError("a worker process was killed, perhaps for lack of memory; use fewer processes") from None
     finally:
         for future in running:
             future.cancel()

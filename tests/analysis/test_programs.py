@@ -15,12 +15,13 @@ import h5py
 import nbformat
 import numpy as np
 import pytest
-from hpcmass.store.reader import SweepFile
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from hpcmass.errors import UserError
 from hpcmass.plots.view import open_view
+from hpcmass.store.parts import SweepParts
+from hpcmass.store.sweep_file import SweepFile
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 SHEETS = {
@@ -138,7 +139,7 @@ def test_a_raster_of_another_course_is_announced(comparison: Path, sweep: Path, 
     shutil.copy(sweep, other)
     with h5py.File(other, "r+") as file:
         file["mean_v"][1, 1, 0, 200] += 1
-    with open_view(comparison) as view, SweepFile(other) as swept:
+    with open_view(comparison) as view, SweepParts([other]) as swept:
         points.rasters(view, swept, points.choose(view, [(0.4, 0.7), (1.0, 0.5)]))
     said = capsys.readouterr().err
     assert said.count("differ") == 1

@@ -15,7 +15,7 @@ from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
-from hpcmass.store.writer import SlabWriter, create_sweep_file
+from hpcmass.store.writer import Ended, SweepWriter, create_sweep_file
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `power`: pytest's importlib mode puts no folder on the path
 
@@ -71,13 +71,13 @@ def make_sweep(tmp_path: Path, experiment: Experiment) -> Callable[..., Path]:
     def make(name: str = "sweep.h5", experiment: Experiment = experiment) -> Path:
         path = tmp_path / name
         create_sweep_file(path, experiment, driver="serial", provenance={"uuid": "a-sweep"})
-        with SlabWriter(path) as writer:
+        with SweepWriter(path) as writer:
             for trial in all_trials(experiment):
                 which = (*trial.index[:2], trial.number)
                 if which == FAILED:
-                    writer.fail(trial, "left the physical regime", rank=0)
+                    writer.store([Ended(trial, {"rank": 0}, "left the physical regime")])
                 elif which != PENDING:
-                    writer.write(trial, values_of(experiment, trial), rank=0)
+                    writer.store([Ended(trial, values_of(experiment, trial) | {"rank": 0})])
         return path
 
     return make

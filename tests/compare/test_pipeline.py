@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcmass.compare import compare_sweep, open_comparison
+from hpcmass.compare import compare_sweep
 from hpcmass.compare.point import compare_point
 from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
+from hpcmass.parallel.executors import Workers
+from hpcmass.store.labelled import open_comparison
 from hpcmass.store.schema import COMPARISON_VARIABLES, NUMBERS, SWEEP_VARIABLES, TRACES
 
 
@@ -126,7 +128,7 @@ def test_two_processes_and_an_executor_give_the_same_file(comparison, tmp_path, 
     same_contents(path, tmp_path / "two.h5")
     assert calls == [(k, 8) for k in range(1, 9)]
     with ThreadPoolExecutor(1) as executor:
-        compare_sweep(sweep, tmp_path / "given.h5", executor=executor)
+        compare_sweep(sweep, tmp_path / "given.h5", workers=Workers(executor, 1))
         assert executor.submit(int, 3).result() == 3  # it is left open
     same_contents(path, tmp_path / "given.h5")
 
@@ -142,20 +144,20 @@ def test_existing_output_is_kept(comparison, tmp_path):
     assert (tmp_path / "cmp.1.h5").read_bytes() == before
 
 
-def test_a_resumed_sweep_is_read_anew(make_sweep, tmp_path, experiment, trial_values):
+def test_a_resumed_sweep_is_read_again(make_sweep, tmp_path, experiment, trial_values):
     """A second comparison in the same process, or by the same workers, sees what was finished since the first."""
     from hpcmass.grid import trials
-    from hpcmass.store.writer import SlabWriter
+    from hpcmass.store.writer import Ended, SweepWriter
 
     sweep = make_sweep()
     with ThreadPoolExecutor(1) as executor:
         for name, given in (("1.h5", None), ("2.h5", executor)):
-            assert compare_sweep(sweep, tmp_path / name, executor=given).n_trials == 20
-        with SlabWriter(sweep) as writer:
+            assert compare_sweep(sweep, tmp_path / name, workers=given and Workers(given, 1)).n_trials == 20
+        with SweepWriter(sweep) as writer:
             for trial in trials(experiment):
-                writer.write(trial, trial_values(trial.index), rank=0)
+                writer.store([Ended(trial, trial_values(trial.index))])
         for name, given in (("3.h5", None), ("4.h5", executor)):
-            assert compare_sweep(sweep, tmp_path / name, executor=given).n_trials == 24
+            assert compare_sweep(sweep, tmp_path / name, workers=given and Workers(given, 1)).n_trials == 24
 
 
 def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_path):
@@ -221,5 +223,5 @@ def test_killed_worker_is_one_sentence(make_sweep, tmp_path):
         (worker,) = executor._processes
         kill(worker, SIGKILL)
         with pytest.raises(UserError, match="worker process was killed"):
-            compare_sweep(sweep, tmp_path / "c.h5", executor=executor)
+            compare_sweep(sweep, tmp_path / "c.h5", workers=Workers(executor, 1))
     assert compare_sweep(sweep, tmp_path / "c.h5").n_points_new == 8

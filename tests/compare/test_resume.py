@@ -16,11 +16,13 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcmass.compare import compare_sweep, open_comparison
+from hpcmass.compare import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.grid import trials as all_trials
+from hpcmass.parallel.executors import Workers
+from hpcmass.store.labelled import open_comparison
 from hpcmass.store.lock import SweepLock
-from hpcmass.store.writer import SlabWriter
+from hpcmass.store.writer import Ended, SweepWriter
 
 
 class Stops(ThreadPoolExecutor):
@@ -42,7 +44,7 @@ def test_interrupted_and_resumed_is_the_same_as_in_one_go(make_sweep, same_conte
     compare_sweep(sweep, tmp_path / "whole.h5")
     part = tmp_path / "part.h5"
     with pytest.raises(KeyboardInterrupt), Stops(5) as executor:
-        compare_sweep(sweep, part, executor=executor)
+        compare_sweep(sweep, part, workers=Workers(executor, 1))
     with open_comparison(part) as data:
         n_done = int((data["compared"] == 1).sum())
         assert 0 < n_done < 5
@@ -59,10 +61,10 @@ def test_interrupted_and_resumed_is_the_same_as_in_one_go(make_sweep, same_conte
 
 def finish_one(sweep, experiment, trial_values):
     """Do a trial that was pending."""
-    with SlabWriter(sweep) as writer:
+    with SweepWriter(sweep) as writer:
         for trial in all_trials(experiment):
             if trial.index == (0, 0, 1, 1):
-                writer.write(trial, trial_values(trial.index), rank=0)
+                writer.store([Ended(trial, trial_values(trial.index))])
 
 
 def test_only_points_with_more_trials_are_compared_again(make_sweep, same_contents, tmp_path, experiment, trial_values):
@@ -72,18 +74,18 @@ def test_only_points_with_more_trials_are_compared_again(make_sweep, same_conten
     calls: list[tuple[int, int]] = []
     summary = compare_sweep(sweep, path, progress=lambda *counts: calls.append(counts))
     assert (summary.n_points_new, summary.n_trials, calls) == (1, 21, [(1, 1)])
-    compare_sweep(sweep, tmp_path / "anew.h5")
-    same_contents(path, tmp_path / "anew.h5")
+    compare_sweep(sweep, tmp_path / "again.h5")
+    same_contents(path, tmp_path / "again.h5")
 
 
 def test_a_failed_trial_tried_again_is_seen(make_sweep, tmp_path, experiment):
     """What the file says about trials follows the sweep, also where no point has to be compared again."""
     sweep, path = make_sweep(), tmp_path / "cmp.h5"
     compare_sweep(sweep, path)
-    with SlabWriter(sweep) as writer:
+    with SweepWriter(sweep) as writer:
         for trial in all_trials(experiment):
             if trial.index == (0, 0, 0, 1):  # was pending
-                writer.fail(trial, "failed now", rank=0)
+                writer.store([Ended(trial, {"rank": 0}, "failed now")])
     summary = compare_sweep(sweep, path)
     assert (summary.n_points_new, summary.n_failed) == (0, 3)
     with open_comparison(path) as data:
@@ -109,18 +111,18 @@ def test_stopped_before_the_map_is_adjusted(make_sweep, same_contents, tmp_path,
     with open_comparison(path) as data:
         assert np.isnan(data["rho_agrees_bh"]).all()  # nothing stale stands beside the new point
     assert compare_sweep(sweep, path).n_points_new == 0
-    compare_sweep(sweep, tmp_path / "anew.h5")
-    same_contents(path, tmp_path / "anew.h5")
+    compare_sweep(sweep, tmp_path / "again.h5")
+    same_contents(path, tmp_path / "again.h5")
 
 
 SLOW = """
 import sys, time
-import hpcmass.compare.workers as workers
-ready = workers.compare_point
+import hpcmass.compare.pipeline as pipeline
+ready = pipeline.compare_point
 def slow(*arguments):
     time.sleep(0.3)
     return ready(*arguments)
-workers.compare_point = slow
+pipeline.compare_point = slow
 from hpcmass.compare import compare_sweep
 compare_sweep(sys.argv[1], sys.argv[2])
 """

@@ -39,7 +39,7 @@ class Oracle:
         Membrane potentials (mV).
     g : dict of arrays, (N,)
         Conductances in units of the leak, E, I and ext.
-    held : array of int, (N,)
+    refractory : array of int, (N,)
         Steps for which each neuron is still refractory.
     arrived : dict of arrays, (N,)
         Spikes of the last step that each neuron receives.
@@ -54,7 +54,7 @@ class Oracle:
     connected_ext: Truths
     v: Reals
     g: dict[str, Reals] = field(init=False)
-    held: npt.NDArray[np.int64] = field(init=False)
+    refractory: npt.NDArray[np.int64] = field(init=False)
     arrived: dict[str, Reals] = field(init=False)
     synaptic: Reals = field(init=False)
     ties: int = 0
@@ -63,7 +63,7 @@ class Oracle:
         n = self.v.size
         self.n_exc = self.connected_ext.shape[1]
         self.g = {kind: np.zeros(n) for kind in KINDS}
-        self.held = np.zeros(n, np.int64)
+        self.refractory = np.zeros(n, np.int64)
         self.arrived = {kind: np.zeros(n) for kind in KINDS}
 
     def step(
@@ -98,7 +98,7 @@ class Oracle:
         v = v + (-current * q.dt_ms + np.sqrt(q.noise_q * q.dt_ms) * xi) / q.tau_m_ms
 
         # (11d)
-        free = self.held == 0
+        free = self.refractory == 0
         v = np.where(free, v, q.v_reset_mv)
         spikes = free & (v >= q.v_threshold_mv)
         if kernel_spikes is not None:
@@ -106,7 +106,7 @@ class Oracle:
             self.ties += int((tie & (spikes != kernel_spikes)).sum())
             spikes = np.where(tie, kernel_spikes, spikes)
         self.v = np.where(spikes, q.v_reset_mv, v)
-        self.held = np.where(spikes, round(q.t_ref_ms / q.dt_ms), np.maximum(self.held - 1, 0))
+        self.refractory = np.where(spikes, round(q.t_ref_ms / q.dt_ms), np.maximum(self.refractory - 1, 0))
 
         # (11c), (7)
         excites = np.arange(v.size) < self.n_exc
@@ -174,9 +174,9 @@ def kernel_g(net: Network, kind: str) -> Reals:
     return (net.state.g_e, net.state.g_i, net.state.g_x)[i][slots] * net.state.scales[i]
 
 
-def spikes_of(net: Network, stretches: list[tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]]) -> Truths:
+def spikes_of(net: Network, chunks: list[tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]]) -> Truths:
     """Who spiked in the single step that `net.run(1)` has just made."""
-    ((neurons, counts),) = stretches
+    ((neurons, counts),) = chunks
     assert counts.tolist() == [neurons.size]
     fired = np.zeros(net.parameters.n_neurons, bool)
     fired[neurons] = True

@@ -13,7 +13,7 @@ from scipy import stats
 
 from hpcmass.config import NetworkParameters
 from hpcmass.network.simulation import Network
-from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
+from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 
 SEED = (20210114, 7, 11, 13)
@@ -75,8 +75,8 @@ def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
     a = net.wiring.leak
     n_spikes = np.zeros(n_neurons, np.int64)
     for t in range(n_steps):
-        mean_v, phi, stretches, mean_i = net.run(1)
-        fired = spikes_of(net, stretches)
+        mean_v, phi, chunks, mean_i = net.run(1)
+        fired = spikes_of(net, chunks)
         noise, events = inputs.next()
         expected = oracle.step(noise, events, fired, V_TOLERANCE_MV)
         assert (fired == expected).all(), f"step {t}: neurons {np.flatnonzero(fired != expected)}"
@@ -102,12 +102,12 @@ def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
 def test_steps_do_not_depend_on_how_many_are_asked_for() -> None:
     """Bit by bit: 700 steps at once, and in pieces."""
     whole, pieces = (Network(network(300, w_E=0.02, w_ext=0.05), 0.1, 0.8, SEED) for _ in range(2))
-    mean_v, phi, stretches, mean_i = whole.run(700)
+    mean_v, phi, chunks, mean_i = whole.run(700)
     parts = [pieces.run(n) for n in (1, 2, 61, 0, 64, 1, 500, 71)]
     assert (mean_v == np.concatenate([m for m, _, _, _ in parts])).all()
     assert (phi == np.concatenate([f for _, f, _, _ in parts], axis=1)).all()
     assert (mean_i == np.concatenate([i for *_, i in parts])).all()
-    neurons, steps = SpikeTrains(stretches, 300).events()
+    neurons, steps = SpikeTrains(chunks, 300).events()
     neurons2, steps2 = SpikeTrains([s for _, _, part, _ in parts for s in part], 300).events()
     assert neurons.size > 300
     assert (neurons == neurons2).all()
@@ -118,10 +118,10 @@ STEPS, BURN_IN = 2500, 500
 BANDS_HZ = ((2.0, 20.0), (20.0, 60.0), (60.0, 200.0), (200.0, 1000.0))
 
 
-def statistics(mean_v: npt.NDArray[np.float64], stretches: list[Stretch], net: Network) -> dict[str, float]:
+def statistics(mean_v: npt.NDArray[np.float64], chunks: list[SpikeChunk], net: Network) -> dict[str, float]:
     """What summarises a run after the burn-in: rates, variance and band powers of the mean potential, S, CV."""
     dt_ms = net.parameters.dt_ms
-    trains = SpikeTrains(stretches, net.parameters.n_neurons)
+    trains = SpikeTrains(chunks, net.parameters.n_neurons)
     numbers = train_statistics(trains)
     power = np.abs(np.fft.rfft((mean_v - mean_v.mean()) * np.hamming(mean_v.size))) ** 2
     frequency = np.fft.rfftfreq(mean_v.size, dt_ms / 1e3)
@@ -140,7 +140,7 @@ def statistics(mean_v: npt.NDArray[np.float64], stretches: list[Stretch], net: N
     return found
 
 
-def free_run(net: Network, rng: np.random.Generator) -> tuple[npt.NDArray[np.float64], list[Stretch]]:
+def free_run(net: Network, rng: np.random.Generator) -> tuple[npt.NDArray[np.float64], list[SpikeChunk]]:
     """The oracle after the burn-in, with NumPy's noise and NumPy's external spikes."""
     q, oracle = net.parameters, oracle_of(net)
     mean_v, neurons, counts = np.empty(STEPS), [], np.zeros(STEPS, np.int64)
@@ -174,8 +174,8 @@ def test_statistics_agree_where_single_spikes_do_not(p: float, lam: float, chang
         net = Network(q, p, lam, (20210114, 3, 5, k))
         oracle.append(statistics(*free_run(net, rng), net))
         net.run(BURN_IN)
-        mean_v, _, stretches, _ = net.run(STEPS - BURN_IN)
-        kernel.append(statistics(mean_v, stretches, net))
+        mean_v, _, chunks, _ = net.run(STEPS - BURN_IN)
+        kernel.append(statistics(mean_v, chunks, net))
     for name in kernel[0]:
         a, b = np.array([[x[name] for x in kernel], [x[name] for x in oracle]])
         assert np.isfinite(a).all(), name

@@ -25,8 +25,8 @@ SILENT: dict[str, Any] = {"w_E": 0.0, "w_I": 0.0, "w_ext": 0.0, "n_external": 0,
 
 def intervals(net: Network, n_steps: int) -> list[npt.NDArray[np.int64]]:
     """Interspike intervals (steps) of each neuron."""
-    _, _, stretches, _ = net.run(n_steps)
-    neuron, step = SpikeTrains(stretches, net.parameters.n_neurons).events()
+    _, _, chunks, _ = net.run(n_steps)
+    neuron, step = SpikeTrains(chunks, net.parameters.n_neurons).events()
     return [np.diff(step[neuron == k]) for k in range(net.parameters.n_neurons)]
 
 
@@ -145,11 +145,11 @@ def test_refractory_period_is_exact_to_the_step(t_ref_ms: float) -> None:
     q = NetworkParameters(
         n_neurons=600, t_ref_ms=t_ref_ms, noise_q=0.0, v_leak_mv=1e4, tau_m_ms=1.0, duration_ms=500.0, **SILENT
     )
-    n_held = round(t_ref_ms / q.dt_ms)
+    n_refractory = round(t_ref_ms / q.dt_ms)
     net = Network(q, 0.0, 0.5, SEED)
-    mean_v, _, stretches, _ = net.run(5 * (n_held + 1))
-    neuron, step = SpikeTrains(stretches, q.n_neurons).events()
-    assert step.tolist() == [k * (n_held + 1) for k in range(5) for _ in range(600)]
+    mean_v, _, chunks, _ = net.run(5 * (n_refractory + 1))
+    neuron, step = SpikeTrains(chunks, q.n_neurons).events()
+    assert step.tolist() == [k * (n_refractory + 1) for k in range(5) for _ in range(600)]
     assert neuron.tolist() == 5 * list(range(600))
     np.testing.assert_allclose(mean_v, q.v_reset_mv, atol=1e-3)  # float32 of u = -10060 mV
 
@@ -161,8 +161,8 @@ def test_refractory_neurons_do_not_feel_noise_or_input() -> None:
         external_rate_hz=1e4, w_ext=0.01, duration_ms=500.0, transient_ms=0.0,
     )  # fmt: skip
     net = Network(q, 1.0, 0.5, SEED)
-    mean_v, _, stretches, _ = net.run(41)
-    assert stretches[0][1].tolist() == [600] + 40 * [0]
+    mean_v, _, chunks, _ = net.run(41)
+    assert chunks[0][1].tolist() == [600] + 40 * [0]
     np.testing.assert_allclose(mean_v, q.v_reset_mv, atol=1e-3)
     assert (kernel_v(net) == kernel_v(net)[0]).all()
     assert net.run(1)[2][0][1].tolist() == [600]

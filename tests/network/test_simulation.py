@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed, trial_seed
-from hpcmass.network import Recording, simulate, trial, warm_up
+from hpcmass.network import Recording, simulate, simulation, warm_up
 from hpcmass.network.spikes import SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 
@@ -65,10 +65,10 @@ def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> No
         assert r.rate_E == pytest.approx((late < n_exc).sum() / n_exc / seconds)
     if n_exc < n:
         assert r.rate_I == pytest.approx((late >= n_exc).sum() / (n - n_exc) / seconds)
-    n_held = round(q.t_ref_ms / q.dt_ms)
+    n_refractory = round(q.t_ref_ms / q.dt_ms)
     by_neuron = np.lexsort((step, r.spike_neuron))
     same = np.diff(r.spike_neuron[by_neuron]) == 0
-    assert (np.diff(step[by_neuron])[same] > n_held).all()
+    assert (np.diff(step[by_neuron])[same] > n_refractory).all()
 
 
 def same(a: Recording, b: Recording) -> bool:
@@ -177,7 +177,7 @@ def test_phi_is_the_exact_sum_of_out_degrees() -> None:
     """Φ_E and Φ_I of each step, from the kept spikes and the trial's own graph."""
     q = parameters()
     r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
-    net = trial.Network(q, 0.2, 0.8, SEED)
+    net = simulation.Network(q, 0.2, 0.8, SEED)
     degree = net.graph.adjacency().sum(1)
     assert r.spike_neuron is not None
     assert r.spike_time is not None
@@ -216,7 +216,7 @@ def test_same_seed_same_bits_other_seed_other_trial() -> None:
 def test_every_random_ingredient_follows_the_seed() -> None:
     """Both graphs, the drive, the noise and the initial state differ from trial to trial; one seed gives one set."""
     q = parameters()
-    first, again, other = (trial.Network(q, 0.2, 0.8, seed) for seed in (SEED, SEED, (*SEED[:3], 6)))
+    first, again, other = (simulation.Network(q, 0.2, 0.8, seed) for seed in (SEED, SEED, (*SEED[:3], 6)))
     ingredients = {
         "graph": lambda net: net.graph.rows,
         "external graph": lambda net: net.graph_ext.rows,
@@ -242,7 +242,7 @@ def test_keeping_spikes_changes_nothing() -> None:
 def test_room_for_spikes_never_changes_the_result(t_ref_ms: float, monkeypatch: pytest.MonkeyPatch) -> None:
     q = parameters(t_ref_ms=t_ref_ms)
     whole = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
-    monkeypatch.setattr(trial, "STRETCH_SPIKES", 1)
+    monkeypatch.setattr(simulation, "CHUNK_SPIKES", 1)
     assert same(whole, simulate(q, 0.2, 0.8, SEED, keep_spikes=True))
 
 
@@ -295,7 +295,7 @@ def test_numbers_without_end_are_a_failure(changed: dict[str, Any]) -> None:
 
 
 def test_non_finite_potentials_are_found_at_once() -> None:
-    net = trial.Network(parameters(), 0.1, 0.5, SEED)
+    net = simulation.Network(parameters(), 0.1, 0.5, SEED)
     net.run(10)
     net.state.u[3] = np.nan
     with pytest.raises(TrialFailure, match=r"became non-finite at 1.1 ms"):

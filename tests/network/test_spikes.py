@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
+from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 
 elephant_statistics = pytest.importorskip("elephant.statistics")
 
 
 def trains_of(raster: npt.NDArray[np.bool_], cuts: list[int]) -> SpikeTrains:
-    """Spike trains from a raster (steps, neurons), cut into stretches before the given steps."""
-    stretches: list[Stretch] = []
+    """Spike trains from a raster (steps, neurons), cut into chunks before the given steps."""
+    chunks: list[SpikeChunk] = []
     for part in np.split(raster, cuts):
         step, neuron = np.nonzero(part)
-        stretches.append((neuron.astype(np.uint16), np.bincount(step, minlength=len(part)).astype(np.int64)))
-    return SpikeTrains(stretches, raster.shape[1])
+        chunks.append((neuron.astype(np.uint16), np.bincount(step, minlength=len(part)).astype(np.int64)))
+    return SpikeTrains(chunks, raster.shape[1])
 
 
 @st.composite
@@ -60,7 +60,7 @@ def test_statistics_of_trains(case: tuple[npt.NDArray[np.bool_], list[int]]) -> 
         assert np.isnan(found.cv_isi)
 
 
-def test_intervals_longer_than_any_stretch() -> None:
+def test_intervals_longer_than_any_chunk() -> None:
     """A neuron that spikes at steps 3, 1000 and 100 000 of a record in pieces of 7 steps."""
     n_steps = 100_002
     raster = np.zeros((n_steps, 2), bool)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
+from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 from hpcmass.network.synchrony import bin_widths_ms, spike_contrast
 
 neo = pytest.importorskip("neo")
@@ -26,12 +26,12 @@ Raster = npt.NDArray[np.bool_]
 
 
 def trains_of(raster: Raster, cuts: list[int] | None = None) -> SpikeTrains:
-    """Spike trains from a raster (steps, neurons), cut into stretches before the given steps."""
-    stretches: list[Stretch] = []
+    """Spike trains from a raster (steps, neurons), cut into chunks before the given steps."""
+    chunks: list[SpikeChunk] = []
     for part in np.split(raster, cuts or []):
         step, neuron = np.nonzero(part)
-        stretches.append((neuron.astype(np.uint16), np.bincount(step, minlength=len(part)).astype(np.int64)))
-    return SpikeTrains(stretches, raster.shape[1])
+        chunks.append((neuron.astype(np.uint16), np.bincount(step, minlength=len(part)).astype(np.int64)))
+    return SpikeTrains(chunks, raster.shape[1])
 
 
 def ours(raster: Raster, dt_ms: float, cuts: list[int] | None = None) -> tuple[float, float]:

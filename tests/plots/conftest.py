@@ -9,14 +9,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hpcmass.store.creation import create_sweep_file
 from scipy import stats
 
 from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import shape
 from hpcmass.store import schema
-from hpcmass.store.layout import Coordinate, create_file
+from hpcmass.store.layout import Coordinate, axis_coordinates, create_file
+from hpcmass.store.writer import create_sweep_file
 
 P = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1]
 LAM = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1]
@@ -103,8 +103,9 @@ def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndar
     create_file(
         path,
         filetype=schema.COMPARISON_FILETYPE,
-        axes=experiment.grid.axes(),
+        axes=tuple(experiment.grid.axes()),
         coordinates=[
+            *axis_coordinates(experiment.grid.axes()),
             Coordinate("trial", np.arange(experiment.trials, dtype="i4"), "1", "trial"),
             Coordinate("model", MODELS, "1", "mass model"),
             Coordinate("frequency", FREQUENCY, "Hz", "frequency"),

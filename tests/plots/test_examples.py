@@ -8,12 +8,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hpcmass.store.reader import SweepFile
 
 from hpcmass.errors import UserError
 from hpcmass.plots.examples import traces
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.view import open_view
+from hpcmass.store.parts import SweepParts
 from hpcmass.store.schema import PENDING
 
 Make = Callable[..., Path]
@@ -71,14 +71,14 @@ def test_a_sweep_that_lacks_what_was_compared_is_refused(comparison: Make, sweep
         file["status"][...] = PENDING
     with (
         open_view(comparison()) as view,
-        SweepFile(behind) as recorded,
+        SweepParts([behind]) as recorded,
         pytest.raises(UserError, match=r"behind\.h5 does not hold what was compared"),
     ):
         traces(view, recorded)
 
 
 def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
-    with open_view(comparison()) as view, SweepFile(sweep) as recorded:
+    with open_view(comparison()) as view, SweepParts([sweep]) as recorded:
         figure = traces(view, recorded)
         assert figure is not None
         assert len(figure.axes) == 9

@@ -218,14 +218,14 @@ def test_the_sweep_is_found_where_it_was(comparison: Make, sweep: Path, other_sw
         for source, found in ((None, False), (other_sweep, False), (sweep, True)):
             if source is not None:
                 shutil.copy(source, beside)
-            with open_sweep_of(view, None) as recorded:
+            with open_sweep_of(view, ()) as recorded:
                 assert (recorded is not None) == found
 
 
 @pytest.mark.usefixtures("few")
 def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path: Path):
     with pytest.raises(UserError, match="is not the sweep that was compared"):
-        draw(comparison(), tmp_path / "maps", sweep_path=other_sweep)
+        draw(comparison(), tmp_path / "maps", sweep_paths=[other_sweep])
 
 
 @pytest.mark.parametrize(

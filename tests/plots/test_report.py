@@ -13,7 +13,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hpcmass.store.reader import SweepFile
 
 from hpcmass.plots import panels
 from hpcmass.plots.lines import window_ms
@@ -23,6 +22,7 @@ from hpcmass.plots.view import open_sweep_of, open_view
 from hpcmass.report import page, payload, write_report
 from hpcmass.report.page import report_html
 from hpcmass.store import schema
+from hpcmass.store.parts import SweepParts
 
 Make = Callable[..., Path]
 VOID = {"meta", "link", "br", "input"}
@@ -135,14 +135,14 @@ def test_curves_say_what_the_tables_do(comparison: Make, full):
 def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commented_sweep: Path):
     """With its comments where the sweep is at hand, and what the comparison did otherwise is said beside it."""
     path = comparison()
-    with open_view(path) as view, open_sweep_of(view, None) as swept:
+    with open_view(path) as view, open_sweep_of(view, ()) as swept:
         assert "# Q: the paper&#x27;s" in report_html(view, swept)
         assert "in place of the sweep" not in report_html(view, swept)
         assert "# Q" not in report_html(view)
         assert '<a href="#configuration">Configuration</a>.</p>' in report_html(view)
     with h5py.File(path, "r+") as file:
         file.attrs["config_yaml"] = f"{file.attrs['config_yaml']}\ncompare: {{alpha: 0.05}}\n"
-    with open_view(path) as view, open_sweep_of(view, None) as swept:
+    with open_view(path) as view, open_sweep_of(view, ()) as swept:
         text = report_html(view, swept)
         assert "in place of the sweep&#x27;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace(
             "'", "&#x27;"
@@ -186,8 +186,8 @@ def test_what_a_file_says_is_text_and_never_markup(comparison: Make, sweep: Path
     copy.write_bytes(sweep.read_bytes())
     with h5py.File(copy, "r+") as file:
         file["status"][3, 2, 1] = schema.FAILED
-        file["error"][3, 2, 1] = b"mean_v left [-200, 100] mV <b>"
-    with open_view(path) as view, open_sweep_of(view, copy) as swept:
+        file["error"][3, 2, 1] = np.frombuffer(b"mean_v left [-200, 100] mV <b>".ljust(240, b"\0"), "S1")
+    with open_view(path) as view, open_sweep_of(view, [copy]) as swept:
         text = report_html(view, swept)
     assert hostile not in text
     assert "alert(1)" in text  # as text
@@ -251,6 +251,6 @@ def test_parts_of_the_page_are_installed():
 
 
 def test_the_sweep_completes_the_provenance(comparison: Make, sweep: Path):
-    with open_view(comparison()) as view, SweepFile(sweep) as swept:
+    with open_view(comparison()) as view, SweepParts([sweep]) as swept:
         assert swept.physics_sha256 in report_html(view, swept)
         assert swept.physics_sha256 not in report_html(view)
