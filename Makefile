@@ -77,9 +77,11 @@ lint: env ## style, types, import rules, shell scripts, spelling, dead links
 	$(BIN)/lint-imports --no-logo --no-cache
 	git ls-files -coz --exclude-standard -- '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck -x
 	git ls-files -coz --exclude-standard -- '*.py' '*.md' '*.yml' '*.toml' '*.sh' '*.cff' | xargs -0 $(BIN)/codespell
+	$(BIN)/python scripts/docs_generate.py --check
 	$(BIN)/python scripts/check_links.py
 
 docs: env ## the documentation into site/, strict: a dead link or a page that nobody leads to is an error
+	@$(BIN)/python scripts/docs_generate.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo site/index.html
 

@@ -8,7 +8,7 @@ Every fenced block says what it is:
 - `python`: is run by this Python; a `text` block right below is its standard output. With `title="PATH"` any block is
   written to that file instead.
 - `sh`: is not run, and a comment right above says why: `<!-- not run: … -->`.
-- `text`, `yaml`, `matlab`, `json`: are shown only.
+- `text`, `yaml`, `matlab`, `json`, `py` (parts of a notebook, which the tests run): are shown only.
 
 In an output `…` stands for anything within a line, and a line of `…` alone for any lines. Everything runs in a copy of
 the repository, so that a page may use what an earlier one made; the order of the pages is that of `PAGES`. Nothing that
@@ -35,6 +35,7 @@ PAGES = (
     "README.md",
     "docs/guide/install.md",
     "docs/guide/first-sweep.md",
+    "docs/guide/reading-a-map.md",
     "docs/guide/reading.md",
     "docs/guide/configuration.md",
     "docs/guide/cluster.md",
@@ -42,7 +43,7 @@ PAGES = (
 )
 """Pages with commands, in the order in which a reader would follow them; the others are looked through."""
 
-SHOWN = ("text", "yaml", "matlab", "json")
+SHOWN = ("text", "yaml", "matlab", "json", "py")
 SECONDS = 900
 
 FENCE = re.compile(r"^( *)```(\w*)(?: title=\"([^\"]+)\")?\s*$")

@@ -26,7 +26,9 @@ def script(name: str) -> ModuleType:
     return module
 
 
-docs_check, check_links, docs_hooks = map(script, ("docs_check", "check_links", "docs_hooks"))
+docs_check, check_links, docs_hooks, docs_generate = map(
+    script, ("docs_check", "check_links", "docs_hooks", "docs_generate")
+)
 
 
 @pytest.mark.parametrize(
@@ -155,14 +157,18 @@ def test_a_picture_leads_to_its_file() -> None:
 
 
 def test_pages_take_their_tables_from_the_program() -> None:
-    sweep, comparison = docs_hooks.sweep_variables(), docs_hooks.comparison_variables()
+    sweep, comparison = docs_generate.sweep_variables(), docs_generate.comparison_variables()
     assert all(f"| `{name}` |" in sweep for name in SWEEP_VARIABLES)
     assert all(f"| `{name}` |" in comparison for name in COMPARISON_VARIABLES)
-    assert all(f"| `{name}` |" in docs_hooks.configuration() for name in NetworkParameters.model_fields)
-    commands = docs_hooks.command_line()
+    assert all(f"| `{name}` |" in docs_generate.configuration() for name in NetworkParameters.model_fields)
+    commands = docs_generate.command_line()
     assert all(f"## {module.__name__.split('.')[-1]}\n" in commands for module in COMMANDS)
-    page = docs_hooks.on_page_markdown("a\n<!-- generated: sweep_variables -->\n*table: elsewhere*\nb\n")
-    assert page == f"a\n{sweep}\nb\n"
-    # a mark without the line that stands in for the table where the page is not built is not found
-    used = [m for p in (ROOT / "docs").rglob("*.md") for m in docs_hooks.MARK.findall(p.read_text())]
-    assert sorted(used) == sorted(docs_hooks.GENERATED)
+    page = docs_generate.generated("a\n<!-- generated: sweep_variables -->\nold\n<!-- end of generated -->\nb\n")
+    assert page == f"a\n<!-- generated: sweep_variables -->\n\n{sweep}\n\n<!-- end of generated -->\nb\n"
+    used = [m[1] for p in (ROOT / "docs").rglob("*.md") for m in docs_generate.PLACE.findall(p.read_text())]
+    assert sorted(used) == sorted(docs_generate.GENERATED)
+
+
+def test_the_pages_hold_what_the_program_says_now() -> None:
+    behind = [p.name for p in (ROOT / "docs").rglob("*.md") if docs_generate.generated(p.read_text()) != p.read_text()]
+    assert not behind, "run `make docs`"
