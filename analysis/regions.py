@@ -9,10 +9,17 @@ import argparse
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
-from hpcmass.plots.plane import symbol
-from hpcmass.plots.regions import COLUMNS, describe, medians, regions
+from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.view import open_view
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table of texts as Markdown."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> int:
@@ -22,16 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         with open_view(options.comparison) as view:
-            heads = {"right": symbol(view.plane.right), "up": symbol(view.plane.up)}
-            print(f"| | region | {' | '.join(heads.get(name, name) for name in COLUMNS)} |")
-            print("|---|---|" + "---|" * len(COLUMNS))
-            for region in regions(view):
-                print(f"| {region.subject} | {region.name} | {' | '.join(describe(view, region))} |")
-            model_heads, rows = medians(view)
-            print(f"\n| {' | '.join(model_heads)} |")
-            print("|" + "---|" * len(model_heads))
-            for row in rows:
-                print(f"| {' | '.join(row)} |")
+            print(markdown(as_text(regions_table(view))), markdown(as_text(medians_table(view))), sep="\n\n")
     except UserError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

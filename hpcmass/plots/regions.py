@@ -1,14 +1,15 @@
-"""Regions of the plane in numbers: how large, where, and what the network does there."""
+"""Regions of the plane in numbers: how large, where, and what the network and the models do there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 
 from hpcmass.plots import panels
-from hpcmass.plots.plane import FloatMap, Mask
+from hpcmass.plots.plane import FloatMap, Mask, symbol
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.style import fixed, number
 from hpcmass.plots.view import View
@@ -41,60 +42,97 @@ def regions(view: View) -> list[Region]:
             found += [Region(model, outline.text, outline.inside) for outline in outlines]
         diverged = view.model("n_diverged", model)
         if (diverged > 0).any():
-            found.append(Region(model, "ran away in some trial", diverged > 0))
+            found.append(Region(model, "diverged in some trial", diverged > 0))
     return found
 
 
-COLUMNS = ("points", "share", "right", "up", "synchronised", "Spike-contrast", "rate E (Hz)", "median f (Hz)")
-"""Heads of `describe`; `right` and `up` stand for the plane's axes."""
+def regions_table(view: View) -> pd.DataFrame:
+    """The regions in numbers.
 
-
-def describe(view: View, region: Region) -> tuple[str, ...]:
-    """A region's row under `COLUMNS`: a range over its points where there is more than one value."""
-    inside = region.inside
-    count, compared = int(inside.sum()), int((view.point("n_compared") > 0).sum())
-    share = f"{100 * count / compared:.0f} %" if compared else "–"
-    if not count:
-        return (str(count), share, *["–"] * (len(COLUMNS) - 2))
-    return (
-        str(count),
-        share,
-        _range(view.plane.coordinate(view.plane.right), inside),
-        _range(view.plane.coordinate(view.plane.up), inside),
-        f"{100 * float(view.synchronised[inside].mean()):.0f} %",
-        _range(view.number("spike_contrast"), inside, 2),
-        _range(view.number("rate_E"), inside, 3),
-        _range(view.point("median_frequency_lif"), inside, 3),
-    )
-
-
-_MEDIANS: Final[dict[str, tuple[str, int]]] = {
-    "ρ": ("rho", 2),
-    "lag (ms)": ("lag", 1),
-    "spectra's distance (dB)": ("spectral_distance", 1),
-    "χ²/dof": ("chi2", 2),
-    "coherence": ("coherence_mean", 2),
-    "median f, model / LIF": ("median_frequency", 2),
-    "error of the mean (mV)": ("mean_error", 1),
-    "variance, model / LIF": ("log_variance_ratio", 1),
-}
-"""Head → variable and decimals of `medians`."""
-
-
-def medians(view: View) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Heads and rows: for each of the network's regimes and each model, medians over the regime's points.
-
-    The share that agrees is that of the points inside the correlation's contour.
+    Returns
+    -------
+    DataFrame
+        A row per region, indexed by subject and region: number of points, their share of the points compared (%),
+        share synchronised (%), and (least, greatest) value of each other quantity, NaN where there is none.
     """
-    shown = {head: what for head, what in _MEDIANS.items() if view.has(what[0])}
-    rows = []
-    for name, inside in regime_masks(view).items():
+    compared = int((view.point("n_compared") > 0).sum())
+    quantities = {
+        symbol(view.plane.right): view.plane.coordinate(view.plane.right),
+        symbol(view.plane.up): view.plane.coordinate(view.plane.up),
+        "Spike-contrast": view.number("spike_contrast"),
+        "rate E (Hz)": view.number("rate_E"),
+        "median f (Hz)": view.point("median_frequency_lif"),
+    }
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for region in regions(view):
+        inside = region.inside
+        row = {"points": int(inside.sum()), "share (%)": 100 * inside.sum() / compared if compared else np.nan}
+        row["synchronised (%)"] = 100 * view.synchronised[inside].mean() if inside.any() else np.nan
+        rows[region.subject, region.name] = row | {name: _range(v[inside]) for name, v in quantities.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["", "region"])
+
+
+_MEDIANS: Final = {
+    "ρ": "rho",
+    "lag (ms)": "lag",
+    "spectra's distance (dB)": "spectral_distance",
+    "χ²/dof": "chi2",
+    "coherence": "coherence_mean",
+    "median f, model / LIF": "median_frequency",
+    "error of the mean (mV)": "mean_error",
+    "variance, model / LIF": "log_variance_ratio",
+}
+"""Column → variable of `medians_table`."""
+
+DECIMALS: Final = {"ρ": 2, "χ²/dof": 2, "coherence": 2, "median f, model / LIF": 2}
+"""Of medians; one in the other columns. Shares have none."""
+
+DIGITS: Final = {"Spike-contrast": 2, "rate E (Hz)": 3, "median f (Hz)": 3}
+"""Significant digits of ranges; four in the other columns."""
+
+
+def medians_table(view: View) -> pd.DataFrame:
+    """For each of the network's regimes and each model, medians over the regime's points.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by regime and model; the share of points inside the correlation's contour (%), then the medians of the
+        statistics that the file has.
+    """
+    columns = {column: name for column, name in _MEDIANS.items() if view.has(name)}
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for regime, inside in regime_masks(view).items():
         for model in view.models:
-            cells = [_median(_of_model(view, variable, model)[inside], digits) for variable, digits in shown.values()]
             agrees = view.model("rho_agrees", model)[inside] == 1
-            share = f"{100 * float(agrees.mean()):.0f} %" if agrees.size else "–"
-            rows.append((name, model, share, *cells))
-    return ["regime", "model", "agrees", *shown], rows
+            row = {"agrees (%)": 100 * float(agrees.mean()) if agrees.size else np.nan}
+            for column, name in columns.items():
+                values = _of_model(view, name, model)[inside]
+                finite = values[np.isfinite(values)]
+                row[column] = float(np.median(finite)) if finite.size else np.nan
+            rows[regime, model] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["regime", "model"])
+
+
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """A table's numbers as they are shown; its index becomes columns, with each first name once."""
+    shown = table.reset_index()
+    for column in table.columns:
+        shown[column] = [_cell(value, str(column)) for value in table[column]]
+    first = shown.columns[0]
+    shown[first] = shown[first].mask(shown[first].duplicated(), "")
+    return shown
+
+
+def _cell(value: Any, column: str) -> str:
+    if isinstance(value, tuple):
+        low, high = (number(float(f"{v:.{DIGITS.get(column, 4)}g}")) for v in value)
+        return "–" if np.isnan(value[0]) else low if low == high else f"{low} … {high}"
+    if isinstance(value, int):
+        return str(value)
+    if np.isnan(value):
+        return "–"
+    return fixed(value, 0 if column.endswith("(%)") else DECIMALS.get(column, 1))
 
 
 def _of_model(view: View, variable: str, model: str) -> FloatMap:
@@ -108,14 +146,6 @@ def _of_model(view: View, variable: str, model: str) -> FloatMap:
     return np.exp(values) if variable == "log_variance_ratio" else values
 
 
-def _median(values: FloatMap, decimals: int) -> str:
+def _range(values: FloatMap) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
-    return fixed(float(np.median(finite)), decimals) if finite.size else "–"
-
-
-def _range(values: FloatMap, inside: Mask, digits: int = 4) -> str:
-    chosen = values[inside & np.isfinite(values)]
-    if not chosen.size:
-        return "–"
-    low, high = (number(float(f"{v:.{digits}g}")) for v in (chosen.min(), chosen.max()))
-    return low if low == high else f"{low} … {high}"
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.nan, np.nan)

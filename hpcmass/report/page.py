@@ -1,28 +1,34 @@
-"""The page put together: maps, tables, data, style and script in one file."""
+"""The page: maps, tables, data, style and script in one file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import Final
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from hpcmass.plots.maps import Panel
 from hpcmass.plots.regimes import pick_regimes
+from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.saving import save_text
 from hpcmass.plots.sheets import SHEETS
 from hpcmass.plots.view import View
+from hpcmass.report import tables
 from hpcmass.report.frame import Frame
 from hpcmass.report.payload import payload, script_json
 from hpcmass.report.svg import bar_html, definitions, legend_html, map_svg
-from hpcmass.report.tables import configuration_html, failures_html, medians_html, provenance_html, regions_html
 from hpcmass.store.parts import SweepParts
 
 PARTS: Final = files(__package__)
 """Where `page.html`, `page.css` and `page.js` are."""
+
+_PAGES: Final = Environment(
+    loader=PackageLoader("hpcmass", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +70,21 @@ def report_html(view: View, sweep: SweepParts | None = None) -> str:
     labels = {key: _label(panel) for key, panel in maps.items()}
     data = payload(view, maps, labels)
     data["first"] = _first_point(view)
-    return Template(_part("page.html")).substitute(
-        title=escape(view.experiment.title),
-        caption=escape(view.caption()),
-        definitions=definitions(),
-        maps="".join(_sheet_html(view, sheet) for sheet in sheets),
-        contents="".join(f'<li><a href="#{s.name}">{escape(s.title)}</a></li>' for s in sheets),
-        regions=regions_html(view),
-        medians=medians_html(view),
-        failures=failures_html(view, sweep),
-        provenance=provenance_html(view, sweep),
-        configuration=configuration_html(view, sweep),
-        style=_part("page.css"),
-        script=_part("page.js"),
-        data=script_json(data),
+    return _PAGES.get_template("page.html").render(
+        view=view,
+        definitions=Markup(definitions()),
+        sheets=[_shown(view, sheet) for sheet in sheets],
+        regions=as_text(regions_table(view)),
+        medians=as_text(medians_table(view)),
+        counts=tables.counts(view),
+        diverged=tables.diverged(view),
+        failures=None if sweep is None else tables.failures(sweep),
+        provenance=tables.provenance(view, sweep),
+        configuration=view.experiment.text if sweep is None else sweep.experiment.text,
+        other_settings="" if sweep is None else tables.other_settings(view, sweep),
+        style=Markup(_part("page.css")),
+        script=Markup(_part("page.js")),
+        data=Markup(script_json(data)),
     )
 
 
@@ -90,20 +97,21 @@ def _label(panel: Panel) -> str:
     return panel.scale.label.split(", square-root scale")[0]
 
 
-def _sheet_html(view: View, sheet: _Sheet) -> str:
+def _shown(view: View, sheet: _Sheet) -> dict[str, Any]:
+    """A sheet's figures for the template."""
     frame = Frame(view.plane)
     one_scale = all(panel.scale is sheet.panels[0].scale for panel in sheet.panels)
-    figures = []
-    for key, panel in sheet.keyed():
-        bar = "" if one_scale else bar_html(panel.scale, key)
-        figures.append(
-            f"<figure><figcaption>{escape(panel.title)}</figcaption>{map_svg(frame, panel, key)}{bar}</figure>"
-        )
+    figures = [
+        {
+            "title": panel.title,
+            "map": Markup(map_svg(frame, panel, key)),
+            "bar": Markup("" if one_scale else bar_html(panel.scale, key)),
+        }
+        for key, panel in sheet.keyed()
+    ]
     bar = bar_html(sheet.panels[0].scale, sheet.name) if one_scale else ""
-    return (
-        f'<section class="sheet" id="{sheet.name}"><h3>{escape(sheet.title)}</h3>'
-        f'<div class="row">{"".join(figures)}</div>{bar}{legend_html(sheet.panels)}</section>'
-    )
+    legend = legend_html(sheet.panels)
+    return {"name": sheet.name, "title": sheet.title, "figures": figures, "bar": Markup(bar), "legend": Markup(legend)}
 
 
 def _first_point(view: View) -> int | None:

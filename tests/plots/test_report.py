@@ -17,7 +17,7 @@ import pytest
 from hpcmass.plots import panels
 from hpcmass.plots.lines import window_ms
 from hpcmass.plots.regimes import regime_masks
-from hpcmass.plots.regions import COLUMNS, describe, medians, regions
+from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.view import open_sweep_of, open_view
 from hpcmass.report import page, payload, write_report
 from hpcmass.report.page import report_html
@@ -205,8 +205,8 @@ def test_failures_without_the_sweep_say_so(gappy_comparison: Path):
     with open_view(gappy_comparison) as view:
         text = report_html(view)
     assert "212 of 216 trials done, 2 failed, 2 not computed yet" in text
-    assert "was not at hand" in text
-    assert "MFM ran away in 13 trials" in text
+    assert "was not available" in text
+    assert "MFM diverged in 13 trials" in text
 
 
 def test_regimes_part_the_spiking_points(comparison: Make, gappy_comparison: Path, full):
@@ -214,23 +214,26 @@ def test_regimes_part_the_spiking_points(comparison: Make, gappy_comparison: Pat
         masks = list(regime_masks(view).values())
         np.testing.assert_array_equal(np.sum(masks, axis=0), view.spiking)
     with open_view(comparison()) as view:
-        rows = {(r.subject, r.name): dict(zip(COLUMNS, describe(view, r), strict=True)) for r in regions(view)}
+        table = regions_table(view)
+        texts = as_text(table).set_index(table.index)
     inside = (full["synchronised"] == 1) & (full["median_frequency_lif"] > 80)
-    row = rows["network", "synchronised, above 80 Hz"]
+    row = texts.loc[("network", "synchronised, above 80 Hz")]
     assert row["points"] == str(inside.sum())
-    assert row["synchronised"] == "100 %"
-    assert row["share"] == f"{100 * inside.mean():.0f} %"
+    assert row["synchronised (%)"] == "100"
+    assert row["share (%)"] == f"{100 * inside.mean():.0f}"
+    frequency = full["median_frequency_lif"][inside]
+    np.testing.assert_allclose(table.loc[row.name, "median f (Hz)"], (frequency.min(), frequency.max()))
     agrees = (full["rho_agrees"][..., 1] == 1).sum()
-    assert next(r["points"] for (who, what), r in rows.items() if who == "MFM" and what.startswith("ρ")) == str(agrees)
+    assert next(r["points"] for (who, what), r in table.iterrows() if who == "MFM" and what.startswith("ρ")) == agrees
 
 
 def test_medians_by_regime(comparison: Make, full):
     with open_view(comparison()) as view:
-        heads, rows = medians(view)
+        table = medians_table(view)
     inside = (full["synchronised"] == 1) & (full["median_frequency_lif"] > 80)
-    row = dict(zip(heads, next(r for r in rows if r[:2] == ("synchronised, above 80 Hz", "MFM")), strict=True))
+    row = as_text(table).set_index(table.index).loc[("synchronised, above 80 Hz", "MFM")]
     assert row["ρ"] == f"{np.median(full['rho'][inside, 1]):.2f}"
-    assert row["agrees"] == f"{100 * np.mean(full['rho_agrees'][inside, 1] == 1):.0f} %"
+    assert row["agrees (%)"] == f"{100 * np.mean(full['rho_agrees'][inside, 1] == 1):.0f}"
     assert row["χ²/dof"] == f"{np.median(full['chi2'][inside, 1] / 250):.2f}"
     assert row["variance, model / LIF"] == f"{np.median(np.exp(full['log_variance_ratio'][inside, 1])):.1f}"
     ratio = np.median(full["median_frequency"][inside, 1] / full["median_frequency_lif"][inside])
