@@ -136,7 +136,7 @@ def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commente
     """With its comments where the sweep is at hand, and what the comparison did otherwise is said beside it."""
     path = comparison()
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
-        assert "# Q: the paper&#x27;s" in report_html(view, swept)
+        assert "# Q: the paper&#39;s" in report_html(view, swept)
         assert "in place of the sweep" not in report_html(view, swept)
         assert "# Q" not in report_html(view)
         assert '<a href="#configuration">Configuration</a>.</p>' in report_html(view)
@@ -144,10 +144,10 @@ def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commente
         file.attrs["config_yaml"] = f"{file.attrs['config_yaml']}\ncompare: {{alpha: 0.05}}\n"
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
         text = report_html(view, swept)
-        assert "in place of the sweep&#x27;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace(
-            "'", "&#x27;"
+        assert "in place of the sweep&#39;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace(
+            "'", "&#39;"
         )
-        assert "# Q: the paper&#x27;s" in text
+        assert "# Q: the paper&#39;s" in text
 
 
 def test_large_grids_get_coarser_curves(comparison: Make, monkeypatch: pytest.MonkeyPatch):
