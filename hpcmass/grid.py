@@ -1,4 +1,4 @@
-"""The grid: axes → points → trials, each with a random seed derived from its values, and its expected cost.
+"""The grid: axes → points → trials, each with a random seed derived from its values.
 
 A trial's seed comes from the root seed and the *values* (p, lam, further swept parameters, trial number),
 never from ranks, order or position in the grid. So it survives any number of ranks, any split into jobs, any
@@ -8,16 +8,14 @@ resume, and a refinement of the grid.
 from __future__ import annotations
 
 import itertools
-import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from hpcmass.axes import canonical
-from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.config import Experiment
 
 SEED_WORDS = 4
 """Length of a trial's seed in 32-bit words."""
@@ -104,54 +102,3 @@ def point_values(experiment: Experiment, number: int) -> dict[str, float]:
     axes = experiment.grid.axes()
     position = np.unravel_index(number, shape(experiment)[:-1])
     return {name: axis[i] for (name, axis), i in zip(axes.items(), position, strict=True)}
-
-
-def mean_field_rate_hz(network: NetworkParameters, p: float, lam: float) -> float:
-    """Firing rate (Hz) of the noiseless mean-field neuron, for cost estimates only.
-
-    The rate r solves r = 1 / (t_ref + tau_eff ln((V_inf - V_reset) / (V_inf - V_th))), where tau_eff and V_inf
-    follow from the mean conductances that r itself causes.
-    """
-    g, v = network.g_tilde_ms(), network.reversal_mv()
-    degree = network.n_neurons * p
-
-    def response(rate_per_ms: float) -> float:
-        phi = {"E": degree * lam * rate_per_ms, "I": degree * (1 - lam) * rate_per_ms}
-        phi["ext"] = lam * network.n_external * network.p_ext * network.external_rate_hz / 1e3
-        total = 1 + sum(g[s] * phi[s] for s in phi)
-        v_inf = (network.v_leak_mv + sum(g[s] * phi[s] * v[s] for s in phi)) / total
-        if v_inf <= network.v_threshold_mv:
-            return 0.0
-        rise = math.log((v_inf - network.v_reset_mv) / (v_inf - network.v_threshold_mv))
-        return 1 / (network.t_ref_ms + network.tau_m_ms / total * rise)
-
-    low, high = 0.0, 1 / max(network.t_ref_ms, network.dt_ms)
-    for _ in range(40):  # bisection towards the largest self-consistent rate below saturation
-        middle = (low + high) / 2
-        low, high = (middle, high) if response(middle) > middle else (low, middle)
-    return 1e3 * low
-
-
-def expected_cost(network: NetworkParameters, p: float, lam: float) -> float:
-    """Relative cost of one trial, in updates of a neuron: its graph, its steps, the rows that its spikes add up.
-
-    Measured at N = 10 000: 0.57 ns an update, 60 ns a row of the packed graph (N/8 bytes) beyond the first eight of
-    a step, 12 ms to draw both graphs. Spikes need no rows in a complete graph. Only the order of the trials and the
-    time left that is shown during a sweep depend on it; `hpcmass plan` measures instead.
-    """
-    n, per_step = network.n_neurons, network.dt_ms / 1e3
-    rows = 0.0 if p == 1 else n * mean_field_rate_hz(network, p, lam) * per_step
-    if lam > 0 and 0 < network.p_ext < 1:
-        rows += network.n_external * network.external_rate_hz * per_step
-    drawing = 0.1 * n * (n + network.n_external)
-    return drawing + network.n_steps * n * (1.0 + 0.01 * max(rows - 8.0, 0.0))
-
-
-def point_costs(experiment: Experiment, axes: Mapping[str, Sequence[float]] | None = None) -> npt.NDArray[np.float64]:
-    """`expected_cost` of one trial at every point of the experiment's grid, or of other `axes`; a dimension an axis."""
-    axes = experiment.grid.axes() if axes is None else axes
-    costs = np.empty(tuple(len(values) for values in axes.values()))
-    for point in np.ndindex(costs.shape):
-        values = {name: axes[name][i] for name, i in zip(axes, point, strict=True)}
-        costs[point] = expected_cost(experiment.network_at(values), values["p"], values["lam"])
-    return costs

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcmass.config import Experiment
+from hpcmass.costs import point_costs
 from hpcmass.forecast.calibration import Calibration
 from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
-from hpcmass.grid import point_costs, shape
+from hpcmass.grid import shape
 from hpcmass.store.size import sweep_bytes
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment
+from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, point_costs, shape
+from hpcmass.grid import Trial, shape
 
 PART_VARIABLE = "part"
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.grid import point_costs
+from hpcmass.costs import point_costs
 from hpcmass.store.lock import is_locked, workers_now
 from hpcmass.store.parts import part_of, share_of
 from hpcmass.store.reader import Path_, axes_of, experiment_of

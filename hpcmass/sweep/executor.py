@@ -20,8 +20,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from hpcmass.config import Experiment
+from hpcmass.costs import point_costs
 from hpcmass.errors import TrialFailure, TrialTimeout, UserError
-from hpcmass.grid import Trial, point_costs
+from hpcmass.grid import Trial
 from hpcmass.progress import Progress
 from hpcmass.store.writer import SlabWriter
 from hpcmass.sweep.clock import Clock, Limits

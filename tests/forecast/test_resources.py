@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from hpcmass.configfile import parse_experiment
+from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration, calibrate, shortened
 from hpcmass.forecast.resources import Forecast, forecast
-from hpcmass.grid import point_costs, shape
+from hpcmass.grid import shape
 from hpcmass.store.size import sweep_bytes
 from hpcmass.store.writer import create_sweep_file
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
+from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, point_costs, shape
+from hpcmass.grid import Trial, shape
 from hpcmass.store.join import boxes
 from hpcmass.store.merge import merge
 from hpcmass.store.parts import Part, Share, divide, parse_part
