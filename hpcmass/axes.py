@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
 import operator
+import sys
 from typing import Annotated, Any
 
 import numpy as np
@@ -54,7 +54,10 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
             raise ValueError(f"{kind} takes a whole number of values n from 1 to 100000, not {n}")
         if kind == "logspace" and not (first > 0 and last > 0):
             raise ValueError("logspace takes a first and a last value above 0 (the values themselves, not exponents)")
-        spec = (np.linspace if kind == "linspace" else np.geomspace)(first, last, int(n)).tolist()
+        with np.errstate(all="ignore"):
+            spec = (np.linspace if kind == "linspace" else np.geomspace)(float(first), float(last), int(n)).tolist()
+        if not all(_is_number(v) for v in spec):
+            raise ValueError(f"{kind}: there are no numbers between {first:g} and {last:g}, they are too far apart")
     values = spec if isinstance(spec, list | tuple) else [spec]
     if not values or not all(_is_number(v) for v in values):
         raise ValueError(usage)
@@ -65,7 +68,8 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that a float can hold: of an integer with hundreds of digits `math.isfinite` raises an error."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _range_schema(kind: str) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from hpcmass.axes import bounds_of, range_text
 from hpcmass.config import Experiment, plain_message
 from hpcmass.errors import ConfigError, UserError
 
+LONGEST_QUOTE = 60
+"""Letters of a wrong value that a message repeats."""
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads 5e-4 as a number (YAML 1.1 wants 5.0e-4) and refuses a key given twice."""
@@ -52,7 +55,8 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
     Raises
     ------
     ConfigError
-        With every problem of the document, one line each: the key's path, what is wrong, what is allowed.
+        If it is not YAML or holds no keys; else with every problem of the document, one line each: the key's path, what
+        is wrong, what is allowed.
     """
     try:
         document = yaml.load(text, Loader=_Loader)
@@ -63,17 +67,15 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
     try:
         experiment = Experiment.model_validate(document)
     except ValidationError as error:
-        problems = [_explain(dict(e)) for e in error.errors()]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError("\n  ".join([f"{name} has {count}:", *problems])) from None
+        raise ConfigError.of(name, [_explain(dict(e), document) for e in error.errors()]) from None
     experiment._text = text
     return experiment
 
 
-def _explain(error: dict[str, Any]) -> str:
-    """One line for one pydantic error: the key's path, what is wrong, what is allowed."""
+def _explain(error: dict[str, Any], document: Any) -> str:
+    """One line for one pydantic error in a document: the key's path, what is wrong, what is allowed."""
     location = [part for part in error["loc"] if isinstance(part, str | int)]
-    path = ".".join(str(part) for part in location)
+    path = ".".join(_shortened(str(part)) for part in location)
     if not path:  # a condition on the whole file says its own path
         return plain_message(str(error["msg"]))
     section, field = _resolve(location)
@@ -85,9 +87,24 @@ def _explain(error: dict[str, Any]) -> str:
         return f"{path}: required, but missing"
     line = f"{path}: {plain_message(error['msg'])}"
     if not isinstance(error["input"], dict | list | tuple):
-        line += f", not {error['input']!r}"
+        line += f", not {_shortened(repr(error['input']))}"
+        line += "" if _is_given(location, document) else ", its default"
     allowed = range_text(bounds_of(field)) if field is not None else ""
     return f"{line} (allowed: {allowed})" if allowed else line
+
+
+def _is_given(location: list[str | int], document: Any) -> bool:
+    """Whether a document has the key that a location points at."""
+    for part in location:
+        if isinstance(document, dict) and part not in document:
+            return False
+        document = document[part] if isinstance(document, dict) else None
+    return True
+
+
+def _shortened(text: str) -> str:
+    """A text for a message: of one that is very long the beginning."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 
 def _nearest(name: str, known: list[str]) -> str | None:

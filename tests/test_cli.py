@@ -100,7 +100,20 @@ def test_validate(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(config)]) == 0
     said = capsys.readouterr().out
     assert "is valid" in said
-    assert "p (2), lam (2), 8 trials" in said
+    assert "p (2), lam (2), 4 points, 8 trials" in said
+
+
+def test_validate_judges_each_of_several(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong, other, none = (config.with_name(name) for name in ("wrong.yml", "other.yml", "none.yml"))
+    wrong.write_text(CONFIG.replace("titel", "title").replace("trials: 2", "trials: 0"))
+    other.write_text(CONFIG + "mass: {models: [XXX]}\n")
+    assert main(["validate", *map(str, (wrong, config, none, other, config))]) == 2
+    said = capsys.readouterr()
+    assert [line.split(" is valid")[0] for line in said.out.splitlines()] == [str(config)] * 2
+    assert f"hpcmass: {wrong} has 1 problem:\n  trials: " in said.err
+    assert f"hpcmass: cannot read the configuration {none}" in said.err
+    assert f"hpcmass: {other} has 1 problem:\n  mass.models: there is no mass model 'XXX'" in said.err
+    assert main(["validate", str(config), str(config)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -225,6 +238,7 @@ def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(
     assert "the sweep goes on" in done.stderr
     wrong.write_text(wrong.read_text() + "colour: red\n")
     said = refused(capsys, "validate", wrong)
+    assert "has 2 problems" in said
     assert "colour: unknown key" in said
     assert "MFN" in said
 

@@ -110,6 +110,13 @@ def test_a_misspelt_key_gets_the_right_one_as_a_hint(text: str, key: str, hint: 
     assert only_problem(text) == f"{key}: unknown key; did you mean '{hint}'?"
 
 
+@pytest.mark.parametrize("key", ["trials", "root_seed"])
+def test_a_wrong_value_of_any_length_is_a_short_sentence(key: str):
+    assert len(only_problem(SMALL + f"{key}: 1{'0' * 400}")) < 200
+    assert len(only_problem(SMALL + f"{key}: '{'x' * 400}'")) < 200
+    assert len(only_problem(SMALL + f"{key}{'s' * 900}: 1")) < 200
+
+
 def test_a_key_like_no_other_gets_the_list():
     assert "known keys: title, root_seed, trials" in only_problem(SMALL + "xyzzy: 1")
 
@@ -216,6 +223,9 @@ def test_logspace_has_equal_ratios(first: float, last: float, n: int):
         ({"linspace": [0, 1, 0]}, "whole number"),
         ({"linspace": [0, 1, 10**9]}, "whole number"),
         ({"linspace": [1, 0, 3]}, "increase strictly"),
+        ({"linspace": [0, 1, 10**400]}, "linspace takes [first, last, n]"),
+        ({"linspace": [-1e308, 1e308, 3]}, "too far apart"),
+        (10**400, "give a number"),
         ({"logspace": [0, 1, 3]}, "above 0"),
         ({"arange": [0, 1, 3]}, "give a number"),
         ({"linspace": [0, 1, 3], "logspace": [0.1, 1, 3]}, "give a number"),

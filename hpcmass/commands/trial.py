@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hpcmass.commands.advice import require_memory
 from hpcmass.commands.arguments import Commands, add_command, assignment, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 from hpcmass.messages import complain
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("--spikes stores the spikes in a file; name it with -o")
     picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
     experiment = load_experiment(options.config)
+    require_memory(experiment)
     if picture is not None:
         from hpcmass.mass import models_named
         from hpcmass.plots.output import refuse_existing

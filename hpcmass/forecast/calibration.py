@@ -21,6 +21,7 @@ from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.errors import TrialFailure, UserError
 from hpcmass.forecast.sample import Real, coordinates, spread_out
 from hpcmass.grid import point_values, shape, trial_seed
+from hpcmass.limits import BYTES_PER_STEP
 
 SHORT_MS = 1000.0
 """Length of a calibrating trial (ms), if the experiment's own are not shorter."""
@@ -30,9 +31,6 @@ FEWEST_POINTS = 4
 
 MOST_POINTS = 256
 """Tried even if there is time for more: they cover a grid well, and what follows from n of them takes n³ steps."""
-
-BYTES_PER_STEP = 140
-"""Of memory, at the peak of a trial: its traces, in double precision while they are put together. Measured."""
 
 BYTES_PER_SPIKE = 2.2
 """Of memory, at the peak of a trial. Measured."""
