@@ -44,7 +44,8 @@ _Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) 
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # a default is validated, too: a transient that is left out can be longer than the duration that is given
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -110,6 +110,17 @@ def test_a_misspelt_key_gets_the_right_one_as_a_hint(text: str, key: str, hint: 
     assert only_problem(text) == f"{key}: unknown key; did you mean '{hint}'?"
 
 
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [("duration_ms: 500.0", "transient_ms"), ("dt_ms: 2.0", "tau_E_ms"), ("v_reset_mv: -50.0", "v_threshold_mv")],
+)
+def test_a_default_that_does_not_fit_what_is_given(given: str, path: str):
+    """Every condition between two parameters holds, whichever of them is in the file."""
+    line = only_problem(SMALL + f"network: {{{given}}}\n")
+    assert line.startswith(f"network.{path}: must be ")
+    assert f"not {getattr(NetworkParameters(), path)}, its default" in line
+
+
 @pytest.mark.parametrize("key", ["trials", "root_seed"])
 def test_a_wrong_value_of_any_length_is_a_short_sentence(key: str):
     assert len(only_problem(SMALL + f"{key}: 1{'0' * 400}")) < 200
