@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -15,6 +14,10 @@ from pydantic.fields import FieldInfo
 from hpcmass.axes import bounds_of, range_text
 from hpcmass.config import Experiment, plain_message
 from hpcmass.errors import ConfigError, UserError
+from hpcmass.nearest import did_you_mean, missing_file
+
+SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
+"""Other spellings of a key, in lower case."""
 
 LONGEST_QUOTE = 60
 """Letters of a wrong value that a message repeats."""
@@ -80,9 +83,7 @@ def _explain(error: dict[str, Any], document: Any) -> str:
         return plain_message(str(error["msg"]))
     section, field = _resolve(location)
     if error["type"] == "extra_forbidden":
-        near = _nearest(str(location[-1]), list(section.model_fields))
-        hint = f"did you mean '{near}'?" if near else f"known keys: {', '.join(section.model_fields)}"
-        return f"{path}: unknown key; {hint}"
+        return f"{path}: unknown key; {_hint(str(location[-1]), section)}"
     if error["type"] == "missing":
         return f"{path}: required, but missing"
     line = f"{path}: {plain_message(error['msg'])}"
@@ -107,10 +108,11 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 
-def _nearest(name: str, known: list[str]) -> str | None:
-    """The known key most like `name`; one that differs in case alone comes first."""
-    same = [k for k in known if k.lower() == name.lower()]
-    return next(iter(same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
+def _hint(name: str, section: type[BaseModel]) -> str:
+    """What an unknown key of a section was meant to be."""
+    known = list(section.model_fields)
+    spelt = SPELT.get(name.casefold())
+    return did_you_mean(spelt if spelt in known else name, known) or f"known keys: {', '.join(known)}"
 
 
 def _resolve(location: list[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:
@@ -139,5 +141,7 @@ def load_experiment(path: str | Path) -> Experiment:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        if isinstance(error, FileNotFoundError):
+            reason = f"there is no such file; {missing_file(Path(path))}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
     return parse_experiment(text, str(path))

@@ -104,6 +104,10 @@ def test_each_problem_names_path_value_and_range(text: str, path: str, said: lis
         (SMALL + "network: {w_e: 0.1}", "network.w_e", "w_E"),
         (SMALL + "compare: {rhomin: 0.1}", "compare.rhomin", "rho_min"),
         ("grid: {p: 0.1, lam: 1, lambda: 0.5}", "grid.lambda", "lam"),
+        ("grid: {p: 0.1, lam: 1, Lambda: 0.5}", "grid.Lambda", "lam"),
+        ("grid: {p: 0.1, lam: 1, LAMBDA: 0.5}", "grid.LAMBDA", "lam"),
+        ("grid: {p: 0.1, lam: 1, λ: 0.5}", "grid.λ", "lam"),
+        ("grid: {p: 0.1, lam: 1, Λ: 0.5}", "grid.Λ", "lam"),
     ],
 )
 def test_a_misspelt_key_gets_the_right_one_as_a_hint(text: str, key: str, hint: str):

@@ -6,17 +6,33 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from hpcmass.errors import EXIT_BAD_INPUT
 from hpcmass.messages import LEVELS
+from hpcmass.nearest import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence."""
+    """Says what is wrong in one sentence, and what a misspelt word was meant to be."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but a command's own parser tells of options that it does not know, for it knows the others."""
+        options, unknown = super().parse_known_args(args, namespace)
+        option = next((text.partition("=")[0] for text in unknown if text.startswith("--")), None)
+        if option is not None:
+            hint = did_you_mean(option, self._option_string_actions)
+            self.error(f"there is no option {option}" + (f"; {hint}" if hint else ""))
+        return options, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            hint = did_you_mean(str(value), known) or f"choose from {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"invalid choice: '{value}'; {hint}")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"

@@ -12,6 +12,7 @@ import h5py
 from hpcmass.config import Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.nearest import missing_file
 from hpcmass.store.chain import configurations_of
 from hpcmass.store.layout import reason
 from hpcmass.store.locking import locking_of
@@ -46,7 +47,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
                 f"{path} is not put together yet, its shards in {shard_directory(path)} are there; "
                 "start the same `hpcmass run` again to finish it"
             )
-        raise UserError(f"there is no file {path}; check the name")
+        raise UserError(f"there is no file {path}; {missing_file(path)}")
     if path.is_dir():
         raise UserError(f"{path} is a directory; name an HDF5 file in it")
     try:

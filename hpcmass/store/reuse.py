@@ -12,6 +12,7 @@ from hpcmass.axes import canonical
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
+from hpcmass.nearest import missing_file
 from hpcmass.store.identity import require_same_physics
 from hpcmass.store.reader import axes_of
 from hpcmass.store.schema import DONE, SWEEP_VARIABLES
@@ -40,7 +41,7 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
     """
     sources = sources_of(old)
     if not sources:
-        raise UserError(f"there is no file {old} to reuse; check the name")
+        raise UserError(f"there is no file {old} to reuse; {missing_file(old)}")
     with open_all(sources) as files:
         for file in files:
             require_same_physics(file, experiment, WHAT_TO_DO)
