@@ -233,6 +233,10 @@ def plain_message(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
+ASIDE = "x-"
+"""Keys of a configuration file that begin so are not read: a place for what anchors refer to."""
+
+
 class Experiment(_Section):
     """A whole configuration file.
 

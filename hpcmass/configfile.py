@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from hpcmass.axes import bounds_of, range_text
-from hpcmass.config import Experiment, plain_message
+from hpcmass.config import ASIDE, Experiment, plain_message
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
+from hpcmass.yamltext import MERGE, Refused, read
 
 SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
 """Other spellings of a key, in lower case."""
@@ -23,30 +23,10 @@ LONGEST_QUOTE = 60
 """Letters of a wrong value that a message repeats."""
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 5e-4 as a number (YAML 1.1 wants 5.0e-4) and refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a name", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def parse_experiment(text: str, name: str = "configuration") -> Experiment:
+def parse_experiment(text: str, name: str = "configuration", *, strict: bool = False) -> Experiment:
     """Validate YAML text.
+
+    Keys of the file itself that begin with `x-` are left out: a place for what is referred to by anchors.
 
     Parameters
     ----------
@@ -54,6 +34,9 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
         The YAML document.
     name : str
         What to call it in messages (a path).
+    strict : bool
+        Refuse what is ambiguous, such as 010: right for a file that is about to be used. What is in a result file was
+        accepted once, and is read as it was then.
 
     Raises
     ------
@@ -62,17 +45,36 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
         is wrong, what is allowed.
     """
     try:
-        document = yaml.load(text, Loader=_Loader)
+        document = read(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
+    except Refused as error:
+        raise ConfigError(f"{name} {error}") from None
+    if not isinstance(document.value, dict):
         raise ConfigError(f"{name} holds no keys; it needs at least 'grid' with the axes p and lam")
+    keys = {key: value for key, value in document.value.items() if not key.startswith(ASIDE)}
+    found = document.twice | (document.ambiguous if strict else {})
+    problems = [f"{_path_text(path)}: {problem}" for path, problem in found.items()]
+    experiment = None
     try:
-        experiment = Experiment.model_validate(document)
+        experiment = Experiment.model_validate(keys)
     except ValidationError as error:
-        raise ConfigError.of(name, [_explain(dict(e), document) for e in error.errors()]) from None
+        # what follows from a value that is ambiguous is not said, too
+        others = (e for e in error.errors() if not any(_within_each_other(path, e["loc"]) for path in found))
+        problems += [_explain(dict(e), keys) for e in others]
+    if experiment is None or problems:
+        raise ConfigError.of(name, problems)
     experiment._text = text
     return experiment
+
+
+def _within_each_other(one: Sequence[str | int], other: Sequence[str | int]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _path_text(path: Iterable[str | int]) -> str:
+    """A path for messages; places in a list are left out."""
+    return ".".join(_shortened(part) for part in path if isinstance(part, str) and part != MERGE)
 
 
 def _explain(error: dict[str, Any], document: Any) -> str:
@@ -144,4 +146,4 @@ def load_experiment(path: str | Path) -> Experiment:
         if isinstance(error, FileNotFoundError):
             reason = f"there is no such file; {missing_file(Path(path))}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
-    return parse_experiment(text, str(path))
+    return parse_experiment(text, str(path), strict=True)

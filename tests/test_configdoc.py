@@ -11,7 +11,8 @@ import yaml
 from hpcmass.cli import main
 from hpcmass.config import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
 from hpcmass.configdoc import all_keys, defaults, schema
-from hpcmass.configfile import _Loader, load_experiment, parse_experiment
+from hpcmass.configfile import load_experiment, parse_experiment
+from hpcmass.yamltext import read
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
 
@@ -47,7 +48,7 @@ def test_every_key_is_there_and_explained():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_ready_configurations_are_valid_by_both(path):
     load_experiment(path)
-    jsonschema.Draft202012Validator(schema()).validate(yaml.load(path.read_text(), Loader=_Loader))
+    jsonschema.Draft202012Validator(schema()).validate(read(path.read_text()).value)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import argparse
 from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
 from hpcmass.commands.arguments import Commands, add_command
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigError, UserError
 from hpcmass.messages import complain, warn
@@ -60,10 +58,13 @@ def _judged(config: Path) -> str:
 
 def _models(config: Path) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
-    from hpcmass.mass import models_named
+    import yaml
 
-    with suppress(yaml.YAMLError, OSError, UnicodeDecodeError, KeyError, TypeError):
-        names = yaml.safe_load(config.read_text(encoding="utf-8"))["mass"]["models"]
+    from hpcmass.mass import models_named
+    from hpcmass.yamltext import Refused, read
+
+    with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
+        names = read(config.read_text(encoding="utf-8")).value["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             try:
                 models_named(names)
