@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -30,6 +29,7 @@ from pydantic import (
 
 from hpcmass.axes import Axis, Bounds, bounds_of, range_text, within
 from hpcmass.limits import too_large, too_many_steps
+from hpcmass.yamltext import written
 
 Origin = Literal["paper", "related literature", "choice"]
 
@@ -302,7 +302,7 @@ class Experiment(_Section):
         """The YAML text this experiment was read from, or an equivalent one."""
         if self._text is not None:
             return self._text
-        return yaml.safe_dump(json.loads(self.model_dump_json(exclude_none=True)), sort_keys=False)
+        return written(json.loads(self.model_dump_json(exclude_none=True)))
 
     def physics(self) -> dict[str, Any]:
         """Everything that fixes the result of a trial beside its grid values: seed, axis names, network.

@@ -68,6 +68,22 @@ def read(text: str) -> Document:
     return Document(reader.value(node, ()), reader.twice, reader.ambiguous)
 
 
+def written(value: Any) -> str:
+    """Plain values as YAML that `read` reads back as they are: a text such as 1e3 or 08 in quotes."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes also what is a text to YAML 1.1 alone."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        if kind is yaml.ScalarNode and implicit[0] and tag == TAG + "str":
+            meaning = meaning_of(value)
+            return tag if meaning.problem is None and isinstance(meaning.value, str) else PLAIN
+        return tag
+
+
 class _Loader(yaml.SafeLoader):
     """Makes the nodes; what a plain word means is not decided here."""
 

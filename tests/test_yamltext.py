@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcmass.cli import main
+from hpcmass.config import Experiment
 from hpcmass.configfile import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError
-from hpcmass.yamltext import MOST_LEVELS, Refused, meaning_of, read
+from hpcmass.yamltext import MOST_LEVELS, Refused, meaning_of, read, written
 
 SMALL = "grid: {p: [0.1, 0.2], lam: 0.8}\n"
 
@@ -117,6 +118,19 @@ def test_what_was_accepted_once_is_read_as_it_was(word: str):
     """A sweep file carries its configuration: its numbers are still those that it was run with."""
     assert read(f"[{word}]").value == yaml.safe_load(f"[{word}]")
     assert parse_experiment(SMALL + f"root_seed: {word}").root_seed == yaml.safe_load(word)
+
+
+@pytest.mark.parametrize("text", [*AMBIGUOUS, *PLAIN, "1e3", "-.5", "08", "0o17"])
+def test_a_text_that_is_written_is_read_as_that_text(text: str):
+    again = read(written({"title": text, "n": 1, "x": 1e-300}))
+    assert again.value == {"title": text, "n": 1, "x": 1e-300}
+    assert again.ambiguous == {}
+
+
+def test_an_experiment_of_any_title_can_be_written():
+    made = Experiment.model_validate({"title": "1e3", "grid": {"p": 0.5, "lam": 0.8}, "network": {"w_E": 1e-5}})
+    again = load(made.text)
+    assert (again.title, again.network) == ("1e3", made.network)
 
 
 # Configurations ------------------------------------------------------------------------------------------------------

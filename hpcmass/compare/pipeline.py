@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from hpcmass.compare.output import ComparisonFile, prepare
 from hpcmass.compare.point import bins_of, lag_samples
@@ -25,6 +24,7 @@ from hpcmass.store.provenance import provenance
 from hpcmass.store.reader import SweepFile
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sources import require_current
+from hpcmass.yamltext import written
 
 Progress = Callable[[int, int], object]
 """Called with (points compared, points to compare) after each point."""
@@ -166,4 +166,4 @@ def _with_settings(
     for name, section in (("mass", mass), ("compare", compare)):
         if section is not None:
             document[name] = json.loads(section.model_dump_json(exclude_none=True))
-    return parse_experiment(yaml.safe_dump(document, sort_keys=False))
+    return parse_experiment(written(document))
