@@ -142,11 +142,17 @@ def simulate(
     Raises
     ------
     UserError
-        If a value is not allowed or the file cannot be written.
+        If a value is not allowed or given twice, or the file cannot be written.
     TrialFailure
         If the network leaves the physical regime.
     """
     values = {"p": p, "lam": lam, **(at or {})}
+    for name, value in (("p", p), ("lam", lam)):
+        if name in (at or {}):
+            raise UserError(
+                f"{name} is given twice, as {value:g} and with --at (in Python at=) as {values[name]:g}; leave out the "
+                "latter"
+            )
     with _said_in_python():
         recording = run_single(
             experiment,

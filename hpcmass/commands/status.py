@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, positive
-from hpcmass.errors import EXIT_DONE
+from hpcmass.errors import EXIT_DONE, UserError
 
 if TYPE_CHECKING:
     from hpcmass.store.status import Status
@@ -39,6 +40,10 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpcmass.store.status import sweep_status
 
+    places = [os.path.realpath(sweep) for sweep in options.sweeps]
+    twice = next((s for i, s in enumerate(options.sweeps) if places[i] in places[:i]), None)
+    if twice is not None:
+        raise UserError(f"{twice} is given twice, and its trials would be counted twice; give it once")
     while True:
         found = [sweep_status(sweep) for sweep in options.sweeps]
         if options.watch and sys.stdout.isatty():

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hpcmass.commands.advice import require_memory
-from hpcmass.commands.arguments import Commands, add_command, assignment, whole
+from hpcmass.commands.arguments import Assignments, Commands, add_command, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 from hpcmass.messages import complain
 
@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("--p", type=float, required=True, metavar="P", help="connection probability, in [0, 1]")
     parser.add_argument("--lam", type=float, required=True, metavar="LAM", help="excitatory fraction, in [0, 1]")
-    parser.add_argument("--at", type=assignment, action="append", default=[], metavar="NAME=VALUE",
+    parser.add_argument("--at", action=Assignments,
                         help="value of a further axis of the grid")  # fmt: skip
     parser.add_argument("--trial", type=whole(0), default=0, metavar="K", help="trial number (default 0)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep it in a sweep file of one trial")
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             options.p,
             options.lam,
             options.trial,
-            at=dict(options.at),
+            at=options.at,
             keep_spikes=options.plot,
             output=options.output,
             store_spikes=options.spikes,

@@ -98,6 +98,8 @@ def compare_sweep(
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
     output = Path(output_path)
+    if os.path.realpath(output) == os.path.realpath(sweep_path):
+        raise UserError(f"{output} is the sweep itself; give the comparison another name")
     require_current(Path(sweep_path))
     with SweepFile(sweep_path) as sweep:
         experiment = _with_settings(sweep.experiment, mass, compare)
