@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpcmass.commands.advice import bytes_text, counted, require_memory
 from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.jsontext import json_text
 from hpcmass.messages import say, warn
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     ranks = _table(expected.n_trials, cores) if n_ranks is None else [n_ranks]
     free = shutil.disk_usage(directory).free
     if options.json:
-        print(json.dumps(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
+        print(json_text(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
         return EXIT_DONE
     _print(options, experiment, calibration, expected, ranks, free)
     return EXIT_DONE

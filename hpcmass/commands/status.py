@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, positive
 from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.jsontext import json_text
 
 if TYPE_CHECKING:
     from hpcmass.store.status import Status
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             print(CLEAR, end="")
         if options.json:
             plain = [status.as_dict() for status in found]
-            print(json.dumps(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
+            print(json_text(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
         else:
             print(describe(found[0]) if len(found) == 1 else describe_all(found), flush=True)
         if not options.watch or not any(status.pending for status in found):
