@@ -1,15 +1,17 @@
-"""What is said of an experiment before it is run: how large it is, and whether this machine can hold it."""
+"""What is said of an experiment before it is run: its size, whether this machine can hold it, what is rounded."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpcmass.errors import UserError
+from hpcmass.messages import warn
 
 if TYPE_CHECKING:
-    from hpcmass.config import Experiment
+    from hpcmass.config import Experiment, NetworkParameters
 
 
 def size_text(experiment: Experiment) -> str:
@@ -50,6 +52,14 @@ def require_memory(experiment: Experiment) -> None:
     problem = memory_problem(experiment)
     if problem is not None:
         raise UserError(problem)
+
+
+def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[float]], where: str = "") -> None:
+    """Say which times are no multiples of the step (`axes`: the values that replace the network's own)."""
+    from hpcmass.rounding import rounded_times
+
+    for sentence in rounded_times(network, axes):
+        warn(f"{where}{sentence}")
 
 
 def machine_bytes() -> int | None:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.advice import bytes_text, counted, require_memory
+from hpcmass.commands.advice import bytes_text, counted, require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
     experiment = load_experiment(options.config)
     require_memory(experiment)
+    warn_of_rounding(experiment.network, experiment.grid.axes())
     directory = options.output.parent
     if not directory.is_dir():
         raise UserError(f"the directory {directory} does not exist; create it, or name another place with -o")

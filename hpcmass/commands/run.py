@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.advice import require_memory
+from hpcmass.commands.advice import require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, time_span
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import warn
@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
 def _inspect(experiment: Experiment) -> None:
     """On rank 0, before anything is done."""
     require_memory(experiment)
+    warn_of_rounding(experiment.network, experiment.grid.axes())
     _warn_of_models(experiment)
 
 

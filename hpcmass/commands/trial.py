@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.advice import require_memory
+from hpcmass.commands.advice import require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Assignments, Commands, add_command, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 from hpcmass.messages import complain
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
     experiment = load_experiment(options.config)
     require_memory(experiment)
+    warn_of_rounding(experiment.network, {name: [value] for name, value in options.at.items()})
     if picture is not None:
         from hpcmass.mass import models_named
         from hpcmass.plots.output import refuse_existing

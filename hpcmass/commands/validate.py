@@ -37,7 +37,7 @@ def _judged(config: Path) -> str:
     UserError
         If it is not.
     """
-    from hpcmass.commands.advice import memory_problem, size_text
+    from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
     from hpcmass.configfile import load_experiment
     from hpcmass.mass import models_named
 
@@ -53,6 +53,7 @@ def _judged(config: Path) -> str:
         raise ConfigError.of(str(config), [str(error)]) from None
     if (problem := memory_problem(experiment)) is not None:
         warn(f"{config}: {problem}")
+    warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
     return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
 
 
