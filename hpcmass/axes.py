@@ -11,6 +11,9 @@ import numpy as np
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
 
+SHOWN = 3
+"""Values of an axis that a message lists."""
+
 Bounds = dict[str, float]
 """Any of ge, gt, le, lt → limit."""
 
@@ -61,10 +64,38 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
     values = spec if isinstance(spec, list | tuple) else [spec]
     if not values or not all(_is_number(v) for v in values):
         raise ValueError(usage)
-    axis = tuple(canonical(v) for v in values)
-    if any(b <= a for a, b in itertools.pairwise(axis)):
-        raise ValueError("values must increase strictly")
-    return axis
+    return tuple(canonical(v) for v in values)
+
+
+def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> list[str]:
+    """Everything that is wrong with the values of an axis: their order, whole numbers, the allowed range.
+
+    Parameters
+    ----------
+    values : tuple of float
+    bounds : dict
+        Limits of every value.
+    whole : bool
+        The parameter counts something.
+    """
+    problems = []
+    falls = [f"{b:g} follows {a:g}" for a, b in itertools.pairwise(values) if b <= a]
+    if falls:
+        problems.append(f"values must increase strictly, but {_listed(falls)}")
+    broken = [f"{v:g}" for v in values if whole and v != int(v)]
+    if broken:
+        problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are no whole numbers'}")
+    outside = [f"{v:g}" for v in values if not within(v, bounds)]
+    if outside:
+        verb = "is" if len(outside) == 1 else "are"
+        problems.append(f"{_listed(outside)} {verb} outside the allowed range, {range_text(bounds)}")
+    return problems
+
+
+def _listed(items: list[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(items) - SHOWN
+    return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _is_number(value: Any) -> bool:
@@ -87,4 +118,4 @@ _SCHEMA: dict[str, Any] = {
 }
 
 Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis), WithJsonSchema(_SCHEMA)]
-"""The values of a swept parameter, strictly increasing."""
+"""The values of a swept parameter; what is wrong with them `axis_problems` says."""

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpcmass.axes import Axis, Bounds, bounds_of, range_text, within
+from hpcmass.axes import Axis, Bounds, axis_problems, bounds_of
 from hpcmass.limits import too_large, too_many_steps
 from hpcmass.yamltext import written
 
@@ -160,12 +160,9 @@ class _GridBase(_Section):
     @classmethod
     def _values_are_allowed(cls, values: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
         name = str(info.field_name)
-        whole = name in _WHOLE_NUMBERS
-        for value in values or ():
-            if whole and value != int(value):
-                raise ValueError(f"{value:g} is not a whole number")
-            if not within(value, _bounds(name)):
-                raise ValueError(f"{value:g} is outside the allowed range, {range_text(_bounds(name))}")
+        problems = axis_problems(values or (), _bounds(name), whole=name in _WHOLE_NUMBERS)
+        if problems:
+            raise ValueError("; ".join(problems))
         return values
 
     def axes(self) -> dict[str, tuple[float, ...]]:

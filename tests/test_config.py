@@ -250,6 +250,26 @@ def test_axes_that_are_refused(spec: Any, said: str):
     assert said in only_problem(yaml.safe_dump({"grid": {"p": spec, "lam": 0.8}}))
 
 
+@pytest.mark.parametrize(
+    ("grid", "line"),
+    [
+        ("p: [0.5, 0.2, 1.2], lam: 0.8",
+         "grid.p: values must increase strictly, but 0.2 follows 0.5; 1.2 is outside the allowed range, [0, 1]"),
+        ("p: [-0.1, 0.5, 0.5, 0.5, 7, 8, 9], lam: 0.8",
+         "grid.p: values must increase strictly, but 0.5 follows 0.5, 0.5 follows 0.5; "
+         "-0.1, 7, 8 and 1 more are outside the allowed range, [0, 1]"),
+        ("p: 0.5, lam: 0.8, n_neurons: [300, 200.5, 1, 1.5]",
+         "grid.n_neurons: values must increase strictly, but 200.5 follows 300, 1 follows 200.5; "
+         "200.5, 1.5 are no whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
+        ("p: {linspace: [2, 0, 3]}, lam: 0.8",
+         "grid.p: values must increase strictly, but 1 follows 2, 0 follows 1; "
+         "2 is outside the allowed range, [0, 1]"),
+    ],
+)  # fmt: skip
+def test_all_that_is_wrong_with_an_axis_is_said(grid: str, line: str):
+    assert only_problem(f"grid: {{{grid}}}") == line
+
+
 def test_further_axes_follow_p_and_lam_whatever_the_order_of_the_file():
     experiment = parse_experiment("grid: {w_I: [0.001, 0.002], lam: 0.8, n_neurons: [100, 200], p: 0.1}")
     assert list(experiment.grid.axes()) == ["p", "lam", "n_neurons", "w_I"]
