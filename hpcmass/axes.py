@@ -62,8 +62,9 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
         if not all(_is_number(v) for v in spec):
             raise ValueError(f"{kind}: there are no numbers between {first:g} and {last:g}, they are too far apart")
     values = spec if isinstance(spec, list | tuple) else [spec]
-    if not values or not all(_is_number(v) for v in values):
-        raise ValueError(usage)
+    strange = [v for v in values if not _is_number(v)]
+    if strange or not values:
+        raise ValueError(f"{usage}, not {_quoted(strange[0])}" if strange else usage)
     return tuple(canonical(v) for v in values)
 
 
@@ -79,13 +80,13 @@ def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> 
         The parameter counts something.
     """
     problems = []
-    falls = [f"{b:g} follows {a:g}" for a, b in itertools.pairwise(values) if b <= a]
+    falls = [f"{b:.12g} follows {a:.12g}" for a, b in itertools.pairwise(values) if b <= a]
     if falls:
         problems.append(f"values must increase strictly, but {_listed(falls)}")
-    broken = [f"{v:g}" for v in values if whole and v != int(v)]
+    broken = [f"{v:.12g}" for v in values if whole and v != int(v)]
     if broken:
         problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are no whole numbers'}")
-    outside = [f"{v:g}" for v in values if not within(v, bounds)]
+    outside = [f"{v:.12g}" for v in values if not within(v, bounds)]
     if outside:
         verb = "is" if len(outside) == 1 else "are"
         problems.append(f"{_listed(outside)} {verb} outside the allowed range, {range_text(bounds)}")
@@ -96,6 +97,12 @@ def _listed(items: list[str]) -> str:
     """The first few, and how many more there are."""
     more = len(items) - SHOWN
     return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _quoted(value: Any) -> str:
+    """A wrong value for a message, of a long one the beginning."""
+    text = "a list" if isinstance(value, list) else "keys" if isinstance(value, dict) else repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _is_number(value: Any) -> bool:

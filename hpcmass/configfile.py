@@ -89,7 +89,9 @@ def _explain(error: dict[str, Any], document: Any) -> str:
     if error["type"] == "missing":
         return f"{path}: required, but missing"
     line = f"{path}: {plain_message(error['msg'])}"
-    if not isinstance(error["input"], dict | list | tuple):
+    if not isinstance(error["input"], dict | list | tuple) and location[:-1] != [
+        "grid"
+    ]:  # of an axis the message says it
         line += f", not {_shortened(repr(error['input']))}"
         line += "" if _is_given(location, document) else ", its default"
     allowed = range_text(bounds_of(field)) if field is not None else ""

@@ -211,7 +211,15 @@ def test_commands_that_read_refuse_what_is_not_theirs(
 def test_the_two_kinds_of_file_are_not_confused(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "'hpcmass-sweep', not 'hpcmass-comparison'" in refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
+    said = refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
+    comparison = sweep.with_name("sweep-cmp.h5")
+    assert f"{sweep} is a sweep" in said
+    assert f"run `hpcmass compare {sweep} -o {comparison}` first, then plot {comparison}" in said
+    assert not (tmp_path / "maps").exists()
+    assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
+    capsys.readouterr()
+    assert "'hpcmass-comparison', not 'hpcmass-sweep'" in refused(capsys, "status", comparison)
+    comparison.unlink()
 
 
 def test_status(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -261,6 +261,9 @@ def test_axes_that_are_refused(spec: Any, said: str):
         ("p: 0.5, lam: 0.8, n_neurons: [300, 200.5, 1, 1.5]",
          "grid.n_neurons: values must increase strictly, but 200.5 follows 300, 1 follows 200.5; "
          "200.5, 1.5 are no whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
+        ("p: '0.5', lam: 0.8", "grid.p: give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: "
+         "[first, last, n]}, not '0.5'"),
+        ("p: 1.0000001, lam: 0.8", "grid.p: 1.0000001 is outside the allowed range, [0, 1]"),
         ("p: {linspace: [2, 0, 3]}, lam: 0.8",
          "grid.p: values must increase strictly, but 1 follows 2, 0 follows 1; "
          "2 is outside the allowed range, [0, 1]"),

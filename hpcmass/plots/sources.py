@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import xarray as xr
+
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.plots.plane import cut_plane
 from hpcmass.plots.view import View
 from hpcmass.store import reader
+from hpcmass.store.schema import SWEEP_FILETYPE
 
 
 @contextmanager
@@ -28,11 +31,30 @@ def open_view(
     Raises
     ------
     UserError
-        If it is no comparison file that this version reads, or has no such plane.
+        If it is no comparison file that this version reads, or has no such plane; of a sweep, how to compare it.
     """
-    with reader.open_comparison(path) as data:
+    with _opened(Path(path)) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
         yield View(Path(path), data, cut_plane(data, axes, held), experiment)
+
+
+def _opened(path: Path) -> xr.Dataset:
+    try:
+        return reader.open_comparison(path)
+    except UserError:
+        if not _is_sweep(path):
+            raise
+    comparison = path.with_name(f"{path.stem}-cmp.h5")
+    compare = f"`hpcmass compare {path} -o {comparison}`"
+    raise UserError(f"{path} is a sweep, which has no statistics yet; run {compare} first, then plot {comparison}")
+
+
+def _is_sweep(path: Path) -> bool:
+    try:
+        reader.open_hdf5(path, SWEEP_FILETYPE, checked=True).close()
+    except UserError:
+        return False
+    return True
 
 
 @contextmanager
