@@ -9,7 +9,6 @@ its outcome. A claim *holds* or *fails* for the network of the file, whose param
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
+from hpcmass.jsontext import json_text
 from hpcmass.plots.regimes import FAST_HZ, SLOW_HZ, mean_rate
 from hpcmass.plots.view import View, open_view
 
@@ -285,7 +285,7 @@ def main() -> int:
         print(f"{parser.prog}: {options.comparison} {why}", file=sys.stderr)
         return EXIT_BAD_INPUT
     if options.json:
-        print(json.dumps([asdict(verdict) for verdict in listed], indent=2))
+        print(json_text([asdict(verdict) for verdict in listed], indent=2))
         return EXIT_DONE
     for v in listed:
         print(f"{v.claim}. {v.text}\n   {v.verdict}: {v.numbers}\n   asked: {v.criterion}")

@@ -1,4 +1,7 @@
-"""What a trial is expected to cost, and the parts of equal cost into which a job array divides a sweep."""
+"""What a trial is expected to cost, and the parts of equal cost into which a job array divides a sweep.
+
+Costs are relative to each other and decide about the order of the work, never about its result.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,14 @@ import numpy.typing as npt
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.grid import shape
 
+Real = npt.NDArray[np.float64]
+
+POINTS_AT_ONCE = 2**16
+"""Points whose costs are calculated together: it bounds the memory, never the result."""
+
+HALVINGS = 40
+"""Steps of the bisection for the mean-field rate."""
+
 
 def mean_field_rate_hz(network: NetworkParameters, p: float, lam: float) -> float:
     """Firing rate (Hz) of the noiseless mean-field neuron, for cost estimates only.
@@ -20,49 +31,76 @@ def mean_field_rate_hz(network: NetworkParameters, p: float, lam: float) -> floa
     The rate r solves r = 1 / (t_ref + tau_eff ln((V_inf - V_reset) / (V_inf - V_th))), where tau_eff and V_inf
     follow from the mean conductances that r itself causes.
     """
-    g, v = network.g_tilde_ms(), network.reversal_mv()
-    degree = network.n_neurons * p
-
-    def response(rate_per_ms: float) -> float:
-        phi = {"E": degree * lam * rate_per_ms, "I": degree * (1 - lam) * rate_per_ms}
-        phi["ext"] = lam * network.n_external * network.p_ext * network.external_rate_hz / 1e3
-        total = 1 + sum(g[s] * phi[s] for s in phi)
-        v_inf = (network.v_leak_mv + sum(g[s] * phi[s] * v[s] for s in phi)) / total
-        if v_inf <= network.v_threshold_mv:
-            return 0.0
-        rise = math.log((v_inf - network.v_reset_mv) / (v_inf - network.v_threshold_mv))
-        return 1 / (network.t_ref_ms + network.tau_m_ms / total * rise)
-
-    low, high = 0.0, 1 / max(network.t_ref_ms, network.dt_ms)
-    for _ in range(40):  # bisection towards the largest self-consistent rate below saturation
-        middle = (low + high) / 2
-        low, high = (middle, high) if response(middle) > middle else (low, middle)
-    return 1e3 * low
+    return float(_rates_hz(_parameters(network, {"p": np.array([p]), "lam": np.array([lam])}))[0])
 
 
 def expected_cost(network: NetworkParameters, p: float, lam: float) -> float:
     """Relative cost of one trial, in updates of a neuron: its graph, its steps, the rows that its spikes add up.
 
     Measured at N = 10 000: 0.57 ns an update, 60 ns a row of the packed graph (N/8 bytes) beyond the first eight of
-    a step, 12 ms to draw both graphs. Spikes need no rows in a complete graph. Only the order of the trials, their
-    division into parts and the time left that is shown during a sweep depend on it; `hpcmass plan` measures instead.
+    a step, 12 ms to draw both graphs. Spikes need no rows in a complete graph. Only the order of the trials and the
+    time left that is shown during a sweep depend on it; `hpcmass plan` measures instead.
     """
-    n, per_step = network.n_neurons, network.dt_ms / 1e3
-    rows = 0.0 if p == 1 else n * mean_field_rate_hz(network, p, lam) * per_step
-    if lam > 0 and 0 < network.p_ext < 1:
-        rows += network.n_external * network.external_rate_hz * per_step
-    drawing = 0.1 * n * (n + network.n_external)
-    return drawing + network.n_steps * n * (1.0 + 0.01 * max(rows - 8.0, 0.0))
+    return float(_costs(network, {"p": np.array([p]), "lam": np.array([lam])})[0])
 
 
-def point_costs(experiment: Experiment, axes: Mapping[str, Sequence[float]] | None = None) -> npt.NDArray[np.float64]:
+def point_costs(experiment: Experiment, axes: Mapping[str, Sequence[float]] | None = None) -> Real:
     """`expected_cost` of one trial at every point of the experiment's grid, or of other `axes`; a dimension an axis."""
     axes = experiment.grid.axes() if axes is None else axes
-    costs = np.empty(tuple(len(values) for values in axes.values()))
-    for point in np.ndindex(costs.shape):
-        values = {name: axes[name][i] for name, i in zip(axes, point, strict=True)}
-        costs[point] = expected_cost(experiment.network_at(values), values["p"], values["lam"])
-    return costs
+    values = {name: np.asarray(axis, np.float64) for name, axis in axes.items()}
+    lengths = tuple(len(axis) for axis in values.values())
+    costs = np.empty(int(np.prod(lengths)))
+    for begin in range(0, costs.size, POINTS_AT_ONCE):
+        numbers = np.arange(begin, min(begin + POINTS_AT_ONCE, costs.size))
+        places = np.unravel_index(numbers, lengths)
+        at = {name: axis[place] for (name, axis), place in zip(values.items(), places, strict=True)}
+        costs[numbers] = _costs(experiment.network, at)
+    return costs.reshape(lengths)
+
+
+def _parameters(network: NetworkParameters, at: Mapping[str, Real]) -> dict[str, Real]:
+    """Every parameter at some points, (n_points,), or a single number where it is the same at all of them."""
+    return {**{name: np.asarray(value, np.float64) for name, value in network.model_dump().items()}, **at}
+
+
+def _costs(network: NetworkParameters, at: Mapping[str, Real]) -> Real:
+    """Costs at some points (`at`: axis name → value at each of them, (n_points,))."""
+    q = _parameters(network, at)
+    n, per_step_s = q["n_neurons"], q["dt_ms"] / 1e3
+    rows = np.where(q["p"] == 1, 0.0, n * _rates_hz(q) * per_step_s)
+    driven = (q["lam"] > 0) & (q["p_ext"] > 0) & (q["p_ext"] < 1)
+    rows = rows + np.where(driven, q["n_external"] * q["external_rate_hz"] * per_step_s, 0.0)
+    drawing = 0.1 * n * (n + q["n_external"])
+    costs = drawing + network.n_steps * n * (1.0 + 0.01 * np.maximum(rows - 8.0, 0.0))
+    # to single precision: the tasks of a job array divide the trials among them by these numbers, each on its own, and
+    # the last digits of a logarithm differ from processor to processor
+    return costs.astype(np.float32).astype(np.float64)
+
+
+def _rates_hz(q: Mapping[str, Real]) -> Real:
+    """The mean-field rate (Hz) at some points."""
+    g = {"E": q["w_E"] * q["tau_E_ms"], "I": q["w_I"] * q["tau_I_ms"], "ext": q["w_ext"] * q["tau_ext_ms"]}
+    v = {"E": q["v_exc_mv"], "I": q["v_inh_mv"], "ext": q["v_ext_mv"]}
+    degree, lam = q["n_neurons"] * q["p"], q["lam"]
+    # each is a conductance: in all, 1 + fixed + slope r, which drives by leak + pull_fixed + pull r
+    fixed = g["ext"] * lam * q["n_external"] * q["p_ext"] * q["external_rate_hz"] / 1e3
+    slope_e, slope_i = g["E"] * degree * lam, g["I"] * degree * (1 - lam)
+    pull_fixed, pull = q["v_leak_mv"] + fixed * v["ext"], slope_e * v["E"] + slope_i * v["I"]
+
+    def response(rate_per_ms: Real) -> Real:
+        total = 1 + fixed + (slope_e + slope_i) * rate_per_ms
+        v_inf = (pull_fixed + pull * rate_per_ms) / total
+        rise = np.log((v_inf - q["v_reset_mv"]) / (v_inf - q["v_threshold_mv"]))
+        return np.where(v_inf > q["v_threshold_mv"], 1 / (q["t_ref_ms"] + q["tau_m_ms"] / total * rise), 0.0)
+
+    low = np.zeros(np.broadcast(degree, lam, fixed, pull).shape)
+    high = low + 1 / np.maximum(q["t_ref_ms"], q["dt_ms"])
+    with np.errstate(all="ignore"):  # below threshold there is no logarithm
+        for _ in range(HALVINGS):  # towards the largest self-consistent rate below saturation
+            middle = (low + high) / 2
+            above = response(middle) > middle
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return 1e3 * low
 
 
 @dataclass(frozen=True)

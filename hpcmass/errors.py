@@ -7,6 +7,7 @@ prints that sentence and exits with `EXIT_BAD_INPUT`; anything else is a bug and
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 EXIT_DONE: Final = 0
@@ -21,7 +22,27 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration that does not validate; the message has one line per problem."""
+    """A configuration that does not validate; the message has one line per problem.
+
+    Parameters
+    ----------
+    message : str
+    name : str
+        What the configuration is called (a path).
+    problems : tuple of str
+        The problems of one that could be read; empty for one that could not.
+    """
+
+    def __init__(self, message: str, name: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.name, self.problems = name, problems
+
+    @classmethod
+    def of(cls, name: str, problems: Iterable[str]) -> ConfigError:
+        """The error of a configuration with one or more problems, a sentence each."""
+        listed = tuple(problems)
+        count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
+        return cls("\n  ".join([f"{name} has {count}:", *listed]), name, listed)
 
 
 class TrialFailure(Exception):

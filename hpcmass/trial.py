@@ -151,7 +151,7 @@ def simulate(
     Raises
     ------
     UserError
-        If a value is not allowed or the file cannot be written; before the simulation where possible.
+        If a value is not allowed or given twice, or the file cannot be written; before the simulation where possible.
     TrialFailure
         If the network leaves the physical regime; nothing is stored then.
 
@@ -163,6 +163,12 @@ def simulate(
     (2000,)
     """
     values = {"p": p, "lam": lam, **(at or {})}
+    for name, value in (("p", p), ("lam", lam)):
+        if name in (at or {}):
+            raise UserError(
+                f"{name} is given twice, as {value:g} and with --at (in Python at=) as {values[name]:g}; leave out the "
+                "latter"
+            )
     with _python_keywords():
         point = at_point(experiment, values)
         place = {name: axis[0] for name, axis in point.grid.axes().items()}

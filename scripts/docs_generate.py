@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from hpcmass.cli import make_parser
-from hpcmass.config import reference
+from hpcmass.config.experiment import reference
 from hpcmass.store import schema
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -86,6 +86,19 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         (("trial", "c.yml", "--p", "1", "--lam", "1", "--trial", "-1"), "expected one argument|whole number"),
         (("trial", "c.yml", "--p", "1", "--lam", "1", "--at", "w_E"), "NAME=VALUE"),
         (("compare", "s.h5", "-o", "c.h5", "-j", "0"), "whole number from 1"),
+        (("trial", "c.yml", "--p", "1", "--lam", "1", "--at", "=1"), "NAME=VALUE"),
+        (("trial", "c.yml", "--p", "1", "--p", "0.5", "--lam", "1"), "--p: is given twice; give it once"),
+        (("run", "c.yml", "-o", "a.h5", "--output", "b.h5"), "-o/--output: is given twice"),
+        (("run", "c.yml", "-o", "a.h5", "--part", "1/2", "--part=2/2"), "--part: is given twice"),
+        (("plan", "c.yml", "-n", "3", "--rank", "4"), "-n/--ranks: is given twice"),
+        (("status", "s.h5", "--watch", "--watch", "5"), "--watch: is given twice"),
+        (("plan", "c.yml", "-q", "--log-level", "debug"), "not allowed with argument -q"),
+        (
+            ("trial", "c.yml", "--p", "1", "--lam", "1", "--at", "w_E=1", "--at", "w_E=2"),
+            "w_E is given twice, as 1 and 2",
+        ),
+        (("plot", "c.h5", "-o", "maps", "--at", "p=1", "--at", "p=1"), "p is given twice, as 1 and 1; give it once"),
+        (("config", "--defaults", "--schema"), "not allowed with"),
     ],
 )
 def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:
@@ -100,7 +113,20 @@ def test_validate(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(config)]) == 0
     said = capsys.readouterr().out
     assert "is valid" in said
-    assert "p (2), lam (2), 8 trials" in said
+    assert "p (2), lam (2), 4 points, 8 trials" in said
+
+
+def test_validate_judges_each_of_several(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong, other, none = (config.with_name(name) for name in ("wrong.yml", "other.yml", "none.yml"))
+    wrong.write_text(CONFIG.replace("titel", "title").replace("trials: 2", "trials: 0"))
+    other.write_text(CONFIG + "mass: {models: [XXX]}\n")
+    assert main(["validate", *map(str, (wrong, config, none, other, config))]) == 2
+    said = capsys.readouterr()
+    assert [line.split(" is valid")[0] for line in said.out.splitlines()] == [str(config)] * 2
+    assert f"hpcmass: {wrong} has 1 problem:\n  trials: " in said.err
+    assert f"hpcmass: cannot read the configuration {none}" in said.err
+    assert f"hpcmass: {other} has 1 problem:\n  mass.models: there is no mass model 'XXX'" in said.err
+    assert main(["validate", str(config), str(config)]) == 0
 
 
 @pytest.mark.parametrize(
@@ -185,7 +211,15 @@ def test_commands_that_read_refuse_what_is_not_theirs(
 def test_the_two_kinds_of_file_are_not_confused(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "'hpcmass-sweep', not 'hpcmass-comparison'" in refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
+    said = refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
+    comparison = sweep.with_name("sweep-cmp.h5")
+    assert f"{sweep} is a sweep" in said
+    assert f"run `hpcmass compare {sweep} -o {comparison}` first, then plot {comparison}" in said
+    assert not (tmp_path / "maps").exists()
+    assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
+    capsys.readouterr()
+    assert "'hpcmass-comparison', not 'hpcmass-sweep'" in refused(capsys, "status", comparison)
+    comparison.unlink()
 
 
 def test_status(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,6 +259,7 @@ def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(
     assert "the sweep goes on" in done.stderr
     wrong.write_text(wrong.read_text() + "colour: red\n")
     said = refused(capsys, "validate", wrong)
+    assert "has 2 problems" in said
     assert "colour: unknown key" in said
     assert "MFN" in said
 
@@ -286,6 +321,48 @@ def test_a_trial_of_a_grid_with_more_axes(config: Path, capsys: pytest.CaptureFi
     assert "the grid does not sweep it" in refused(capsys, *point, "--at", "tau_m_ms=10", "--at", "w_E=1")
     assert "outside the allowed range" in refused(capsys, *point, "--at", "tau_m_ms=-1")
     assert main([str(a) for a in (*point, "--at", "tau_m_ms=10")]) == 0
+
+
+@pytest.mark.parametrize("name", ["p", "lam"])
+def test_a_trial_has_one_p_and_one_lam(name: str, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "trial", config, "--p", 0.5, "--lam", 0.5, "--at", f"{name}=1.0")
+    assert f"{name} is given twice, as 0.5 and with --at (in Python at=) as 1; leave out the latter" in said
+
+
+def test_different_options_and_names_may_be_given_together() -> None:
+    from hpcmass.cli import make_parser
+
+    options = make_parser().parse_args(
+        ["trial", "c.yml", "--p", "1", "--lam", "1", "--at", "w_E=1", "--at", "w_I=2", "--trial", "3", "-q", "-q"]
+    )
+    assert options.at == {"w_E": 1.0, "w_I": 2.0}
+    assert make_parser().parse_args(["trial", "c.yml", "--p", "1", "--lam", "1"]).at == {}
+    reuse = make_parser().parse_args(["run", "c.yml", "-o", "s.h5", "--reuse", "a.h5", "--reuse", "b.h5"]).reuse
+    assert [path.name for path in reuse] == ["a.h5", "b.h5"]
+
+
+def test_a_file_is_counted_once(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link.h5").symlink_to(sweep)
+    assert "is given twice" in refused(capsys, "status", sweep, tmp_path / "link.h5")
+
+
+def test_a_comparison_never_takes_the_place_of_its_sweep(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "sweep.h5"
+    whole.write_bytes(sweep.read_bytes())
+    (tmp_path / "link.h5").symlink_to(whole)
+    for output in (whole, tmp_path / "link.h5"):
+        assert "is the sweep itself" in refused(capsys, "compare", whole, "-o", output, "--force")
+    assert whole.read_bytes() == sweep.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.h5", "sweep.h5"]
+
+
+def test_models_of_a_comparison_are_named_once(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, "compare", sweep, "-o", tmp_path / "cmp.h5", "--models", "CFM,MFM,CFM")
+    assert "'CFM' is given twice" in said
 
 
 def test_a_trial_of_another_number_is_no_sweep_to_continue(config: Path, tmp_path: Path, python_run: Run) -> None:

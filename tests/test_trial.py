@@ -94,6 +94,12 @@ def test_a_forgotten_axis_is_a_sentence():
         simulate(experiment, 0.2, 0.8)
 
 
+def test_p_and_lam_are_given_once():
+    experiment = Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK)
+    with pytest.raises(UserError, match=r"p is given twice, as 0\.2 and with --at \(in Python at=\) as 0\.3"):
+        simulate(experiment, 0.2, 0.8, at={"p": 0.3})
+
+
 def test_the_example_in_the_docstring_runs(monkeypatch):
     assert hpcmass.__doc__ is not None
     code = "\n".join(line[4:] for line in hpcmass.__doc__.splitlines() if line.startswith("    "))

@@ -5,18 +5,78 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Callable
-from typing import NoReturn, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeAlias
 
 from hpcmass.errors import EXIT_BAD_INPUT
 from hpcmass.messages import LEVELS
+from hpcmass.nearest import did_you_mean
+
+
+class _Once(argparse._StoreAction):
+    """An option with a value: given a second time, it would silently replace the first."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("_given", set())
+        if option_string is not None and self.dest in given:
+            raise argparse.ArgumentError(self, "is given twice; give it once")
+        given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class Assignments(argparse.Action):
+    """A repeatable option NAME=VALUE, as a dict; a name has one value."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **details: Any) -> None:
+        super().__init__(option_strings, dest, type=assignment, default={}, metavar="NAME=VALUE", **details)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        name, value = values
+        before = getattr(namespace, self.dest)
+        if name in before:
+            raise argparse.ArgumentError(
+                self, f"{name} is given twice, as {before[name]:g} and {value:g}; give it once"
+            )
+        setattr(namespace, self.dest, {**before, name: value})
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence."""
+    """Says what is wrong in one sentence, and what a misspelt word was meant to be."""
+
+    def __init__(self, *arguments: Any, **details: Any) -> None:
+        super().__init__(*arguments, **details)
+        for name in (None, "store"):
+            self.register("action", name, _Once)
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but a command's own parser tells of options that it does not know, for it knows the others."""
+        options, unknown = super().parse_known_args(args, namespace)
+        option = next((text.partition("=")[0] for text in unknown if text.startswith("--")), None)
+        if option is not None:
+            hint = did_you_mean(option, self._option_string_actions)
+            self.error(f"there is no option {option}" + (f"; {hint}" if hint else ""))
+        return options, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            hint = did_you_mean(str(value), known) or f"choose from {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"invalid choice: '{value}'; {hint}")
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
@@ -48,9 +108,10 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
     )
     parser.set_defaults(run=run)
     said = parser.add_argument_group("messages", "on standard error; standard output holds results alone")
-    said.add_argument("-q", "--quiet", action="store_const", dest="log_level", const="error", default="info",
-                      help="no progress, no warnings, only errors")  # fmt: skip
-    said.add_argument("--log-level", choices=LEVELS, default="info", help="the least that is said (default: info)")
+    level = said.add_mutually_exclusive_group()
+    level.add_argument("-q", "--quiet", action="store_const", dest="log_level", const="error", default="info",
+                       help="no progress, no warnings, only errors")  # fmt: skip
+    level.add_argument("--log-level", choices=LEVELS, default="info", help="the least that is said (default: info)")
     return parser
 
 
@@ -69,7 +130,9 @@ def assignment(text: str) -> tuple[str, float]:
     """The type of an argument NAME=VALUE."""
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        if not name.strip():
+            raise ValueError
+        return name.strip(), float(value)
     except ValueError:
         raise argparse.ArgumentTypeError(f"give NAME=VALUE with a number, not '{text}'") from None
 

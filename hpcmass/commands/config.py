@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from hpcmass.commands.arguments import Commands, add_command
 from hpcmass.errors import EXIT_DONE
+from hpcmass.jsontext import json_text
 
 
 def add_parser(commands: Commands) -> None:
@@ -21,5 +21,5 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpcmass.config.reference import defaults, schema
 
-    print(json.dumps(schema(), indent=2) if options.schema else defaults(), end="\n" if options.schema else "")
+    print(json_text(schema(), indent=2) if options.schema else defaults(), end="\n" if options.schema else "")
     return EXIT_DONE

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpcmass.commands.advice import bytes_text, counted, require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.jsontext import json_text
 from hpcmass.messages import say, warn
 
 if TYPE_CHECKING:
@@ -51,12 +52,14 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.forecast import calibrate, forecast
 
     experiment = load_experiment(options.config)
+    require_memory(experiment)
+    warn_of_rounding(experiment.network, experiment.grid.axes())
     directory = options.output.parent
     if not directory.is_dir():
         raise UserError(f"the directory {directory} does not exist; create it, or name another place with -o")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = options.jobs or max(1, min(cores, SIDE_BY_SIDE, (options.ranks or cores + 1) - 1))
-    say(f"calibrating for {options.seconds:g} s in {_count(processes, 'process', 'processes')}")
+    say(f"calibrating for {options.seconds:g} s in {counted(processes, 'process', 'processes')}")
     calibration = calibrate(experiment, processes=processes, budget_s=options.seconds)
     expected = forecast(experiment, calibration)
     n_ranks = options.ranks
@@ -68,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     ranks = _table(expected.n_trials, cores) if n_ranks is None else [n_ranks]
     free = shutil.disk_usage(directory).free
     if options.json:
-        print(json.dumps(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
+        print(json_text(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
         return EXIT_DONE
     _print(options, experiment, calibration, expected, ranks, free)
     return EXIT_DONE
@@ -90,7 +93,7 @@ def _print(
         "sweep": f"'{experiment.title}', axes {axes}, {expected.n_trials} trials of "
         f"{experiment.network.duration_ms / 1e3:.4g} s",
         "calibrated": f"{n_points} of {len(expected.point_s)} points in {duration(calibration.took_s)}, "
-        f"{_count(calibration.processes, 'process', 'processes')}"
+        f"{counted(calibration.processes, 'process', 'processes')}"
         + (f"; a point's time is good to {expected.uncertainty:.0%}" if expected.uncertainty >= 0 else ""),
         "a trial": f"{_seconds(expected.core_s / expected.n_trials)} on average, "
         f"{_extreme(experiment, expected, 'least')} to {_extreme(experiment, expected, 'most')}",
@@ -99,9 +102,10 @@ def _print(
     for n in ranks:
         wall, share = duration(expected.wall_s(n)), f"{expected.efficiency(n):.0%}"
         lines[f"{n} {'rank' if n == 1 else 'ranks'}"] = f"{wall}, efficiency {share}"
-    total = f", {_bytes(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
-    lines["memory"] = f"{_bytes(expected.rank_bytes)} a rank{total}"
-    lines["sweep file"] = f"{_bytes(expected.file_bytes)}; {_bytes(free)} free in {options.output.parent.resolve()}"
+    directory = options.output.parent.resolve()
+    total = f", {bytes_text(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
+    lines["memory"] = f"{bytes_text(expected.rank_bytes)} a rank{total}"
+    lines["sweep file"] = f"{bytes_text(expected.file_bytes)}; {bytes_text(free)} free in {directory}"
     if len(ranks) == 1:
         lines["Slurm job"] = job_line(options.config, expected, ranks[0], limit_s=options.time)
     for name, text in lines.items():
@@ -167,19 +171,8 @@ def _extreme(experiment: Experiment, expected: Forecast, which: str) -> str:
     return f"{_seconds(float(expected.point_s[number]))} ({where})"
 
 
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
-
-
 def _seconds(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def _bytes(size: float) -> str:
-    for unit, factor in (("TB", 1e12), ("GB", 1e9)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size / 1e6:.0f} MB"
 
 
 def _clock(seconds: float) -> str:

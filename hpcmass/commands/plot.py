@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Commands, add_command, assignment
+from hpcmass.commands.arguments import Assignments, Commands, add_command
 from hpcmass.errors import EXIT_DONE
 
 
@@ -23,7 +23,7 @@ def add_parser(commands: Commands) -> None:
                         help="any of png, svg, pdf, with commas between (default png)")  # fmt: skip
     parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
-    parser.add_argument("--at", type=assignment, action="append", default=[], metavar="NAME=VALUE",
+    parser.add_argument("--at", action=Assignments,
                         help="value at which a further axis is held (default: its first)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace figures that are there")
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         sweep_paths=options.sweep,
         formats=options.formats,
         axes=options.axes,
-        held=dict(options.at),
+        held=options.at,
         force=options.force,
     )
     for path in written:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpcmass.commands.advice import require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, time_span
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
@@ -53,11 +54,18 @@ def run(options: argparse.Namespace) -> int:
         reuse=tuple(options.reuse),
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, run_options, limits=limits, inspect=_warn_of_models)
+    summary = run_sweep(options.config, options.output, run_options, limits=limits, inspect=_inspect)
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)
     return summary.exit_code
+
+
+def _inspect(experiment: Experiment) -> None:
+    """On rank 0, before anything is done."""
+    require_memory(experiment)
+    warn_of_rounding(experiment.network, experiment.grid.axes())
+    _warn_of_models(experiment)
 
 
 def _warn_of_models(experiment: Experiment) -> None:

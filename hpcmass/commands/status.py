@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, positive
-from hpcmass.errors import EXIT_DONE
+from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.jsontext import json_text
 
 if TYPE_CHECKING:
     from hpcmass.store.status import Status
@@ -42,13 +43,17 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpcmass.store.status import sweep_status
 
+    places = [os.path.realpath(sweep) for sweep in options.sweeps]
+    twice = next((s for i, s in enumerate(options.sweeps) if places[i] in places[:i]), None)
+    if twice is not None:
+        raise UserError(f"{twice} is given twice, and its trials would be counted twice; give it once")
     while True:
         found = [sweep_status(sweep) for sweep in options.sweeps]
         if options.watch and sys.stdout.isatty():
             print(CLEAR, end="")
         if options.json:
             plain = [status.as_dict() for status in found]
-            print(json.dumps(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
+            print(json_text(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
         else:
             print(describe(found[0]) if len(found) == 1 else describe_all(found), flush=True)
         if not options.watch or not any(status.pending for status in found):

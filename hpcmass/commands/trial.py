@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Commands, add_command, assignment, whole
+from hpcmass.commands.advice import require_memory, warn_of_rounding
+from hpcmass.commands.arguments import Assignments, Commands, add_command, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 from hpcmass.messages import complain
 
@@ -18,7 +19,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("--p", type=float, required=True, metavar="P", help="connection probability, in [0, 1]")
     parser.add_argument("--lam", type=float, required=True, metavar="LAM", help="excitatory fraction, in [0, 1]")
-    parser.add_argument("--at", type=assignment, action="append", default=[], metavar="NAME=VALUE",
+    parser.add_argument("--at", action=Assignments,
                         help="value of a further axis of the grid")  # fmt: skip
     parser.add_argument("--trial", type=whole(0), default=0, metavar="K", help="trial number (default 0)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep it in a sweep file of one trial")
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("--spikes stores the spikes in a file; name it with -o")
     picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
     experiment = load_experiment(options.config)
+    require_memory(experiment)
+    warn_of_rounding(experiment.network, {name: [value] for name, value in options.at.items()})
     if picture is not None:
         from hpcmass.mass import models_named
         from hpcmass.plots.saving import refuse_existing
@@ -49,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             options.p,
             options.lam,
             options.trial,
-            at=dict(options.at),
+            at=options.at,
             keep_spikes=options.plot,
             output=options.output,
             store_spikes=options.spikes,

@@ -1,47 +1,71 @@
-"""`hpcmass validate`: what is wrong in a configuration."""
+"""`hpcmass validate`: what is wrong in a configuration, and how large the sweep would be."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from contextlib import suppress
 from pathlib import Path
 
-import yaml
-
 from hpcmass.commands.arguments import Commands, add_command
-from hpcmass.errors import EXIT_DONE, ConfigError, UserError
+from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigError, UserError
+from hpcmass.messages import complain, warn
 
 
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "validate", run, "say what is wrong in a configuration, all of it",
-                      "hpcmass validate configs/quickstart.yml")  # fmt: skip
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+                      "hpcmass validate configs/quickstart.yml",
+                      "hpcmass validate configs/*.yml        each of several; exit code 2 if one is wrong")  # fmt: skip
+    parser.add_argument("configs", type=Path, nargs="+", metavar="CONFIG", help="YAML files")
 
 
 def run(options: argparse.Namespace) -> int:
+    outcome = EXIT_DONE
+    for config in options.configs:
+        try:
+            print(_judged(config), flush=True)
+        except UserError as error:
+            complain(str(error))
+            outcome = EXIT_BAD_INPUT
+    return outcome
+
+
+def _judged(config: Path) -> str:
+    """A line about a configuration that is valid.
+
+    Raises
+    ------
+    UserError
+        If it is not.
+    """
+    from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
     from hpcmass.config.file import load_experiment
-    from hpcmass.grid import shape
     from hpcmass.mass import models_named
 
     try:
-        experiment = load_experiment(options.config)
+        experiment = load_experiment(config)
     except ConfigError as error:
-        raise ConfigError("\n  ".join([str(error), *_models(options.config)])) from None
-    models_named(experiment.mass.models)
-    axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
-    total = math.prod(shape(experiment))
-    print(f"{options.config} is valid: '{experiment.title}', axes {axes}, {total} trials, hash "
-          f"{experiment.physics_sha256()[:12]}")  # fmt: skip
-    return EXIT_DONE
+        if not error.problems:
+            raise
+        raise ConfigError.of(error.name, [*error.problems, *_models(config)]) from None
+    try:
+        models_named(experiment.mass.models)
+    except UserError as error:
+        raise ConfigError.of(str(config), [str(error)]) from None
+    if (problem := memory_problem(experiment)) is not None:
+        warn(f"{config}: {problem}")
+    warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
+    return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
 
 
 def _models(config: Path) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
+    import yaml
+
+    from hpcmass.config.yaml_text import Refused, read
     from hpcmass.mass import models_named
 
-    with suppress(yaml.YAMLError, OSError, UnicodeDecodeError, KeyError, TypeError):
-        names = yaml.safe_load(config.read_text(encoding="utf-8"))["mass"]["models"]
+    with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
+        names = read(config.read_text(encoding="utf-8")).value["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             try:
                 models_named(names)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
 from hpcmass.compare.point import Result, bins_of, compare_point, lag_samples
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import parse_experiment
+from hpcmass.config.yaml_text import written
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, models_named
 from hpcmass.parallel.executors import Workers, batches, processes
@@ -213,4 +213,4 @@ def _with_settings(
     for name, section in (("mass", mass), ("compare", compare)):
         if section is not None:
             document[name] = json.loads(section.model_dump_json(exclude_none=True))
-    return parse_experiment(yaml.safe_dump(document, sort_keys=False))
+    return parse_experiment(written(document))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
 import operator
+import sys
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
+
+SHOWN = 3
+"""Values of an axis that a message lists."""
 
 Bounds = dict[str, float]
 """Any of ge, gt, le, lt → limit."""
@@ -54,18 +57,57 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
             raise ValueError(f"{kind} takes a whole number of values n from 1 to 100000, not {n}")
         if kind == "logspace" and not (first > 0 and last > 0):
             raise ValueError("logspace takes a first and a last value above 0 (the values themselves, not exponents)")
-        spec = (np.linspace if kind == "linspace" else np.geomspace)(first, last, int(n)).tolist()
+        with np.errstate(all="ignore"):
+            spec = (np.linspace if kind == "linspace" else np.geomspace)(float(first), float(last), int(n)).tolist()
+        if not all(_is_number(v) for v in spec):
+            raise ValueError(f"{kind}: there are no numbers between {first:g} and {last:g}, they are too far apart")
     values = spec if isinstance(spec, list | tuple) else [spec]
-    if not values or not all(_is_number(v) for v in values):
-        raise ValueError(usage)
-    axis = tuple(canonical(v) for v in values)
-    if any(b <= a for a, b in itertools.pairwise(axis)):
-        raise ValueError("values must increase strictly")
-    return axis
+    strange = [v for v in values if not _is_number(v)]
+    if strange or not values:
+        raise ValueError(f"{usage}, not {_quoted(strange[0])}" if strange else usage)
+    return tuple(canonical(v) for v in values)
+
+
+def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> list[str]:
+    """Everything that is wrong with the values of an axis: their order, whole numbers, the allowed range.
+
+    Parameters
+    ----------
+    values : tuple of float
+    bounds : dict
+        Limits of every value.
+    whole : bool
+        The parameter counts something.
+    """
+    problems = []
+    falls = [f"{b:.12g} follows {a:.12g}" for a, b in itertools.pairwise(values) if b <= a]
+    if falls:
+        problems.append(f"values must increase strictly, but {_listed(falls)}")
+    broken = [f"{v:.12g}" for v in values if whole and v != int(v)]
+    if broken:
+        problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are no whole numbers'}")
+    outside = [f"{v:.12g}" for v in values if not within(v, bounds)]
+    if outside:
+        verb = "is" if len(outside) == 1 else "are"
+        problems.append(f"{_listed(outside)} {verb} outside the allowed range, {range_text(bounds)}")
+    return problems
+
+
+def _listed(items: list[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(items) - SHOWN
+    return ", ".join(items[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _quoted(value: Any) -> str:
+    """A wrong value for a message, of a long one the beginning."""
+    text = "a list" if isinstance(value, list) else "keys" if isinstance(value, dict) else repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """A number that a float can hold: of an integer with hundreds of digits `math.isfinite` raises an error."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _range_schema(kind: str) -> dict[str, Any]:
@@ -83,4 +125,4 @@ _SCHEMA: dict[str, Any] = {
 }
 
 Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis), WithJsonSchema(_SCHEMA)]
-"""The values of a swept parameter, strictly increasing."""
+"""The values of a swept parameter; what is wrong with them `axis_problems` says."""

@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -28,7 +27,9 @@ from pydantic import (
     model_validator,
 )
 
-from hpcmass.config.axes import Axis, Bounds, bounds_of, range_text, within
+from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
+from hpcmass.config.limits import too_large, too_many_steps
+from hpcmass.config.yaml_text import written
 
 Origin = Literal["paper", "related literature", "choice"]
 
@@ -43,7 +44,8 @@ _Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) 
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # a default is validated, too: a transient that is left out can be longer than the duration that is given
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -78,6 +80,14 @@ class NetworkParameters(_Section):
     w_E: float = _parameter(0.0007, "1", "choice", "jump of the conductance (leak = 1) at an excitatory spike", ge=0)
     w_I: float = _parameter(0.004, "1", "choice", "jump of the conductance (leak = 1) at an inhibitory spike", ge=0)
     w_ext: float = _parameter(0.0133, "1", "choice", "jump of the conductance (leak = 1) at an external spike", ge=0)
+
+    @field_validator("duration_ms", "t_ref_ms")
+    @classmethod
+    def _steps_can_be_counted(cls, value: float, info: ValidationInfo) -> float:
+        dt = info.data.get("dt_ms")
+        if dt is not None and (problem := too_many_steps(value, dt)) is not None:
+            raise ValueError(problem)
+        return value
 
     @field_validator("transient_ms")
     @classmethod
@@ -150,12 +160,9 @@ class _GridBase(_Section):
     @classmethod
     def _values_are_allowed(cls, values: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
         name = str(info.field_name)
-        whole = name in _WHOLE_NUMBERS
-        for value in values or ():
-            if whole and value != int(value):
-                raise ValueError(f"{value:g} is not a whole number")
-            if not within(value, _bounds(name)):
-                raise ValueError(f"{value:g} is outside the allowed range, {range_text(_bounds(name))}")
+        problems = axis_problems(values or (), _bounds(name), whole=name in _WHOLE_NUMBERS)
+        if problems:
+            raise ValueError("; ".join(problems))
         return values
 
     def axes(self) -> dict[str, tuple[float, ...]]:
@@ -223,6 +230,10 @@ def plain_message(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
+ASIDE = "x-"
+"""Keys of a configuration file that begin so are not read: a place for what anchors refer to."""
+
+
 class Experiment(_Section):
     """A whole configuration file.
 
@@ -247,18 +258,34 @@ class Experiment(_Section):
     _text: str | None = PrivateAttr(None)
 
     @model_validator(mode="after")
-    def _every_point_is_a_network(self) -> Self:
-        """Conditions between parameters (a swept threshold above the reset) hold at every corner of the grid."""
-        axes = {name: values for name, values in self.grid.axes().items() if name not in ("p", "lam")}
-        for corner in itertools.product(*({values[0], values[-1]} for values in axes.values())):
-            point = dict(zip(axes, corner, strict=True))
-            try:
-                self.network_at(point)
-            except ValidationError as error:
-                where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
-                wrong = [f"{'.'.join(map(str, e['loc']))} {plain_message(e['msg'])}" for e in error.errors()]
-                raise ValueError(f"grid: at {where}: {'; '.join(wrong)}") from None
+    def _size_is_possible(self) -> Self:
+        """Comes first: what follows takes a time that grows with the grid."""
+        problem = too_large(self.grid.axes(), self.trials, self.network.model_dump())
+        if problem is not None:
+            raise ValueError(problem)
         return self
+
+    @model_validator(mode="after")
+    def _every_point_is_a_network(self) -> Self:
+        """Conditions between parameters (a swept threshold above the reset) hold at every corner of the grid.
+
+        No condition is between more than two of them, so any two axes are looked at together, and not the corners of
+        all axes, of which twenty have a million.
+        """
+        axes = {name: values for name, values in self.grid.axes().items() if name not in ("p", "lam")}
+        first = {name: values[0] for name, values in axes.items()}
+        for names in itertools.combinations(axes, min(2, len(axes))):
+            for ends in itertools.product(*({axes[name][0], axes[name][-1]} for name in names)):
+                self._require_network(first | dict(zip(names, ends, strict=True)))
+        return self
+
+    def _require_network(self, point: dict[str, float]) -> None:
+        try:
+            self.network_at(point)
+        except ValidationError as error:
+            where = ", ".join(f"{name} = {value:g}" for name, value in point.items())
+            wrong = [f"{'.'.join(map(str, e['loc']))} {plain_message(e['msg'])}" for e in error.errors()]
+            raise ValueError(f"grid: at {where}: {'; '.join(wrong)}") from None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy; one that is changed no longer has the text that the original was read from."""
@@ -272,7 +299,7 @@ class Experiment(_Section):
         """The YAML text this experiment was read from, or an equivalent one."""
         if self._text is not None:
             return self._text
-        return yaml.safe_dump(json.loads(self.model_dump_json(exclude_none=True)), sort_keys=False)
+        return written(json.loads(self.model_dump_json(exclude_none=True)))
 
     def physics(self) -> dict[str, Any]:
         """Everything that fixes the result of a trial beside its grid values: seed, axis names, network.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Hashable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +11,22 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from hpcmass.config.axes import bounds_of, range_text
-from hpcmass.config.experiment import Experiment, plain_message
+from hpcmass.config.experiment import ASIDE, Experiment, plain_message
+from hpcmass.config.yaml_text import MERGE, Refused, read
 from hpcmass.errors import ConfigError, UserError
+from hpcmass.nearest import did_you_mean, missing_file
+
+SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
+"""Other spellings of a key, in lower case."""
+
+LONGEST_QUOTE = 60
+"""Letters of a wrong value that a message repeats."""
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 5e-4 as a number (YAML 1.1 wants 5.0e-4) and refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a name", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def parse_experiment(text: str, name: str = "configuration") -> Experiment:
+def parse_experiment(text: str, name: str = "configuration", *, strict: bool = False) -> Experiment:
     """Validate YAML text.
+
+    Keys of the file itself that begin with `x-` are left out: a place for what is referred to by anchors.
 
     Parameters
     ----------
@@ -48,52 +34,89 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
         The YAML document.
     name : str
         What to call it in messages (a path).
+    strict : bool
+        Refuse what is ambiguous, such as 010: right for a file that is about to be used. What is in a result file was
+        accepted once, and is read as it was then.
 
     Raises
     ------
     ConfigError
-        With every problem of the document, one line each: the key's path, what is wrong, what is allowed.
+        If it is not YAML or holds no keys; else with every problem of the document, one line each: the key's path, what
+        is wrong, what is allowed.
     """
     try:
-        document = yaml.load(text, Loader=_Loader)
+        document = read(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
+    except Refused as error:
+        raise ConfigError(f"{name} {error}") from None
+    if not isinstance(document.value, dict):
         raise ConfigError(f"{name} holds no keys; it needs at least 'grid' with the axes p and lam")
+    keys = {key: value for key, value in document.value.items() if not key.startswith(ASIDE)}
+    found = document.twice | (document.ambiguous if strict else {})
+    problems = [f"{_path_text(path)}: {problem}" for path, problem in found.items()]
+    experiment = None
     try:
-        experiment = Experiment.model_validate(document)
+        experiment = Experiment.model_validate(keys)
     except ValidationError as error:
-        problems = [_explain(dict(e)) for e in error.errors()]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError("\n  ".join([f"{name} has {count}:", *problems])) from None
+        # what follows from a value that is ambiguous is not said, too
+        others = (e for e in error.errors() if not any(_within_each_other(path, e["loc"]) for path in found))
+        problems += [_explain(dict(e), keys) for e in others]
+    if experiment is None or problems:
+        raise ConfigError.of(name, problems)
     experiment._text = text
     return experiment
 
 
-def _explain(error: dict[str, Any]) -> str:
-    """One line for one pydantic error: the key's path, what is wrong, what is allowed."""
+def _within_each_other(one: Sequence[str | int], other: Sequence[str | int]) -> bool:
+    return all(a == b for a, b in zip(one, other, strict=False))
+
+
+def _path_text(path: Iterable[str | int]) -> str:
+    """A path for messages; places in a list are left out."""
+    return ".".join(_shortened(part) for part in path if isinstance(part, str) and part != MERGE)
+
+
+def _explain(error: dict[str, Any], document: Any) -> str:
+    """One line for one pydantic error in a document: the key's path, what is wrong, what is allowed."""
     location = [part for part in error["loc"] if isinstance(part, str | int)]
-    path = ".".join(str(part) for part in location)
+    path = ".".join(_shortened(str(part)) for part in location)
     if not path:  # a condition on the whole file says its own path
         return plain_message(str(error["msg"]))
     section, field = _resolve(location)
     if error["type"] == "extra_forbidden":
-        near = _nearest(str(location[-1]), list(section.model_fields))
-        hint = f"did you mean '{near}'?" if near else f"known keys: {', '.join(section.model_fields)}"
-        return f"{path}: unknown key; {hint}"
+        return f"{path}: unknown key; {_hint(str(location[-1]), section)}"
     if error["type"] == "missing":
         return f"{path}: required, but missing"
     line = f"{path}: {plain_message(error['msg'])}"
-    if not isinstance(error["input"], dict | list | tuple):
-        line += f", not {error['input']!r}"
+    if not isinstance(error["input"], dict | list | tuple) and location[:-1] != [
+        "grid"
+    ]:  # of an axis the message says it
+        line += f", not {_shortened(repr(error['input']))}"
+        line += "" if _is_given(location, document) else ", its default"
     allowed = range_text(bounds_of(field)) if field is not None else ""
     return f"{line} (allowed: {allowed})" if allowed else line
 
 
-def _nearest(name: str, known: list[str]) -> str | None:
-    """The known key most like `name`; one that differs in case alone comes first."""
-    same = [k for k in known if k.lower() == name.lower()]
-    return next(iter(same or difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
+def _is_given(location: list[str | int], document: Any) -> bool:
+    """Whether a document has the key that a location points at."""
+    for part in location:
+        if isinstance(document, dict) and part not in document:
+            return False
+        document = document[part] if isinstance(document, dict) else None
+    return True
+
+
+def _shortened(text: str) -> str:
+    """A text for a message: of one that is very long the beginning."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
+
+
+def _hint(name: str, section: type[BaseModel]) -> str:
+    """What an unknown key of a section was meant to be."""
+    known = list(section.model_fields)
+    spelt = SPELT.get(name.casefold())
+    return did_you_mean(spelt if spelt in known else name, known) or f"known keys: {', '.join(known)}"
 
 
 def _resolve(location: list[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:
@@ -122,5 +145,7 @@ def load_experiment(path: str | Path) -> Experiment:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        if isinstance(error, FileNotFoundError):
+            reason = f"there is no such file; {missing_file(Path(path))}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
-    return parse_experiment(text, str(path))
+    return parse_experiment(text, str(path), strict=True)

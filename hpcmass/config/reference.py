@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from hpcmass.config.axes import bounds_of, range_text
-from hpcmass.config.experiment import SWEEPABLE, Experiment
+from hpcmass.config.experiment import ASIDE, SWEEPABLE, Experiment
 
 EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0.5, 1, 11]}"}
 """`grid` has no default: which plane to look at is the user's choice."""
@@ -29,7 +29,12 @@ GRID_HEAD = """\
 
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a configuration file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Experiment.model_json_schema()}
+    aside = {f"^{ASIDE}": {"description": "not read: a place for what is referred to by anchors"}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Experiment.model_json_schema(),
+        "patternProperties": aside,
+    }
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ program that runs beside does not count, a core that two processes share does.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import resource
 import sys
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.errors import TrialFailure, UserError
 from hpcmass.forecast.sample import Real, coordinates, spread_out
 from hpcmass.grid import point_values, shape, trial_seed
@@ -27,8 +29,8 @@ SHORT_MS = 1000.0
 FEWEST_POINTS = 4
 """Tried even if that takes longer than allowed."""
 
-BYTES_PER_STEP = 140
-"""Of memory, at the peak of a trial: its traces, in double precision while they are put together. Measured."""
+MOST_POINTS = 256
+"""Tried even if there is time for more: they cover a grid well, and what follows from n of them takes n³ steps."""
 
 BYTES_PER_SPIKE = 2.2
 """Of memory, at the peak of a trial. Measured."""
@@ -95,7 +97,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     Returns
     -------
     Calibration
-        Of at least `FEWEST_POINTS` points, or all of a smaller grid, if they do not fail.
+        Of `FEWEST_POINTS` points at least, or all of a smaller grid, if they do not fail; of `MOST_POINTS` at most.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
         If every trial fails.
     """
     lengths = shape(experiment)[:-1]
-    order = spread_out(coordinates(lengths))
+    order = itertools.islice(spread_out(coordinates(lengths)), MOST_POINTS)
     tried: list[tuple[int, Measured | str]] = []
     started = time.perf_counter()
     context = multiprocessing.get_context("spawn")  # neither MPI nor threads survive a fork

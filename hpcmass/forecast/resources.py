@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.costs import point_costs
@@ -13,6 +16,9 @@ from hpcmass.forecast.calibration import Calibration
 from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
 from hpcmass.grid import shape
 from hpcmass.store.layout import sweep_bytes
+
+SCHEDULED_TRIALS = 50_000
+"""Trials at the end of a sweep whose schedule is followed one by one: how even the ranks are is decided there."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Forecast:
     n_trials : int
     point_s : array of float, (n_points,)
         Time (s) of one trial at each point, in the grid's order.
-    order : array of int, (n_points,)
+    order : sequence of int, (n_points,)
         The points in the order in which the sweep does them.
     trials_per_point : int
     uncertainty : float
@@ -39,7 +45,7 @@ class Forecast:
 
     n_trials: int
     point_s: Real
-    order: list[int]
+    order: Sequence[int] | npt.NDArray[np.int64]
     trials_per_point: int
     uncertainty: float
     start_s: float
@@ -53,12 +59,20 @@ class Forecast:
 
     def wall_s(self, n_ranks: int) -> float:
         """Time (s) on `n_ranks` ranks with a core each: the sweep's own order, each trial on the first free rank."""
-        workers = max(1, n_ranks - 1)
-        free_at = [0.0] * min(workers, self.n_trials)
-        for point in self.order:
-            for _ in range(self.trials_per_point):
-                heapq.heapreplace(free_at, free_at[0] + float(self.point_s[point]))
+        workers = min(max(1, n_ranks - 1), self.n_trials)
+        if workers == self.n_trials:
+            return self.start_s + float(self.point_s.max())
+        # of many trials, the ranks are through with the first ones at about the same time: the last ones fill the gaps
+        last = max(SCHEDULED_TRIALS, 8 * workers)
+        free_at = [float(self._trial_s[:-last].sum()) / workers] * workers
+        for seconds in self._trial_s[-last:].tolist():
+            heapq.heapreplace(free_at, free_at[0] + seconds)
         return self.start_s + max(free_at)
+
+    @cached_property
+    def _trial_s(self) -> Real:
+        """Time (s) of every trial, in the order in which the sweep does them."""
+        return np.repeat(self.point_s[np.asarray(self.order)], self.trials_per_point)
 
     def efficiency(self, n_ranks: int) -> float:
         """Share of the ranks' time that trials take."""
@@ -69,7 +83,10 @@ class Forecast:
         most = self.n_trials + 1
         if self.wall_s(most) > wall_s:
             return None
-        low, high = 0, most  # a rank more never makes it slower by more than one trial
+        # fewer workers than the work itself takes cannot do; more than Graham's bound for such schedules need not be
+        work_s, longest_s = wall_s - self.start_s, float(self.point_s.max())
+        low = max(0, int(self.core_s / work_s) - 1)
+        high = min(most, int(self.core_s / (work_s - longest_s)) + 2) if work_s > longest_s else most
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self.wall_s(middle) <= wall_s else (middle, high)
@@ -85,7 +102,7 @@ def forecast(experiment: Experiment, calibration: Calibration) -> Forecast:
     return Forecast(
         n_trials=len(points) * trials,
         point_s=point_s,
-        order=[int(n) for n in np.argsort(-point_costs(experiment).ravel(), kind="stable")],
+        order=np.argsort(-point_costs(experiment).ravel(), kind="stable"),
         trials_per_point=trials,
         uncertainty=float(np.sqrt(np.mean((left_out - 1) ** 2))),
         start_s=calibration.start_s,

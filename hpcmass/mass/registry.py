@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass.traces import Potential, Traces
+from hpcmass.nearest import did_you_mean
 
 MassModel = Callable[[Traces, NetworkParameters, MassParameters], Potential]
 """(traces, the network's parameters at this point, mass parameters) → V (mV), one value a step, float64.
@@ -84,7 +85,9 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
     names, known = tuple(names), known_models()
     for name in names:
         if name not in known:
-            raise UserError(f"mass.models: there is no mass model '{name}'; known models: {', '.join(known)}")
+            hint = did_you_mean(name, known)
+            listed = ", ".join(known) + (f" ({hint})" if hint else "")
+            raise UserError(f"mass.models: there is no mass model '{name}'; known models: {listed}")
         if names.count(name) > 1:
             raise UserError(f"mass.models: '{name}' is given twice; name each model once")
         missing = set(_NEEDS[name]).difference(traces) if traces is not None else set()

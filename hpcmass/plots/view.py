@@ -20,6 +20,7 @@ from hpcmass.plots.plane import DIVERGED, FAILED, NOT_COMPUTED, SILENT, FloatMap
 from hpcmass.store import schema
 from hpcmass.store.labelled import open_comparison
 from hpcmass.store.parts import SweepParts
+from hpcmass.store.sweep_file import SweepFile
 
 
 @dataclass(frozen=True)
@@ -162,11 +163,30 @@ def open_view(
     Raises
     ------
     UserError
-        If it is no comparison file that this version reads, or has no such plane.
+        If it is no comparison file that this version reads, or has no such plane; of a sweep, how to compare it.
     """
-    with open_comparison(path) as data:
+    with _opened(Path(path)) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
         yield View(Path(path), data, cut_plane(data, axes, held), experiment)
+
+
+def _opened(path: Path) -> xr.Dataset:
+    try:
+        return open_comparison(path)
+    except UserError:
+        if not _is_sweep(path):
+            raise
+    comparison = path.with_name(f"{path.stem}-cmp.h5")
+    compare = f"`hpcmass compare {path} -o {comparison}`"
+    raise UserError(f"{path} is a sweep, which has no statistics yet; run {compare} first, then plot {comparison}")
+
+
+def _is_sweep(path: Path) -> bool:
+    try:
+        SweepFile(path, checked=True).close()
+    except UserError:
+        return False
+    return True
 
 
 @contextmanager

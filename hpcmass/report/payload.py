@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from hpcmass.jsontext import json_text
 from hpcmass.plots import style
 from hpcmass.plots.lines import NETWORK, stated, window_ms
 from hpcmass.plots.maps import Panel
@@ -52,7 +52,7 @@ def payload(view: View, maps: Mapping[str, Panel], labels: Mapping[str, str]) ->
 
 def script_json(data: Mapping[str, Any]) -> str:
     """JSON that can stand within a script element."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json_text(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.nearest import missing_file
 from hpcmass.store.files import read_hdf5, reason
 from hpcmass.store.schema import FORMAT_VERSION, SWEEP_FILETYPE, SWEEP_VARIABLES, SWEEP_VARIABLES_1, Variable
 
@@ -68,7 +69,7 @@ def _require_file(path: Path) -> None:
         raise UserError(f"{path} is a directory; name an HDF5 file in it")
     if not path.exists():
         refuse_shards(path)
-        raise UserError(f"there is no file {path}; check the name")
+        raise UserError(f"there is no file {path}; {missing_file(path)}")
 
 
 def refuse_shards(path: Path) -> None:

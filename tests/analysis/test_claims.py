@@ -139,7 +139,7 @@ def test_program_prints_six_verdicts_with_numbers(comparison, monkeypatch, capsy
         return int(end.value.code or 0), out, err
 
     code, out, _ = printed(str(comparison), "--json")
-    listed = json.loads(out)
+    listed = json.loads(out, parse_constant=pytest.fail)
     assert code == 0
     assert [v["claim"] for v in listed] == [1, 2, 3, 4, 5, 6]
     assert {v["verdict"] for v in listed} <= {"holds", "fails", "cannot tell"}

@@ -104,10 +104,32 @@ def test_each_problem_names_path_value_and_range(text: str, path: str, said: lis
         (SMALL + "network: {w_e: 0.1}", "network.w_e", "w_E"),
         (SMALL + "compare: {rhomin: 0.1}", "compare.rhomin", "rho_min"),
         ("grid: {p: 0.1, lam: 1, lambda: 0.5}", "grid.lambda", "lam"),
+        ("grid: {p: 0.1, lam: 1, Lambda: 0.5}", "grid.Lambda", "lam"),
+        ("grid: {p: 0.1, lam: 1, LAMBDA: 0.5}", "grid.LAMBDA", "lam"),
+        ("grid: {p: 0.1, lam: 1, λ: 0.5}", "grid.λ", "lam"),
+        ("grid: {p: 0.1, lam: 1, Λ: 0.5}", "grid.Λ", "lam"),
     ],
 )
 def test_a_misspelt_key_gets_the_right_one_as_a_hint(text: str, key: str, hint: str):
     assert only_problem(text) == f"{key}: unknown key; did you mean '{hint}'?"
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [("duration_ms: 500.0", "transient_ms"), ("dt_ms: 2.0", "tau_E_ms"), ("v_reset_mv: -50.0", "v_threshold_mv")],
+)
+def test_a_default_that_does_not_fit_what_is_given(given: str, path: str):
+    """Every condition between two parameters holds, whichever of them is in the file."""
+    line = only_problem(SMALL + f"network: {{{given}}}\n")
+    assert line.startswith(f"network.{path}: must be ")
+    assert f"not {getattr(NetworkParameters(), path)}, its default" in line
+
+
+@pytest.mark.parametrize("key", ["trials", "root_seed"])
+def test_a_wrong_value_of_any_length_is_a_short_sentence(key: str):
+    assert len(only_problem(SMALL + f"{key}: 1{'0' * 400}")) < 200
+    assert len(only_problem(SMALL + f"{key}: '{'x' * 400}'")) < 200
+    assert len(only_problem(SMALL + f"{key}{'s' * 900}: 1")) < 200
 
 
 def test_a_key_like_no_other_gets_the_list():
@@ -216,6 +238,9 @@ def test_logspace_has_equal_ratios(first: float, last: float, n: int):
         ({"linspace": [0, 1, 0]}, "whole number"),
         ({"linspace": [0, 1, 10**9]}, "whole number"),
         ({"linspace": [1, 0, 3]}, "increase strictly"),
+        ({"linspace": [0, 1, 10**400]}, "linspace takes [first, last, n]"),
+        ({"linspace": [-1e308, 1e308, 3]}, "too far apart"),
+        (10**400, "give a number"),
         ({"logspace": [0, 1, 3]}, "above 0"),
         ({"arange": [0, 1, 3]}, "give a number"),
         ({"linspace": [0, 1, 3], "logspace": [0.1, 1, 3]}, "give a number"),
@@ -223,6 +248,29 @@ def test_logspace_has_equal_ratios(first: float, last: float, n: int):
 )
 def test_axes_that_are_refused(spec: Any, said: str):
     assert said in only_problem(yaml.safe_dump({"grid": {"p": spec, "lam": 0.8}}))
+
+
+@pytest.mark.parametrize(
+    ("grid", "line"),
+    [
+        ("p: [0.5, 0.2, 1.2], lam: 0.8",
+         "grid.p: values must increase strictly, but 0.2 follows 0.5; 1.2 is outside the allowed range, [0, 1]"),
+        ("p: [-0.1, 0.5, 0.5, 0.5, 7, 8, 9], lam: 0.8",
+         "grid.p: values must increase strictly, but 0.5 follows 0.5, 0.5 follows 0.5; "
+         "-0.1, 7, 8 and 1 more are outside the allowed range, [0, 1]"),
+        ("p: 0.5, lam: 0.8, n_neurons: [300, 200.5, 1, 1.5]",
+         "grid.n_neurons: values must increase strictly, but 200.5 follows 300, 1 follows 200.5; "
+         "200.5, 1.5 are no whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
+        ("p: '0.5', lam: 0.8", "grid.p: give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: "
+         "[first, last, n]}, not '0.5'"),
+        ("p: 1.0000001, lam: 0.8", "grid.p: 1.0000001 is outside the allowed range, [0, 1]"),
+        ("p: {linspace: [2, 0, 3]}, lam: 0.8",
+         "grid.p: values must increase strictly, but 1 follows 2, 0 follows 1; "
+         "2 is outside the allowed range, [0, 1]"),
+    ],
+)  # fmt: skip
+def test_all_that_is_wrong_with_an_axis_is_said(grid: str, line: str):
+    assert only_problem(f"grid: {{{grid}}}") == line
 
 
 def test_further_axes_follow_p_and_lam_whatever_the_order_of_the_file():

@@ -1,11 +1,14 @@
 """What a sweep takes: sums, schedules and sizes."""
 
+import heapq
+
 import numpy as np
 import pytest
 
 from hpcmass.config.file import parse_experiment
 from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
+from hpcmass.forecast import resources
 from hpcmass.forecast.calibration import Calibration, calibrate, shortened
 from hpcmass.forecast.resources import Forecast, forecast
 from hpcmass.grid import shape
@@ -57,6 +60,46 @@ def test_ranks_for_a_time():
     assert expected.ranks_for(7) == 5
     assert expected.ranks_for(6.9) == 7
     assert expected.ranks_for(2.9) is None
+
+
+def scheduled_singly(expected: Forecast, n_ranks: int) -> float:
+    """Every trial, one after the other, to the first free worker."""
+    free_at = [0.0] * max(1, n_ranks - 1)
+    for point in expected.order:
+        for _ in range(expected.trials_per_point):
+            heapq.heapreplace(free_at, free_at[0] + float(expected.point_s[point]))
+    return expected.start_s + max(free_at)
+
+
+def random_times(n_points: int, trials: int) -> Forecast:
+    point_s = np.random.default_rng(2).uniform(1.0, 5.0, n_points)
+    return Forecast(n_points * trials, point_s, np.argsort(-point_s), trials, 0.0, 1.0, 1e8, 10)
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 3, 17, 129, 500, 999, 1001, 2000])
+@pytest.mark.parametrize("singly", [10, 300, 10**6])
+def test_of_many_trials_the_last_ones_alone_are_scheduled(n_ranks, singly, monkeypatch):
+    """The time is that of a schedule trial by trial, but for half of the shortest trial."""
+    monkeypatch.setattr(resources, "SCHEDULED_TRIALS", singly)
+    expected = random_times(500, 2)
+    assert expected.wall_s(n_ranks) == pytest.approx(scheduled_singly(expected, n_ranks), abs=0.5)
+    if singly > 1000:
+        assert expected.wall_s(n_ranks) == pytest.approx(scheduled_singly(expected, n_ranks))
+
+
+def test_fewest_ranks_of_all():
+    expected = random_times(40, 3)
+    walls = [scheduled_singly(expected, n) for n in range(1, 130)]
+    for wall_s in (2000.0, 250.0, 100.0, 20.0, 11.0, 9.0, 7.0, 6.1, 4.0):
+        first = next((n for n, wall in enumerate(walls, start=1) if wall <= wall_s), None)
+        assert expected.ranks_for(wall_s) == first, wall_s
+
+
+def test_more_than_enough_points_are_not_tried(monkeypatch):
+    """However cheap the trials are: what follows from n of them takes n³ steps."""
+    monkeypatch.setattr("hpcmass.forecast.calibration.MOST_POINTS", 5)
+    calibration = calibrate(parse_experiment(CONFIG), processes=1, budget_s=60.0)
+    assert len(calibration.trial_s) == 5
 
 
 def test_calibration_of_a_small_sweep():

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from hpcmass.forecast import sample
 from hpcmass.forecast.sample import coordinates, interpolate, leave_one_out, spread_out
 
 
@@ -59,3 +60,22 @@ def test_leaving_one_out_shows_an_outlier():
     off = leave_one_out(known, values)
     assert off.argmin() == 12
     assert off[12] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (3, 1), (4, 3), (5, 5), (3, 3, 3)])
+def test_leaving_one_out_is_interpolation_between_the_others(shape):
+    known = coordinates(shape)
+    values = np.random.default_rng(len(known)).uniform(1.0, 2.0, len(known))
+    values[1] = values[0]
+    values[-2:] = values[-1]
+    one_by_one = [
+        interpolate(np.delete(known, k, axis=0), np.delete(values, k), known[k : k + 1])[0] / values[k]
+        for k in range(len(known))
+    ]
+    np.testing.assert_allclose(leave_one_out(known, values), one_by_one, rtol=1e-9)
+
+
+def test_leaving_one_out_interpolates_nothing_again(monkeypatch):
+    """One inverse for all: n interpolations between n - 1 points would take n⁴ steps."""
+    monkeypatch.setattr(sample, "interpolate", None)
+    assert np.isfinite(leave_one_out(coordinates((16, 16)), np.linspace(1.0, 2.0, 256))).all()

@@ -54,7 +54,7 @@ def embedded(text: str) -> dict[str, Any]:
     """The page's data."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found is not None
-    return json.loads(found[1])
+    return json.loads(found[1], parse_constant=pytest.fail)  # NaN is no JSON
 
 
 def unpacked(packed: dict[str, Any]) -> np.ndarray:

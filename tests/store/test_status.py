@@ -12,8 +12,9 @@ from hpcmass.store.reuse import take_over
 
 from hpcmass.commands.status import describe
 from hpcmass.config import Experiment
+from hpcmass.costs import expected_cost
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, expected_cost
+from hpcmass.grid import Trial
 from hpcmass.store import lock as lock_module
 from hpcmass.store.check import check_sweep
 from hpcmass.store.lock import SweepLock, is_locked, lock_path

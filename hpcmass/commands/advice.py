@@ -1,0 +1,83 @@
+"""What is said of an experiment before it is run: its size, whether this machine can hold it, what is rounded."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hpcmass.errors import UserError
+from hpcmass.messages import warn
+
+if TYPE_CHECKING:
+    from hpcmass.config import Experiment, NetworkParameters
+
+
+def size_text(experiment: Experiment) -> str:
+    """Axes, points, trials and the size of the file, on one line."""
+    from hpcmass.grid import shape
+    from hpcmass.store.layout import sweep_bytes
+
+    *lengths, trials = shape(experiment)
+    axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
+    points = math.prod(lengths)
+    return (
+        f"axes {axes}, {counted(points, 'point')}, {counted(points * trials, 'trial')} of "
+        f"{experiment.network.duration_ms / 1e3:.4g} s, sweep file {bytes_text(sweep_bytes(experiment))}"
+    )
+
+
+def memory_problem(experiment: Experiment) -> str | None:
+    """Why no trial of the experiment fits into this machine's memory; None if one does, or if that is not known."""
+    from hpcmass.config.limits import trial_bytes
+
+    largest = {name: values[-1] for name, values in experiment.grid.axes().items()}
+    needed, there = trial_bytes({**experiment.network.model_dump(), **largest}), machine_bytes()
+    if there is None or needed <= there:
+        return None
+    return (
+        f"one trial takes at least {bytes_text(needed)} of memory, and this machine has {bytes_text(there)}; make the "
+        "network smaller or the trial shorter, or use a larger machine"
+    )
+
+
+def require_memory(experiment: Experiment) -> None:
+    """Refuse an experiment of which this machine cannot hold one trial.
+
+    Raises
+    ------
+    UserError
+    """
+    problem = memory_problem(experiment)
+    if problem is not None:
+        raise UserError(problem)
+
+
+def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[float]], where: str = "") -> None:
+    """Say which times are no multiples of the step (`axes`: the values that replace the network's own)."""
+    from hpcmass.config.rounding import rounded_times
+
+    for sentence in rounded_times(network, axes):
+        warn(f"{where}{sentence}")
+
+
+def machine_bytes() -> int | None:
+    """Memory of this machine; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """`1 point`, `2 points`."""
+    return f"{n} {one if n == 1 else many or f'{one}s'}"
+
+
+def bytes_text(size: float) -> str:
+    """A size for people: `12 MB`, `3.4 GB`."""
+    for unit, factor in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.2g} MB"

@@ -1,0 +1,31 @@
+"""JSON as RFC 8259 has it: what is undefined is null, for NaN and infinity are no JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def json_text(value: Any, **layout: Any) -> str:
+    """Plain values as JSON.
+
+    Parameters
+    ----------
+    value : object
+        Mappings, lists, tuples, texts, numbers, truth values, None; numbers that are not finite become null.
+    layout : optional
+        As of `json.dumps`: `indent`, `separators`, `ensure_ascii`.
+    """
+    return json.dumps(_finite(value), allow_nan=False, **layout)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
