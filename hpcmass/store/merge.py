@@ -122,7 +122,7 @@ def _require_all_variables(parts: SweepParts) -> None:
 
 
 def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
-    what = f"merged from {len(parts.paths)} files"
+    what = f"merged from {_files(parts)}"
     if output.exists() and not force:
         status = _status_of_continuable(parts, output)
         what = f"{what}, continued"
@@ -139,6 +139,10 @@ def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
     places = (tuple(int(k) for k in place) for place in np.argwhere(copied))
     with SweepWriter(output) as writer:
         copy_trials(parts, ((_trial(parts, place), place) for place in places), writer, int(copied.sum()), progress)
+
+
+def _files(parts: SweepParts) -> str:
+    return "1 file" if len(parts.paths) == 1 else f"{len(parts.paths)} files"
 
 
 def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
@@ -247,7 +251,7 @@ def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
             axes=axes,
             coordinates=coordinates,
             variables=variables,
-            attributes=_merged_attributes(parts, f"merged and packed from {len(parts.paths)} files")
+            attributes=_merged_attributes(parts, f"merged and packed from {_files(parts)}")
             | {"driver": "packed"},
             packed=True,
         )
