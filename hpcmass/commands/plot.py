@@ -24,7 +24,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
     parser.add_argument("--at", action=Assignments,
-                        help="value at which a further axis is held (default: its first)")  # fmt: skip
+                        help="value at which a further axis is fixed (default: its first)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace figures that are there")
 
 

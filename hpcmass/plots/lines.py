@@ -21,7 +21,7 @@ PERIODS: Final = 12
 SHORTEST_MS: Final = 40.0
 INPUT_BIN_MS: Final = 1.0
 RASTER_NEURONS: Final = 200
-"""Trains that a raster shows: enough to see a volley, few enough to see a spike."""
+"""Trains that a raster shows: enough to see a population burst, few enough to see a spike."""
 DECADES: Final = 6
 """Power is shown down to so many decades below its largest value."""
 FARTHEST_DECADES: Final = 12
@@ -42,7 +42,7 @@ def window_ms(median_frequency_hz: float, longest_ms: float) -> float:
 def stated(name: str, series: npt.ArrayLike, mean_sd: tuple[float, float]) -> str:
     """A potential's entry in a legend, wherever it is drawn: mean ± standard deviation (mV), if they are known."""
     if not np.isfinite(series).all():
-        return f"{name}: ran away"
+        return f"{name}: diverged"
     mean, sd = mean_sd
     return f"{name}: {style.fixed(mean, 2)} ± {sd:.2f} mV" if np.isfinite(sd) else name
 
@@ -64,7 +64,7 @@ def draw_potentials(
     network : array, (n,)
         The network's mean potential (mV).
     models : mapping of str to array, (n,)
-        Name → potential (mV); NaN where a model ran away.
+        Name → potential (mV); NaN where a model diverged.
     mean_sd : mapping of str to (float, float)
         Name (`LIF` or a model) → mean and standard deviation (mV) for the legend: of the time shown they are others
         than in the tables.
@@ -86,7 +86,7 @@ def draw_potentials(
 
 
 def draw_inputs(axes: Axes, time_ms: Real, inputs: Mapping[str, npt.ArrayLike], dt_ms: float) -> None:
-    """The recorded Φ_σ, averaged over `INPUT_BIN_MS`, on a scale on which volleys leave room for the rest.
+    """The recorded Φ_σ, averaged over `INPUT_BIN_MS`, on a scale on which population bursts leave room for the rest.
 
     Parameters
     ----------

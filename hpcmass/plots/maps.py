@@ -146,7 +146,7 @@ class Panel:
         Why values are missing.
     outlines : sequence of Outline
     crossed : array of bool, (λ, p), optional
-        Cells whose value rests on some of the trials only, because a model ran away in the others.
+        Cells whose value rests on some of the trials only, because a model diverged in the others.
     dimmed : array of bool, (λ, p), optional
         Cells whose value means little, and `dimmed_text`, why.
     """
@@ -258,7 +258,7 @@ def legend_entries(panels: Sequence[Panel]) -> list[Artist]:
         if panel.dimmed is not None and panel.dimmed.any():
             marks[panel.dimmed_text] = Patch(label=panel.dimmed_text, **_DIM)
         if panel.crossed is not None and panel.crossed.any():
-            marks["crossed"] = Line2D([], [], label="model ran away in some of the trials", **_CROSS)
+            marks["crossed"] = Line2D([], [], label="model diverged in some of the trials", **_CROSS)
         for gap, _ in panel.gaps:
             marks[gap.text] = Patch(label=gap.text, **_gap_look(gap))
     return [*legend_lines([o for panel in panels for o in panel.outlines]), *marks.values()]

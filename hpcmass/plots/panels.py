@@ -208,7 +208,7 @@ def _model_panels(
     dimmed: dict[str, Mask] | None = None,
     dimmed_text: str = "",
 ) -> list[Panel]:
-    """One panel a model, with its gaps, outlines and partly run-away cells."""
+    """One panel a model, with its gaps, outlines and partly diverged cells."""
     edge = synchrony_edge(view)
     return [
         Panel(

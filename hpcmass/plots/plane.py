@@ -40,7 +40,7 @@ class Plane:
     right_label, up_label : str
         For the sides of a map.
     held : dict of str to int
-        Any further axis → index at which it is held.
+        Any further axis → index at which it is fixed.
     held_values : dict of str to float
         The values there.
     """
@@ -90,7 +90,7 @@ class Plane:
                f"{symbol(self.up)} = {number(self.up_values[row])}"  # fmt: skip
 
     def held_text(self) -> str:
-        """Where the further axes are held; empty if there are none."""
+        """Where the further axes are fixed; empty if there are none."""
         return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.held_values.items())
 
 
@@ -112,12 +112,12 @@ def cut_plane(
         What to show to the right and upwards. Without it the first two axes of more than one value, in the file's
         order (p to the right, λ upwards).
     held : mapping of str to float, optional
-        Value of each further axis; those not named are held at their first one.
+        Value of each further axis; those not named are fixed at their first one.
 
     Raises
     ------
     UserError
-        If an axis or a value is none of the grid.
+        If an axis or a value is not on the grid.
     """
     swept = [str(name) for name in dataset["n_compared"].dims]
     right, up = axes or _two_to_show(dataset, swept)
@@ -184,7 +184,7 @@ class Gap:
 NOT_COMPUTED: Final = Gap("not computed yet", "....")
 FAILED: Final = Gap("network run failed", "++++")
 SILENT: Final = Gap("network silent", "////")
-DIVERGED: Final = Gap("model ran away in every trial", "xxxx")
+DIVERGED: Final = Gap("model diverged in every trial", "xxxx")
 NO_NEURONS: Final = Gap("no neurons of this kind", "")
 TOO_FEW_SPIKES: Final = Gap("too few spikes a neuron", "")
 UNDEFINED: Final = Gap("not defined", "")

@@ -48,7 +48,7 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
     Raises
     ------
     UserError
-        If the suffix is none of `FORMATS`, the file exists and `force` is not given, or it cannot be written.
+        If the suffix is not one of `FORMATS`, the file exists and `force` is not given, or it cannot be written.
     """
     kind = path.suffix.removeprefix(".")
     if kind not in FORMATS:
@@ -121,7 +121,7 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     UserError
-        If one is none of `FORMATS`.
+        If one is not one of `FORMATS`.
     """
     for kind in formats:
         if kind not in FORMATS:

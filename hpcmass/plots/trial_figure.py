@@ -52,7 +52,7 @@ def draw_trial(
         The sweep file's names: `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), each of shape (n_steps,), and the
         trial's numbers; `spike_neuron` and `spike_time` (ms), if there, make the raster.
     models : mapping of str to array, (n_steps,)
-        Name → the model's potential (mV); NaN from where it ran away.
+        Name → the model's potential (mV); NaN from where it diverged.
     dt_ms, transient_ms : float
         Step and transient (ms).
     n_neurons, n_excitatory : int

@@ -106,7 +106,7 @@ class View:
         return explain(values, [ran_away, *self._network_reasons])
 
     def partly_diverged(self, model: str) -> Mask:
-        """Points where `model` ran away in some of the compared trials, not in all."""
+        """Points where `model` diverged in some of the compared trials, not in all."""
         diverged = self.model("n_diverged", model)
         mask: Mask = (diverged > 0) & (diverged < self.point("n_compared"))
         return mask

@@ -65,7 +65,7 @@ def _map(panel: Panel, label: str) -> dict[str, Any]:
     if panel.dimmed is not None:
         notes.append((panel.dimmed_text, panel.dimmed & np.isfinite(panel.values)))
     if panel.crossed is not None:
-        notes.append(("model ran away in some of the trials", panel.crossed))
+        notes.append(("model diverged in some of the trials", panel.crossed))
     return {
         "label": label,
         "title": panel.title,

@@ -90,7 +90,7 @@ def _hatch(gap: Gap) -> str:
 
 
 def _signs(frame: Frame, panel: Panel) -> list[str]:
-    """A minus in negative cells, a cross in those where the model ran away in part."""
+    """A minus in negative cells, a cross in those where the model diverged in part."""
     half = min(3.0, frame.cell / 4)
     signs = []
     for row, column in np.argwhere(panel.negative):
@@ -186,7 +186,7 @@ def legend_html(panels: Sequence[Panel]) -> str:
             entries["dimmed"] = _filled(_DIM) + escape(panel.dimmed_text)
         if panel.crossed is not None and panel.crossed.any():
             cross = f'<path class="crossed" d="{_cross(17, 7, 4)}"/>'
-            entries["crossed"] = f"{_swatch(cross)}model ran away in some of the trials"
+            entries["crossed"] = f"{_swatch(cross)}model diverged in some of the trials"
         for gap, _ in panel.gaps:
             entries[gap.text] = _filled(_hatch(gap)) + escape(gap.text)
     return f'<ul class="legend">{"".join(f"<li>{entry}</li>" for entry in entries.values())}</ul>'

@@ -251,8 +251,7 @@ def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
             axes=axes,
             coordinates=coordinates,
             variables=variables,
-            attributes=_merged_attributes(parts, f"merged and packed from {_files(parts)}")
-            | {"driver": "packed"},
+            attributes=_merged_attributes(parts, f"merged and packed from {_files(parts)}") | {"driver": "packed"},
             packed=True,
         )
         numbers = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])

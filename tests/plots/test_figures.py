@@ -77,8 +77,8 @@ def test_a_comparison_with_every_kind_of_gap(comparison: Make, gappy, tmp_path: 
         assert {(int(r), int(c)) for r, c in np.argwhere(away)} == {(r, c) for r in (4, 5, 6) for c in (9, 10)}
         assert np.argwhere(modified.crossed).tolist() == [[5, 8]]
         assert not conventional.crossed.any()
-        nobody = dict(panels.rates(view)[1].gaps)[NO_NEURONS]
-        assert nobody.sum() == nobody[-1].sum() == 12  # λ = 1 leaves no inhibitory neuron
+        no_neurons = dict(panels.rates(view)[1].gaps)[NO_NEURONS]
+        assert no_neurons.sum() == no_neurons[-1].sum() == 12  # λ = 1 leaves no inhibitory neuron
 
 
 def test_values_are_those_of_the_file(comparison: Make, full):

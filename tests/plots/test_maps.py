@@ -260,7 +260,7 @@ def test_the_legend_names_what_occurs_once():
     ]
     assert [e.get_label() for e in legend_entries(panels)] == [
         "p: agrees", "q: other (nowhere)", "inside an outline", "network silent",
-        "model ran away in some of the trials",
+        "model diverged in some of the trials",
     ]  # fmt: skip
     assert legend_entries([Panel("c", values, scale)]) == []
 

@@ -100,7 +100,7 @@ def test_every_map_has_its_cells_values_and_notes(gappy_comparison: Path, gappy)
             assert len(inside) == 108
             assert text_
     lag = data["maps"]["lag-1"]
-    assert lag["gaps"][5 * 12 + 9] == "model ran away in every trial"
+    assert lag["gaps"][5 * 12 + 9] == "model diverged in every trial"
     notes = dict(lag["notes"])
     agreed = next(inside for text_, inside in notes.items() if text_.startswith("ρ > 0.9"))
     assert agreed == "".join(str(int(v == 1)) for v in gappy["rho_agrees"][..., 1].T.ravel())
@@ -133,7 +133,7 @@ def test_curves_say_what_the_tables_do(comparison: Make, full):
 
 
 def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commented_sweep: Path):
-    """With its comments where the sweep is at hand, and what the comparison did otherwise is said beside it."""
+    """With its comments where the sweep is available, and what the comparison did otherwise is said beside it."""
     path = comparison()
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
         assert "# Q: the paper&#39;s" in report_html(view, swept)
@@ -170,7 +170,7 @@ def test_points_without_examples_and_models_that_ran_away(comparison: Make, gapp
     with open_view(comparison(**data)) as view:
         points = embedded(report_html(view))["points"]
     assert points[11] is None
-    assert points[5 * 12 + 9]["traces"][2] == {"mean": None, "sd": None, "data": "", "text": "MFM: ran away"}
+    assert points[5 * 12 + 9]["traces"][2] == {"mean": None, "sd": None, "data": "", "text": "MFM: diverged"}
 
 
 def test_what_a_file_says_is_text_and_never_markup(comparison: Make, sweep: Path, tmp_path: Path, full):
