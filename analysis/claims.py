@@ -1,4 +1,4 @@
-"""The paper's six claims, held against a comparison: holds, fails or cannot tell, with the numbers.
+"""The paper's six claims, checked against a comparison: holds, fails or cannot tell, with the numbers.
 
 python analysis/claims.py results/medium-cmp.h5 [--json]
 
@@ -193,8 +193,8 @@ def check_rho_region(found: Findings) -> Outcome:
     if unconnected.any() and not near[found.p == 0].any():
         counts = ", ".join(f"{model} {found.agrees[model][unconnected].sum()}" for model in PAPERS)
         numbers += f"; of {unconnected.sum()} with p = 0, which is no limit: {counts}"
-    held = all(0 < part[model] < 1 and 0 < area[model] < 0.5 for model in PAPERS)
-    return (HOLDS if held else FAILS), numbers
+    found = all(0 < part[model] < 1 and 0 < area[model] < 0.5 for model in PAPERS)
+    return (HOLDS if found else FAILS), numbers
 
 
 def check_lag_at_first_spikes(found: Findings) -> Outcome:

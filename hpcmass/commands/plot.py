@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         sweep_paths=options.sweep,
         formats=options.formats,
         axes=options.axes,
-        held=options.at,
+        fixed=options.at,
         force=options.force,
     )
     for path in written:

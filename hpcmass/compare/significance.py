@@ -27,7 +27,7 @@ TAPER: Final = 3.0
 """The Parzen window that tapers the autocorrelations ends at 3 times that lag."""
 
 LARGEST_R: Final = 1 - 1e-15
-"""Correlations are held at or below this, so that z is finite."""
+"""Correlations are kept at or below this, so that z is finite."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The plane that every map shares: one swept axis to the right, one upwards, any further one held at one value."""
+"""The plane that every map shares: one swept axis to the right, one upwards, any further one fixed at one value."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Plane:
         Their grid values.
     right_label, up_label : str
         For the sides of a map.
-    held : dict of str to int
+    fixed : dict of str to int
         Any further axis → index at which it is fixed.
     held_values : dict of str to float
         The values there.
@@ -51,7 +51,7 @@ class Plane:
     up_values: tuple[float, ...]
     right_label: str
     up_label: str
-    held: dict[str, int]
+    fixed: dict[str, int]
     held_values: dict[str, float]
 
     @property
@@ -61,7 +61,7 @@ class Plane:
 
     def cut(self, data: xr.DataArray) -> xr.DataArray:
         """`data` in this plane, its dimensions up, right, then the rest (model, trial, …)."""
-        return data.isel(self.held).transpose(self.up, self.right, ...)
+        return data.isel(self.fixed).transpose(self.up, self.right, ...)
 
     def values(self, data: xr.DataArray) -> FloatMap:
         """`data`, which depends on the swept axes only, as an array of shape (up, right)."""
@@ -77,7 +77,7 @@ class Plane:
 
     def index(self, row: int, column: int, axes: tuple[str, ...]) -> tuple[int, ...]:
         """Position of a point of the plane in a file whose swept axes come in this order."""
-        position = {self.right: column, self.up: row, **self.held}
+        position = {self.right: column, self.up: row, **self.fixed}
         return tuple(position[name] for name in axes)
 
     def point(self, row: int, column: int) -> dict[str, float]:
@@ -89,7 +89,7 @@ class Plane:
         return f"{symbol(self.right)} = {number(self.right_values[column])}, " \
                f"{symbol(self.up)} = {number(self.up_values[row])}"  # fmt: skip
 
-    def held_text(self) -> str:
+    def fixed_text(self) -> str:
         """Where the further axes are fixed; empty if there are none."""
         return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.held_values.items())
 
@@ -100,7 +100,7 @@ def symbol(name: str) -> str:
 
 
 def cut_plane(
-    dataset: xr.Dataset, axes: tuple[str, str] | None = None, held: Mapping[str, float] | None = None
+    dataset: xr.Dataset, axes: tuple[str, str] | None = None, fixed: Mapping[str, float] | None = None
 ) -> Plane:
     """A plane through a grid of any dimension.
 
@@ -111,7 +111,7 @@ def cut_plane(
     axes : tuple of 2 str, optional
         What to show to the right and upwards. Without it the first two axes of more than one value, in the file's
         order (p to the right, λ upwards).
-    held : mapping of str to float, optional
+    fixed : mapping of str to float, optional
         Value of each further axis; those not named are fixed at their first one.
 
     Raises
@@ -121,15 +121,15 @@ def cut_plane(
     """
     swept = [str(name) for name in dataset["n_compared"].dims]
     right, up = axes or _two_to_show(dataset, swept)
-    held = dict(held or {})
-    for name in (right, up, *held):
+    fixed = dict(fixed or {})
+    for name in (right, up, *fixed):
         if name not in swept:
             raise UserError(f"'{name}' is no axis of this sweep; it has {', '.join(swept)}")
     if right == up:
         raise UserError(f"a map needs two different axes, not {right} twice")
-    if (shown := next((name for name in (right, up) if name in held), None)) is not None:
+    if (shown := next((name for name in (right, up) if name in fixed), None)) is not None:
         raise UserError(f"{shown} is shown along a side of the map; hold another axis, or show others")
-    indices = {name: _index_of(dataset, name, held) for name in swept if name not in (right, up)}
+    indices = {name: _index_of(dataset, name, fixed) for name in swept if name not in (right, up)}
     return Plane(
         right=right,
         up=up,
@@ -137,7 +137,7 @@ def cut_plane(
         up_values=_values(dataset, up),
         right_label=_label(dataset, right),
         up_label=_label(dataset, up),
-        held=indices,
+        fixed=indices,
         held_values={name: _values(dataset, name)[i] for name, i in indices.items()},
     )
 
@@ -151,13 +151,13 @@ def _values(dataset: xr.Dataset, name: str) -> tuple[float, ...]:
     return tuple(float(v) for v in dataset[name].values)
 
 
-def _index_of(dataset: xr.Dataset, name: str, held: Mapping[str, float]) -> int:
+def _index_of(dataset: xr.Dataset, name: str, fixed: Mapping[str, float]) -> int:
     values = _values(dataset, name)
-    if name not in held:
+    if name not in fixed:
         return 0
-    close = np.isclose(values, held[name], rtol=1e-9, atol=0)
+    close = np.isclose(values, fixed[name], rtol=1e-9, atol=0)
     if not close.any():
-        raise UserError(f"{name} = {held[name]:g} is not on the grid; it has {', '.join(f'{v:g}' for v in values)}")
+        raise UserError(f"{name} = {fixed[name]:g} is not on the grid; it has {', '.join(f'{v:g}' for v in values)}")
     return int(np.argmax(close))
 
 

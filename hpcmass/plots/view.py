@@ -142,22 +142,22 @@ class View:
     def caption(self) -> str:
         """Size of the experiment, for the foot of a figure."""
         network, trials = self.experiment.network, self.experiment.trials
-        size = "" if "n_neurons" in self.plane.held else f"N = {network.n_neurons} neurons, "
+        size = "" if "n_neurons" in self.plane.fixed else f"N = {network.n_neurons} neurons, "
         seconds = (network.duration_ms - network.transient_ms) / 1e3
         text = f"{size}{trials} trial{'s' if trials > 1 else ''} of {seconds:.4g} s after the transient"
-        return f"{text}, at {self.plane.held_text()}" if self.plane.held else text
+        return f"{text}, at {self.plane.fixed_text()}" if self.plane.fixed else text
 
 
 @contextmanager
 def open_view(
-    path: str | Path, axes: tuple[str, str] | None = None, held: Mapping[str, float] | None = None
+    path: str | Path, axes: tuple[str, str] | None = None, fixed: Mapping[str, float] | None = None
 ) -> Iterator[View]:
     """A comparison file, cut to a plane.
 
     Parameters
     ----------
     path : path
-    axes, held : optional
+    axes, fixed : optional
         Axes shown and values of the others, as in `plane.cut_plane`.
 
     Raises
@@ -167,7 +167,7 @@ def open_view(
     """
     with _opened(Path(path)) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
-        yield View(Path(path), data, cut_plane(data, axes, held), experiment)
+        yield View(Path(path), data, cut_plane(data, axes, fixed), experiment)
 
 
 def _opened(path: Path) -> xr.Dataset:

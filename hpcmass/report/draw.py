@@ -21,7 +21,7 @@ def draw(
     sweep_paths: Sequence[Path] = (),
     formats: Sequence[str] = ("png",),
     axes: tuple[str, str] | None = None,
-    held: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float] | None = None,
     force: bool = False,
 ) -> list[Path]:
     """Draw every map of a comparison and example traces, and write the report page.
@@ -37,7 +37,7 @@ def draw(
         looked for where it was when it was compared unless it is named.
     formats : sequence of str
         Any of `png`, `svg`, `pdf`.
-    axes, held : optional
+    axes, fixed : optional
         Swept axes to show to the right and upwards, and values of the others, as in `plane.cut_plane`.
     force : bool
         Replace figures that exist.
@@ -57,7 +57,7 @@ def draw(
     kinds = check_formats(formats)
     wanted = [f"{name}.{kind}" for name in NAMES for kind in kinds]
     refuse_existing((directory / name for name in (*wanted, REPORT)), force)
-    with open_view(comparison_path, axes, held) as view, open_sweep_of(view, sweep_paths) as sweep, house_style():
+    with open_view(comparison_path, axes, fixed) as view, open_sweep_of(view, sweep_paths) as sweep, house_style():
         make_directory(directory)  # only now: a wrong input leaves nothing behind
         written = [
             save(figure, directory / f"{name}.{kind}", force=force)

@@ -12,7 +12,7 @@
 
   const where = (i) =>
     `${data.right.symbol} = ${data.right.values[i % columns]}, ` +
-    `${data.up.symbol} = ${data.up.values[Math.floor(i / columns)]}${data.held ? ", " + data.held : ""}`;
+    `${data.up.symbol} = ${data.up.values[Math.floor(i / columns)]}${data.fixed ? ", " + data.fixed : ""}`;
 
   function written(value) {
     if (value === null) return "–";

@@ -44,7 +44,7 @@ def payload(view: View, maps: Mapping[str, Panel], labels: Mapping[str, str]) ->
     return {
         "right": {"symbol": symbol(plane.right), "values": [number(v) for v in plane.right_values]},
         "up": {"symbol": symbol(plane.up), "values": [number(v) for v in plane.up_values]},
-        "held": plane.held_text(),
+        "fixed": plane.fixed_text(),
         "maps": {key: _map(panel, labels[key]) for key, panel in maps.items()},
         **_curves(view),
     }

@@ -248,7 +248,7 @@ def test_further_axes_are_held_and_named(small_comparison):
         assert view.plane.coordinate("p").tolist() == [[0.1, 0.3]] * 3
         assert "n_neurons = 1000" in view.caption()
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 0, 0].T)
-    with open_view(path, held={"n_neurons": 5000}) as view:
+    with open_view(path, fixed={"n_neurons": 5000}) as view:
         assert "n_neurons = 5000" in view.caption()
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 1, 0].T)
 
@@ -265,13 +265,13 @@ def test_any_two_axes_can_be_shown(small_comparison, tmp_path: Path):
         assert view.plane.coordinate("lam")[2].tolist() == [0.5, 0.8, 1.0]
         assert view.plane.where(1, 2) == "λ = 1, w_I = 0.002"
     assert len(draw(path, tmp_path / "maps", axes=("lam", "w_I"))) == len(FEW)
-    for axes, held, message in (
+    for axes, fixed, message in (
         (("lam", "tau"), {}, "'tau' is no axis of this sweep; it has p, lam, w_I"),
         (("lam", "lam"), {}, "two different axes"),
         (("lam", "w_I"), {"lam": 0.5}, "shown along a side"),
         (None, {"w_I": 0.0015}, "w_I = 0.0015 is not on the grid; it has 0.001, 0.002, 0.003, 0.004"),
     ):
-        with pytest.raises(UserError, match=message), open_view(path, axes, held):
+        with pytest.raises(UserError, match=message), open_view(path, axes, fixed):
             pass
 
 
