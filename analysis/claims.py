@@ -193,8 +193,8 @@ def check_rho_region(found: Findings) -> Outcome:
     if unconnected.any() and not near[found.p == 0].any():
         counts = ", ".join(f"{model} {found.agrees[model][unconnected].sum()}" for model in PAPERS)
         numbers += f"; of {unconnected.sum()} with p = 0, which is no limit: {counts}"
-    found = all(0 < part[model] < 1 and 0 < area[model] < 0.5 for model in PAPERS)
-    return (HOLDS if found else FAILS), numbers
+    holds = all(0 < part[model] < 1 and 0 < area[model] < 0.5 for model in PAPERS)
+    return (HOLDS if holds else FAILS), numbers
 
 
 def check_lag_at_first_spikes(found: Findings) -> Outcome:
