@@ -18,7 +18,7 @@ from hpcmass.compare.spectra import Bins, component_frequencies_hz, spectral_bin
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
-from hpcmass.mass import FittedModel, MassModel, Traces, models_named
+from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_named
 from hpcmass.store.schema import EXAMPLE_MS
 
 Recordings = Iterable[tuple[int, Traces]]
@@ -84,6 +84,11 @@ def compare_point(
     -------
     dict
         Only `n_compared` = 0 if there is no recording.
+
+    Raises
+    ------
+    UserError
+        If a model fails or returns no potential, or a setting does not fit the recordings.
     """
     models = models_named(mass.models)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
@@ -108,8 +113,11 @@ def compare_point(
                 "example_v": np.full((len(models), window.stop - window.start), np.nan),
             }
         for m, (name, model) in enumerate(models.items()):
-            ready = model.fitted(learnt[name], number, network) if isinstance(model, FittedModel) else model
-            potential = ready(traces, network, mass)
+            if isinstance(model, FittedModel):
+                ready = contract.fitted(name, model, learnt[name], number, network)
+            else:
+                ready = model
+            potential = contract.predicted(name, ready, traces, network, mass)
             if lif.n_trials == 1:
                 np.asarray(example["example_v"])[m] = potential[window]
             if not np.isfinite(potential).all():
@@ -164,7 +172,7 @@ def _lessons(
     lessons: dict[str, dict[int, Any]] = {name: {} for name in fitted}
     for number, traces in recordings if fitted else ():
         for name, model in fitted.items():
-            lessons[name][number] = model.lesson(traces, network, mass)
+            lessons[name][number] = contract.lesson(name, model, traces, network, mass)
     return lessons
 
 

@@ -20,7 +20,8 @@ from typing import Any, Final
 from hpcmass.compare.point import Result, compare_point
 from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces
+from hpcmass.mass import Traces, known_models
+from hpcmass.mass.contract import ModelError
 from hpcmass.store.layout import reason
 from hpcmass.store.reader import SweepFile
 
@@ -63,12 +64,27 @@ class _Recordings:
 
 
 def run_task(task: Task) -> tuple[Point, Result]:
-    """Compare one point, in a worker."""
+    """Compare one point, in a worker.
+
+    Raises
+    ------
+    UserError
+        If the sweep cannot be read, or a model fails; if only the process that asks knows the model.
+    """
+    if unknown := set(task.mass.models).difference(known_models()):
+        raise UserError(
+            f"a worker process does not know the mass model {', '.join(sorted(unknown))}, which the main process "
+            "registered for itself; put it into a module of hpcmass/mass/, or compare with one job"
+        )
     with SweepFile(task.sweep, checked=True) as sweep:
         values = {name: axis[i] for (name, axis), i in zip(sweep.axes.items(), task.point, strict=True)}
         recordings = _Recordings(sweep, task.point, task.trials)
         network = sweep.experiment.network_at(values)
-        return task.point, compare_point(recordings, sweep.shape[-1], network, task.mass, task.compare)
+        try:
+            return task.point, compare_point(recordings, sweep.shape[-1], network, task.mass, task.compare)
+        except ModelError as error:
+            where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+            raise UserError(f"at {where}: {error}") from error
 
 
 class _Here(Executor):
