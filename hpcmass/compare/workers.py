@@ -147,7 +147,8 @@ def results(tasks: Iterable[Task], pool: Executor, in_flight: int) -> Iterator[t
             if not pending:
                 return
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
+            # What is computed is handed on before an error of another point ends it all.
+            for future in sorted(done, key=lambda future: future.exception() is not None):
                 yield future.result()
     except BrokenProcessPool:
         raise UserError("a worker process was killed, perhaps for lack of memory; compare with fewer jobs") from None

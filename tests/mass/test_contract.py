@@ -396,7 +396,7 @@ def test_a_name_is_a_text_that_a_list_can_hold(name):
 
 @pytest.mark.parametrize("needs", [("spikes",), "mean_i_syn"])
 def test_needs_are_traces(needs):
-    with pytest.raises(ValueError, match="the mass model A needs .*; the traces are mean_v, phi_E"):
+    with pytest.raises(ValueError, match=r"the mass model A needs .*; the traces are mean_v, phi_E"):
         mass_model("A", needs=needs)
 
 
