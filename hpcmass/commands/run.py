@@ -53,21 +53,25 @@ def run(options: argparse.Namespace) -> int:
         reuse=tuple(options.reuse),
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, wishes, limits=limits, inspect=_warn_of_models)
+    summary = run_sweep(options.config, options.output, wishes, limits=limits, inspect=_warn_of_comparison)
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)
     return summary.exit_code
 
 
-def _warn_of_models(experiment: Experiment) -> None:
-    """A sweep does not need its mass models, but who finds a misspelt one after the night would rather know now."""
+def _warn_of_comparison(experiment: Experiment) -> None:
+    """What only a comparison needs does not stop a sweep, but who finds it after the night would rather know now."""
+    from hpcmass.compare.settings import setting_problems
     from hpcmass.mass import models_named
 
+    problems = setting_problems(experiment.network, experiment.compare)
     try:
         models_named(experiment.mass.models)
     except UserError as error:
-        warn(f"{error}; the sweep goes on, `hpcmass compare` will want that mended")
+        problems.insert(0, str(error))
+    for problem in problems:
+        warn(f"{problem}; the sweep continues, but `hpcmass compare` needs it corrected")
 
 
 def _report(summary: Summary) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,15 +21,18 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from hpcmass.compare.settings import setting_problems
     from hpcmass.configfile import load_experiment
     from hpcmass.grid import shape
-    from hpcmass.mass import models_named
 
     try:
         experiment = load_experiment(options.config)
     except ConfigError as error:
         raise ConfigError("\n  ".join([str(error), *_models(options.config)])) from None
-    models_named(experiment.mass.models)
+    problems = [*_unknown(experiment.mass.models), *setting_problems(experiment.network, experiment.compare)]
+    if problems:
+        count = [f"{options.config} has {len(problems)} problems:"] if len(problems) > 1 else []
+        raise ConfigError("\n  ".join([*count, *problems]))
     axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
     total = math.prod(shape(experiment))
     print(f"{options.config} is valid: '{experiment.title}', axes {axes}, {total} trials, hash "
@@ -38,13 +42,19 @@ def run(options: argparse.Namespace) -> int:
 
 def _models(config: Path) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
-    from hpcmass.mass import models_named
-
     with suppress(yaml.YAMLError, OSError, UnicodeDecodeError, KeyError, TypeError):
         names = yaml.safe_load(config.read_text(encoding="utf-8"))["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            try:
-                models_named(names)
-            except UserError as error:
-                return [str(error)]
+            return _unknown(names)
+    return []
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    """What is wrong with mass models, by their names."""
+    from hpcmass.mass import models_named
+
+    try:
+        models_named(names)
+    except UserError as error:
+        return [str(error)]
     return []

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.compare.adjustment import adjusted
-from hpcmass.compare.point import Result, bins_of, example_window
+from hpcmass.compare.point import Result, example_window
+from hpcmass.compare.settings import bins_of
 from hpcmass.config import CompareParameters, Experiment
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError

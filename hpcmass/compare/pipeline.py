@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from hpcmass.compare.output import ComparisonFile, prepare
-from hpcmass.compare.point import bins_of, lag_samples
+from hpcmass.compare.settings import require_settings
 from hpcmass.compare.workers import IN_FLIGHT, Task, results, workers
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.configfile import parse_experiment
@@ -102,8 +102,7 @@ def compare_sweep(
     with SweepFile(sweep_path) as sweep:
         experiment = _with_settings(sweep.experiment, mass, compare)
         models_named(experiment.mass.models, sweep.traces_held)
-        lag_samples(experiment.network, experiment.compare)
-        bins_of(experiment.network, experiment.compare)
+        require_settings(experiment.network, experiment.compare)
         require_directory(output)
         lock = SweepLock(output)
         lock.acquire()

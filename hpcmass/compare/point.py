@@ -13,11 +13,11 @@ from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import Real
+from hpcmass.compare.settings import bins_of, lag_samples, require_settings
 from hpcmass.compare.significance import Memory, effective_samples, outlasting, pool, tapered
-from hpcmass.compare.spectra import Bins, component_frequencies_hz, spectral_bins
+from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
-from hpcmass.errors import UserError
 from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_named
 from hpcmass.store.schema import EXAMPLE_MS
 
@@ -25,30 +25,6 @@ Recordings = Iterable[tuple[int, Traces]]
 
 Result = dict[str, npt.NDArray[Any] | float | int]
 """Comparison variable → its values at one point; what is absent keeps the schema's fill value."""
-
-
-def lag_samples(network: NetworkParameters, compare: CompareParameters) -> int:
-    """Largest lag in samples.
-
-    Raises
-    ------
-    UserError
-        If the analysed part of a trial is shorter than four times the largest lag.
-    """
-    max_lag = round(compare.max_lag_ms / network.dt_ms)
-    if 4 * max_lag > network.n_steps - network.n_transient:
-        analysed = network.duration_ms - network.transient_ms
-        raise UserError(
-            f"compare.max_lag_ms = {compare.max_lag_ms:g} is more than a quarter of the {analysed:g} ms after the "
-            f"transient; give at most {analysed / 4:g}"
-        )
-    return max_lag
-
-
-def bins_of(network: NetworkParameters, compare: CompareParameters) -> Bins:
-    """The frequency components that the spectra of this recording length are merged into."""
-    n_samples = network.n_steps - network.n_transient
-    return spectral_bins(n_samples, network.dt_ms, compare.band_hz, compare.bin_hz)
 
 
 def example_window(network: NetworkParameters) -> slice:
@@ -90,6 +66,7 @@ def compare_point(
     UserError
         If a model fails or returns no potential, or a setting does not fit the recordings.
     """
+    require_settings(network, compare)
     models = models_named(mass.models)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
