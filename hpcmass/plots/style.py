@@ -76,5 +76,5 @@ def number(value: float) -> str:
 
 
 def fixed(value: float, decimals: int) -> str:
-    """A number with so many decimals, and a typographic minus."""
-    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    """A number with so many decimals, and a typographic minus; a large one with four significant digits."""
+    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") if not abs(value) >= 1e6 else number(value)
