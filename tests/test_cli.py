@@ -256,7 +256,7 @@ def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(
     assert "MFN" in refused(capsys, "validate", wrong)
     done = python_run("-m", "hpcmass", "run", wrong, "-o", tmp_path / "sweep.h5")
     assert "MFN" in done.stderr
-    assert "the sweep goes on" in done.stderr
+    assert "the sweep continues" in done.stderr
     wrong.write_text(wrong.read_text() + "colour: red\n")
     said = refused(capsys, "validate", wrong)
     assert "has 2 problems" in said

@@ -65,17 +65,21 @@ def _inspect(experiment: Experiment) -> None:
     """On rank 0, before anything is done."""
     require_memory(experiment)
     warn_of_rounding(experiment.network, experiment.grid.axes())
-    _warn_of_models(experiment)
+    _warn_of_comparison(experiment)
 
 
-def _warn_of_models(experiment: Experiment) -> None:
-    """A sweep does not need its mass models, but a misspelt one is better known before the night than after."""
+def _warn_of_comparison(experiment: Experiment) -> None:
+    """What only a comparison needs does not stop a sweep, but is better known before the night than after."""
+    from hpcmass.compare.settings import setting_problems
     from hpcmass.mass import models_named
 
+    problems = setting_problems(experiment.network, experiment.compare)
     try:
         models_named(experiment.mass.models)
     except UserError as error:
-        logger.warning("%s; the sweep runs, but `hpcmass compare` will refuse that", error)
+        problems.insert(0, str(error))
+    for problem in problems:
+        logger.warning("%s; the sweep runs, but `hpcmass compare` will refuse that", problem)
 
 
 def _report(summary: Summary) -> None:

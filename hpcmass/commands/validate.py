@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def _judged(config: Path) -> str:
         If it is not.
     """
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
+    from hpcmass.compare.settings import setting_problems
     from hpcmass.config.file import load_experiment
-    from hpcmass.mass import models_named
 
     try:
         experiment = load_experiment(config)
@@ -47,10 +48,9 @@ def _judged(config: Path) -> str:
         if not error.problems:
             raise
         raise ConfigError.of(error.name, [*error.problems, *_models(config)]) from None
-    try:
-        models_named(experiment.mass.models)
-    except UserError as error:
-        raise ConfigError.of(str(config), [str(error)]) from None
+    problems = [*_unknown(experiment.mass.models), *setting_problems(experiment.network, experiment.compare)]
+    if problems:
+        raise ConfigError.of(str(config), problems)
     if (problem := memory_problem(experiment)) is not None:
         warn(f"{config}: {problem}")
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
@@ -62,13 +62,20 @@ def _models(config: Path) -> list[str]:
     import yaml
 
     from hpcmass.config.yaml_text import Refused, read
-    from hpcmass.mass import models_named
 
     with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
         names = read(config.read_text(encoding="utf-8")).value["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            try:
-                models_named(names)
-            except UserError as error:
-                return [str(error)]
+            return _unknown(names)
+    return []
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    """What is wrong with mass models, by their names."""
+    from hpcmass.mass import models_named
+
+    try:
+        models_named(names)
+    except UserError as error:
+        return [str(error)]
     return []

@@ -16,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.compare.point import Result, bins_of, example_window
+from hpcmass.compare.point import Result, example_window
+from hpcmass.compare.settings import bins_of
 from hpcmass.compare.uncertainty import adjusted
 from hpcmass.config import CompareParameters, Experiment
 from hpcmass.config.file import parse_experiment

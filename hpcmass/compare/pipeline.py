@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
-from hpcmass.compare.point import Result, bins_of, compare_point, lag_samples
+from hpcmass.compare.point import Result, compare_point
+from hpcmass.compare.settings import require_settings
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.config.yaml_text import written
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, models_named
+from hpcmass.mass import Traces, known_models, models_named
+from hpcmass.mass.contract import ModelError
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.store.files import real_path, reason, require_output
 from hpcmass.store.lock import SweepLock
@@ -97,10 +99,26 @@ class _Recordings:
 
 
 def run_task(task: Task) -> tuple[Point, Result]:
-    """Compare one point, in a worker."""
+    """Compare one point, in a worker.
+
+    Raises
+    ------
+    UserError
+        If the sweep cannot be read, or a model fails; if only the process that asks knows the model.
+    """
+    if unknown := set(task.mass.models).difference(known_models()):
+        raise UserError(
+            f"a worker process does not know the mass model {', '.join(sorted(unknown))}, which the main process "
+            "registered for itself; put it into a module of hpcmass/mass/, or compare with one job"
+        )
     with SweepFile(task.trials[0][0], checked=True) as file:
-        network, n_trials = file.experiment.network_at(file.values_at(task.point)), file.shape[-1]
-    return task.point, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
+        values, n_trials = file.values_at(task.point), file.shape[-1]
+        network = file.experiment.network_at(values)
+    try:
+        return task.point, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
+    except ModelError as error:
+        where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+        raise UserError(f"at {where}: {error}") from error
 
 
 def compare_sweep(
@@ -150,8 +168,7 @@ def compare_sweep(
     with SweepParts(paths) as parts:
         experiment = _with_settings(parts.experiment, mass, compare)
         models_named(experiment.mass.models, parts.traces_held)
-        lag_samples(experiment.network, experiment.compare)
-        bins_of(experiment.network, experiment.compare)
+        require_settings(experiment.network, experiment.compare)
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):
             prepare(output, parts, experiment, provenance(n_ranks=n, mpi_library=library), force)

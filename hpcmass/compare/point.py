@@ -13,42 +13,18 @@ from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import Real
+from hpcmass.compare.settings import bins_of, lag_samples, require_settings
 from hpcmass.compare.significance import Memory, effective_samples, outlasting, pool, tapered
-from hpcmass.compare.spectra import Bins, component_frequencies_hz, spectral_bins
+from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
-from hpcmass.errors import UserError
-from hpcmass.mass import FittedModel, MassModel, Traces, models_named
+from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_named
 from hpcmass.store.schema import EXAMPLE_MS
 
 Recordings = Iterable[tuple[int, Traces]]
 
 Result = dict[str, npt.NDArray[Any] | float | int]
 """Comparison variable → its values at one point; what is absent keeps the schema's fill value."""
-
-
-def lag_samples(network: NetworkParameters, compare: CompareParameters) -> int:
-    """Largest lag in samples.
-
-    Raises
-    ------
-    UserError
-        If the analysed part of a trial is shorter than four times the largest lag.
-    """
-    max_lag = round(compare.max_lag_ms / network.dt_ms)
-    if 4 * max_lag > network.n_steps - network.n_transient:
-        analysed = network.duration_ms - network.transient_ms
-        raise UserError(
-            f"compare.max_lag_ms = {compare.max_lag_ms:g} is more than a quarter of the {analysed:g} ms after the "
-            f"transient; give at most {analysed / 4:g}"
-        )
-    return max_lag
-
-
-def bins_of(network: NetworkParameters, compare: CompareParameters) -> Bins:
-    """The frequency components that the spectra of this recording length are merged into."""
-    n_samples = network.n_steps - network.n_transient
-    return spectral_bins(n_samples, network.dt_ms, compare.band_hz, compare.bin_hz)
 
 
 def example_window(network: NetworkParameters) -> slice:
@@ -84,7 +60,13 @@ def compare_point(
     -------
     dict
         Only `n_compared` = 0 if there is no recording.
+
+    Raises
+    ------
+    UserError
+        If a model fails or returns no potential, or a setting does not fit the recordings.
     """
+    require_settings(network, compare)
     models = models_named(mass.models)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
@@ -108,8 +90,11 @@ def compare_point(
                 "example_v": np.full((len(models), window.stop - window.start), np.nan),
             }
         for m, (name, model) in enumerate(models.items()):
-            ready = model.fitted(learnt[name], number, network) if isinstance(model, FittedModel) else model
-            potential = ready(traces, network, mass)
+            if isinstance(model, FittedModel):
+                ready = contract.fitted(name, model, learnt[name], number, network)
+            else:
+                ready = model
+            potential = contract.predicted(name, ready, traces, network, mass)
             if lif.n_trials == 1:
                 np.asarray(example["example_v"])[m] = potential[window]
             if not np.isfinite(potential).all():
@@ -164,7 +149,7 @@ def _lessons(
     lessons: dict[str, dict[int, Any]] = {name: {} for name in fitted}
     for number, traces in recordings if fitted else ():
         for name, model in fitted.items():
-            lessons[name][number] = model.lesson(traces, network, mass)
+            lessons[name][number] = contract.lesson(name, model, traces, network, mass)
     return lessons
 
 

@@ -12,6 +12,9 @@ Real = npt.NDArray[np.float64]
 ROUNDING: Final = 1e-11
 """A series that varies by less than this part of its size is constant: what is left is rounding."""
 
+LEAST_MV: Final = 1e-30
+"""So is one that varies by less than this: products of its powers would leave the range of double precision."""
+
 
 def centred(series: npt.NDArray[Any]) -> Real:
     """`series` less its temporal mean; exactly zero everywhere if the series is constant.
@@ -26,7 +29,7 @@ def centred(series: npt.NDArray[Any]) -> Real:
     """
     values = np.asarray(series, dtype=np.float64)
     low, high = values.min(), values.max()
-    if high - low <= ROUNDING * max(abs(low), abs(high)):
+    if high - low <= max(ROUNDING * max(abs(low), abs(high)), LEAST_MV):
         return np.zeros_like(values)
     mean: float = values.mean()
     return values - mean

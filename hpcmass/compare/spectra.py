@@ -120,19 +120,21 @@ def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bi
         If no component lies in the band.
     """
     low, high = band_hz
-    n_edges = int(np.ceil((high - low) / bin_hz - 1e-9)) + 1
-    edges = np.minimum(low + bin_hz * np.arange(n_edges), high)
     duration_s = n_samples * dt_ms / 1e3
-    # Index of the first component above each edge; the small number keeps an edge that is a component below it.
-    above = np.minimum(np.floor(edges * duration_s + 1e-6).astype(np.intp), (n_samples - 1) // 2)
-    filled = np.diff(above) > 0
-    if not filled.any():
+    # The small number keeps an edge that is a component below it.
+    component = np.arange(int(min(low * duration_s + 1e-6, n_samples)) + 1, (n_samples - 1) // 2 + 1)
+    component = component[: np.searchsorted(component, high * duration_s + 1e-6, side="right")]
+    if not component.size:
         raise UserError(
             f"compare.band_hz = [{low:g}, {high:g}] holds no frequency of a recording of {duration_s:g} s; give a "
             f"band that reaches beyond {1 / duration_s:g} Hz and starts below {500 / dt_ms:g} Hz"
         )
-    centres = (edges[:-1] + edges[1:]) / 2
-    return Bins(centres[filled], above[:-1][filled], int(above[-1]))
+    # Bins are numbered by their upper edges, and only those with a component are made: any width will do.
+    last = np.ceil((high - low) / bin_hz - 1e-9)
+    number = np.clip(np.ceil(((component - 1e-6) / duration_s - low) / bin_hz), 1, last)
+    filled, first = np.unique(number, return_index=True)
+    lower, upper = low + bin_hz * (filled - 1), np.minimum(low + bin_hz * filled, high)
+    return Bins((lower + upper) / 2, first + component[0] - 1, int(component[-1]))
 
 
 def window_correlation() -> Real:

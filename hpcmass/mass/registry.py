@@ -10,17 +10,20 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.errors import UserError
+from hpcmass.mass import contract
 from hpcmass.mass.traces import Potential, Traces
 from hpcmass.nearest import did_you_mean
 
 MassModel = Callable[[Traces, NetworkParameters, MassParameters], Potential]
 """(traces, the network's parameters at this point, mass parameters) → V (mV), one value a step, float64.
 
-`V[k + 1]` may use traces up to step k. A run-away is a result: V is NaN from where it leaves the physical range.
+`V[k + 1]` may use traces up to step k. The arguments are read-only. Divergence is a result: V counts as NaN from where
+it leaves the physical range.
 """
 
 
@@ -47,13 +50,24 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
     Parameters
     ----------
     name : str
+        Without a comma or spaces around it: names are listed as A,B,C.
     needs : tuple of str
         Traces that it uses beside those that every sweep has.
+
+    Raises
+    ------
+    ValueError
+        If the name cannot be one or belongs to another model, or there is no such trace.
     """
+    if not isinstance(name, str) or not name.isprintable() or "," in name or name != name.strip() or not name:
+        raise ValueError(f"{name!r} is no name for a mass model; write @mass_model('NAME')")
+    traces = [field.name for field in fields(Traces)]
+    if unknown := [trace for trace in needs if trace not in traces]:
+        raise ValueError(f"the mass model {name} needs {', '.join(unknown)}; the traces are {', '.join(traces)}")
 
     def register(model: M) -> M:
         if name in _MODELS:
-            raise ValueError(f"there are two mass models named {name}")
+            raise ValueError(f"there are two mass models named {name}, the other in {_MODELS[name].__module__}")
         _MODELS[name], _NEEDS[name] = model, needs
         return model
 
@@ -61,11 +75,32 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
 
 
 def known_models() -> tuple[str, ...]:
-    """Names of all models, sorted."""
+    """Names of all models, sorted.
+
+    Raises
+    ------
+    UserError
+        If a module of the package cannot be loaded: it might be the one with a model that is asked for.
+    """
     package = importlib.import_module("hpcmass.mass")
     for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"hpcmass.mass.{module.name}")
+        _load(f"hpcmass.mass.{module.name}")
     return tuple(sorted(_MODELS))
+
+
+def _load(module: str) -> None:
+    """Import one module; nothing that it registered remains if that fails, so that it can be tried again."""
+    before = set(_MODELS)
+    try:
+        importlib.import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also sys.exit
+        for name in set(_MODELS) - before:
+            del _MODELS[name], _NEEDS[name]
+        raise UserError(
+            f"cannot load the mass models of {module}, {contract.reason(error)}; correct that module or remove it"
+        ) from error
 
 
 def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> dict[str, MassModel | FittedModel]:
@@ -80,7 +115,8 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
     Raises
     ------
     UserError
-        If a name is unknown or given twice, or a model needs a trace that was not recorded.
+        If a name is unknown or given twice, a model cannot be called as one, or it needs a trace that was not
+        recorded.
     """
     names, known = tuple(names), known_models()
     for name in names:
@@ -90,6 +126,7 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
             raise UserError(f"mass.models: there is no mass model '{name}'; known models: {listed}")
         if names.count(name) > 1:
             raise UserError(f"mass.models: '{name}' is given twice; name each model once")
+        contract.require_signature(name, _MODELS[name])
         missing = set(_NEEDS[name]).difference(traces) if traces is not None else set()
         if missing:
             raise UserError(
@@ -112,12 +149,15 @@ def predict(traces: Traces, network: NetworkParameters, mass: MassParameters) ->
     Returns
     -------
     dict of str to array of float64, (n_steps,)
-        Name → V (mV), in the configuration's order; NaN from where the model ran away.
+        Name → V (mV), in the configuration's order; NaN from where the model diverged.
 
     Raises
     ------
     UserError
-        As `models_named`.
+        As `models_named`, and if a model fails or returns no potential.
     """
-    models = models_named(mass.models)
-    return {n: model(traces, network, mass) for n, model in models.items() if not isinstance(model, FittedModel)}
+    return {
+        name: contract.predicted(name, model, traces, network, mass)
+        for name, model in models_named(mass.models).items()
+        if not isinstance(model, FittedModel)
+    }

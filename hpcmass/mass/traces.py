@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,11 @@ KINDS: Final = ("E", "I", "ext")
 """Kinds of synapse σ, in the order of every array over them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Traces:
     """Recorded traces of one trial, transient included; the field names are the sweep file's variables.
+
+    The arrays are copies that nobody can change: all models of a trial, and the statistics, read the same ones.
 
     Attributes
     ----------
@@ -38,6 +40,25 @@ class Traces:
     phi_I: Trace
     phi_ext: Trace
     mean_i_syn: Trace | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            trace = getattr(self, field.name)
+            if trace is not None:
+                object.__setattr__(self, field.name, _unchangeable(trace))
+
+
+def _unchangeable(trace: Trace) -> Trace:
+    """`trace` over memory that nobody can write to: a flag of an array could be set back, bytes cannot change.
+
+    Always another array object, for its shape can be set in place; the memory is copied once.
+    """
+    array: npt.NDArray[Any] = np.asarray(trace)
+    dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+    memory: object = array.base
+    if not (isinstance(memory, bytes) and array.dtype == dtype and len(memory) == array.nbytes):
+        memory = array.astype(dtype).tobytes()
+    return np.frombuffer(memory, dtype=dtype)
 
 
 def until_run_away(potential: Potential) -> Potential:

@@ -192,7 +192,11 @@ def batches(
                 running -= {future for future in running if future.cancel()}
             if not running:
                 return
-            yield [future.result() for future in _announced(ended, running)]
+            done = list(_announced(ended, running))
+            failed = [future for future in done if future.exception() is not None]
+            yield [future.result() for future in done if future not in failed]
+            for future in failed:  # what the others have found is stored by now
+                future.result()
     except BrokenProcessPool:
         raise UserError("a worker process was killed, perhaps for lack of memory; use fewer processes") from None
     finally:

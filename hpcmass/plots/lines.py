@@ -44,7 +44,7 @@ def stated(name: str, series: npt.ArrayLike, mean_sd: tuple[float, float]) -> st
     if not np.isfinite(series).all():
         return f"{name}: diverged"
     mean, sd = mean_sd
-    return f"{name}: {style.fixed(mean, 2)} ± {sd:.2f} mV" if np.isfinite(sd) else name
+    return f"{name}: {style.fixed(mean, 2)} ± {style.fixed(sd, 2)} mV" if np.isfinite(sd) else name
 
 
 def draw_potentials(
@@ -137,11 +137,12 @@ def draw_spectra(
     """
     looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
     looks += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
-    top = 0.0
+    top, bottom = 0.0, np.inf
     marked: list[tuple[float, int]] = []
     for name, power, look in looks:
         density = np.asarray(power, dtype=np.float64)
         top = max(top, float(np.nanmax(density, initial=0.0)))
+        bottom = min(bottom, float(np.min(density[density > 0], initial=np.inf)))  # NaN is not above zero
         axes.plot(frequency_hz, density, label=name, **look)
         median = (medians_hz or {}).get(name, np.nan)
         if np.isfinite(median) and median > 0:
@@ -151,11 +152,12 @@ def draw_spectra(
                       markeredgewidth=0.5, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
     axes.set(xscale="log", xlabel="frequency (Hz)", ylabel="power density (mV²/Hz)")
     if top > 0:
-        axes.set_yscale("log")
         own = np.asarray(network, dtype=np.float64)
-        least = 0.7 * float(np.min(own[own > 0], initial=np.inf))  # NaN is not above zero
-        lowest = min(max(axes.get_ylim()[0], top / 10**DECADES), max(least, top / 10**FARTHEST_DECADES))
+        least = 0.7 * float(np.min(own[own > 0], initial=np.inf))
+        everything = bottom * (bottom / top) ** 0.05  # with matplotlib's margin
+        lowest = min(max(everything, top / 10**DECADES), max(least, top / 10**FARTHEST_DECADES))
         axes.set_ylim(lowest, 3 * top)
+        axes.set_yscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: style.number(value))
     axes.margins(x=0)
     if legend:

@@ -36,6 +36,12 @@ SIGNED_FROM: Final = 0.01
 ONE_LINE = 24
 """Characters of a colour bar's label beside the shortest map."""
 
+EQUAL = 1e-9
+"""Values that differ by less than this part of them have one colour."""
+
+MOST_POWERS = 10
+"""Powers of ten that a colour bar has room for, about."""
+
 Extend = Literal["neither", "both", "min", "max"]
 
 
@@ -87,9 +93,10 @@ def _on_two_lines(label: str) -> str:
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten within [low, high]; the powers alone if it spans more than three decades."""
+    """1, 2 and 5 times the powers of ten within [low, high]; some powers alone if it spans more than three decades."""
     digits = (1, 2, 5) if high <= 1e3 * low else (1,)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    powers = range(first, last + 1, 1 + (last - first) // MOST_POWERS)
     return [value for k in powers for d in digits if low <= (value := d * 10.0**k) <= high]
 
 
@@ -104,8 +111,8 @@ def linear(label: str, *arrays: FloatMap, low: float | None = None, high: float 
     values = _finite(arrays)
     bottom = float(values.min()) if low is None else low
     top = float(values.max()) if high is None else high
-    if top <= bottom:
-        top = bottom + 1.0
+    if top - bottom <= EQUAL * abs(bottom):
+        top = bottom + max(1.0, abs(bottom) / 1000)  # beside a large number 1 would be lost
     norm = Normalize(bottom, top) if power == 1 else PowerNorm(power, bottom, top)
     return Scale(label, norm, colours, _extend(values, bottom, top))
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import UserError
-from hpcmass.plots.style import number
+from hpcmass.plots.style import drawable, number
 
 FloatMap = npt.NDArray[np.float64]
 """Values over the plane, shape (up, right): (λ, p) unless other axes are shown."""
@@ -60,8 +60,9 @@ class Plane:
         return len(self.up_values), len(self.right_values)
 
     def cut(self, data: xr.DataArray) -> xr.DataArray:
-        """`data` in this plane, its dimensions up, right, then the rest (model, trial, …)."""
-        return data.isel(self.fixed).transpose(self.up, self.right, ...)
+        """`data` in this plane, `drawable`, its dimensions up, right, then the rest (model, trial, …)."""
+        shown = data.isel(self.fixed).transpose(self.up, self.right, ...)
+        return shown.copy(data=drawable(shown.values))
 
     def values(self, data: xr.DataArray) -> FloatMap:
         """`data`, which depends on the swept axes only, as an array of shape (up, right)."""

@@ -11,7 +11,7 @@ import pandas as pd
 from hpcmass.plots import panels
 from hpcmass.plots.plane import FloatMap, Mask, symbol
 from hpcmass.plots.regimes import regime_masks
-from hpcmass.plots.style import fixed, number
+from hpcmass.plots.style import LARGEST, fixed, number
 from hpcmass.plots.view import View
 
 
@@ -142,8 +142,9 @@ def _of_model(view: View, variable: str, model: str) -> FloatMap:
         dof = view.model("chi2_dof", model)
         return values / np.where(dof > 0, dof, np.nan)
     if variable == "median_frequency":
-        return values / view.point("median_frequency_lif")
-    return np.exp(values) if variable == "log_variance_ratio" else values
+        network = view.point("median_frequency_lif")
+        return values / np.where(network > 0, network, np.nan)
+    return np.exp(np.minimum(values, np.log(LARGEST))) if variable == "log_variance_ratio" else values
 
 
 def _range(values: FloatMap) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 
 SEQUENTIAL: Final = "viridis"
 """Rises in lightness, so it survives grey printing and colour blindness."""
@@ -76,5 +77,28 @@ def number(value: float) -> str:
 
 
 def fixed(value: float, decimals: int) -> str:
-    """A number with so many decimals, and a typographic minus."""
-    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    """A number with so many decimals, and a typographic minus; a large one with four significant digits."""
+    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") if not abs(value) >= 1e6 else number(value)
+
+
+LARGEST: Final = 1e100
+LEAST: Final = 1e-100
+"""Size of the largest number that is drawn, and of the least that is not drawn as 0."""
+
+
+def drawable(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """`values` within ±`LARGEST`, 0 where they are below `LEAST`, NaN where they are infinite.
+
+    Parameters
+    ----------
+    values : array
+        Whole numbers and single precision cannot be beyond these bounds.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        return array
+    size = np.abs(array)
+    infinite = np.isinf(size)
+    if array.dtype.itemsize > 4 and ((size > LARGEST) | ((size < LEAST) & (size > 0))).any():
+        array = np.where(size < LEAST, 0.0, np.clip(array, -LARGEST, LARGEST))
+    return np.where(infinite, np.nan, array) if infinite.any() else array

@@ -24,6 +24,7 @@ from hpcmass.plots.lines import (
     window_ms,
 )
 from hpcmass.plots.saving import Picture, save
+from hpcmass.plots.style import drawable
 from hpcmass.store.schema import SWEEP_VARIABLES
 
 LONGEST_MS: Final = 500.0
@@ -92,7 +93,7 @@ def trial_figure(
     mean_v = np.asarray(recording["mean_v"], dtype=np.float64)
     time: Real = dt_ms * np.arange(mean_v.size, dtype=np.float64)
     after = time >= transient_ms
-    potentials = {name: np.asarray(v, dtype=np.float64) for name, v in {NETWORK: mean_v, **models}.items()}
+    potentials = {name: drawable(np.asarray(v, dtype=np.float64)) for name, v in {NETWORK: mean_v, **models}.items()}
     spectra = {name: smooth_spectrum(v[after], dt_ms) for name, v in potentials.items()}
     mean_sd = {name: (float(v[after].mean()), float(v[after].std())) for name, v in potentials.items()}
     strongest = spectra[NETWORK][0][int(np.argmax(spectra[NETWORK][1]))] if spectra[NETWORK][0].size else np.nan

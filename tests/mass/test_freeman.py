@@ -140,11 +140,9 @@ def test_the_future_does_not_reach_back(step, kind, model):
 
 def test_the_reference_potential_is_the_mean_after_the_transient():
     net = network()
-    quiet = {k: lambda t: 0.0 for k in KINDS}
-    tr = traces(net, quiet)
-    tr.mean_v[: net.n_transient] = 500.0
-    tr.mean_v[net.n_transient :] = -70.0
-    assert cfm(tr, net, MASS)[0] == pytest.approx(-70.0, abs=1e-12)
+    quiet = np.zeros(net.n_steps)
+    v = np.where(np.arange(net.n_steps) < net.n_transient, 500.0, -70.0)
+    assert cfm(Traces(v, quiet, quiet, quiet), net, MASS)[0] == pytest.approx(-70.0, abs=1e-12)
 
 
 def test_mean_of_a_float32_trace_is_taken_in_double():
@@ -158,9 +156,10 @@ def test_mean_of_a_float32_trace_is_taken_in_double():
 @pytest.mark.parametrize("bad", [1e9, np.inf, np.nan])
 def test_run_away_is_nan_from_there_on(bad):
     net = network()
-    tr = traces(net, {k: lambda t: 1.0 for k in KINDS})
-    tr.phi_E[3000] = bad
-    potential = mfm(tr, net, MASS)
+    ones = np.ones(net.n_steps)
+    phi_E = ones.copy()
+    phi_E[3000] = bad
+    potential = mfm(Traces(-60 * ones, phi_E, ones, ones), net, MASS)
     first = int(np.flatnonzero(np.isnan(potential))[0])
     assert 3001 < first < 3100
     assert np.isnan(potential[first:]).all()

@@ -126,8 +126,9 @@ def test_without_penalty_it_is_least_squares():
 
 def test_the_future_does_not_reach_back(trials):
     k = 5000
-    changed = Traces(trials[0].mean_v, trials[0].phi_E.copy(), trials[0].phi_I, trials[0].phi_ext)
-    changed.phi_E[k] += 500.0
+    phi_E = trials[0].phi_E.copy()
+    phi_E[k] += 500.0
+    changed = Traces(trials[0].mean_v, phi_E, trials[0].phi_I, trials[0].phi_ext)
     lessons = {number: MODEL.lesson(traces, NET, MASS) for number, traces in trials.items()}
     model = MODEL.fitted(lessons, 0, NET)
     difference = model(changed, NET, MASS) - model(trials[0], NET, MASS)
@@ -144,8 +145,9 @@ def test_absent_input_and_silent_network_are_results():
 
 
 def test_run_away_is_nan_from_there_on(trials):
-    wild = Traces(trials[0].mean_v, trials[0].phi_E.copy(), trials[0].phi_I, trials[0].phi_ext)
-    wild.phi_E[8000:] = 1e9
+    phi_E = trials[0].phi_E.copy()
+    phi_E[8000:] = 1e9
+    wild = Traces(trials[0].mean_v, phi_E, trials[0].phi_I, trials[0].phi_ext)
     v = predicted({**trials, 0: wild}, 0)
     first = int(np.flatnonzero(np.isnan(v))[0])
     assert 8000 < first < 8010

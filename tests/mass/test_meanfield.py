@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import integrate
@@ -103,8 +105,10 @@ def test_run_away_is_nan_from_there_on(bad):
     net = NetworkParameters(duration_ms=100.0, transient_ms=10.0)
     current = np.zeros(net.n_steps)
     current[300] = bad
-    recorded = traces(net, mean_i_syn=current)
-    recorded.phi_E[300] = bad
+    quiet = traces(net, mean_i_syn=current)
+    phi_E = quiet.phi_E.copy()
+    phi_E[300] = bad
+    recorded = dataclasses.replace(quiet, phi_E=phi_E)
     for model in (first_order, closure_bound):
         v = model(recorded, net, MASS)
         assert np.isfinite(v[:300]).all()

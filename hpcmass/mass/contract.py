@@ -1,0 +1,180 @@
+"""How a mass model is called: it cannot change what it is given, and what it returns is checked.
+
+A model is somebody's own code. All models of a trial see the same recording, and the statistics see it too, so a model
+that changed its input in place would change the results of the others. Traces are therefore read-only (`Traces`), and
+each call gets its own containers: what a model does to them, or keeps of them, reaches nobody else. A potential of a
+wrong kind or length is the model author's mistake and is refused with the model's name. One that leaves the physical
+range is a result, the same for every model: NaN from there on.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+import inspect
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hpcmass.config import MassParameters, NetworkParameters
+from hpcmass.errors import UserError
+from hpcmass.mass.traces import Potential, Traces, until_run_away
+
+if TYPE_CHECKING:
+    from hpcmass.mass.registry import FittedModel, MassModel
+
+LONGEST_REASON: Final = 300
+"""Characters of another library's message that are shown: some fill a page."""
+
+_READ_ONLY: Final = re.compile(r"read-?only|is frozen|cannot assign to field|cannot set WRITEABLE", re.IGNORECASE)
+
+
+class ModelError(UserError):
+    """A mass model that failed or returned something else than a potential; the message names the model."""
+
+
+def predicted(
+    name: str, model: MassModel, traces: Traces, network: NetworkParameters, mass: MassParameters
+) -> Potential:
+    """The potential that a model predicts for one trial.
+
+    Parameters
+    ----------
+    name : str
+        The model's, for messages.
+    model : MassModel
+    traces : Traces
+    network : NetworkParameters
+        At the trial's point.
+    mass : MassParameters
+
+    Returns
+    -------
+    array of float64, (n_steps,)
+        V (mV), a copy that the model does not know; NaN from the first step at which |V| exceeds `V_BOUND_MV` or is
+        not finite.
+
+    Raises
+    ------
+    ModelError
+        If the model fails, or returns no floating-point array of one value a step.
+    """
+    with _failures_of(name):
+        returned = model(dataclasses.replace(traces), network.model_copy(), mass.model_copy())
+    return _potential(name, returned, network.n_steps)
+
+
+def lesson(name: str, model: FittedModel, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
+    """What a model learns from one trial; arguments and errors as for `predicted`."""
+    with _failures_of(name):
+        return copy.deepcopy(model.lesson(dataclasses.replace(traces), network.model_copy(), mass.model_copy()))
+
+
+def fitted(
+    name: str, model: FittedModel, lessons: Mapping[int, Any], held_out: int, network: NetworkParameters
+) -> MassModel:
+    """The model of trial `held_out`; arguments and errors as for `predicted`."""
+    with _failures_of(name):
+        ready = model.fitted(copy.deepcopy(dict(lessons)), held_out, network.model_copy())
+    if not callable(ready):
+        raise ModelError(
+            f"the method fitted of the mass model {name} returned {_kind(ready)}; it must return a function of "
+            "(traces, network, mass)"
+        )
+    return ready
+
+
+def require_signature(name: str, model: MassModel | FittedModel) -> None:
+    """Refuse a model that cannot be called as one, before any trial is read.
+
+    Raises
+    ------
+    ModelError
+        If it is a class, or a function of it takes other arguments.
+    """
+    if isinstance(model, type):
+        raise ModelError(f"the mass model {name} is a class; register an instance of it: mass_model('{name}')(…())")
+    calls = {"": ("traces", "network", "mass")}
+    if hasattr(model, "lesson") and hasattr(model, "fitted"):
+        calls = {"lesson": ("traces", "network", "mass"), "fitted": ("lessons", "held_out", "network")}
+    for method, arguments in calls.items():
+        function = getattr(model, method) if method else model
+        if not callable(function):
+            raise ModelError(f"the mass model {name} is {_kind(function)}; it must be a function of (traces, …)")
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):  # compiled code may have none
+            continue
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            what = f"the method {method} of the mass model {name}" if method else f"the mass model {name}"
+            raise ModelError(f"{what} takes {signature}; it must take ({', '.join(arguments)})") from None
+
+
+def reason(error: BaseException) -> str:
+    """What another's code raised, on one line: kind, message, and the line of the code that the reader knows."""
+    text = " ".join(str(error).split())
+    if len(text) > LONGEST_REASON:
+        text = f"{text[:LONGEST_REASON]}…"
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    theirs = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _CALLERS]
+    if not theirs or isinstance(error, SyntaxError):  # whose message has the line
+        return said
+    last = [f for f in theirs if f.filename == theirs[0].filename][-1]  # not within a library that it calls
+    return f"{said} ({Path(last.filename).name}, line {last.lineno})"
+
+
+_CALLERS: Final = {
+    __file__,
+    str(Path(__file__).with_name("registry.py")),
+    copy.__file__,
+    importlib.__file__,
+    "<frozen importlib._bootstrap>",
+    "<frozen importlib._bootstrap_external>",
+}
+"""Files between the program and a model's code, without interest to its author."""
+
+
+@contextmanager
+def _failures_of(name: str) -> Iterator[None]:
+    """Whatever a model raises becomes one sentence with its name; what NumPy's floats do in it, stays in it."""
+    try:
+        with np.errstate(all="ignore"):  # a potential that overflows is a result
+            yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also sys.exit: a model does not end the comparison of the others
+        said = reason(error)
+        hint = "what a model is given is read-only: change a copy" if _READ_ONLY.search(said) else ""
+        raise ModelError(
+            f"the mass model {name} failed, {said}; {hint or 'correct it, or leave it out of the models'}"
+        ) from error
+
+
+def _potential(name: str, returned: Any, n_steps: int) -> Potential:
+    wanted = f"it must return a NumPy array of {n_steps} floating-point numbers, V (mV) at each step"
+    if type(returned) is not np.ndarray:  # a mask, a unit or an index would be lost
+        raise ModelError(f"the mass model {name} returned {_kind(returned)}; {wanted}")
+    if returned.dtype.kind != "f":  # whole numbers have lost what a potential changes in a step
+        raise ModelError(f"the mass model {name} returned an array of {returned.dtype}; {wanted}")
+    if returned.shape != (n_steps,):
+        raise ModelError(f"the mass model {name} returned an array of shape {returned.shape}; {wanted}")
+    with np.errstate(over="ignore"):  # a wider kind of number
+        return until_run_away(np.array(returned, dtype=np.float64))
+
+
+def _kind(value: Any) -> str:
+    """What something is, for a sentence: `nothing (None)`, `a list`, `a masked array`."""
+    if value is None:
+        return "nothing (None)"
+    if isinstance(value, np.ma.MaskedArray):
+        return "a masked array"
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
