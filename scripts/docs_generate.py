@@ -15,8 +15,8 @@ import re
 import sys
 from pathlib import Path
 
+import hpcmass.config.reference as reference
 from hpcmass.cli import make_parser
-from hpcmass.config.experiment import reference
 from hpcmass.store import schema
 
 ROOT = Path(__file__).resolve().parent.parent
