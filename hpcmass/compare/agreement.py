@@ -9,7 +9,7 @@ import numpy as np
 from hpcmass.compare.averages import Averages
 from hpcmass.compare.coherence import coherence, independent_components, unbiased, weighted_mean
 from hpcmass.compare.series import Real
-from hpcmass.compare.spectra import evenness
+from hpcmass.compare.spectra import effective_bin_fraction
 from hpcmass.compare.spectral_tests import UNDEFINED, SpectralTest, chi_squared, log_ratio, shape_distance_db
 from hpcmass.compare.uncertainty import jackknife_error, leave_one_out, standard_error
 
@@ -17,12 +17,12 @@ NAN = float("nan")
 
 
 def agreement(network: Averages, model: Averages, histogram_count: float) -> dict[str, Any]:
-    """All that compares averages, under the names of the file; NaN if the model ran away in a trial.
+    """All that compares averages, under the names of the file; NaN if the model diverged in a trial.
 
     Parameters
     ----------
     network, model : Averages
-        Over the same trials, unless the model ran away.
+        Over the same trials, unless the model diverged.
     histogram_count : float
         C of equation (25).
     """
@@ -70,7 +70,7 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     k, k_less = independent(n_trials), independent(n_trials - 1)
     c = coherence(cross, p, q, k)
     c_less = [coherence(crosses[i], ps[i], qs[i], k_less) for i in range(n_trials)]
-    even = _evenness(network, model)
+    even = _effective_bin_fraction(network, model)
     chi2, log = chi_squared(p, q, count), log_ratio(p, q, n_trials, bins.n_components, even)
 
     def error(statistic: Any) -> Any:
@@ -90,14 +90,14 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     }
 
 
-def _evenness(network: Averages, model: Averages) -> Real:
-    """`evenness` of both raw spectra together, with equal shares of the power."""
+def _effective_bin_fraction(network: Averages, model: Averages) -> Real:
+    """`effective_bin_fraction` of both raw spectra together, with equal shares of the power."""
     bins = network.sampling.bins
     powers = [averages.power[: bins.stop] for averages in (network, model)]
     totals = [float(power[bins.first[0] :].sum()) for power in powers]
     if min(totals) <= 0:
         return np.ones(bins.frequency.size)
-    return evenness(powers[0] / totals[0] + powers[1] / totals[1], bins, network.n_trials)
+    return effective_bin_fraction(powers[0] / totals[0] + powers[1] / totals[1], bins, network.n_trials)
 
 
 def _moments(network: Averages, model: Averages) -> dict[str, Any]:

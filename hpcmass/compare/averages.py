@@ -56,7 +56,7 @@ class Averages:
     means, variances, medians_hz : list of float
         Of each trial: temporal mean (mV) and variance (mV²), median frequency.
     n_diverged : int
-        Trials in which the model ran away; they are in none of the lists.
+        Trials in which the model diverged; they are in none of the lists.
     """
 
     sampling: Sampling
@@ -99,7 +99,7 @@ class Averages:
     def result(self, ending: str, ending_v: str) -> dict[str, Any]:
         """The statistics under their names in the file (`ending`: "_lif" or "", `ending_v`: "_lif" or "_model").
 
-        All are NaN for a model that ran away in any trial.
+        All are NaN for a model that diverged in any trial.
         """
         bins = self.sampling.bins
         nan = float("nan")

@@ -42,8 +42,8 @@ def compare_point(
 ) -> Result:
     """Compare the mass models with the network at one point.
 
-    A model that runs away in a trial fails at this point: its statistics over trials are NaN, `n_diverged` says in
-    how many trials it ran away, and `rho_trial` and `lag_trial` keep what the other trials give.
+    A model that diverges in a trial fails at this point: its statistics over trials are NaN, `n_diverged` says in
+    how many trials it diverged, and `rho_trial` and `lag_trial` keep what the other trials give.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def compare_point(
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
     window = example_window(network)
-    learnt = _lessons(models, recordings, network, mass)
+    fitted = _summaries(models, recordings, network, mass)
 
     sampling = Sampling(dt, component_frequencies_hz(n_samples, dt), bins)
     lif, predicted = Averages(sampling), [Averages(sampling) for _ in models]
@@ -91,7 +91,7 @@ def compare_point(
             }
         for m, (name, model) in enumerate(models.items()):
             if isinstance(model, FittedModel):
-                ready = contract.fitted(name, model, learnt[name], number, network)
+                ready = contract.fit(name, model, fitted[name], number, network)
             else:
                 ready = model
             potential = contract.predicted(name, ready, traces, network, mass)
@@ -138,7 +138,7 @@ def compare_point(
     }
 
 
-def _lessons(
+def _summaries(
     models: Mapping[str, MassModel | FittedModel],
     recordings: Recordings,
     network: NetworkParameters,
@@ -146,11 +146,11 @@ def _lessons(
 ) -> dict[str, dict[int, Any]]:
     """What each fitted model learns from each trial, in a pass of its own over the recordings if there is any."""
     fitted = {name: model for name, model in models.items() if isinstance(model, FittedModel)}
-    lessons: dict[str, dict[int, Any]] = {name: {} for name in fitted}
+    summaries: dict[str, dict[int, Any]] = {name: {} for name in fitted}
     for number, traces in recordings if fitted else ():
         for name, model in fitted.items():
-            lessons[name][number] = contract.lesson(name, model, traces, network, mass)
-    return lessons
+            summaries[name][number] = contract.summarise(name, model, traces, network, mass)
+    return summaries
 
 
 def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, compare: CompareParameters) -> Result:

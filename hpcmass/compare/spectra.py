@@ -171,7 +171,7 @@ def merged_moments(n_components: npt.NDArray[np.intp]) -> tuple[Real, Real]:
     return second / m**2, third / m**3
 
 
-def evenness(power: Real, bins: Bins, n_trials: int) -> Real:
+def effective_bin_fraction(power: Real, bins: Bins, n_trials: int) -> Real:
     """How many independent components a bin is worth, in units of what it would be if the spectrum were flat in it.
 
     The power of a line that is narrower than its bin sits in a few of the components. Two independent estimates of one

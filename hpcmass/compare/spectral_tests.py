@@ -29,7 +29,7 @@ class SpectralTest:
 
 
 UNDEFINED = SpectralTest(float("nan"), -1, float("nan"))
-"""Where a spectrum has no power, or the model that it belongs to ran away."""
+"""Where a spectrum has no power, or the model that it belongs to diverged."""
 
 
 def chi_squared(p: Real, q: Real, count: float) -> SpectralTest:
@@ -63,7 +63,8 @@ def log_ratio(
     """S = Σ_l (d_l - d̄)²/s_l of the log-ratios d_l = ln(P_l/Q_l), and its probability under equal shapes.
 
     Where the true spectra are equal, P_l/Q_l follows F(2K_l, 2K_l) with K_l = trials × independent components (the
-    Hamming window makes neighbours dependent, `merged_moments`, and a line within a bin leaves few: `evenness`). So
+    Hamming window makes neighbours dependent, `merged_moments`, and a line within a bin leaves few:
+    `effective_bin_fraction`). So
     d_l has variance s_l = 2 ψ'(K_l) and fourth cumulant 2 ψ‴(K_l). Like χ² of the normalised spectra, S takes no
     notice of a common factor: d̄ is the mean log-ratio, weighted by 1/s_l. S has mean L - 1 and variance
     2 (L - 1) + Σ_l 2 ψ‴(K_l)/s_l², and is referred to the gamma distribution with these moments (for large K: χ² with
@@ -82,7 +83,7 @@ def log_ratio(
     n_components : array of int, (L,)
         Raw components merged in each bin.
     even : array, (L,), optional
-        From `spectra.evenness`; without it the spectra are taken as flat within each bin.
+        From `spectra.effective_bin_fraction`; without it the spectra are taken as flat within each bin.
 
     Returns
     -------

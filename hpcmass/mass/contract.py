@@ -24,7 +24,7 @@ import numpy as np
 
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.errors import UserError
-from hpcmass.mass.traces import Potential, Traces, until_run_away
+from hpcmass.mass.traces import Potential, Traces, until_divergence
 
 if TYPE_CHECKING:
     from hpcmass.mass.registry import FittedModel, MassModel
@@ -70,21 +70,21 @@ def predicted(
     return _potential(name, returned, network.n_steps)
 
 
-def lesson(name: str, model: FittedModel, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
+def summarise(name: str, model: FittedModel, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
     """What a model learns from one trial; arguments and errors as for `predicted`."""
     with _failures_of(name):
-        return copy.deepcopy(model.lesson(dataclasses.replace(traces), network.model_copy(), mass.model_copy()))
+        return copy.deepcopy(model.summarise(dataclasses.replace(traces), network.model_copy(), mass.model_copy()))
 
 
-def fitted(
-    name: str, model: FittedModel, lessons: Mapping[int, Any], held_out: int, network: NetworkParameters
+def fit(
+    name: str, model: FittedModel, summaries: Mapping[int, Any], held_out: int, network: NetworkParameters
 ) -> MassModel:
     """The model of trial `held_out`; arguments and errors as for `predicted`."""
     with _failures_of(name):
-        ready = model.fitted(copy.deepcopy(dict(lessons)), held_out, network.model_copy())
+        ready = model.fit(copy.deepcopy(dict(summaries)), held_out, network.model_copy())
     if not callable(ready):
         raise ModelError(
-            f"the method fitted of the mass model {name} returned {_kind(ready)}; it must return a function of "
+            f"the method fit of the mass model {name} returned {_kind(ready)}; it must return a function of "
             "(traces, network, mass)"
         )
     return ready
@@ -101,8 +101,8 @@ def require_signature(name: str, model: MassModel | FittedModel) -> None:
     if isinstance(model, type):
         raise ModelError(f"the mass model {name} is a class; register an instance of it: mass_model('{name}')(…())")
     calls = {"": ("traces", "network", "mass")}
-    if hasattr(model, "lesson") and hasattr(model, "fitted"):
-        calls = {"lesson": ("traces", "network", "mass"), "fitted": ("lessons", "held_out", "network")}
+    if hasattr(model, "summarise") and hasattr(model, "fit"):
+        calls = {"summarise": ("traces", "network", "mass"), "fit": ("summaries", "held_out", "network")}
     for method, arguments in calls.items():
         function = getattr(model, method) if method else model
         if not callable(function):
@@ -167,7 +167,7 @@ def _potential(name: str, returned: Any, n_steps: int) -> Potential:
     if returned.shape != (n_steps,):
         raise ModelError(f"the mass model {name} returned an array of shape {returned.shape}; {wanted}")
     with np.errstate(over="ignore"):  # a wider kind of number
-        return until_run_away(np.array(returned, dtype=np.float64))
+        return until_divergence(np.array(returned, dtype=np.float64))
 
 
 def _kind(value: Any) -> str:

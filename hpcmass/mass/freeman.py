@@ -9,7 +9,7 @@ Both obey, with the network's membrane time constant tau_m and one synaptic time
 
 with g̃_σ = w_σ tau_σ and V̄ the temporal mean of the network's mean potential after the transient. This is
 Freeman's equation (1) with rates α = 1/tau_m and β = 1/tau_s. In the MFM the input is a parametric forcing:
-K(t) = 1 + Σ g̃_σ Φ_σ is a stiffness that varies in time, and V may run away.
+K(t) = 1 + Σ g̃_σ Φ_σ is a stiffness that varies in time, and V may diverge.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.mass.laguerre import combined, filtered, products
 from hpcmass.mass.meanfield import synapses
 from hpcmass.mass.registry import MassModel, mass_model
-from hpcmass.mass.traces import Potential, Traces, until_run_away
+from hpcmass.mass.traces import Potential, Traces, until_divergence
 
 ORDER: Final = 12
 """Laguerre filters per type of synapse."""
@@ -55,7 +55,7 @@ def pole(network: NetworkParameters) -> float:
 class LinearTransfer:
     """The model in two steps, see `FittedModel`."""
 
-    def lesson(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> list[Moments]:
+    def summarise(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> list[Moments]:
         """Moments of the BLOCKS parts of a trial after the transient, in their order."""
         stride = max(1, round(FIT_MS / network.dt_ms))
         jump, decay = synapses(network)
@@ -69,12 +69,12 @@ class LinearTransfer:
         edges = np.searchsorted(step, _edges(network, BLOCKS))
         return [products(part) for part in np.split(sample, edges[:-1])]
 
-    def fitted(self, lessons: Mapping[int, list[Moments]], held_out: int, network: NetworkParameters) -> MassModel:
+    def fit(self, summaries: Mapping[int, list[Moments]], held_out: int, network: NetworkParameters) -> MassModel:
         """The model of one trial, from the others or, if it is alone, of its halves from each other."""
-        others = [blocks for trial, blocks in sorted(lessons.items()) if trial != held_out]
+        others = [blocks for trial, blocks in sorted(summaries.items()) if trial != held_out]
         if others:
             return partial(_predict, coefficients=[coefficients([block for blocks in others for block in blocks])])
-        blocks = lessons[held_out]
+        blocks = summaries[held_out]
         half = BLOCKS // 2
         return partial(_predict, coefficients=[coefficients(blocks[half:]), coefficients(blocks[:half])])
 
@@ -103,7 +103,7 @@ def _predict(
         np.array(coefficients),
         np.array(_edges(network, len(coefficients))),
     )
-    return until_run_away(network.v_leak_mv + deviation)
+    return until_divergence(network.v_leak_mv + deviation)
 
 
 def coefficients(blocks: Sequence[Moments]) -> Potential:

@@ -1,6 +1,6 @@
 """Two first-order mean-field models: FOM, closed with the mean conductances, and CLO, which needs no closure.
 
-The average of (11a) over the population, as long as nobody is at threshold, is equation (16),
+The average of (11a) over the population, as long as no neuron is at threshold, is equation (16),
 
     tau_m dV/dt = -(V - V_L) - ⟨Σ_σ g_σ (v - V_σ)⟩          σ ∈ {E, I, ext}
 
@@ -23,7 +23,7 @@ from numba import njit
 
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.mass.registry import mass_model
-from hpcmass.mass.traces import KINDS, V_BOUND_MV, Potential, Trace, Traces, mean_after, until_run_away
+from hpcmass.mass.traces import KINDS, V_BOUND_MV, Potential, Trace, Traces, mean_after, until_divergence
 
 
 @njit(cache=True, nogil=True)
@@ -80,7 +80,7 @@ def first_order(traces: Traces, network: NetworkParameters, mass: MassParameters
     Returns
     -------
     array of float64, (n_steps,)
-        V (mV), from V[0] = V̄ and no conductance; NaN from where it runs away.
+        V (mV), from V[0] = V̄ and no conductance; NaN from where it diverges.
     """
     jump, decay = synapses(network)
     reversal = network.reversal_mv()
@@ -111,4 +111,4 @@ def closure_bound(traces: Traces, network: NetworkParameters, mass: MassParamete
     start = mean_after(traces.mean_v, network.n_transient)
     drive = network.v_leak_mv - np.asarray(traces.mean_i_syn[1:], dtype=np.float64)
     v, _ = scipy.signal.lfilter([a], [1.0, a - 1.0], drive, zi=[(1 - a) * start])
-    return until_run_away(np.concatenate(([start], v)))
+    return until_divergence(np.concatenate(([start], v)))

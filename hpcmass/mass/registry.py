@@ -31,11 +31,11 @@ it leaves the physical range.
 class FittedModel(Protocol):
     """A model with free coefficients, fitted to a point's trials without the one that it then predicts."""
 
-    def lesson(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
+    def summarise(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
         """What one trial teaches; small, and the traces are not needed again to learn from it."""
 
-    def fitted(self, lessons: Mapping[int, Any], held_out: int, network: NetworkParameters) -> MassModel:
-        """The model of trial `held_out`, which was not learnt from it (`lessons`: trial → `lesson`)."""
+    def fit(self, summaries: Mapping[int, Any], held_out: int, network: NetworkParameters) -> MassModel:
+        """The model of trial `held_out`, which was not fitted to it (`summaries`: trial → `summarise`)."""
 
 
 _MODELS: dict[str, MassModel | FittedModel] = {}

@@ -12,7 +12,7 @@ Trace = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Potential = npt.NDArray[np.float64]
 
 V_BOUND_MV: Final = 1000.0
-"""|V| beyond which a model has run away: a lipid membrane breaks down below 1 V."""
+"""|V| beyond which a model has diverged: a lipid membrane breaks down below 1 V."""
 
 KINDS: Final = ("E", "I", "ext")
 """Kinds of synapse σ, in the order of every array over them."""
@@ -61,7 +61,7 @@ def _unchangeable(trace: Trace) -> Trace:
     return np.frombuffer(memory, dtype=dtype)
 
 
-def until_run_away(potential: Potential) -> Potential:
+def until_divergence(potential: Potential) -> Potential:
     """`potential` itself, NaN from the first step at which |V| exceeds `V_BOUND_MV` or is not finite."""
     beyond = ~(np.abs(potential) <= V_BOUND_MV)  # true for NaN, too
     if beyond.any():

@@ -208,7 +208,7 @@ def test_a_diverging_model_is_drawn(plugged, swept, monkeypatch):
         monkeypatch.delitem(SHEETS, name)
     assert main(["compare", str(swept[0]), "-o", "c.h5", "--models", "BAD"]) == 0
     assert main(["plot", "c.h5", "-o", "maps"]) == 0
-    assert "BAD: ran away" in Path("maps/report.html").read_text()
+    assert "BAD: diverged" in Path("maps/report.html").read_text()
     assert main(["trial", str(config), "--p", "0.1", "--lam", "0.8", "--plot"]) == 0
     assert Path("trial.png").read_bytes().startswith(b"\x89PNG")
 

@@ -16,7 +16,7 @@ from hpcmass.compare.coherence import coherence, independent_components, thresho
 from hpcmass.compare.correlation import lagged_correlation, transformed
 from hpcmass.compare.series import Real, centred
 from hpcmass.compare.significance import effective_samples, outlasting, pool, tapered
-from hpcmass.compare.spectra import cross_density, density, evenness, spectral_bins, windowed_transform
+from hpcmass.compare.spectra import cross_density, density, effective_bin_fraction, spectral_bins, windowed_transform
 from hpcmass.compare.spectral_tests import chi_squared, log_ratio
 from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
@@ -77,7 +77,7 @@ def test_spectra_keep_theirs_and_the_papers_never_rejects(pairs, request):
         x, y = (windowed_transform(series) for series in pair)
         power = [density(transform, n, DT_MS) for transform in (x, y)]
         p, q = (bins.mean(each) for each in power)
-        even = evenness(sum(each / each.sum() for each in power), bins, 1)
+        even = effective_bin_fraction(sum(each / each.sum() for each in power), bins, 1)
         pvalues.append(log_ratio(p, q, 1, bins.n_components, even).pvalue)
         assert chi_squared(p, q, p.size).pvalue > 0.5
         c = coherence(bins.mean(cross_density(x[: bins.stop], y[: bins.stop], n, DT_MS)), p, q, k)

@@ -31,7 +31,7 @@ def test_summary_counts_what_was_left_out(comparison):
     _, path, summary = comparison
     assert summary.path == path
     assert (summary.n_points, summary.n_points_compared) == (8, 8)
-    # at both values of the third axis: one trial pending, one failed, one in which both models run away
+    # at both values of the third axis: one trial pending, one failed, one in which both models diverge
     assert (summary.n_trials, summary.n_pending, summary.n_failed) == (20, 2, 2)
     assert summary.n_diverged == {"CFM": 2, "MFM": 2}
 

@@ -13,7 +13,7 @@ from scipy import signal
 from hpcmass.compare.series import centred
 from hpcmass.compare.spectra import (
     component_frequencies_hz,
-    evenness,
+    effective_bin_fraction,
     median_frequency_hz,
     merged_moments,
     peak,
@@ -186,8 +186,8 @@ def test_evenness_counts_the_components_that_hold_the_power():
     bins = spectral_bins(n, 1.0, (0.0, 400.0), 10.0)
     for trials in (1, 5):
         white = sum(power_density(centred(rng.standard_normal(n)), 1.0) for _ in range(2 * trials))
-        assert np.mean(evenness(white, bins, trials)) == pytest.approx(1.0, abs=0.05)
+        assert np.mean(effective_bin_fraction(white, bins, trials)) == pytest.approx(1.0, abs=0.05)
         lines = np.full(n // 2, 1e-12)
         lines[20::40] = 1.0  # one component in each bin of 40
-        k = evenness(lines, bins, trials) * trials / merged_moments(bins.n_components)[0]
+        k = effective_bin_fraction(lines, bins, trials) * trials / merged_moments(bins.n_components)[0]
         np.testing.assert_allclose(k, trials, rtol=0.15)

@@ -15,7 +15,7 @@ from power import power_density
 from scipy import signal, stats
 
 from hpcmass.compare.series import centred
-from hpcmass.compare.spectra import evenness, spectral_bins
+from hpcmass.compare.spectra import effective_bin_fraction, spectral_bins
 from hpcmass.compare.spectral_tests import chi_squared, log_ratio, shape_distance_db
 
 
@@ -120,7 +120,7 @@ def test_lines_within_a_bin_do_not_spoil_the_level():
         raw = [power_density(centred(noise(sharp, n + 3000, rng)[3000:]), 1.0) for _ in range(2)]
         p, q = map(bins.mean, raw)
         flat.append(log_ratio(p, q, 1, bins.n_components).pvalue)
-        even.append(log_ratio(p, q, 1, bins.n_components, evenness(sum(raw), bins, 1)).pvalue)
+        even.append(log_ratio(p, q, 1, bins.n_components, effective_bin_fraction(sum(raw), bins, 1)).pvalue)
     assert np.mean(np.array(flat) < 0.01) > 0.05
     assert consistent(even, 0.01)
     assert consistent(even, 0.1)

@@ -338,23 +338,23 @@ class NotAnInstance:
 
 
 class Fitted:
-    """A fitted model that predicts the mean over its lessons."""
+    """A fitted model that predicts the mean over its summaries."""
 
-    def lesson(self, traces, network, mass):
+    def summarise(self, traces, network, mass):
         return traces.mean_v.mean(dtype=np.float64)
 
-    def fitted(self, lessons, held_out, network):
-        mean = np.mean([v for k, v in lessons.items() if k != held_out])
+    def fit(self, summaries, held_out, network):
+        mean = np.mean([v for k, v in summaries.items() if k != held_out])
         return lambda traces, network, mass: mean + 0.01 * traces.phi_E.astype(np.float64)
 
 
 class ShortLesson(Fitted):
-    def lesson(self, traces):
+    def summarise(self, traces):
         return 0.0
 
 
 class ShortFitted(Fitted):
-    def fitted(self, lessons):
+    def fit(self, summaries):
         return lambda traces, network, mass: FLAT
 
 
@@ -368,10 +368,10 @@ class ShortFitted(Fitted):
         (NotAnInstance, "the mass model BAD is a class; register an instance"),
         (Fitted, "the mass model BAD is a class; register an instance"),
         (3, r"the mass model BAD is an int; it must be a function"),
-        (ShortLesson(), r"the method lesson of the mass model BAD takes \(traces\)"),
+        (ShortLesson(), r"the method summarise of the mass model BAD takes \(traces\)"),
         (
             ShortFitted(),
-            r"the method fitted of the mass model BAD takes \(lessons\); .* \(lessons, held_out, network\)",
+            r"the method fit of the mass model BAD takes \(summaries\); .* \(summaries, held_out, network\)",
         ),
     ],
 )
@@ -404,14 +404,14 @@ def test_needs_are_traces(needs):
 
 
 class Forgetful(Fitted):
-    """Takes the lessons to pieces, at every fit anew."""
+    """Takes the summaries to pieces, at every fit anew."""
 
-    def lesson(self, traces, network, mass):
-        return [super().lesson(traces, network, mass)]
+    def summarise(self, traces, network, mass):
+        return [super().summarise(traces, network, mass)]
 
-    def fitted(self, lessons, held_out, network):
-        lessons.pop(held_out)
-        mean = np.mean([blocks.pop() for blocks in lessons.values()])
+    def fit(self, summaries, held_out, network):
+        summaries.pop(held_out)
+        mean = np.mean([blocks.pop() for blocks in summaries.values()])
         network.__dict__["tau_m_ms"] = 1.0
         return lambda traces, network, mass: mean + 0.01 * traces.phi_E.astype(np.float64)
 
@@ -422,8 +422,8 @@ class Accumulating(Fitted):
     def __init__(self) -> None:
         self.kept = np.zeros(1)
 
-    def lesson(self, traces, network, mass):
-        self.kept[0] = super().lesson(traces, network, mass)
+    def summarise(self, traces, network, mass):
+        self.kept[0] = super().summarise(traces, network, mass)
         return self.kept
 
 
@@ -438,34 +438,34 @@ def test_every_trial_is_fitted_to_lessons_as_they_were(model):
 
 
 class NothingFitted(Fitted):
-    def fitted(self, lessons, held_out, network):
+    def fit(self, summaries, held_out, network):
         return None
 
 
 class LivingLesson(Fitted):
-    def lesson(self, traces, network, mass):
+    def summarise(self, traces, network, mass):
         return (v for v in traces.mean_v)
 
 
 class FailingLesson(Fitted):
-    def lesson(self, traces, network, mass):
+    def summarise(self, traces, network, mass):
         sys.exit(4)
 
 
 class FailingFit(Fitted):
-    def fitted(self, lessons, held_out, network):
+    def fit(self, summaries, held_out, network):
         raise ArithmeticError("singular")
 
 
 class LateFailure(Fitted):
-    def fitted(self, lessons, held_out, network):
+    def fit(self, summaries, held_out, network):
         return lambda traces: FLAT
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (NothingFitted(), r"the method fitted of the mass model BAD returned nothing \(None\)"),
+        (NothingFitted(), r"the method fit of the mass model BAD returned nothing \(None\)"),
         (LivingLesson(), "the mass model BAD failed, TypeError: cannot pickle 'generator' object;"),
         (FailingLesson(), "the mass model BAD failed, SystemExit: 4"),
         (FailingFit(), "the mass model BAD failed, ArithmeticError: singular"),

@@ -41,8 +41,8 @@ def trials() -> dict[int, Traces]:
 
 
 def predicted(trials: dict[int, Traces], k: int) -> np.ndarray:
-    lessons = {number: MODEL.lesson(traces, NET, MASS) for number, traces in trials.items()}
-    return MODEL.fitted(lessons, k, NET)(trials[k], NET, MASS)
+    summaries = {number: MODEL.summarise(traces, NET, MASS) for number, traces in trials.items()}
+    return MODEL.fit(summaries, k, NET)(trials[k], NET, MASS)
 
 
 def unexplained(trials: dict[int, Traces], k: int) -> float:
@@ -62,7 +62,7 @@ def test_a_linear_system_is_found(trials):
     assert unexplained({0: trials[0]}, 0) < floor + 0.05  # one trial alone: from its own halves
 
 
-def test_what_is_predicted_was_not_learnt_from(trials):
+def test_what_is_predicted_was_not_fitted_from(trials):
     rng = np.random.default_rng(9)
     spoiled = {k: Traces(rng.standard_normal(NET.n_steps), *(getattr(t, f"phi_{s}") for s in ("E", "I", "ext")))
                for k, t in trials.items()}  # fmt: skip
@@ -129,8 +129,8 @@ def test_the_future_does_not_reach_back(trials):
     phi_E = trials[0].phi_E.copy()
     phi_E[k] += 500.0
     changed = Traces(trials[0].mean_v, phi_E, trials[0].phi_I, trials[0].phi_ext)
-    lessons = {number: MODEL.lesson(traces, NET, MASS) for number, traces in trials.items()}
-    model = MODEL.fitted(lessons, 0, NET)
+    summaries = {number: MODEL.summarise(traces, NET, MASS) for number, traces in trials.items()}
+    model = MODEL.fit(summaries, 0, NET)
     difference = model(changed, NET, MASS) - model(trials[0], NET, MASS)
     assert (difference[: k + 1] == 0).all()
     assert difference[k + 1] != 0

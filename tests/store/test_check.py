@@ -33,7 +33,7 @@ def good(tmp_path: Path, experiment: Experiment, all_trials: list[Trial], invent
             values |= {"rate_E": 2 / n_exc / seconds, "rate_I": 1 / (10 - n_exc) / seconds, "n_spikes": 3}
             values |= {"silent": 0, "spike_contrast": 0.5, "spike_contrast_bin": 10.0, "n_edges": 4, "cv_isi": np.nan}
             writer.write(trial, values, rank=0)
-        writer.fail(all_trials[-3], "ran away", rank=0, wall_s=1.0)
+        writer.fail(all_trials[-3], "diverged", rank=0, wall_s=1.0)
     return path
 
 
