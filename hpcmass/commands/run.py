@@ -53,11 +53,19 @@ def run(options: argparse.Namespace) -> int:
         reuse=tuple(options.reuse),
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, wishes, limits=limits, inspect=_warn_of_models)
+    summary = run_sweep(options.config, options.output, wishes, limits=limits, inspect=_inspect)
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)
     return summary.exit_code
+
+
+def _inspect(experiment: Experiment) -> None:
+    """Refuse what cannot be computed, before a file is made."""
+    from hpcmass.compiled import require_compiler
+
+    require_compiler()
+    _warn_of_models(experiment)
 
 
 def _warn_of_models(experiment: Experiment) -> None:

@@ -15,6 +15,7 @@ import yaml
 from hpcmass.compare.output import ComparisonFile, prepare
 from hpcmass.compare.point import bins_of, lag_samples
 from hpcmass.compare.workers import IN_FLIGHT, Task, results, workers
+from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
@@ -92,11 +93,12 @@ def compare_sweep(
     Raises
     ------
     UserError
-        If the sweep cannot be read, the output cannot be written or holds something else, or a setting does not fit
-        the recordings.
+        If the sweep cannot be read, the output cannot be written or holds something else, a setting does not fit the
+        recordings, or `NUMBA_DISABLE_JIT` is set.
     """
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
+    require_compiler()
     output = Path(output_path)
     require_current(Path(sweep_path))
     with SweepFile(sweep_path) as sweep:
@@ -143,6 +145,7 @@ def _fill(
         for point, numbers in trials.items()
         if numbers and len(numbers) != file.n_compared[point]
     ]
+    open_cache("mass")  # before the workers do: this process alone warns of what is wrong there
     file.begin(sweep, experiment.compare.spike_contrast_min, f"{len(tasks)} of {len(trials)} points to compare")
     with workers(min(jobs, len(tasks)), executor) as pool:
         for done, (point, result) in enumerate(results(tasks, pool, IN_FLIGHT * jobs), start=1):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.errors import TrialFailure, UserError
 from hpcmass.forecast.sample import Real, coordinates, spread_out
@@ -102,6 +103,8 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     UserError
         If every trial fails.
     """
+    require_compiler()
+    open_cache("network")  # before its processes do: it alone warns of what is wrong there
     lengths = shape(experiment)[:-1]
     order = spread_out(coordinates(lengths))
     tried: list[tuple[int, Measured | str]] = []
