@@ -26,6 +26,7 @@ from hpcmass.store.layout import Coordinate, create_file, reason, set_aside
 from hpcmass.store.provenance import append_history, history_line, history_value
 from hpcmass.store.reader import SweepFile, open_hdf5
 from hpcmass.store.schema import COMPARISON_FILETYPE, COMPARISON_VARIABLES, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
+from hpcmass.text import readable
 
 Point = tuple[int, ...]
 
@@ -78,7 +79,7 @@ def prepare(path: Path, sweep: SweepFile, experiment: Experiment, provenance: Ma
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
-            "sweep_path": os.path.relpath(sweep.path.absolute(), path.parent.absolute()),
+            "sweep_path": readable(os.path.relpath(sweep.path.absolute(), path.parent.absolute())),
             "history": history_value([history_line(f"comparison of {sweep.path.absolute()} started")]),
             **provenance,
         },

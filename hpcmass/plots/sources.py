@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpcmass.configfile import parse_experiment
@@ -11,6 +11,7 @@ from hpcmass.errors import UserError
 from hpcmass.plots.plane import cut_plane
 from hpcmass.plots.view import View
 from hpcmass.store import reader
+from hpcmass.text import name_of
 
 
 @contextmanager
@@ -66,9 +67,9 @@ def _sweep_beside(view: View) -> Path | None:
     noted = view.data.attrs.get("sweep_path")
     if noted is None:
         return None
-    path = view.path.parent / str(noted)
-    try:
-        with reader.SweepFile(path) as sweep:
-            return path if sweep.uuid == str(view.data.attrs["sweep_uuid"]) else None
-    except UserError:
-        return None
+    for name in dict.fromkeys((str(noted), name_of(str(noted)))):
+        path = view.path.parent / name
+        with suppress(UserError), reader.SweepFile(path) as sweep:
+            if sweep.uuid == str(view.data.attrs["sweep_uuid"]):
+                return path
+    return None

@@ -88,8 +88,7 @@ def provenance_html(view: View, sweep: SweepFile | None) -> str:
         cells = [_text(attributes.get(name)) for attributes in (recorded, comparison)]
         if any(cells):
             rows.append([escape(name.replace("_", " ")), *map(escape, cells)])
-    file = escape(view.path.name)
-    heads = ["", "sweep" if sweep is not None else "sweep (not at hand)", f"comparison ({file})"]
+    heads = ["", "sweep" if sweep is not None else "sweep (not at hand)", f"comparison ({view.path.name})"]
     return _table(heads, rows, numeric_from=9)
 
 
