@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from hpcmass.axes import Axis, Bounds, bounds_of, range_text, within
+from hpcmass.text import is_control
 
 Origin = Literal["paper", "related literature", "choice"]
 
@@ -245,6 +246,13 @@ class Experiment(_Section):
     compare: CompareParameters = CompareParameters()
 
     _text: str | None = PrivateAttr(None)
+
+    @field_validator("title")
+    @classmethod
+    def _title_can_be_written(cls, value: str) -> str:
+        if any(is_control(c) and c not in "\n\t" for c in value):
+            raise ValueError("must be text without control characters")
+        return value
 
     @model_validator(mode="after")
     def _every_point_is_a_network(self) -> Self:

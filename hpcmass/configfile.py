@@ -16,9 +16,38 @@ from hpcmass.axes import bounds_of, range_text
 from hpcmass.config import Experiment, plain_message
 from hpcmass.errors import ConfigError, UserError
 
+_STUMBLES = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+"""What PyYAML raises in place of its own error."""
+
+MOST_NESTED = 50
+"""Lists and mappings within each other that a file may hold; a configuration needs four."""
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads 5e-4 as a number (YAML 1.1 wants 5.0e-4) and refuses a key given twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._nested = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what is nested deeper than Python can follow."""
+        if self._nested > MOST_NESTED:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, f"more than {MOST_NESTED} lists within lists", mark)
+        self._nested += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._nested -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Say where a value is that PyYAML stumbles over, such as 2024-99-99 or `!!int ''`."""
+        try:
+            return super().construct_object(node, deep)
+        except _STUMBLES:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"this is no {kind}", node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -58,6 +87,8 @@ def parse_experiment(text: str, name: str = "configuration") -> Experiment:
         document = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
+    except _STUMBLES:
+        raise ConfigError(f"{name} is not YAML: a value is not what its tag says") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{name} holds no keys; it needs at least 'grid' with the axes p and lam")
     try:

@@ -40,7 +40,9 @@ def _models(config: Path) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
     from hpcmass.mass import models_named
 
-    with suppress(yaml.YAMLError, OSError, UnicodeDecodeError, KeyError, TypeError):
+    with suppress(
+        yaml.YAMLError, OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RecursionError
+    ):
         names = yaml.safe_load(config.read_text(encoding="utf-8"))["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             try:
