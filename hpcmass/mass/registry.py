@@ -46,11 +46,21 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
     Parameters
     ----------
     name : str
+        Any printable text without spaces around it, `,` (`--models A,B`), `$` (which figures take for mathematics) and
+        `_` in front (which legends leave out).
     needs : tuple of str
         Traces that it uses beside those that every sweep has.
+
+    Raises
+    ------
+    ValueError
+        If there is such a model already, or the name cannot be used.
     """
 
     def register(model: M) -> M:
+        usable = name and name.isprintable() and name == name.strip() and not name.startswith("_")
+        if not usable or {",", "$"} & set(name):
+            raise ValueError(f"{name!r} cannot name a mass model; see `mass_model` for what a name may hold")
         if name in _MODELS:
             raise ValueError(f"there are two mass models named {name}")
         _MODELS[name], _NEEDS[name] = model, needs
