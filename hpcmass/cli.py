@@ -15,6 +15,7 @@ from hpcmass.commands import COMMANDS
 from hpcmass.commands.arguments import Parser
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
 from hpcmass.messages import complain, show, warn
+from hpcmass.text import accept_any_text
 
 EXIT_INTERRUPTED = 130
 """As a shell says it for Ctrl-C."""
@@ -22,6 +23,7 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    accept_any_text(sys.stdout)
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may go on
         _complete(parser)

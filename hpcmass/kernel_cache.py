@@ -1,48 +1,270 @@
 """Where compiled kernels are kept between processes.
 
-numba keeps what it compiled in a directory. Ours is local to the node (hundreds of ranks that start at once do not
-meet on a shared file system), private to the user, and named after the kernels' source: numba itself notices only a
-change of the very file that holds a function, not of the helpers that were inlined into it. `NUMBA_CACHE_DIR`, if
-set, replaces the node's temporary directory.
+The directory is local to the node (hundreds of ranks that start at once do not meet on a shared file system), private
+to the user, and named after the sources of a whole package: a kernel also holds the code of the helpers that it calls.
+`NUMBA_CACHE_DIR`, if set, replaces the node's temporary directory.
+
+What is loaded from the cache is executed, so nothing is loaded that another user could have written, and nothing that
+is not, byte by byte, what was once stored under its name. A cache that is damaged, cannot be used or cannot be written
+costs time and one warning, never a result: kernels are compiled again.
 """
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
+import multiprocessing
 import os
 import stat
+import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import llvmlite
 import numba
+import numpy as np
+
+from hpcmass.messages import warn
+
+SUFFIX = ".kernel"
+_GROWING = ".growing"
+_MAGIC = b"hpcmass kernel 1\n"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+PROBE_BYTES = 2**20
+"""Written once per start to see whether the disk has room; all kernels together take twice as much."""
+
+LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID",
+               "SLURM_LOCALID")  # fmt: skip
+"""Environment variables by which mpiexec or srun numbers the processes of one node."""
+
+_OPENED_BY = "HPCMASS_KERNEL_CACHE_OPENED_BY"
+"""Environment variable by which a process tells those that it starts that it has looked at the cache."""
+
+_reported: list[str] = []
 
 
-def source_key() -> str:
-    """Hash of every source file whose functions are compiled together."""
-    digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted((Path(__file__).parent / "network").glob("*.py")):
+class Unusable(Exception):
+    """Why a directory or a file of the cache is not used."""
+
+
+class KernelCache:
+    """The kernels of one package; `cache_of` gives the one of this process.
+
+    Parameters
+    ----------
+    package : Path
+        Directory of the package's sources.
+
+    Attributes
+    ----------
+    directory : Path or None
+        Where the kernels are kept; None if they are kept nowhere.
+    """
+
+    def __init__(self, package: Path) -> None:
+        self.directory: Path | None = None
+        try:
+            self.directory = usable_directory(package)
+        except Unusable as problem:
+            _report(f"{problem}; kernels are compiled anew at every start")
+            return
+        # one process looks before the others load, so that one alone says what is wrong
+        if _is_first_here():
+            n_good = self._remove_damaged(self.directory)
+            self._require_room(self.directory, n_good)
+
+    def read(self, name: str) -> bytes | None:
+        """What is stored under a name; None if there is nothing, or nothing that can be trusted."""
+        if self.directory is None:
+            return None
+        try:
+            return _read(self.directory / name)
+        except FileNotFoundError:
+            return None
+        except (OSError, Unusable) as problem:
+            self.discard(name, problem)
+            return None
+
+    def discard(self, name: str, problem: Exception) -> None:
+        """Remove what is damaged, and say so."""
+        if self.directory is not None:
+            _remove(self.directory / name)
+            _report(
+                f"the kernel cache {self.directory} is damaged ({name}: {_reason(problem)}); "
+                "this kernel is compiled again"
+            )
+
+    def write(self, name: str, content: bytes) -> None:
+        """Store under a name, whole or not at all."""
+        if self.directory is None:
+            return
+        growing = None
+        try:
+            descriptor, growing = tempfile.mkstemp(dir=self.directory, prefix=".", suffix=_GROWING)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_MAGIC + _digest(name, content) + content)
+            os.replace(growing, self.directory / name)
+        except OSError as error:
+            if growing is not None:
+                _remove(Path(growing))
+            self._report_unwritable(self.directory, error)
+
+    def report_unkept(self, name: str, problem: Exception) -> None:
+        """Say that a kernel cannot be kept."""
+        _report(f"the kernel {name} cannot be kept: {_reason(problem)}; it is compiled anew at every start")
+
+    def _remove_damaged(self, directory: Path) -> int:
+        """Remove every damaged file; returns the number of good ones."""
+        good, damaged = 0, []
+        with suppress(OSError):
+            for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+                if entry.name.endswith(_GROWING) and time.time() - entry.stat().st_mtime > 3600:
+                    _remove(Path(entry.path))  # of a process that was killed
+                if not entry.name.endswith(SUFFIX):
+                    continue
+                try:
+                    _read(Path(entry.path))
+                    good += 1
+                except FileNotFoundError:
+                    continue  # another process was quicker
+                except (OSError, Unusable) as problem:
+                    damaged.append(f"{entry.name}: {_reason(problem)}")
+                    _remove(Path(entry.path))
+        if damaged:
+            count = "1 file" if len(damaged) == 1 else f"{len(damaged)} files, the first"
+            _report(f"the kernel cache {directory} is damaged ({count} {damaged[0]}); these kernels are compiled again")
+        return good
+
+    def _require_room(self, directory: Path, n_good: int) -> None:
+        try:
+            with tempfile.TemporaryFile(dir=directory) as probe:
+                probe.write(bytes(PROBE_BYTES))
+        except OSError as error:
+            # a cache that was filled once and is only read since, as in a container, lacks nothing
+            if not (n_good and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)):
+                self._report_unwritable(directory, error)
+
+    def _report_unwritable(self, directory: Path, error: OSError) -> None:
+        _report(
+            f"the kernel cache {directory} cannot be written: {_reason(error)}; kernels that are not in it yet are "
+            "compiled anew at every start"
+        )
+
+
+@functools.cache
+def cache_of(package: Path) -> KernelCache:
+    """The cache of a package's kernels, opened once per process (`package`: directory of its sources)."""
+    cache = KernelCache(package)
+    if _is_first_here():
+        os.environ[_OPENED_BY] = str(os.getpid())
+    return cache
+
+
+def source_key(package: Path) -> str:
+    """Hash of everything beside the processor that compiled code depends on: sources, compiler, Python."""
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.implementation.cache_tag, sys.abiflags)
+    digest = hashlib.sha256(repr(versions).encode())
+    for path in sorted(package.glob("*.py")):
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def cache_directory() -> Path | None:
-    """The directory for this user and this source; None if there is no safe place for one."""
+def usable_directory(package: Path) -> Path:
+    """The directory for this user and these sources, made if need be.
+
+    Raises
+    ------
+    Unusable
+        If it cannot be made or read, or somebody else could have written into it.
+    """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    base = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"hpcmass-{os.getuid()}"
     try:
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        info = base.stat()
+        base = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"hpcmass-{os.getuid()}"
     except OSError:
-        return None
-    # what lies in the cache is executed, so a directory that others may write to will not do
-    if not chosen and (info.st_uid != os.getuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        return None
-    return base / source_key()
+        raise Unusable("there is no temporary directory for a kernel cache (set TMPDIR or NUMBA_CACHE_DIR)") from None
+    directory = base / f"{package.name}-{source_key(package)}"
+    for path in (base, directory):
+        try:
+            _make_private(path, may_be_sticky=path is base)
+        except (OSError, Unusable) as problem:
+            origin = "which NUMBA_CACHE_DIR names" if chosen else "which NUMBA_CACHE_DIR can replace"
+            raise Unusable(f"the kernel cache {path}, {origin}, cannot be used: {_reason(problem)}") from None
+    return directory
 
 
-def use_cache() -> None:
-    """Point numba at `cache_directory`; without one it falls back to its own choice."""
-    directory = cache_directory()
-    if directory is not None:
-        numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
+def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
+    """Make a directory, or see that nobody but its owner, this user or root, writes into the one that is there.
+
+    Into one that is sticky, such as /tmp, others may write, too, but not touch what is ours.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise Unusable("it is a link to nothing" if directory.is_symlink() else "it is not a directory") from None
+    for info in (directory.lstat(), directory.stat()):
+        _require_own(info)
+    mode = directory.stat().st_mode
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not (may_be_sticky and mode & stat.S_ISVTX):
+        raise Unusable("others may write into it (chmod go-w)")
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise Unusable("no permission to read it")
+
+
+def _require_own(info: os.stat_result) -> None:
+    if info.st_uid not in (0, os.getuid()):
+        raise Unusable("it belongs to another user")
+
+
+def _read(path: Path) -> bytes:
+    """What was stored in a file, if it is still that."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+        info = os.fstat(file.fileno())
+        _require_own(info)
+        if not stat.S_ISREG(info.st_mode):
+            raise Unusable("it is not a regular file")
+        if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise Unusable("others may write to it")
+        whole = file.read()
+    digest, content = whole[len(_MAGIC) :][:_DIGEST_BYTES], whole[len(_MAGIC) + _DIGEST_BYTES :]
+    if not whole.startswith(_MAGIC) or digest != _digest(path.name, content):
+        raise Unusable("it is not what was stored")
+    return content
+
+
+def _digest(name: str, content: bytes) -> bytes:
+    """Ties a content to its name, which says for which function and processor it was compiled."""
+    return hashlib.sha256(os.fsencode(name) + b"\n" + content).digest()
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, OSError):
+        return (problem.strerror or str(problem)).lower()
+    return str(problem) if isinstance(problem, Unusable) else f"it does not load, {type(problem).__name__}"
+
+
+def _is_first_here() -> bool:
+    """Whether this process, of all that one command started on this node, is the one to look and to warn."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.environ.get(_OPENED_BY) == str(parent.pid):
+        return False
+    return next((os.environ[name] for name in LOCAL_RANKS if name in os.environ), "0") == "0"
+
+
+def _report(sentence: str) -> None:
+    """Warn, once per process: one trouble follows from another, and each costs the same."""
+    if not _reported and _is_first_here():
+        warn(sentence)
+    _reported.append(sentence)

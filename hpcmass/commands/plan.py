@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +127,7 @@ def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float |
             template = "requeue"
     memory = 64 * math.ceil(1.25 * expected.rank_bytes / 2**20 / 64)
     what = [
-        f"CONFIG={config}",
+        f"CONFIG={shlex.quote(str(config))}",
         *([f"TIME_LIMIT={_clock(max(wanted - 300, wanted / 2))}"] if template == "mpi" else []),
         f"sbatch --ntasks={n_ranks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
     ]

@@ -28,6 +28,7 @@ from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
 from hpcmass.store.schema import COMPARISON_FILETYPE, COMPARISON_VARIABLES, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
+from hpcmass.text import one_line
 
 Point = tuple[int, ...]
 
@@ -77,7 +78,9 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
-            "sweep_path": "\n".join(os.path.relpath(p.absolute(), path.parent.absolute()) for p in sweep.paths),
+            "sweep_path": "\n".join(
+                one_line(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths
+            ),
             "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },

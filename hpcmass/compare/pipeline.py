@@ -14,6 +14,7 @@ import numpy as np
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
 from hpcmass.compare.point import Result, compare_point
 from hpcmass.compare.settings import require_settings
+from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.config.yaml_text import written
@@ -155,14 +156,15 @@ def compare_sweep(
     Raises
     ------
     UserError
-        If the sweep cannot be read, the output cannot be written or holds something else, or a setting does not fit
-        the recordings.
+        If the sweep cannot be read, the output cannot be written or holds something else, a setting does not fit the
+        recordings, or `NUMBA_DISABLE_JIT` is set.
     """
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
     paths = [Path(sweep)] if isinstance(sweep, str | os.PathLike) else [Path(path) for path in sweep]
     if not paths:
         raise UserError("there is no sweep to compare; name at least one file")
+    require_compiler()
     output = real_path(Path(output_path))
     require_output(output, paths)
     with SweepParts(paths) as parts:
@@ -176,6 +178,7 @@ def compare_sweep(
                 complete = file.is_complete(parts)
                 tasks = [] if complete else _tasks(file, parts, experiment)
                 if not complete:
+                    open_cache("mass")  # before the workers do: this process alone warns of what is wrong there
                     n_points = int(np.prod(parts.shape[:-1]))
                     what = f"{len(tasks)} of {n_points} points to compare"
                     file.begin(parts, experiment.compare.spike_contrast_min, what)

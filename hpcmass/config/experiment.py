@@ -30,6 +30,7 @@ from pydantic import (
 from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
 from hpcmass.config.limits import too_large, too_many_steps
 from hpcmass.config.yaml_text import written
+from hpcmass.text import is_control
 
 Origin = Literal["paper", "related literature", "choice"]
 
@@ -256,6 +257,13 @@ class Experiment(_Section):
     compare: CompareParameters = CompareParameters()
 
     _text: str | None = PrivateAttr(None)
+
+    @field_validator("title")
+    @classmethod
+    def _title_can_be_written(cls, value: str) -> str:
+        if any(is_control(c) and c not in "\n\t" for c in value):
+            raise ValueError("must be text without control characters")
+        return value
 
     @model_validator(mode="after")
     def _size_is_possible(self) -> Self:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.errors import TrialFailure, UserError
@@ -104,6 +105,8 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     UserError
         If every trial fails.
     """
+    require_compiler()
+    open_cache("network")  # before its processes do: it alone warns of what is wrong there
     lengths = shape(experiment)[:-1]
     order = itertools.islice(spread_out(coordinates(lengths)), MOST_POINTS)
     tried: list[tuple[int, Measured | str]] = []

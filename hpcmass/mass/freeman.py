@@ -15,14 +15,14 @@ K(t) = 1 + Σ g̃_σ Φ_σ is a stiffness that varies in time, and V may diverge
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from hpcmass.compiled import compiled
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.mass.registry import mass_model
 from hpcmass.mass.traces import KINDS, V_BOUND_MV, Potential, Trace, Traces, mean_after
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _integrate(
     phi_E: Trace,
     phi_I: Trace,

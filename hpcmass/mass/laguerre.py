@@ -15,12 +15,12 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hpcmass.compiled import compiled
 from hpcmass.mass.traces import Potential, Trace
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _advance(x: Potential, s: int, g: float, pole: float, gain: float) -> None:
     """One step of the filters of input s, from conductance g."""
     before = x[s, 0]
@@ -31,7 +31,7 @@ def _advance(x: Potential, s: int, g: float, pole: float, gain: float) -> None:
         before = old
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def filtered(
     phi_E: Trace,
     phi_I: Trace,
@@ -84,7 +84,7 @@ def filtered(
     return rows
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def products(rows: Potential) -> Potential:
     """Sum over rows of the products of all pairs of columns, (P, P).
 
@@ -100,7 +100,7 @@ def products(rows: Potential) -> Potential:
     return sums
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def combined(
     phi_E: Trace,
     phi_I: Trace,

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.signal
-from numba import njit
 
+from hpcmass.compiled import compiled
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.mass.registry import mass_model
 from hpcmass.mass.traces import KINDS, V_BOUND_MV, Potential, Trace, Traces, mean_after, until_divergence
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _first_order(
     phi_E: Trace,
     phi_I: Trace,

@@ -50,14 +50,15 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
     Parameters
     ----------
     name : str
-        Without a comma or spaces around it: names are listed as A,B,C.
+        Any printable text without spaces around it, `,` (`--models A,B`), `$` (which figures take for mathematics) and
+        `_` in front (which legends leave out).
     needs : tuple of str
         Traces that it uses beside those that every sweep has.
 
     Raises
     ------
     ValueError
-        If the name cannot be one or belongs to another model, or there is no such trace.
+        If there is such a model already, or the name cannot be used.
     """
     if not isinstance(name, str) or not name.isprintable() or "," in name or name != name.strip() or not name:
         raise ValueError(f"{name!r} is no name for a mass model; write @mass_model('NAME')")
@@ -66,6 +67,9 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
         raise ValueError(f"the mass model {name} needs {', '.join(unknown)}; the traces are {', '.join(traces)}")
 
     def register(model: M) -> M:
+        usable = name and name.isprintable() and name == name.strip() and not name.startswith("_")
+        if not usable or {",", "$"} & set(name):
+            raise ValueError(f"{name!r} cannot name a mass model; see `mass_model` for what a name may hold")
         if name in _MODELS:
             raise ValueError(f"there are two mass models named {name}, the other in {_MODELS[name].__module__}")
         _MODELS[name], _NEEDS[name] = model, needs

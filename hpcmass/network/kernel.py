@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from hpcmass.compiled import compiled
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "_nrt": False}
-
-kernel: Any = njit(**_OPTIONS)
+kernel: Any = compiled(_nrt=False)
 """Compile a function that allocates nothing.
 
 Without numba's runtime no array that is passed on is counted up and down; in a loop that calls a dozen functions a

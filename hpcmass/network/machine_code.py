@@ -13,8 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
-
+from hpcmass.kernel_cache import cache_of
 from hpcmass.network.lanes import draw_normals
 from hpcmass.network.neurons import advance
 
@@ -50,7 +49,8 @@ def hot_loop_registers() -> dict[str, int | None]:
     if fresh:
         found.update(fresh)
         try:
-            note.write_text(json.dumps(found))
+            if note is not None:
+                note.write_text(json.dumps(found))
         except OSError:
             logger.debug("cannot note the registers in %s", note)
     return found
@@ -79,13 +79,17 @@ def _code(loop: Any) -> str:
     return "\n".join(loop.inspect_asm().values())
 
 
-def _note() -> Path:
-    return Path(numba.config.CACHE_DIR or ".") / NOTE  # type: ignore[attr-defined]
+def _note() -> Path | None:
+    directory = cache_of(Path(__file__).parent).directory
+    return None if directory is None else directory / NOTE
 
 
-def _read(note: Path) -> dict[str, int | None]:
+def _read(note: Path | None) -> dict[str, int | None]:
+    """What the note says; nothing if it is missing or damaged."""
     try:
-        found = json.loads(note.read_text())
+        found = json.loads(note.read_text()) if note is not None else {}
     except (OSError, ValueError):
         return {}
-    return {k: v for k, v in found.items() if k in HOT_LOOPS}
+    if not isinstance(found, dict):
+        return {}
+    return {k: v for k, v in found.items() if k in HOT_LOOPS and (v is None or isinstance(v, int))}

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from hpcmass.errors import UserError
 from hpcmass.plots.style import house_style
+from hpcmass.text import readable
 
 FORMATS: Final = ("png", "svg", "pdf")
 _REPRODUCIBLE: Final[dict[str, dict[str, Any]]] = {
@@ -66,7 +67,7 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
 
 
 def save_text(text: str, path: Path) -> Path:
-    """Write a text file in the same manner.
+    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def save_text(text: str, path: Path) -> Path:
     """
     growing = _growing(path)
     try:
-        growing.write_text(text, encoding="utf-8")
+        growing.write_text(readable(text), encoding="utf-8")
         os.replace(growing, path)
     except OSError as error:
         raise _cannot("write", path, error) from None

@@ -21,6 +21,7 @@ from hpcmass.store import schema
 from hpcmass.store.labelled import open_comparison
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.sweep_file import SweepFile
+from hpcmass.text import name_of
 
 
 @dataclass(frozen=True)
@@ -217,9 +218,10 @@ def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | No
 
 def _sweep_where_it_was(view: View, stack: ExitStack) -> SweepParts | None:
     """The compared sweep, if its files are still where the comparison says (relative to itself)."""
-    noted = str(view.data.attrs.get("sweep_path", ""))
-    with suppress(UserError):
-        sweep = stack.enter_context(SweepParts([view.path.parent / name for name in noted.splitlines()]))
-        if sweep.uuid == str(view.data.attrs["sweep_uuid"]):
-            return sweep
+    noted = str(view.data.attrs.get("sweep_path", "")).splitlines()
+    for names in (noted, [name_of(name) for name in noted]):
+        with suppress(UserError, IndexError):
+            sweep = stack.enter_context(SweepParts([view.path.parent / name for name in names]))
+            if sweep.uuid == str(view.data.attrs["sweep_uuid"]):
+                return sweep
     return None

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 import hpcmass
+from hpcmass.text import one_line, readable
 
 LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "h5py", "mpi4py", "xarray")
 
@@ -33,9 +35,9 @@ def provenance(*, n_ranks: int, mpi_library: str) -> dict[str, str | int]:
         "date": now(),
         "python": platform.python_version(),
         "libraries": ", ".join([*_versions(), f"HDF5 {h5py.version.hdf5_version}"]),
-        "mpi_library": mpi_library,
+        "mpi_library": readable(mpi_library),
         "n_ranks": n_ranks,
-        "host": platform.node(),
+        "host": readable(platform.node()),
         "processor": _processor(),
         "comment": REPRODUCIBILITY,
         "references": "Deschle et al. (2021), Front. Comput. Neurosci. 14:581040, doi 10.3389/fncom.2020.581040",
@@ -53,7 +55,8 @@ def git_commit() -> str:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(here), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        done = subprocess.run(command, capture_output=True, check=True, timeout=10)
+        return done.stdout.decode("utf-8", "replace").strip()
 
     try:
         git("ls-files", "--error-unmatch", "__init__.py")  # else the checkout around us is another project's
@@ -64,29 +67,39 @@ def git_commit() -> str:
 
 def history_line(what: str) -> str:
     """One line of history: time, version, what happened."""
-    return f"{now()} hpcmass {hpcmass.__version__}: {what}"
+    return one_line(f"{now()} hpcmass {hpcmass.__version__}: {what}")
 
 
-def history_value(lines: list[str]) -> np.bytes_:
-    """The lines as an attribute of fixed size; where they no longer fit, the oldest after the first go."""
-    lines = list(lines)
-    while len("\n".join(lines).encode()) > HISTORY_BYTES - 1 and len(lines) > 2:
-        del lines[1]
-    text = "\n".join(lines).encode()[: HISTORY_BYTES - 1]
-    return np.bytes_(text.ljust(HISTORY_BYTES, b"\0"))
+def history_value(lines: list[str]) -> npt.NDArray[np.bytes_]:
+    """The lines as an attribute of fixed size, UTF-8; where they do not fit, the oldest but the first are dropped."""
+    return _fixed(lines, h5py.string_dtype("utf-8", HISTORY_BYTES))
 
 
 def history_of(file: h5py.File) -> list[str]:
     """The lines of an open file's history."""
     value = file.attrs.get("history", b"")
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    return text.splitlines()
+    return text.split("\n") if text else []
 
 
 def append_history(file: h5py.File, what: str) -> None:
     """Add one line to the history of a file open for writing, in place."""
-    value = history_value([*history_of(file), history_line(what)])
-    file.attrs.modify("history", np.array(value, f"S{HISTORY_BYTES}"))
+    lines = [*history_of(file), history_line(what)]
+    dtype = file.attrs.get_id("history").dtype if "history" in file.attrs else None
+    if dtype is None or dtype.kind != "S":  # another program has changed it
+        file.attrs["history"] = history_value(lines)
+    else:  # HDF5 does not convert between encodings, and an older file declares its history as ASCII
+        file.attrs.modify("history", _fixed(lines, dtype))
+
+
+def _fixed(lines: list[str], dtype: np.dtype[np.bytes_]) -> npt.NDArray[np.bytes_]:
+    """The lines as a string of the type's length and encoding, which ends in a zero."""
+    encoding, most = h5py.check_string_dtype(dtype).encoding, dtype.itemsize - 1
+    written = [readable(line).encode(encoding, "backslashreplace") for line in lines]
+    while len(b"\n".join(written)) > most and len(written) > 2:
+        del written[1]
+    text = b"\n".join(written)[:most].decode(encoding, "ignore")  # cut between characters
+    return np.array(text.encode(encoding), dtype)
 
 
 def _versions() -> list[str]:
@@ -101,7 +114,7 @@ def _versions() -> list[str]:
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:

@@ -30,6 +30,12 @@ def test_a_name_belongs_to_one_model():
         mass_model("CFM")(lambda traces, network, mass: np.zeros(1))
 
 
+@pytest.mark.parametrize("name", ["", " A", "A,B", "$A$", "_A", "A\nB", "A\0", "A\ud800"])
+def test_a_name_that_options_files_or_figures_cannot_hold(name: str):
+    with pytest.raises(ValueError, match="cannot name a mass model"):
+        mass_model(name)(lambda traces, network, mass: np.zeros(1))
+
+
 def test_one_more_file_is_one_more_model(tmp_path, monkeypatch):
     (tmp_path / "leaky.py").write_text(
         "from hpcmass.mass.registry import mass_model\n"

@@ -1,0 +1,146 @@
+"""The decorator of every compiled function, and what numba needs to keep it in the kernel cache.
+
+numba has a cache of its own, but it executes what it finds without a check: a damaged file ends the program, or changes
+its results. It also notices only a change of the very file that holds a function, not of the helpers in another one.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+from hpcmass.errors import UserError
+from hpcmass.kernel_cache import SUFFIX, cache_of
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorator: compile a function with numba, once per kind of arguments, and keep it in the kernel cache.
+
+    It releases the interpreter's lock. Called while `NUMBA_DISABLE_JIT` is set, it raises `UserError`: the network's
+    vectors exist in compiled code alone, and Python would take hours for the rest.
+
+    Parameters
+    ----------
+    options
+        Further ones of `numba.njit`.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if not _compiles():
+            return _refusing(function)
+        kernel = numba.njit(nogil=True, **options)(function)
+        kernel._cache = _Kept(function, options)  # where numba would put its own
+        return kernel
+
+    return decorate
+
+
+def require_compiler() -> None:
+    """Refuse to begin what could not be computed.
+
+    Raises
+    ------
+    UserError
+        If `NUMBA_DISABLE_JIT` is set.
+    """
+    if not _compiles():
+        raise UserError("nothing can be computed while NUMBA_DISABLE_JIT is set; unset it")
+
+
+def open_cache(package: str) -> None:
+    """Look at the kernel cache of a subpackage of hpcmass, before other processes that are to be started use it."""
+    cache_of(Path(__file__).parent / package)
+
+
+def _compiles() -> bool:
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+
+
+def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def refuse(*_: Any, **__: Any) -> None:
+        require_compiler()
+
+    return refuse
+
+
+class _Kept:
+    """What a numba dispatcher expects of a cache: the methods of `numba.core.caching.NullCache`.
+
+    Parameters
+    ----------
+    function : callable
+        The Python function.
+    options : dict
+        Of its compilation.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self._package = Path(inspect.getfile(function)).parent
+        self._name = function.__qualname__.replace("<", "").replace(">", "")
+        # a value that a function encloses is part of its code, and no source says what it was
+        self._storable = function.__closure__ is None
+        line = function.__code__.co_firstlineno
+        self._fixed = (function.__module__, function.__qualname__, line, sorted(options.items()))
+
+    @property
+    def cache_path(self) -> str | None:
+        directory = cache_of(self._package).directory
+        return None if directory is None else str(directory)
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """The compiled function for a signature; None if it is to be compiled."""
+        target_context.refresh()
+        name = self._file_name(signature, target_context.codegen())
+        if name is None:
+            return None
+        cache = cache_of(self._package)
+        content = cache.read(name)
+        if content is None:
+            return None
+        try:
+            from numba.core.compiler import CompileResult
+
+            return CompileResult._rebuild(target_context, *pickle.loads(content))
+        except Exception as error:  # whatever it is, the function can be compiled
+            cache.discard(name, error)
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep what was compiled for a signature."""
+        name = self._file_name(signature, result.codegen)
+        # machine code with addresses of this process in it, or functions apart from it, cannot be kept
+        if name is None or result.library.has_dynamic_globals or result.lifted:
+            return
+        cache = cache_of(self._package)
+        try:
+            from numba.core.serialize import dumps
+
+            content = dumps(result._reduce())
+        except Exception as error:  # the function works, whatever another version of numba does here
+            cache.report_unkept(name, error)
+        else:
+            cache.write(name, content)
+
+    def enable(self) -> None:
+        """Nothing to do."""
+
+    def disable(self) -> None:
+        """Nothing to do."""
+
+    def flush(self) -> None:
+        """Nothing to do: another source is another directory."""
+
+    def _file_name(self, signature: Any, codegen: Any) -> str | None:
+        """A name for the function, the kind of arguments and the processor; None if there is no lasting one."""
+        key = repr((self._fixed, signature, codegen.magic_tuple()))
+        if not self._storable or " at 0x" in key:
+            return None
+        return f"{self._name}-{hashlib.sha256(key.encode()).hexdigest()[:32]}{SUFFIX}"

@@ -1,0 +1,57 @@
+"""Text that any file and any screen can hold, whatever a file name holds.
+
+Linux takes any bytes for a file name. Python keeps a byte that is not UTF-8 as a lone surrogate (PEP 383), which
+cannot be written as UTF-8; here it is written as the name of the byte, `\\xfc`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from typing import TextIO
+
+_NAMED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
+
+_OUTPUT = "hpcmass.output"
+
+
+def readable(text: str) -> str:
+    """The same text without lone surrogates; those that are the bytes of UTF-8 text become that text."""
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # other surrogates, which are no bytes
+        content = text.encode("utf-8", "backslashreplace")
+    return content.decode("utf-8", "backslashreplace")
+
+
+def one_line(text: str) -> str:
+    """The same, with a line break or another control character as its escape, `\\n`."""
+    return "".join(c.encode("unicode_escape").decode() if is_control(c) else c for c in readable(text))
+
+
+def is_control(character: str) -> bool:
+    """Whether a character stands for no sign: a line break, NUL, a lone surrogate, …"""
+    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def name_of(text: str) -> str:
+    """The file name that `readable` or `one_line` has written, if it held bytes that are not UTF-8."""
+    return _NAMED_BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode("utf-8", "surrogateescape"), text)
+
+
+def accept_any_text(stream: TextIO) -> None:
+    """Let a stream write any text: a file name's bytes as they are, a sign that its encoding lacks as its escape."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors=_OUTPUT)
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+codecs.register_error(_OUTPUT, _escaped)

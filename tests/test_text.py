@@ -1,0 +1,58 @@
+"""Any text can be written, whatever bytes a file name holds."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpcmass.text import accept_any_text, name_of, one_line, readable
+
+LATIN = os.fsdecode(b"b\xfcro")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Übung λ", "Übung λ"),
+        (LATIN, r"b\xfcro"),
+        ("Übung".encode().decode("ascii", "surrogateescape"), "Übung"),
+        ("a\ud800b", r"a\ud800b"),
+        ("a\nb", "a\nb"),
+    ],
+)
+def test_readable(text: str, written: str) -> None:
+    assert readable(text) == written
+
+
+def test_one_line() -> None:
+    assert one_line("a\nb\r\x1b\x85\u2028 λ" + LATIN) == "a\\nb\\r\\x1b\\x85\\u2028 λb\\xfcro"
+
+
+@given(st.binary(max_size=20).filter(lambda name: b"\\" not in name))
+def test_a_file_name_is_found_again(name: bytes) -> None:
+    written = readable(os.fsdecode(name))
+    written.encode()
+    assert os.fsencode(name_of(written)) == name
+
+
+@given(st.text(st.characters(), max_size=20))
+def test_whatever_the_text_it_can_be_written_on_one_line(text: str) -> None:
+    assert len(one_line(text).encode().splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [("utf-8", b"b\xfcro \xce\xbb"), ("ascii", b"b\xfcro \\u03bb"), ("latin-1", b"b\xfcro \\u03bb")],
+)
+def test_a_stream_takes_any_text(encoding: str, written: bytes) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding, errors="strict")
+    accept_any_text(stream)
+    stream.write(LATIN)
+    stream.write(" λ")
+    stream.flush()
+    assert raw.getvalue() == written
