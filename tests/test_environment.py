@@ -25,13 +25,11 @@ assert ranks == list(range(int(sys.argv[2]))), ranks
 """
 
 
-@pytest.mark.mpi
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_ranks_form_one_job_and_write_one_file(mpi_run, tmp_path, n):
     mpi_run(n, "-c", WRITE_SLABS, tmp_path / "slabs.h5", n)
 
 
-@pytest.mark.mpi
 def test_a_job_that_hangs_is_ended(mpi_run, tmp_path):
     sleeper = "import os, sys, time; open(f'{sys.argv[1]}/{os.getpid()}', 'w'); time.sleep(600)"
     with pytest.raises(pytest.fail.Exception, match="still ran after 5 s"):
@@ -49,6 +47,7 @@ def test_a_serial_h5py_is_at_hand(python_run, serial_h5py):
     assert answer.stdout == "False\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [

@@ -1,4 +1,4 @@
-"""`make run`, its programs replaced by stand-ins: what is done again, and that an interrupted comparison is resumed."""
+"""`make run`, its programs replaced by fakes: what is done again, and that an interrupted comparison is resumed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/quickstart.yml"
@@ -32,7 +34,7 @@ esac
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A checkout of stand-ins, all of it made a minute ago."""
+    """A checkout of fakes, all of it made a minute ago."""
     files = {
         ".venv/bin/hpcmass": PROGRAM,
         "scripts/setup_env.sh": "#!/bin/bash\n",

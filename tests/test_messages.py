@@ -59,6 +59,7 @@ def test_progress_keeps_quiet() -> None:
         assert said.getvalue().count("\n") == lines, level
 
 
+@pytest.mark.process
 def test_quiet_says_errors_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yml").write_text(CONFIG)
     plan = ["plan", str(tmp_path / "config.yml"), "-n", "2", "--json", "--seconds", "0.1", "-j", "1"]
@@ -81,6 +82,7 @@ def test_no_colours_and_a_plain_stream(tmp_path: Path, python_run) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_no_escape_codes_on_a_terminal(tmp_path: Path) -> None:
     """mpiexec gives its ranks a terminal, and libraries like to colour those."""
     pytest.importorskip("colorama")

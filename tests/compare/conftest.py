@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from hpcmass.configfile import parse_experiment
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.writer import SlabWriter, create_sweep_file
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `power`: pytest's importlib mode puts no folder on the path
 
 PENDING, FAILED, RUN_AWAY, SILENT = (0, 0, 1), (0, 1, 0), (1, 0, 2), (1, 1)
 """Trials that are not done, failed, and drive the models to infinity, and a point without any input."""

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from power import power_density
 from scipy import signal, stats
 
 from hpcmass.compare.series import centred
 from hpcmass.compare.spectra import evenness, spectral_bins
 from hpcmass.compare.spectral_tests import chi_squared, log_ratio, shape_distance_db
+from power import power_density
 
 
 def consistent(pvalues: list[float], alpha: float) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chance import assert_chi2, assert_distance, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from numba import njit
 from scipy import stats
 
+from chance import assert_chi2, assert_distance, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from hpcmass.grid import trial_seed
 from hpcmass.network.lanes import DRAW, LANE_COUNT, fill_bits, fill_normals, seed_lanes
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chance import FALSE_ALARM
-from oracle import KINDS, Inputs, kernel_g, kernel_v, oracle_of, spikes_of
 from scipy import stats
 
+from chance import FALSE_ALARM
 from hpcmass.config import NetworkParameters
 from hpcmass.network.spikes import SpikeTrains, Stretch, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 from hpcmass.network.trial import Network
+from oracle import KINDS, Inputs, kernel_g, kernel_v, oracle_of, spikes_of
 
 SEED = (20210114, 7, 11, 13)
 
