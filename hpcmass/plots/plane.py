@@ -63,10 +63,6 @@ class Plane:
         """`data` in this plane, its dimensions up, right, then the rest (model, trial, …)."""
         return data.isel(self.held).transpose(self.up, self.right, ...)
 
-    def values(self, data: xr.DataArray) -> FloatMap:
-        """`data`, which depends on the swept axes only, as an array of shape (up, right)."""
-        return np.asarray(self.cut(data).values, dtype=np.float64)
-
     def coordinate(self, name: str) -> FloatMap:
         """The value of one swept axis at every point of the plane."""
         if name == self.right:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 from hpcmass.plots import panels
 from hpcmass.plots.lines import window_ms
+from hpcmass.plots.plane import Plane
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import COLUMNS, describe, medians, regions
 from hpcmass.plots.report import page, payload, write_report
@@ -159,6 +162,22 @@ def test_large_grids_get_coarser_curves(comparison: Make, monkeypatch: pytest.Mo
     assert len(smaller) < size - 0.6 * curves
     data = embedded(smaller)
     assert len(unpacked(data["points"][50]["spectra"][0])) == len(data["frequency"]) == 62
+
+
+def test_a_variable_is_read_once_or_twice(gappy_comparison: Path, monkeypatch: pytest.MonkeyPatch):
+    """However many points, maps and tables ask for it: on a large grid that was most of the time."""
+    read: Counter[str] = Counter()
+    cut = Plane.cut
+
+    def counted(plane: Plane, data: xr.DataArray) -> xr.DataArray:
+        read[str(data.name)] += 1
+        return cut(plane, data)
+
+    monkeypatch.setattr(Plane, "cut", counted)
+    with open_view(gappy_comparison) as view:
+        report_html(view)
+    assert read["rho"] == read["mean_v_lif"] == 1
+    assert max(read.values()) == 2, read.most_common(3)
 
 
 def test_points_without_examples_and_models_that_ran_away(comparison: Make, gappy):
