@@ -344,12 +344,19 @@ def test_commands_that_read_never_initialise_mpi(
     assert python_run("-c", code, *arguments).stdout.splitlines()[-1] == "False"
 
 
-def test_status_needs_no_heavy_library(sweep: Path, python_run: Run) -> None:
+@pytest.mark.parametrize(
+    ("command", "loaded"), [("status {sweep}", []), ("run {config} -o {out}", ["numba"])], ids=["status", "run"]
+)
+def test_no_library_is_loaded_that_is_not_needed(
+    command: str, loaded: list[str], sweep: Path, config: Path, tmp_path: Path, python_run: Run
+) -> None:
+    """Each takes up to a second, in every process."""
     code = (
         "import sys; from hpcmass.cli import main; assert main(sys.argv[1:]) == 0; "
-        "print(sorted({'numba', 'scipy', 'matplotlib', 'xarray'} & set(sys.modules)))"
+        "print(sorted({'numba', 'scipy.signal', 'scipy.stats', 'matplotlib', 'xarray'} & set(sys.modules)))"
     )
-    assert python_run("-c", code, "status", sweep).stdout.splitlines()[-1] == "[]"
+    arguments = command.format(sweep=sweep, config=config, out=tmp_path / "out.h5").split()
+    assert python_run("-c", code, *arguments).stdout.splitlines()[-1] == str(loaded)
 
 
 @pytest.mark.process
