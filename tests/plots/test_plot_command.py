@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from figures import draw_fewer
 from hpcmass.cli import main
-from hpcmass.plots import style
-from hpcmass.plots.sheets import SHEETS
 
 Make = Callable[..., Path]
 
@@ -17,9 +16,7 @@ Make = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer figures, of fewer pixels."""
-    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
-    for name in [name for name in SHEETS if name != "lag"]:
-        monkeypatch.delitem(SHEETS, name)
+    draw_fewer(monkeypatch, "lag")
 
 
 def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -24,6 +24,8 @@ from hpcmass.config import Experiment
 from hpcmass.plots.report import write_report
 from hpcmass.plots.sources import open_view
 
+pytestmark = pytest.mark.browser
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
