@@ -241,6 +241,7 @@ def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(
     assert "MFN" in said
 
 
+@pytest.mark.long
 def test_compare_and_plot(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

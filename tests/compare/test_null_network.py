@@ -37,7 +37,10 @@ CASES = {
 """p, λ, length of a trial (ms), number of pairs."""
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name == "fast rhythm" else pytest.mark.slow) for name in CASES],
+)
 def pairs(request: pytest.FixtureRequest) -> list[tuple[Real, Real]]:
     """Give independent pairs of mean potentials, centred."""
     p, lam, duration_ms, n_pairs = CASES[request.param]

@@ -91,7 +91,9 @@ COLOURS = {"white": [1.0], "red": [1.0, -0.9], "rhythm": [1.0, -2 * 0.97 * np.co
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize(("n_trials", "bin_hz"), [(10, 2.0), (2, 2.0), (2, 1.7), (1, 0.5)])
+@pytest.mark.parametrize(
+    ("n_trials", "bin_hz"), [pytest.param(10, 2.0, marks=pytest.mark.slow), (2, 2.0), (2, 1.7), (1, 0.5)]
+)
 def test_log_ratio_has_its_level_for_equal_spectra(colour, n_trials, bin_hz):
     """Whole chain: windowed, averaged, merged (8, 6 or 7, and 2 components); band without its ends' leakage."""
     rng = np.random.default_rng(5)

@@ -158,8 +158,10 @@ def free_run(net: Network, rng: np.random.Generator) -> tuple[npt.NDArray[np.flo
 @pytest.mark.parametrize(
     ("p", "lam", "changed"),
     [
-        pytest.param(0.1, 0.8, {"w_E": 0.5, "w_I": 0.3, "w_ext": 0.35}, id="irregular"),
-        pytest.param(0.6, 0.7, {"w_E": 0.1, "w_I": 0.05, "w_ext": 0.35, "noise_q": 5.0}, id="synchronous"),
+        pytest.param(0.1, 0.8, {"w_E": 0.5, "w_I": 0.3, "w_ext": 0.35}, id="irregular", marks=pytest.mark.long),
+        pytest.param(
+            0.6, 0.7, {"w_E": 0.1, "w_I": 0.05, "w_ext": 0.35, "noise_q": 5.0}, id="synchronous", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_statistics_agree_where_single_spikes_do_not(p: float, lam: float, changed: dict[str, Any]) -> None:

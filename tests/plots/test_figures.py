@@ -49,6 +49,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_fewer(monkeypatch, "lag")
 
 
+@pytest.mark.long
 def test_all_figures_are_drawn(gappy_comparison: Path, tmp_path: Path):
     """With every kind of gap; and matplotlib's global settings, which a notebook may have changed, are as they were."""
     settings = dict(mpl.rcParams)
@@ -228,6 +229,7 @@ def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path:
     ("p", "lam", "blank"),
     [([0.3], [0.8], False), ([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.8], True)],
 )
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_path: Path):
     path = small_comparison(p, lam, blank=blank)
@@ -278,6 +280,7 @@ def test_axes_of_one_value_are_not_shown_where_others_vary(small_comparison):
 # Refusals ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_figures_are_replaced_by_force_only(small_comparison, tmp_path: Path):
     path, maps = small_comparison([0.1, 0.3], [0.5, 0.8]), tmp_path / "maps"
@@ -306,6 +309,7 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
     assert not (tmp_path / "maps").exists()  # what cannot be drawn leaves no directory behind
 
 
+@pytest.mark.long
 def test_every_format_and_no_other(small_comparison, tmp_path: Path):
     path = small_comparison([0.1, 0.3], [0.5, 0.8])
     with pytest.raises(UserError, match="no figure format 'gif'; choose from png, svg, pdf"):

@@ -19,6 +19,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_fewer(monkeypatch, "lag")
 
 
+@pytest.mark.long
 def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = small_comparison([0.1, 0.3], [0.5, 0.8], further="w_I: [0.001, 0.002, 0.003]")
     maps = tmp_path / "maps"
