@@ -337,13 +337,20 @@ def test_a_trial_that_fails(config: Path, tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "t.h5").exists()
 
 
-@pytest.mark.parametrize("command", ["status {sweep}", "compare {sweep} -o {out}.h5", "plot {comparison} -o {out}"])
+NO_SHEETS = "from hpcmass.plots.sheets import SHEETS; SHEETS.clear()"
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [("status {sweep}", ""), ("compare {sweep} -o {out}.h5", ""), ("plot {comparison} -o {out}", NO_SHEETS)],
+    ids=["status", "compare", "plot"],
+)
 def test_commands_that_read_never_initialise_mpi(
-    command: str, sweep: Path, comparison: Path, tmp_path: Path, python_run: Run
+    command: str, before: str, sweep: Path, comparison: Path, tmp_path: Path, python_run: Run
 ) -> None:
     arguments = command.format(sweep=sweep, comparison=comparison, out=tmp_path / "out").split()
     code = (
-        "import sys; from hpcmass.cli import main; assert main(sys.argv[1:]) == 0; "
+        f"{before}\nimport sys; from hpcmass.cli import main; assert main(sys.argv[1:]) == 0; "
         "from mpi4py import MPI; print(MPI.Is_initialized())"
     )
     assert python_run("-c", code, *arguments).stdout.splitlines()[-1] == "False"

@@ -32,11 +32,16 @@ def test_ranks_form_one_job_and_write_one_file(mpi_run, tmp_path, n):
 
 def test_a_job_that_hangs_is_ended(mpi_run, tmp_path):
     sleeper = "import os, sys, time; open(f'{sys.argv[1]}/{os.getpid()}', 'w'); time.sleep(600)"
-    with pytest.raises(pytest.fail.Exception, match="still ran after 5 s"):
-        mpi_run(2, "-c", sleeper, tmp_path, timeout=5)
-    ranks = [int(path.name) for path in tmp_path.iterdir()]
+    ranks: list[int] = []
+    for limit in (5, 20, 80):  # on a busy machine the ranks take their time to start
+        (tmp_path / str(limit)).mkdir()
+        with pytest.raises(pytest.fail.Exception, match=f"still ran after {limit} s"):
+            mpi_run(2, "-c", sleeper, tmp_path / str(limit), timeout=limit)
+        ranks = [int(path.name) for path in (tmp_path / str(limit)).iterdir()]
+        if len(ranks) == 2:
+            break
     assert len(ranks) == 2
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{rank}").exists() for rank in ranks):
         assert time.monotonic() < deadline, "the ranks outlive their job"
         time.sleep(0.1)
@@ -63,7 +68,7 @@ def test_set_up_says_what_is_wrong(variable, value, sentence):
         env=os.environ | {"HPCMASS_APT": "never", "HPCMASS_HDF5": "serial"} | {variable: value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert outcome.returncode == 1

@@ -1,7 +1,6 @@
 """Standard output holds results alone; how much is said beside them is the user's to choose."""
 
 import io
-import json
 import logging
 import os
 import pty
@@ -59,17 +58,15 @@ def test_progress_keeps_quiet() -> None:
         assert said.getvalue().count("\n") == lines, level
 
 
-@pytest.mark.process
 def test_quiet_says_errors_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yml").write_text(CONFIG)
-    plan = ["plan", str(tmp_path / "config.yml"), "-n", "2", "--json", "--seconds", "0.1", "-j", "1"]
-    assert main(plan) == 0
-    assert "calibrating" in capsys.readouterr().err
-    for option in (["--quiet"], ["-q"], ["--log-level", "warning"]):
-        assert main([*plan, *option]) == 0
+    for k, option in enumerate(([], ["--quiet"], ["-q"], ["--log-level", "warning"])):
+        output = tmp_path / f"{k}.h5"
+        assert main(["run", str(tmp_path / "config.yml"), "-o", str(output), *option]) == 0
         said = capsys.readouterr()
-        assert said.err == ""
-        assert json.loads(said.out)["trials"] == 2
+        assert said.out == f"{output}: 2 of 2 trials done\n"
+        assert ("2 of 2 trials to do" in said.err) == (not option)
+        assert not (option and said.err)
     assert main(["validate", "-q", str(tmp_path / "none.yml")]) == 2
     assert "cannot read" in capsys.readouterr().err
 

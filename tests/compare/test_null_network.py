@@ -22,6 +22,8 @@ from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
 from hpcmass.network.trial import Network
 
+pytestmark = pytest.mark.long
+
 DT_MS, GAP_MS, MAX_LAG = 0.1, 300.0, 500
 
 # Weights 25 times the reference for 25 times fewer neurons: the same input to each.

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from hpcmass.store.schema import DONE
+from hpcmass.sweep.run import run_sweep
 from sweep_contents import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +38,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(
-    config: Path, python_run: Callable[..., object], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
-    path = tmp_path_factory.mktemp("expected") / "sweep.h5"
-    python_run("-m", "hpcmass", "run", config, "-o", path)
-    return fingerprint(path)
+def expected(config: Path, shared: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, str]:
+    path = shared("jobs", lambda folder: run_sweep(config, folder / "sweep.h5"))
+    return fingerprint(path / "sweep.h5")
 
 
 # ---------------------------------------------------------------------------------------- all templates
