@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,6 +52,17 @@ def test_a_job_that_hangs_is_ended(mpi_run, tmp_path):
 def test_a_serial_h5py_is_at_hand(python_run, serial_h5py):
     answer = python_run("-c", "import h5py; print(h5py.get_config().mpi)", env=serial_h5py)
     assert answer.stdout == "False\n"
+
+
+def test_hooks_use_the_tools_of_the_environment_alone():
+    """Nothing comes from a remote repository, and a tool that the set-up does not install would fail every commit."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        assert hook["language"] == "system"
+        program = Path(hook["entry"].split()[0])
+        assert program.parent == Path(".venv/bin")
+        assert (Path(sys.prefix) / "bin" / program.name).is_file()
 
 
 @pytest.mark.process
