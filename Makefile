@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 # Rank 0 only scatters the trials.
 RANKS ?= $(shell echo $$(($(CORES) + 1)))
+# Of the tests. They share the cores with the MPI jobs that some of them start.
+WORKERS ?= $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4)))
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 PYTEST_ARGS ?=
 PEERS_ARGS ?=
 RUN_ARGS ?=
@@ -27,7 +30,7 @@ MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/grid.py $(wildcard hpcmass/config/*.py hpcmass/store/*.py)
 
-.PHONY: help env run medium test test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean always
+.PHONY: help env run medium test test-fast test-slow test-all test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean always
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,8 +66,16 @@ $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/report/*)
 # An interrupted sweep is to be resumed, not deleted.
 .PRECIOUS: $(SWEEP) $(COMPARISON)
 
-test: env ## the whole test suite, real mpiexec jobs included (PYTEST_ARGS=… to choose)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: env ## all that it does, real mpiexec jobs included: 5 minutes on 2 cores (PYTEST_ARGS=… to choose)
+	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
+
+test-fast: env ## what needs one process and takes it less than two seconds a test: 1 minute
+	@$(PYTEST) -m 'not (mpi or process or browser or long or slow)' $(PYTEST_ARGS)
+
+test-slow: env ## what `make test` leaves out: large samples, long campaigns
+	@$(PYTEST) -m slow $(PYTEST_ARGS)
+
+test-all: test test-slow ## every test but those under Slurm
 
 test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, started and stopped here (3 minutes)
 	@scripts/slurm_one_node.sh install
@@ -89,7 +100,7 @@ docs-check: env ## every command of README and documentation, its output compare
 	@$(BIN)/python scripts/docs_check.py
 
 coverage: env ## lines that the tests run, of all but the compiled kernels: at least 90 %
-	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
+	@$(PYTEST) -m 'not slow' -q --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
 wheel-check: env ## build the wheel and use it in a new environment, away from the checkout
 	@scripts/wheel_check.sh
@@ -106,7 +117,7 @@ bench-peers: env ## the same network in Brian2 and NEST, in environments of thei
 	@$(BIN)/python benchmarks/peers/compare.py $(PEERS_ARGS)
 
 faults: env ## the fault campaign: kills, stops, full disks, damaged files (FAULTS_ARGS=… to choose)
-	@$(BIN)/python tests/faults/campaign.py $(FAULTS_ARGS)
+	@PYTHONPATH=tests/helpers $(BIN)/python tests/faults/campaign.py $(FAULTS_ARGS)
 
 clean: ## remove .venv*, caches; results/ stays
 	rm -rf $(VENV) .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site

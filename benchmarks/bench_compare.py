@@ -19,9 +19,9 @@ from pathlib import Path
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"  # one core is what is measured
 
-from hpcmass.compare.workers import Task, run_task
 from machine import describe
 
+from hpcmass.compare.pipeline import Task, run_task
 from hpcmass.config import MassParameters
 from hpcmass.config.file import load_experiment
 from hpcmass.mass import known_models
@@ -68,7 +68,7 @@ def measure(path: Path, config: Path, repeats: int) -> int:
     )
     for models in (("CFM", "MFM"), everything):
         for point, trials in points:
-            task = Task(path, point, trials, MassParameters(models=models), experiment.compare)
+            task = Task(point, tuple((path, trial) for trial in trials), MassParameters(models=models), experiment.compare)
             run_task(task)  # kernels are compiled
             best = float("inf")
             for _ in range(repeats):

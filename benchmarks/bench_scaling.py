@@ -14,15 +14,15 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from hpcmass.sweep.executor import Outcome, Tally, _feed
 from machine import describe
 
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import trials
+from hpcmass.parallel.executors import batches
 from hpcmass.progress import Progress
 
 JOB = Path(__file__).with_name("scaling_job.py")
@@ -70,44 +70,43 @@ def through_mpi() -> float:
     return (many["s"] - few["s"]) / (many["done"] - few["done"])
 
 
-class _Workers:
-    """An executor whose R workers answer at once: a thread completes the oldest trials."""
+class _Workers(Executor):
+    """An executor whose workers answer at once: a thread completes the oldest tasks."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Future[Outcome], Any]] = []
+        self.waiting: list[Future[Any]] = []
         self.closed = False
 
-    def submit(self, _: Any, trial: Any, cost: float) -> Future[Outcome]:
-        future: Future[Outcome] = Future()
-        self.waiting.append((future, Outcome(trial.label(), cost)))
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append(future)
         return future
 
     def answer(self) -> None:
         at = 0
         while not self.closed:
             if at < len(self.waiting):
-                future, outcome = self.waiting[at]
-                self.waiting[at] = None  # type: ignore[call-overload]
+                self.waiting[at].set_result(1.0)
                 at += 1
-                future.set_result(outcome)
             else:
                 time.sleep(0)
 
 
 def master_alone(workers: int, n: int = 20_000) -> float:
     """Seconds per trial of the master's own loop with 2 × `workers` trials in flight, messages not counted."""
-    experiment = parse_experiment(TINY % (n // 200))
-    costed = [(trial, 1.0) for trial in trials(experiment)]
+    tasks = trials(parse_experiment(TINY % (n // 200)))
     crew = _Workers()
     thread = threading.Thread(target=crew.answer, daemon=True)
-    with open(os.devnull, "w") as nowhere, Progress(len(costed), "trial", stream=nowhere) as progress:
+    with open(os.devnull, "w") as nowhere, Progress(len(tasks), "trial", stream=nowhere) as progress:
         start = time.perf_counter()
         thread.start()
-        _feed(crew, costed, Tally(), progress, at_a_time=2 * workers)
+        for results in batches(crew, str, tasks, in_flight=2 * workers):
+            for cost in results:
+                progress.advance(cost)
         seconds = time.perf_counter() - start
     crew.closed = True
     thread.join()
-    return seconds / len(costed)
+    return seconds / len(tasks)
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ def kernel(q: NetworkParameters, lam: float, p: float, number: int) -> npt.NDArr
 
 def double(q: NetworkParameters, lam: float, p: float, number: int) -> npt.NDArray[np.float64]:
     """One float64 run, with NumPy's noise and NumPy's external spikes; the graph is the kernel's generator's."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "network"))
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
     from oracle import oracle_of
 
     net = Network(q, p, lam, trial_seed(5, {"p": p, "lam": lam}, number))

@@ -1,76 +1,116 @@
-"""What all tests share: real MPI jobs as subprocesses, and the limits they live within."""
+"""What all tests share: jobs in processes of their own, results computed once, and the marks that make the lanes."""
 
 from __future__ import annotations
 
+import fcntl
+import multiprocessing.process
 import os
-import signal
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import mpi4py
 import pytest
 from hypothesis import HealthCheck, settings
 
-# An initialised MPI in this process makes Open MPI's children fail without a word, and a library that is only
-# imported as an oracle (elephant) imports mpi4py.MPI.
+from processes import mpi_environment, run_limited
+
+# An initialised MPI in this process makes Open MPI's children fail silently, and a library that is only imported as
+# an oracle (elephant) imports mpi4py.MPI.
 mpi4py.rc.initialize = False
 mpi4py.rc.finalize = False
 
 settings.register_profile("hpcmass", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hpcmass")
 
-ROOT = Path(__file__).resolve().parent.parent
-VENV = Path(sys.prefix)
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Shared = Callable[[str, Callable[[Path], object]], Path]
 
 
-def mpi_environment() -> dict[str, str]:
-    """Return the environment that `scripts/mpi_env.sh` makes, MPIEXEC among it."""
-    listing = subprocess.run(
-        ["bash", "-c", '. "$1" && env -0', "bash", str(ROOT / "scripts" / "mpi_env.sh")],
-        env=os.environ | {"VENV": str(VENV)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return dict(entry.split("=", 1) for entry in listing.split("\0") if "=" in entry)
+# Lanes ---------------------------------------------------------------------------------------------------------------
+
+MARKS = {"mpi_run": "mpi", "mpi_env": "process"}
+"""Fixture → the mark of every test that uses it, itself or through another fixture."""
+
+PROGRAMS = r"python[\d.]*|mpi(exec|run)|hpcmass|bash|sh|make"
+"""What an unmarked test may not start. Others are libraries' own business (git, fc-list)."""
 
 
-def run(command: list[str], *, timeout: float, check: bool, env: dict[str, str], cwd: Path | None) -> object:
-    """Run a command; past the time limit, end it and all that it started.
+def marked(item: pytest.Item, *names: str) -> bool:
+    return any(item.get_closest_marker(name) for name in names)
 
-    Ranks live in process groups of their own, so mpiexec is asked first (it ends them), then its group is killed.
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures, and say which of them stay together where several workers share the run.
+
+    Tests in one process stay with their file, for its fixtures' sake. Those that start others are spread one by one:
+    they are few and long. There is one browser.
     """
-    process = subprocess.Popen(
-        command,
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except BaseException as stop:
-        process.terminate()
-        try:
-            stdout, stderr = process.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            stdout, stderr = process.communicate()
-        if isinstance(stop, subprocess.TimeoutExpired):
-            pytest.fail(f"{' '.join(command)}\nstill ran after {timeout} s\n{stdout}\n{stderr}")
-        raise
-    done = subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
-    if check and done.returncode != 0:
-        pytest.fail(f"{' '.join(command)}\nended with {done.returncode}\n{stdout}\n{stderr}")
-    return done
+    for item in items:
+        for fixture, mark in MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+        if not config.pluginmanager.hasplugin("xdist"):
+            continue
+        if marked(item, "browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif not marked(item, "mpi", "process", "slow"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
+    """An unmarked test that starts a process fails, so `make test-fast` stays what it is."""
+    if marked(item, "mpi", "process", "browser"):
+        return (yield)
+
+    class Watched(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, args: str | Sequence[Any], *more: Any, **options: Any) -> None:
+            program = Path(os.fsdecode(args if isinstance(args, str | bytes | Path) else args[0])).name
+            if re.fullmatch(PROGRAMS, program):
+                pytest.fail(f"a test that starts {program} is to be marked: @pytest.mark.process")
+            super().__init__(args, *more, **options)
+
+    def start(self: object) -> None:
+        pytest.fail("a test that starts worker processes is to be marked: @pytest.mark.process")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", Watched)
+        patch.setattr(multiprocessing.process.BaseProcess, "start", start)
+        return (yield)
+
+
+# Results computed once ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Give `shared(name, make)`: a directory that `make(directory)` fills once a run, for all workers.
+
+    Its files are to be read and copied, never written.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # every worker has a folder of its own below the run's
+
+    def directory(name: str, make: Callable[[Path], object]) -> Path:
+        final = base / f"shared-{name}"
+        with (base / f"shared-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the first makes it, the others wait
+            if not final.exists():
+                growing = tmp_path_factory.mktemp(name)
+                make(growing)
+                growing.rename(final)
+        return final
+
+    return directory
+
+
+# Processes -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +136,7 @@ def mpi_run(mpi_env: dict[str, str]) -> Run:
         cwd: Path | None = None,
     ) -> object:
         command = [mpi_env["MPIEXEC"], "-n", str(n), sys.executable, *map(str, args)]
-        return run(command, timeout=timeout, check=check, env=mpi_env | (env or {}), cwd=cwd)
+        return run_limited(command, timeout=timeout, check=check, env=mpi_env | (env or {}), cwd=cwd)
 
     return launch
 
@@ -113,7 +153,7 @@ def python_run(mpi_env: dict[str, str]) -> Run:
         cwd: Path | None = None,
     ) -> object:
         command = [sys.executable, *map(str, args)]
-        return run(command, timeout=timeout, check=check, env=mpi_env | (env or {}), cwd=cwd)
+        return run_limited(command, timeout=timeout, check=check, env=mpi_env | (env or {}), cwd=cwd)
 
     return launch
 
@@ -123,7 +163,7 @@ def serial_h5py() -> dict[str, str]:
     """Give the environment variables under which `import h5py` finds the serial build (for `env=` above)."""
     if not h5py.get_config().mpi:
         return {}
-    beside = VENV / "serial-h5py"
+    beside = Path(sys.prefix) / "serial-h5py"
     if not (beside / "h5py").is_dir():
         pytest.fail(f"there is no serial h5py in {beside}; run `make env`")
     return {"PYTHONPATH": str(beside)}

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from hpcmass.commands import COMMANDS
 from hpcmass.config import NetworkParameters
 from hpcmass.store.schema import COMPARISON_VARIABLES, SWEEP_VARIABLES
+from programs import ROOT, load
 
-ROOT = Path(__file__).parent.parent
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-docs_check, check_links, docs_hooks, docs_generate = map(
-    script, ("docs_check", "check_links", "docs_hooks", "docs_generate")
+docs_check, check_links, docs_hooks, docs_generate = (
+    load(f"scripts/{name}.py") for name in ("docs_check", "check_links", "docs_hooks", "docs_generate")
 )
 
 
@@ -66,6 +51,7 @@ def follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return read
 
 
+@pytest.mark.process
 def test_a_page_that_holds(follow) -> None:
     page = """
 ```text title="name.txt"
@@ -113,6 +99,7 @@ def test_what_the_commands_leave_is_ignored_by_git(tmp_path: Path) -> None:
     assert reader.left_behind() == ["docs/maps/lag.png", "novel.txt"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("page", "message"),
     [

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,20 +27,23 @@ assert ranks == list(range(int(sys.argv[2]))), ranks
 """
 
 
-@pytest.mark.mpi
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_ranks_form_one_job_and_write_one_file(mpi_run, tmp_path, n):
     mpi_run(n, "-c", WRITE_SLABS, tmp_path / "slabs.h5", n)
 
 
-@pytest.mark.mpi
 def test_a_job_that_hangs_is_ended(mpi_run, tmp_path):
     sleeper = "import os, sys, time; open(f'{sys.argv[1]}/{os.getpid()}', 'w'); time.sleep(600)"
-    with pytest.raises(pytest.fail.Exception, match="still ran after 5 s"):
-        mpi_run(2, "-c", sleeper, tmp_path, timeout=5)
-    ranks = [int(path.name) for path in tmp_path.iterdir()]
+    ranks: list[int] = []
+    for limit in (5, 20, 80):  # on a busy machine the ranks take their time to start
+        (tmp_path / str(limit)).mkdir()
+        with pytest.raises(pytest.fail.Exception, match=f"still ran after {limit} s"):
+            mpi_run(2, "-c", sleeper, tmp_path / str(limit), timeout=limit)
+        ranks = [int(path.name) for path in (tmp_path / str(limit)).iterdir()]
+        if len(ranks) == 2:
+            break
     assert len(ranks) == 2
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{rank}").exists() for rank in ranks):
         assert time.monotonic() < deadline, "the ranks outlive their job"
         time.sleep(0.1)
@@ -49,6 +54,18 @@ def test_a_serial_h5py_is_at_hand(python_run, serial_h5py):
     assert answer.stdout == "False\n"
 
 
+def test_hooks_use_the_tools_of_the_environment_alone():
+    """Nothing comes from a remote repository, and a tool that the set-up does not install would fail every commit."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        assert hook["language"] == "system"
+        program = Path(hook["entry"].split()[0])
+        assert program.parent == Path(".venv/bin")
+        assert (Path(sys.prefix) / "bin" / program.name).is_file()
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
@@ -64,7 +81,7 @@ def test_set_up_says_what_is_wrong(variable, value, sentence):
         env=os.environ | {"HPCMASS_APT": "never", "HPCMASS_HDF5": "serial"} | {variable: value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert outcome.returncode == 1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ def test_a_further_parameter_has_streams_of_its_own():
     assert trial_seed(1, {"w_I": 0.1, **point, "w_E": 0.2}, 0) == trial_seed(1, {**point, "w_E": 0.2, "w_I": 0.1}, 0)
 
 
+@pytest.mark.process
 def test_another_process_derives_the_same_seed():
     """No hash randomisation, no state: the seed depends on nothing outside its arguments."""
     code = "from hpcmass.grid import trial_seed; print(trial_seed(5, {'p': 0.3, 'lam': 0.7, 'w_E': 0.01}, 2))"

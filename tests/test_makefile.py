@@ -1,4 +1,4 @@
-"""`make run`, its programs replaced by stand-ins: what is done again, and that an interrupted comparison is resumed."""
+"""`make run`, its programs replaced by fakes: what is done again, and that an interrupted comparison is resumed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/quickstart.yml"
@@ -32,7 +34,7 @@ esac
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A checkout of stand-ins, all of it made a minute ago."""
+    """A checkout of fakes, all of it made a minute ago."""
     files = {
         ".venv/bin/hpcmass": PROGRAM,
         "scripts/setup_env.sh": "#!/bin/bash\n",
@@ -57,15 +59,15 @@ def make_run(place: Path, succeeds: bool = True) -> tuple[list[str], list[str]]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     environment = inherited | {"VENV": ".venv", "CORES": "2"}
     done = subprocess.run(
-        ["make", "run"], cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False
+        ["make", "run"], cwd=place, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode == 0) == succeeds, done.stdout + done.stderr
     return calls.read_text().split(), done.stdout.splitlines()
 
 
 def touch(path: Path) -> None:
-    """Make a file newer than all that is there."""
-    os.utime(path, (time.time() + 1,) * 2)
+    """Make a file newer than all that is there and will be made."""
+    os.utime(path, (time.time() + 3600,) * 2)
 
 
 def test_a_rerun_does_nothing_and_is_short(place: Path):

@@ -1,7 +1,6 @@
 """Standard output holds results alone; how much is said beside them is the user's to choose."""
 
 import io
-import json
 import logging
 import os
 import pty
@@ -61,14 +60,13 @@ def test_progress_keeps_quiet() -> None:
 
 def test_quiet_says_errors_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yml").write_text(CONFIG)
-    plan = ["plan", str(tmp_path / "config.yml"), "-n", "2", "--json", "--seconds", "0.1", "-j", "1"]
-    assert main(plan) == 0
-    assert "calibrating" in capsys.readouterr().err
-    for option in (["--quiet"], ["-q"], ["--log-level", "warning"]):
-        assert main([*plan, *option]) == 0
+    for k, option in enumerate(([], ["--quiet"], ["-q"], ["--log-level", "warning"])):
+        output = tmp_path / f"{k}.h5"
+        assert main(["run", str(tmp_path / "config.yml"), "-o", str(output), *option]) == 0
         said = capsys.readouterr()
-        assert said.err == ""
-        assert json.loads(said.out)["trials"] == 2
+        assert said.out == f"{output}: 2 of 2 trials done\n"
+        assert ("2 of 2 trials to do" in said.err) == (not option)
+        assert not (option and said.err)
     assert main(["validate", "-q", str(tmp_path / "none.yml")]) == 2
     assert "cannot read" in capsys.readouterr().err
 
@@ -81,6 +79,7 @@ def test_no_colours_and_a_plain_stream(tmp_path: Path, python_run) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_no_escape_codes_on_a_terminal(tmp_path: Path) -> None:
     """mpiexec gives its ranks a terminal, and libraries like to colour those."""
     pytest.importorskip("colorama")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hpcmass.store.reader import open_hdf5
 
 from hpcmass.cli import main
 from hpcmass.errors import UserError
 from hpcmass.mass import models_named
 from hpcmass.nearest import missing_file, nearest, nearest_file
+from hpcmass.store.opening import open_hdf5
 from hpcmass.store.schema import SWEEP_FILETYPE
 
 

@@ -74,6 +74,7 @@ def test_it_says_briefly_what_it_is():
     assert len(repr(look)) < 100
 
 
+@pytest.mark.process
 def test_a_notebook_shows_it_without_being_told_to():
     """The last line of a cell is a picture, of the look itself and of its figure, and no magic was run."""
     network = f"Experiment(grid={{'p': 0.2, 'lam': 0.8}}, network={NETWORK!r})"

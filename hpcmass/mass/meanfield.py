@@ -18,7 +18,6 @@ prediction, for it uses more of the network than the spikes.
 from __future__ import annotations
 
 import numpy as np
-import scipy.signal
 
 from hpcmass.compiled import compiled
 from hpcmass.config import MassParameters, NetworkParameters
@@ -106,6 +105,8 @@ def closure_bound(traces: Traces, network: NetworkParameters, mass: MassParamete
 
     V[k] uses the current of step k, which acted on the network's potential of step k - 1.
     """
+    import scipy.signal  # a second of start-up, which a sweep that only checks the models' names would pay for, too
+
     assert traces.mean_i_syn is not None  # it is registered as needed
     a = network.dt_ms / network.tau_m_ms
     start = mean_after(traces.mean_v, network.n_transient)

@@ -64,10 +64,6 @@ class Plane:
         shown = data.isel(self.fixed).transpose(self.up, self.right, ...)
         return shown.copy(data=drawable(shown.values))
 
-    def values(self, data: xr.DataArray) -> FloatMap:
-        """`data`, which depends on the swept axes only, as an array of shape (up, right)."""
-        return np.asarray(self.cut(data).values, dtype=np.float64)
-
     def coordinate(self, name: str) -> FloatMap:
         """The value of one swept axis at every point of the plane."""
         if name == self.right:

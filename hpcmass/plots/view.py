@@ -58,21 +58,31 @@ class View:
         """Whether the file has all of these variables: one of an older format may lack some."""
         return all(name in self.data for name in names)
 
+    @cached_property
+    def _cuts(self) -> dict[str, xr.DataArray]:
+        return {}
+
+    def cut(self, name: str) -> xr.DataArray:
+        """A variable in this plane, in memory: maps, tables and curves ask for the same ones hundreds of times."""
+        if name not in self._cuts:
+            self._cuts[name] = self.plane.cut(self.data[name]).load()
+        return self._cuts[name]
+
     def point(self, name: str) -> FloatMap:
         """A statistic of the network, (λ, p)."""
-        return self.plane.values(self.data[name])
+        return np.array(self.cut(name).values, dtype=np.float64)
 
     def model(self, name: str, model: str) -> FloatMap:
         """A statistic of one mass model, (λ, p)."""
-        return self.plane.values(self.data[name].isel(model=self.models.index(model)))
+        return np.array(self.cut(name).isel(model=self.models.index(model)).values, dtype=np.float64)
 
     def mean_sd(self, row: int, column: int) -> dict[str, tuple[float, float]]:
         """Network and models → mean and standard deviation (mV) of the potential over all trials at a point."""
         nothing = np.full((*self.plane.shape, len(self.models)), np.nan)
 
         def of(name: str) -> npt.NDArray[np.float64]:
-            found = np.asarray(self.plane.cut(self.data[name]).values, dtype=np.float64) if self.has(name) else nothing
-            return np.atleast_1d(found[row, column])
+            found = self.cut(name).values if self.has(name) else nothing
+            return np.atleast_1d(np.asarray(found[row, column], dtype=np.float64))
 
         found = {NETWORK: (float(of("mean_v_lif")[0]), float(of("sd_v_lif")[0]))}
         means, sds = of("mean_v_model"), of("sd_v_model")
@@ -138,7 +148,7 @@ class View:
         return [(FAILED, ~any_done & failed), (NOT_COMPUTED, ~any_done), (SILENT, ~self.spiking)]
 
     def _trials(self, name: str) -> FloatMap:
-        return np.asarray(self.plane.cut(self.data[name]).values, dtype=np.float64)
+        return np.array(self.cut(name).values, dtype=np.float64)
 
     def caption(self) -> str:
         """Size of the experiment, for the foot of a figure."""

@@ -11,7 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[2] / "analysis" / "claims.py"
+from programs import ROOT, load
+
+PROGRAM = ROOT / "analysis" / "claims.py"
 P = np.array([0.0, 0.02, 0.2, 0.6, 1.0])
 SHAPE = (6, P.size)
 
@@ -19,13 +21,7 @@ SHAPE = (6, P.size)
 @pytest.fixture(scope="module")
 def claims() -> SimpleNamespace:
     """Give the names of the program; its dataclasses need it among the modules."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("claims", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["claims"] = module
-    spec.loader.exec_module(module)
-    yield module
+    yield load("analysis/claims.py")
     del sys.modules["claims"]
 
 

@@ -18,10 +18,12 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from hpcmass.compare import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.plots.view import open_view
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.sweep_file import SweepFile
+from hpcmass.sweep.run import run_sweep
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 SHEETS = {
@@ -46,12 +48,13 @@ Load = Callable[[str], ModuleType]
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory, python_run: Callable[..., Any]) -> Path:
-    folder = tmp_path_factory.mktemp("small")
-    (folder / "config.yml").write_text(CONFIG)
-    python_run("-m", "hpcmass", "run", folder / "config.yml", "-o", folder / "sweep.h5")
-    python_run("-m", "hpcmass", "compare", folder / "sweep.h5", "-o", folder / "cmp.h5")
-    return folder / "sweep.h5"
+def sweep(shared: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    def make(folder: Path) -> None:
+        (folder / "config.yml").write_text(CONFIG)
+        run_sweep(folder / "config.yml", folder / "sweep.h5")
+        compare_sweep(folder / "sweep.h5", folder / "cmp.h5")
+
+    return shared("analysis", make) / "sweep.h5"
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +183,7 @@ def execute(sweep: Path, comparison: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+@pytest.mark.process
 def test_the_notebook_runs(sweep: Path, comparison: Path):
     """Its own assertions compare what it computes by hand with the comparison file."""
     notebook = execute(sweep, comparison)
@@ -189,6 +193,7 @@ def test_the_notebook_runs(sweep: Path, comparison: Path):
     assert any("CFM: rho" in o.get("text", "") for o in outputs)
 
 
+@pytest.mark.process
 def test_the_notebook_would_see_a_wrong_comparison(sweep: Path, comparison: Path, tmp_path: Path):
     wrong = tmp_path / "cmp.h5"
     shutil.copy(comparison, wrong)

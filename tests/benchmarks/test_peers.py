@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 
-PEERS = Path(__file__).resolve().parents[2] / "benchmarks" / "peers"
+from programs import load
 
-
-def load(name: str) -> ModuleType:
-    """A module of benchmarks/peers, which is no package: its runners start in other environments."""
-    spec = importlib.util.spec_from_file_location(f"peers_{name}", PEERS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-agreement, measurement, scenario = load("agreement"), load("measurement"), load("scenario")
+agreement, measurement, scenario = (
+    load(f"benchmarks/peers/{name}.py", f"peers_{name}") for name in ("agreement", "measurement", "scenario")
+)
 
 
 @pytest.mark.parametrize("third", [False, True])

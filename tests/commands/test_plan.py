@@ -33,6 +33,7 @@ def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, st
     return {line[:12].strip(): line[12:] for line in out.splitlines()}
 
 
+@pytest.mark.process
 def test_a_number_of_ranks(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = plan(capsys, config, "-n", 5, "-o", config.parent / "sweep.h5")
     assert said["sweep"] == "'small', axes p (2), lam (2), 12 trials of 0.4 s"
@@ -47,18 +48,21 @@ def test_a_number_of_ranks(config: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert (Path(__file__).parents[2] / said["Slurm job"].split()[-1]).is_file()
 
 
+@pytest.mark.process
 def test_without_ranks_there_is_a_table(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ranks = [name for name in plan(capsys, config) if name.endswith(("rank", "ranks"))]
     assert ranks
     assert "Slurm job" not in ranks
 
 
+@pytest.mark.process
 def test_ranks_that_make_it_in_time(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 rank" in plan(capsys, config, "--time", "24h")
     assert main(["plan", str(config), "--time", "0.001s", "--seconds", "0.1", "-j", "1"]) == 2
     assert "no number of ranks makes it in that time" in capsys.readouterr().err
 
 
+@pytest.mark.process
 def test_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(config), "-n", "3", "--json", "--seconds", "0.1", "-j", "1"]) == 0
     said = capsys.readouterr()

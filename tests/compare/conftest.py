@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from hpcmass.compare import ComparisonSummary, compare_sweep
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import Trial
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.writer import Ended, SweepWriter, create_sweep_file
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `power`: pytest's importlib mode puts no folder on the path
 
 PENDING, FAILED, RUN_AWAY, SILENT = (0, 0, 1), (0, 1, 0), (1, 0, 2), (1, 1)
 """Trials that are not done, failed, and drive the models to infinity, and a point without any input."""
@@ -64,21 +63,35 @@ def experiment() -> Experiment:
     return parse_experiment(EXPERIMENT)
 
 
-@pytest.fixture
-def make_sweep(tmp_path: Path, experiment: Experiment) -> Callable[..., Path]:
-    """Give `make_sweep(name="sweep.h5", experiment=…)`: writes the synthetic sweep and returns its path."""
+def write_sweep(path: Path, experiment: Experiment) -> Path:
+    """Write the synthetic sweep of an experiment."""
+    create_sweep_file(path, experiment, driver="serial", provenance={"uuid": "a-sweep"})
+    with SweepWriter(path) as writer:
+        for trial in all_trials(experiment):
+            which = (*trial.index[:2], trial.number)
+            if which == FAILED:
+                writer.store([Ended(trial, {"rank": 0}, "left the physical regime")])
+            elif which != PENDING:
+                writer.store([Ended(trial, values_of(experiment, trial) | {"rank": 0})])
+    return path
 
-    def make(name: str = "sweep.h5", experiment: Experiment = experiment) -> Path:
-        path = tmp_path / name
-        create_sweep_file(path, experiment, driver="serial", provenance={"uuid": "a-sweep"})
-        with SweepWriter(path) as writer:
-            for trial in all_trials(experiment):
-                which = (*trial.index[:2], trial.number)
-                if which == FAILED:
-                    writer.store([Ended(trial, {"rank": 0}, "left the physical regime")])
-                elif which != PENDING:
-                    writer.store([Ended(trial, values_of(experiment, trial) | {"rank": 0})])
-        return path
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) -> tuple[Path, Path, ComparisonSummary]:
+    """Give the synthetic sweep, its comparison, and what was said of it; both files are to be left as they are."""
+    directory = tmp_path_factory.mktemp("compared")
+    sweep = write_sweep(directory / "sweep.h5", experiment)
+    return sweep, directory / "cmp.h5", compare_sweep(sweep, directory / "cmp.h5")
+
+
+@pytest.fixture
+def make_sweep(tmp_path: Path, compared: tuple[Path, ...]) -> Callable[..., Path]:
+    """Give `make_sweep(name="sweep.h5", experiment=…)`: a file of the synthetic sweep, to be changed at will."""
+
+    def make(name: str = "sweep.h5", experiment: Experiment | None = None) -> Path:
+        if experiment is None:
+            return Path(shutil.copy(compared[0], tmp_path / name))
+        return write_sweep(tmp_path / name, experiment)
 
     return make
 

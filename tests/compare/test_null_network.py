@@ -22,6 +22,8 @@ from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
 from hpcmass.network.simulation import Network
 
+pytestmark = pytest.mark.long
+
 DT_MS, GAP_MS, MAX_LAG = 0.1, 300.0, 500
 
 # Weights 25 times the reference for 25 times fewer neurons: the same input to each.
@@ -37,7 +39,10 @@ CASES = {
 """p, λ, length of a trial (ms), number of pairs."""
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name == "fast rhythm" else pytest.mark.slow) for name in CASES],
+)
 def pairs(request: pytest.FixtureRequest) -> list[tuple[Real, Real]]:
     """Give independent pairs of mean potentials, centred."""
     p, lam, duration_ms, n_pairs = CASES[request.param]

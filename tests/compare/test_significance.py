@@ -112,7 +112,7 @@ def test_the_probability_is_small_not_negative_far_out():
 @pytest.mark.parametrize(
     ("a", "b"), [(WHITE, WHITE), (RED, RED), (RHYTHM, RHYTHM), (RHYTHM, FAST_RHYTHM), (RED, WHITE)]
 )
-@pytest.mark.parametrize(("n_trials", "repeats"), [(1, 600), (5, 200)])
+@pytest.mark.parametrize(("n_trials", "repeats"), [(1, 600), pytest.param(5, 200, marks=pytest.mark.slow)])
 def test_the_test_has_its_level_for_independent_series(a, b, n_trials, repeats):
     """False positives at α = 0.01 and 0.1 lie in the 99.9 % binomial interval (fixed seed)."""
     rng = np.random.default_rng(25)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from power import power_density
 from scipy import signal
 
 from hpcmass.compare.series import centred
@@ -21,6 +20,7 @@ from hpcmass.compare.spectra import (
     window_correlation,
 )
 from hpcmass.errors import UserError
+from power import power_density
 
 RNG = np.random.default_rng(11)
 

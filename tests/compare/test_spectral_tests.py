@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from power import power_density
 from scipy import signal, stats
 
 from hpcmass.compare.series import centred
 from hpcmass.compare.spectra import effective_bin_fraction, spectral_bins
 from hpcmass.compare.spectral_tests import chi_squared, log_ratio, shape_distance_db
+from power import power_density
 
 
 def consistent(pvalues: list[float], alpha: float) -> bool:
@@ -91,7 +91,9 @@ COLOURS = {"white": [1.0], "red": [1.0, -0.9], "rhythm": [1.0, -2 * 0.97 * np.co
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-@pytest.mark.parametrize(("n_trials", "bin_hz"), [(10, 2.0), (2, 2.0), (2, 1.7), (1, 0.5)])
+@pytest.mark.parametrize(
+    ("n_trials", "bin_hz"), [pytest.param(10, 2.0, marks=pytest.mark.slow), (2, 2.0), (2, 1.7), (1, 0.5)]
+)
 def test_log_ratio_has_its_level_for_equal_spectra(colour, n_trials, bin_hz):
     """Whole chain: windowed, averaged, merged (8, 6 or 7, and 2 components); band without its ends' leakage."""
     rng = np.random.default_rng(5)

@@ -102,6 +102,7 @@ def test_more_than_enough_points_are_not_tried(monkeypatch):
     assert len(calibration.trial_s) == 5
 
 
+@pytest.mark.process
 def test_calibration_of_a_small_sweep():
     experiment = parse_experiment(CONFIG)
     calibration = calibrate(experiment, processes=1, budget_s=0.0)
@@ -117,6 +118,7 @@ def test_calibration_of_a_small_sweep():
     assert 0 <= expected.uncertainty < 5
 
 
+@pytest.mark.process
 def test_a_trial_that_fails_is_left_out():
     """Inhibition far too strong for the step, where there are inhibitory neurons."""
     failing = parse_experiment(CONFIG.replace("w_E: 0.02, w_I: 0.1", "w_E: 1.0, w_I: 5000.0"))
@@ -125,6 +127,7 @@ def test_a_trial_that_fails_is_left_out():
     assert calibration.points[:, 1].tolist() == [1, 1, 1]
 
 
+@pytest.mark.process
 def test_if_all_fail_the_user_hears_why():
     unstable = CONFIG.replace("w_E: 0.02, w_I: 0.1", "w_E: 1.0, w_I: 5000.0")
     failing = parse_experiment(unstable.replace("lam: [0.5, 1.0]", "lam: 0.5"))

@@ -1,4 +1,4 @@
-"""How the templates of PBS and LSF go on after they stopped early, by stand-ins that are no schedulers."""
+"""How the templates of PBS and LSF go on after they stopped early, by fakes that are no schedulers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ STORAGE = "storage=gdata/ab1+scratch/ab1+gdata/cd2+scratch/cd2+gdata/ef3+scratch
 def test_pbs_job_submits_the_next_with_what_it_was_given(submit: Submit, tmp_path: Path, site: tuple[str, ...]) -> None:
     """On the command line, not in the template: there the next would fall back on 128 ranks, in another queue.
 
-    The stand-in for qsub refuses sums over chunks and what a site's hook has added, which qstat shows, too.
+    The fake qsub refuses sums over chunks and what a site's hook has added, which qstat shows, too.
     """
     given = ("-l", SELECT, "-l", "place=pack", "-l", "walltime=00:20:00", "-q", "short", "-A", "account", *site)
     launcher = stops_early(tmp_path, 2)
@@ -96,7 +96,7 @@ def test_pbs_job_without_select_submits_the_next_with_the_one_that_was_made_of_i
 
 
 def qstat(path: Path) -> dict[str, str]:
-    """What the stand-in for qstat says of a job, except how it was submitted."""
+    """What the fake qstat says of a job, except how it was submitted."""
     lines = path.read_text().replace("\n\t", "").splitlines()[1:]
     said = dict(line.strip().split(" = ", 1) for line in lines)
     del said["Submit_arguments"]

@@ -1,11 +1,10 @@
-"""The templates of jobs/: linted, all of them; those of PBS and LSF run by stand-ins that are no schedulers.
+"""The templates of jobs/: linted, all of them; those of PBS and LSF run by fakes that are no schedulers.
 
 How they go on: test_going_on.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import subprocess
 import sys
@@ -16,7 +15,9 @@ import h5py
 import pytest
 import yaml
 
-from hpcmass.store.schema import DONE, NUMBERS, TRACES
+from hpcmass.store.schema import DONE
+from hpcmass.sweep.run import run_sweep
+from sweep_contents import fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = ROOT / "jobs"
@@ -25,13 +26,6 @@ SHELL = sorted(path for kind in ("*.sh", "*.sbatch", "*.pbs", "*.lsf") for path 
 NETWORK = "{n_neurons: 200, n_external: 150, duration_ms: 400.0, transient_ms: 100.0, w_ext: 0.3, w_E: 0.02, w_I: 0.1}"
 
 Submit = Callable[..., str]
-
-
-def science(path: Path) -> dict[str, str]:
-    """Hash of the bytes of every scientific dataset."""
-    with h5py.File(path, "r", locking=False) as file:
-        names = (*TRACES, *NUMBERS, "seed", "status", "p", "lam", "trial", "time")
-        return {name: hashlib.sha256(file[name][()].tobytes()).hexdigest() for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +38,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(
-    config: Path, python_run: Callable[..., object], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
-    path = tmp_path_factory.mktemp("expected") / "sweep.h5"
-    python_run("-m", "hpcmass", "run", config, "-o", path)
-    return science(path)
+def expected(config: Path, shared: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, str]:
+    path = shared("jobs", lambda folder: run_sweep(config, folder / "sweep.h5"))
+    return fingerprint(path / "sweep.h5")
 
 
 # ---------------------------------------------------------------------------------------- all templates
 
 
+@pytest.mark.process
 def test_shellcheck() -> None:
     assert len(SHELL) >= 12
     checker = Path(sys.executable).parent / "shellcheck"
@@ -111,7 +103,7 @@ def test_container_takes_files_that_are_there() -> None:
     assert all((ROOT / source).exists() for source in sources)
 
 
-# ------------------------------------------------------------------------- PBS and LSF, by stand-ins
+# ------------------------------------------------------------------------- PBS and LSF, by fakes
 
 
 @pytest.mark.mpi
@@ -120,10 +112,10 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix}"
     resources = "select=1:ncpus=3:mpiprocs=3:ompthreads=1"
     said = submit("qsub", "-l", resources, "-v", variables, "jobs/pbs/mpi.pbs")
-    assert "stand-in for qsub, not the real one" in said
+    assert "fake qsub, not the real one" in said
     log = next(tmp_path.glob("hpcmass.o*")).read_text()
     assert "by 2 ranks and a master" in log
-    assert science(sweep) == expected
+    assert fingerprint(sweep) == expected
 
 
 def test_pbs_array(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
@@ -137,9 +129,9 @@ def test_lsf_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     sweep = tmp_path / "sweep.h5"
     log = tmp_path / "log"
     said = submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", CONFIG=config, SWEEP=sweep)
-    assert "stand-in for bsub, not the real one" in said
+    assert "fake bsub, not the real one" in said
     assert "by 2 ranks and a master" in log.read_text()
-    assert science(sweep) == expected
+    assert fingerprint(sweep) == expected
 
 
 def test_lsf_array(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
@@ -158,7 +150,7 @@ def merged(submit: Submit, directory: Path) -> dict[str, str]:
             done += int((file["status"][()] == DONE).sum())
     assert done == 8, "every trial belongs to one part"
     submit(Path(sys.prefix) / "bin" / "hpcmass", "merge", "-o", directory / "all.h5", *parts)
-    return science(directory / "all.h5")
+    return fingerprint(directory / "all.h5")
 
 
 @pytest.mark.parametrize(
@@ -172,10 +164,10 @@ def merged(submit: Submit, directory: Path) -> dict[str, str]:
         (("bsub",), ()),
     ],
 )
-def test_stand_ins_refuse_what_the_manuals_do_not_know_and_big_jobs(
+def test_fakes_refuse_what_the_manuals_do_not_know_and_big_jobs(
     submit: Submit, tmp_path: Path, command: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
     said = submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf", LAUNCH="true")
-    assert "stand-in for" in said
+    assert "fake " in said
     assert "is submitted" not in said
     assert not list(tmp_path.glob("*.o*"))

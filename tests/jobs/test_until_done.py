@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 SLURM = ROOT / "jobs" / "slurm"
 
@@ -47,19 +49,19 @@ def batch(tmp_path: Path) -> Batch:
             shell = subprocess.Popen(
                 ["bash", str(script), command],
                 cwd=tmp_path,
-                env={"PATH": path, "SLURM_JOB_ID": "42", "GRACE_S": "20", **variables},
+                env={"PATH": path, "SLURM_JOB_ID": "42", "GRACE_S": "100", **variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
             if signals:
-                end = time.monotonic() + 30
+                end = time.monotonic() + 120
                 while not (tmp_path / "running").exists():
                     assert time.monotonic() < end, "the command was not started"
                     time.sleep(0.02)
             for number in signals:
                 shell.send_signal(number)
-            code = shell.wait(timeout=30)
+            code = shell.wait(timeout=120)
         finally:
             shell.kill()
         requeued = tmp_path / "requeued"

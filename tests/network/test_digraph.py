@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chance import assert_chi2, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+from chance import assert_chi2, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from hpcmass.network import digraph
 from hpcmass.network.digraph import Digraph, draw, pack, words_per_row
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chance import assert_chi2, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from scipy import stats
 
+from chance import assert_chi2, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from hpcmass.network.external import PoissonDrive
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chance import FALSE_ALARM
-from oracle import KINDS, Inputs, kernel_g, kernel_v, oracle_of, spikes_of
 from scipy import stats
 
+from chance import FALSE_ALARM
 from hpcmass.config import NetworkParameters
 from hpcmass.network.simulation import Network
 from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
+from oracle import KINDS, Inputs, kernel_g, kernel_v, oracle_of, spikes_of
 
 SEED = (20210114, 7, 11, 13)
 
@@ -158,8 +158,10 @@ def free_run(net: Network, rng: np.random.Generator) -> tuple[npt.NDArray[np.flo
 @pytest.mark.parametrize(
     ("p", "lam", "changed"),
     [
-        pytest.param(0.1, 0.8, {"w_E": 0.5, "w_I": 0.3, "w_ext": 0.35}, id="irregular"),
-        pytest.param(0.6, 0.7, {"w_E": 0.1, "w_I": 0.05, "w_ext": 0.35, "noise_q": 5.0}, id="synchronous"),
+        pytest.param(0.1, 0.8, {"w_E": 0.5, "w_I": 0.3, "w_ext": 0.35}, id="irregular", marks=pytest.mark.long),
+        pytest.param(
+            0.6, 0.7, {"w_E": 0.1, "w_I": 0.05, "w_ext": 0.35, "noise_q": 5.0}, id="synchronous", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_statistics_agree_where_single_spikes_do_not(p: float, lam: float, changed: dict[str, Any]) -> None:

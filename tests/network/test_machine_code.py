@@ -42,6 +42,8 @@ def run(cache: Path, **environment: str) -> tuple[dict[str, object], str]:
     return result, done.stderr
 
 
+@pytest.mark.process
+@pytest.mark.slow  # compiles everything three times
 @X86
 def test_every_instruction_set_gives_the_same_bits(tmp_path: Path) -> None:
     native, quiet = run(tmp_path / "native")

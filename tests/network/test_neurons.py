@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chance import assert_distance, assert_standard_normal, assert_uncorrelated
-from oracle import KINDS, kernel_g, kernel_v
 from scipy import stats
 
+from chance import assert_distance, assert_standard_normal, assert_uncorrelated
 from hpcmass.config import NetworkParameters
 from hpcmass.network.neurons import slot_of
 from hpcmass.network.simulation import Network
 from hpcmass.network.spikes import SpikeTrains
+from oracle import KINDS, kernel_g, kernel_v
 
 SEED = (20210114, 17, 19, 23)
 

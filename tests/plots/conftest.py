@@ -175,10 +175,18 @@ def gappy(full: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def full_comparison(
+    tmp_path_factory: pytest.TempPathFactory, experiment: Experiment, full: dict[str, np.ndarray]
+) -> Path:
+    """A file of the one without gaps, to be left as it is."""
+    return write_comparison(tmp_path_factory.mktemp("full") / "cmp.h5", experiment, full)
+
+
+@pytest.fixture(scope="session")
 def gappy_comparison(
     tmp_path_factory: pytest.TempPathFactory, experiment: Experiment, gappy: dict[str, np.ndarray]
 ) -> Path:
-    """A file of it, to be left as it is."""
+    """A file of the one with gaps, to be left as it is."""
     return write_comparison(tmp_path_factory.mktemp("gappy") / "cmp.h5", experiment, gappy)
 
 

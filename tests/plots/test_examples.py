@@ -64,21 +64,21 @@ def test_spectra_of_traces_are_smooth_and_whole(comparison: Make, full):
         assert axes.get_ylim()[0] < power.min()
 
 
-def test_a_sweep_that_lacks_what_was_compared_is_refused(comparison: Make, sweep: Path, tmp_path: Path):
+def test_a_sweep_that_lacks_what_was_compared_is_refused(full_comparison: Path, sweep: Path, tmp_path: Path):
     behind = tmp_path / "behind.h5"
     behind.write_bytes(sweep.read_bytes())
     with h5py.File(behind, "r+") as file:
         file["status"][...] = PENDING
     with (
-        open_view(comparison()) as view,
+        open_view(full_comparison) as view,
         SweepParts([behind]) as recorded,
         pytest.raises(UserError, match=r"behind\.h5 does not hold what was compared"),
     ):
         traces(view, recorded)
 
 
-def test_a_sweep_adds_the_inputs(comparison: Make, sweep: Path):
-    with open_view(comparison()) as view, SweepParts([sweep]) as recorded:
+def test_a_sweep_adds_the_inputs(full_comparison: Path, sweep: Path):
+    with open_view(full_comparison) as view, SweepParts([sweep]) as recorded:
         figure = traces(view, recorded)
         assert figure is not None
         assert len(figure.axes) == 9

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from figures import draw_fewer
 from hpcmass.errors import UserError
 from hpcmass.plots import panels, style
 from hpcmass.plots.examples import traces
@@ -39,22 +40,21 @@ def png_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-FEW = ["overview", "chi_squared", "lag", "traces", "report"]
+FEW = ["overview", "lag", "traces", "report"]
 """Of the figures, where not every one has to be drawn."""
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer figures, of fewer pixels."""
-    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
-    for name in [name for name in SHEETS if name not in FEW]:
-        monkeypatch.delitem(SHEETS, name)
+    draw_fewer(monkeypatch, "lag")
 
 
-def test_all_figures_are_drawn(comparison: Make, tmp_path: Path):
-    """And matplotlib's global settings, which a notebook may have changed, are as they were."""
+@pytest.mark.long
+def test_all_figures_are_drawn(gappy_comparison: Path, tmp_path: Path):
+    """With every kind of gap; and matplotlib's global settings, which a notebook may have changed, are as they were."""
     settings = dict(mpl.rcParams)
-    written = draw(comparison(), tmp_path / "maps")
+    written = draw(gappy_comparison, tmp_path / "maps")
     assert [p.name for p in written] == [*(f"{name}.png" for name in NAMES[:-1]), "report.html"]
     assert sorted((tmp_path / "maps").iterdir()) == sorted(written)
     for path in written[:-1]:
@@ -64,10 +64,8 @@ def test_all_figures_are_drawn(comparison: Make, tmp_path: Path):
     assert dict(mpl.rcParams) == settings
 
 
-def test_a_comparison_with_every_kind_of_gap(comparison: Make, gappy, tmp_path: Path):
-    path = comparison(**gappy)
-    assert len(draw(path, tmp_path / "maps")) == len(NAMES)
-    with open_view(path) as view:
+def test_a_comparison_with_every_kind_of_gap(gappy_comparison: Path):
+    with open_view(gappy_comparison) as view:
         contrast = panels.spike_contrast(view)[0]
         reasons = {gap: {(int(r), int(c)) for r, c in np.argwhere(cells)} for gap, cells in contrast.gaps}
         assert reasons == {NOT_COMPUTED: {(0, 11)}, FAILED: {(1, 10)}, SILENT: {(0, 0), (1, 0), (2, 0)}}
@@ -98,8 +96,8 @@ def test_values_are_those_of_the_file(comparison: Make, full):
         np.testing.assert_allclose(panels.lag(view)[0].values, full["lag"][..., 0].T)
 
 
-def test_outlines_enclose_what_the_tests_say(comparison: Make, full):
-    with open_view(comparison()) as view:
+def test_outlines_enclose_what_the_tests_say(full_comparison: Path, full):
+    with open_view(full_comparison) as view:
         for make, test, word in ((panels.chi_squared, "chi2", "paper"), (panels.spectral_shapes, "log_ratio", "calib")):
             raw, adjusted, synchrony = make(view)[1].outlines
             np.testing.assert_array_equal(raw.inside, full[f"{test}_pvalue"][..., 1].T > 0.01)
@@ -116,8 +114,8 @@ def test_outlines_enclose_what_the_tests_say(comparison: Make, full):
             assert "0.9" in raw.text
 
 
-def test_lags_of_low_correlations_are_dimmed(comparison: Make, full):
-    with open_view(comparison()) as view:
+def test_lags_of_low_correlations_are_dimmed(full_comparison: Path, full):
+    with open_view(full_comparison) as view:
         for k, panel in enumerate(panels.lag(view)):
             assert panel.dimmed is not None
             np.testing.assert_array_equal(panel.dimmed, full["rho"][..., k].T < 0.5)
@@ -189,9 +187,9 @@ def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, fu
 
 
 @pytest.mark.usefixtures("few")
-def test_no_traces_without_examples(comparison: Make, full, tmp_path: Path):
-    path = comparison(example_v_lif=np.full_like(full["example_v_lif"], np.nan))
-    assert [p.stem for p in draw(path, tmp_path / "maps")] == [*FEW[:-2], "report"]
+def test_no_traces_without_examples(comparison: Make, full):
+    with open_view(comparison(example_v_lif=np.full_like(full["example_v_lif"], np.nan))) as view:
+        assert [name for name, _ in all_figures(view)] == FEW[:-2]
 
 
 def test_sides_of_a_map_say_what_a_parameter_is(small_comparison):
@@ -232,6 +230,7 @@ def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path:
     ("p", "lam", "blank"),
     [([0.3], [0.8], False), ([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.8], True)],
 )
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_path: Path):
     path = small_comparison(p, lam, blank=blank)
@@ -253,8 +252,7 @@ def test_further_axes_are_held_and_named(small_comparison):
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 1, 0].T)
 
 
-@pytest.mark.usefixtures("few")
-def test_any_two_axes_can_be_shown(small_comparison, tmp_path: Path):
+def test_any_two_axes_can_be_shown(small_comparison):
     path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="w_I: [0.001, 0.002, 0.003, 0.004]")
     with h5py.File(path) as file:
         lag = file["lag"][()]
@@ -264,7 +262,6 @@ def test_any_two_axes_can_be_shown(small_comparison, tmp_path: Path):
         assert view.plane.coordinate("p").tolist() == [[0.3] * 3] * 4
         assert view.plane.coordinate("lam")[2].tolist() == [0.5, 0.8, 1.0]
         assert view.plane.where(1, 2) == "λ = 1, w_I = 0.002"
-    assert len(draw(path, tmp_path / "maps", axes=("lam", "w_I"))) == len(FEW)
     for axes, fixed, message in (
         (("lam", "tau"), {}, "'tau' is no axis of this sweep; it has p, lam, w_I"),
         (("lam", "lam"), {}, "two different axes"),
@@ -284,9 +281,10 @@ def test_axes_of_one_value_are_not_shown_where_others_vary(small_comparison):
 # Refusals ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
-def test_figures_are_replaced_by_force_only(comparison: Make, tmp_path: Path):
-    path, maps = comparison(), tmp_path / "maps"
+def test_figures_are_replaced_by_force_only(small_comparison, tmp_path: Path):
+    path, maps = small_comparison([0.1, 0.3], [0.5, 0.8]), tmp_path / "maps"
     maps.mkdir()
     (maps / "lag.png").write_text("mine")
     (maps / "notes.txt").write_text("mine")
@@ -312,8 +310,9 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
     assert not (tmp_path / "maps").exists()  # what cannot be drawn leaves no directory behind
 
 
-def test_every_format_and_no_other(comparison: Make, tmp_path: Path):
-    path = comparison()
+@pytest.mark.long
+def test_every_format_and_no_other(small_comparison, tmp_path: Path):
+    path = small_comparison([0.1, 0.3], [0.5, 0.8])
     with pytest.raises(UserError, match="no figure format 'gif'; choose from png, svg, pdf"):
         draw(path, tmp_path / "maps", formats=("png", "gif"))
     with open_view(path) as view, style.house_style():

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from figures import draw_fewer
 from hpcmass.cli import main
-from hpcmass.plots import style
-from hpcmass.plots.sheets import SHEETS
 
 Make = Callable[..., Path]
 
@@ -17,11 +16,10 @@ Make = Callable[..., Path]
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer figures, of fewer pixels."""
-    monkeypatch.setitem(style._RC, "savefig.dpi", 40)
-    for name in [name for name in SHEETS if name != "lag"]:
-        monkeypatch.delitem(SHEETS, name)
+    draw_fewer(monkeypatch, "lag")
 
 
+@pytest.mark.long
 def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = small_comparison([0.1, 0.3], [0.5, 0.8], further="w_I: [0.001, 0.002, 0.003]")
     maps = tmp_path / "maps"

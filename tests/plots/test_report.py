@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 from hpcmass.plots import panels
 from hpcmass.plots.lines import window_ms
+from hpcmass.plots.plane import Plane
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.view import open_sweep_of, open_view
@@ -62,9 +65,16 @@ def unpacked(packed: dict[str, Any]) -> np.ndarray:
     return np.where(whole == payload.MISSING, np.nan, packed["offset"] + packed["scale"] * whole.astype(float))
 
 
-def test_the_page_stands_alone(comparison: Make, tmp_path: Path):
+@pytest.fixture(scope="module")
+def full_report(full_comparison: Path) -> str:
+    """Its page."""
+    with open_view(full_comparison) as view:
+        return report_html(view)
+
+
+def test_the_page_stands_alone(full_comparison: Path, tmp_path: Path):
     """Well-formed, one root, unique ids, and no address of anything outside."""
-    with open_view(comparison()) as view:
+    with open_view(full_comparison) as view:
         path = write_report(view, None, tmp_path / "report.html")
     text = path.read_text(encoding="utf-8")
     parsed = Page(text)
@@ -106,9 +116,8 @@ def test_every_map_has_its_cells_values_and_notes(gappy_comparison: Path, gappy)
     assert agreed == "".join(str(int(v == 1)) for v in gappy["rho_agrees"][..., 1].T.ravel())
 
 
-def test_curves_are_those_of_the_file(comparison: Make, full):
-    with open_view(comparison()) as view:
-        data = embedded(report_html(view))
+def test_curves_are_those_of_the_file(full_report: str, full):
+    data = embedded(full_report)
     assert [s["name"] for s in data["series"]] == ["LIF", "CFM", "MFM"]
     np.testing.assert_allclose(data["frequency"], np.arange(1.0, 500.0, 2.0))
     row, column = 4, 6
@@ -136,29 +145,44 @@ def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commente
     """With its comments where the sweep is available, and what the comparison did otherwise is said beside it."""
     path = comparison()
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
-        assert "# Q: the paper&#39;s" in report_html(view, swept)
-        assert "in place of the sweep" not in report_html(view, swept)
-        assert "# Q" not in report_html(view)
-        assert '<a href="#configuration">Configuration</a>.</p>' in report_html(view)
+        with_sweep, alone = report_html(view, swept), report_html(view)
+    assert "# Q: the paper&#39;s" in with_sweep
+    assert "in place of the sweep" not in with_sweep
+    assert "# Q" not in alone
+    assert '<a href="#configuration">Configuration</a>.</p>' in alone
     with h5py.File(path, "r+") as file:
         file.attrs["config_yaml"] = f"{file.attrs['config_yaml']}\ncompare: {{alpha: 0.05}}\n"
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
         text = report_html(view, swept)
-        assert "in place of the sweep&#39;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace(
-            "'", "&#39;"
-        )
-        assert "# Q: the paper&#39;s" in text
+    assert "in place of the sweep&#39;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace("'", "&#39;")
+    assert "# Q: the paper&#39;s" in text
 
 
-def test_large_grids_get_coarser_curves(comparison: Make, monkeypatch: pytest.MonkeyPatch):
-    with open_view(comparison()) as view:
-        size = len(report_html(view))
+def test_large_grids_get_coarser_curves(full_comparison: Path, full_report: str, monkeypatch: pytest.MonkeyPatch):
+    size = len(full_report)
+    with open_view(full_comparison) as view:
         curves = 108 * 3 * (payload.SAMPLES + 250) * 8 / 3
         monkeypatch.setattr(payload, "LARGEST_BYTES", curves / 4)
         smaller = report_html(view)
     assert len(smaller) < size - 0.6 * curves
     data = embedded(smaller)
     assert len(unpacked(data["points"][50]["spectra"][0])) == len(data["frequency"]) == 62
+
+
+def test_a_variable_is_read_once_or_twice(gappy_comparison: Path, monkeypatch: pytest.MonkeyPatch):
+    """However many points, maps and tables ask for it: on a large grid that was most of the time."""
+    read: Counter[str] = Counter()
+    cut = Plane.cut
+
+    def counted(plane: Plane, data: xr.DataArray) -> xr.DataArray:
+        read[str(data.name)] += 1
+        return cut(plane, data)
+
+    monkeypatch.setattr(Plane, "cut", counted)
+    with open_view(gappy_comparison) as view:
+        report_html(view)
+    assert read["rho"] == read["mean_v_lif"] == 1
+    assert max(read.values()) == 2, read.most_common(3)
 
 
 def test_points_without_examples_and_models_that_ran_away(comparison: Make, gappy):
@@ -209,11 +233,11 @@ def test_failures_without_the_sweep_say_so(gappy_comparison: Path):
     assert "MFM diverged in 13 trials" in text
 
 
-def test_regimes_part_the_spiking_points(comparison: Make, gappy_comparison: Path, full):
+def test_regimes_part_the_spiking_points(full_comparison: Path, gappy_comparison: Path, full):
     with open_view(gappy_comparison) as view:
         masks = list(regime_masks(view).values())
         np.testing.assert_array_equal(np.sum(masks, axis=0), view.spiking)
-    with open_view(comparison()) as view:
+    with open_view(full_comparison) as view:
         table = regions_table(view)
         texts = as_text(table).set_index(table.index)
     inside = (full["synchronised"] == 1) & (full["median_frequency_lif"] > 80)
@@ -227,8 +251,8 @@ def test_regimes_part_the_spiking_points(comparison: Make, gappy_comparison: Pat
     assert next(r["points"] for (who, what), r in table.iterrows() if who == "MFM" and what.startswith("ρ")) == agrees
 
 
-def test_medians_by_regime(comparison: Make, full):
-    with open_view(comparison()) as view:
+def test_medians_by_regime(full_comparison: Path, full):
+    with open_view(full_comparison) as view:
         table = medians_table(view)
     inside = (full["synchronised"] == 1) & (full["median_frequency_lif"] > 80)
     row = as_text(table).set_index(table.index).loc[("synchronised, above 80 Hz", "MFM")]
@@ -253,7 +277,7 @@ def test_parts_of_the_page_are_installed():
     assert {p.name for p in page.PARTS.iterdir()} >= {"page.html", "page.css", "page.js"}
 
 
-def test_the_sweep_completes_the_provenance(comparison: Make, sweep: Path):
-    with open_view(comparison()) as view, SweepParts([sweep]) as swept:
+def test_the_sweep_completes_the_provenance(full_comparison: Path, full_report: str, sweep: Path):
+    with open_view(full_comparison) as view, SweepParts([sweep]) as swept:
         assert swept.physics_sha256 in report_html(view, swept)
-        assert swept.physics_sha256 not in report_html(view)
+        assert swept.physics_sha256 not in full_report

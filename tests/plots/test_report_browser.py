@@ -24,6 +24,8 @@ from hpcmass.config import Experiment
 from hpcmass.plots.view import open_view
 from hpcmass.report import write_report
 
+pytestmark = pytest.mark.browser
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cluster import Slurm, science
+from slurm_cluster import Slurm
+from sweep_contents import fingerprint
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +65,7 @@ def undisturbed(
         if config not in known:
             path = tmp_path_factory.mktemp("undisturbed") / "sweep.h5"
             python_run("-m", "hpcmass", "run", config, "-o", path, timeout=600)
-            known[config] = science(path)
+            known[config] = fingerprint(path)
         return known[config]
 
     return run

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cluster import ROOT, Slurm, chain, halfway, n_done, science, until_signalled
+
+from slurm_cluster import ROOT, Slurm, chain, halfway, until_signalled
+from sweep_contents import fingerprint, n_done
 
 TEMPLATES = sorted(path.name for path in (ROOT / "jobs" / "slurm").glob("*.sbatch"))
 LAUNCHERS = ["srun", "mpirun", "mpiexec"]
@@ -27,7 +29,7 @@ def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path
     job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=20", CONFIG=small, SWEEP=sweep, LAUNCH=launcher)
     job.completes()
     assert "by 2 ranks and a master" in job.log.read_text()
-    assert science(sweep) == undisturbed(small)
+    assert fingerprint(sweep) == undisturbed(small)
 
 
 def test_mpi_stops_before_its_limit_and_goes_on(
@@ -47,7 +49,7 @@ def test_mpi_stops_before_its_limit_and_goes_on(
     assert compare.ends() == "FAILED"
     assert "not complete" in compare.log.read_text()
     slurm.submit(*options, CONFIG=middling, SWEEP=sweep, TIME_LIMIT="00:15:00").completes()
-    assert science(sweep) == undisturbed(middling)
+    assert fingerprint(sweep) == undisturbed(middling)
 
 
 def test_requeue_before_the_time_limit(slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
@@ -66,7 +68,7 @@ def test_requeue_before_the_time_limit(slurm: Slurm, middling: Path, undisturbed
     job.completes()
     assert int(job.fields()["Restarts"]) == 1, job.story()
     assert "are done already" in job.log.read_text()
-    assert science(sweep) == undisturbed(middling)
+    assert fingerprint(sweep) == undisturbed(middling)
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -88,7 +90,7 @@ def test_requeue_survives_signals_and_kills(
         slurm.call("scontrol", "requeue", job.number)
     job.completes()
     assert int(job.fields()["Restarts"]) == 2
-    assert science(sweep) == undisturbed(middling)
+    assert fingerprint(sweep) == undisturbed(middling)
 
 
 def test_requeue_over_the_heads_of_ranks_that_take_too_long(
@@ -102,7 +104,7 @@ def test_requeue_over_the_heads_of_ranks_that_take_too_long(
         job.reaches("PENDING")
     assert "too long to stop: requeued" in job.log.read_text(), job.story()
     job.completes()
-    assert science(sweep) == undisturbed(middling)
+    assert fingerprint(sweep) == undisturbed(middling)
 
 
 def test_cancelled_job_is_not_requeued(slurm: Slurm, middling: Path, tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_chain_of_array_merge_comparison_and_maps(
     assert list(jobs) == ["sweep", "merge", "compare"]
     jobs["compare"].completes()
     assert len(list(parts.glob("part-*-of-3.h5"))) == 3
-    assert science(sweep) == undisturbed(small)
+    assert fingerprint(sweep) == undisturbed(small)
     assert (tmp_path / "sweep-cmp.h5").is_file()
     assert list((tmp_path / "sweep-maps").glob("*.png"))
 
@@ -157,7 +159,7 @@ def test_chain_of_mpi_and_comparison(slurm: Slurm, small: Path, undisturbed: Und
     assert list(jobs) == ["sweep", "compare"]
     assert f"afterany:{jobs['sweep'].number}" in jobs["compare"].fields()["Dependency"]
     jobs["sweep"].completes()
-    assert science(sweep) == undisturbed(small)
+    assert fingerprint(sweep) == undisturbed(small)
     jobs["compare"].reaches("RUNNING")
     slurm.call("scancel", jobs["compare"].number)
 
@@ -173,4 +175,4 @@ def test_merge_names_the_missing_part(slurm: Slurm, small: Path, undisturbed: Un
     assert not sweep.exists()
     slurm.submit("array.sbatch", "--array=2", **files).completes()
     slurm.submit("merge.sbatch", SWEEP=sweep, **files).completes()
-    assert science(sweep) == undisturbed(small)
+    assert fingerprint(sweep) == undisturbed(small)

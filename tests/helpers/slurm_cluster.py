@@ -1,8 +1,7 @@
-"""A Slurm and its jobs, as the tests see them, and what a sweep file holds."""
+"""A Slurm and its jobs, as the tests see them."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -15,25 +14,11 @@ from pathlib import Path
 import h5py
 import pytest
 
-from hpcmass.store.schema import DONE, NUMBERS, PENDING, TRACES
+from hpcmass.store.schema import PENDING
+from processes import ROOT, ranks_of
+from sweep_contents import n_done
 
-ROOT = Path(__file__).resolve().parents[2]
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
-
-
-def science(path: Path) -> dict[str, str]:
-    """Hash of the bytes of every scientific dataset."""
-    with h5py.File(path, "r", locking=False) as file:
-        names = (*TRACES, *NUMBERS, "seed", "status", "p", "lam", "trial", "time")
-        return {name: hashlib.sha256(file[name][()].tobytes()).hexdigest() for name in names}
-
-
-def n_done(path: Path) -> int:
-    """Trials marked done; 0 while there is no file."""
-    if not path.exists():
-        return 0
-    with h5py.File(path, "r", locking=False) as file:
-        return int((file["status"][()] == DONE).sum())
 
 
 def until(condition: Callable[[], bool], what: Callable[[], str], *, timeout: float) -> None:
@@ -43,19 +28,6 @@ def until(condition: Callable[[], bool], what: Callable[[], str], *, timeout: fl
         if time.monotonic() > end:
             pytest.fail(f"after {timeout:.0f} s: {what()}")
         time.sleep(0.05)
-
-
-def ranks_of(sweep: Path) -> list[int]:
-    """Process ids of the ranks that write a sweep file, whoever started them; launchers and shells are none."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if entry.name.isdecimal() and os.fsencode(sweep) in words and Path(os.fsdecode(words[0])).name[:6] == "python":
-            found.append(int(entry.name))
-    return found
 
 
 def has_pending(pid: int, number: signal.Signals) -> bool:
@@ -71,7 +43,7 @@ def halfway(job: Job, sweep: Path, n_ranks: int, *, more_than: int = 5) -> Itera
     So what the block does to the job hits its middle, whatever the speed of the machine.
     """
     until(lambda: n_done(sweep) > more_than and len(ranks_of(sweep)) == n_ranks, job.story, timeout=300)
-    ranks = ranks_of(sweep)
+    ranks = list(ranks_of(sweep))
     for pid in ranks:
         os.kill(pid, signal.SIGSTOP)
     try:
