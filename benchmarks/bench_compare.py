@@ -68,7 +68,8 @@ def measure(path: Path, config: Path, repeats: int) -> int:
     )
     for models in (("CFM", "MFM"), everything):
         for point, trials in points:
-            task = Task(point, tuple((path, trial) for trial in trials), MassParameters(models=models), experiment.compare)
+            wanted = tuple((path, trial) for trial in trials)
+            task = Task(point, wanted, MassParameters(models=models), experiment.compare)
             run_task(task)  # kernels are compiled
             best = float("inf")
             for _ in range(repeats):
