@@ -1,13 +1,15 @@
 """HDF5 files on a disk: checked before, created all or nothing, backed up, opened for reading, written in place.
 
 A file is created under a temporary name and renamed when it is complete, so a half-created one is never taken for a
-result. Whatever the disk may refuse (no space, a quota, the limit on file sizes) is asked for before HDF5 meets it:
-HDF5 1.10 may crash when it closes a file that it could not write.
+result, and what a killed job leaves is removed by the next one. Whatever the disk may refuse (no space, a quota, the
+limit on file sizes) is asked for before HDF5 meets it: HDF5 1.10 may crash when it closes a file that it could not
+write.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import math
 import os
 import re
@@ -124,6 +126,8 @@ def backup(path: Path) -> Path:
 def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iterator[h5py.File]:
     """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
 
+    Whoever creates `path` holds its lock: what is there under a temporary name was left by a job that was killed.
+
     Parameters
     ----------
     path : Path
@@ -144,12 +148,16 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
         raise UserError(f"{path} exists; {START_OVER}")
     growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
     try:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.growing*"):
+            left.unlink(missing_ok=True)
         with open(growing, "wb") as probe:
             probe.truncate(size)  # limits on file sizes and quotas of apparent size
             probe.truncate(0)
             _allocate(probe.fileno(), 0, filled)
         with h5py.File(growing, "w", locking=False) as file:
             yield file
+        with open(growing, "rb") as complete:
+            os.fsync(complete.fileno())  # its parts may be deleted as soon as it is there
         if path.exists():
             logger.info("the old %s is now %s", path.name, backup(path).name)
         os.replace(growing, path)
