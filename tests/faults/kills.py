@@ -16,7 +16,7 @@ from hpcmass.store.sweep_file import SweepFile
 RANDOM_INSTANTS = {"a worker": [1, 2], "rank 0": [0], "all": [0, 1, 2]}
 """Victim → its ranks, killed from outside at any instant."""
 
-MOMENTS = ("report", "write", "status")
+MOMENTS = ("report", "write", "status", "history")
 """Moments at which rank 0 kills itself: see `struck.py`."""
 
 
@@ -72,7 +72,7 @@ def kill_campaign(
         changed = _retitled(config, directory, toll.kills)
         arguments = ("run", changed, "-o", path, *writer.options)
         if victim == "storing":
-            where, number = _moment(chance, truth.trials - len(known))
+            where, number = _moment(chance, truth.trials - len(known), again=path.exists())
             job = here.start(here.struck(writer.ranks, where, number, *arguments))
             hung = _ended(job, path, here, toll)
             if job.returncode != 0 and not hung:
@@ -99,9 +99,9 @@ def kill_campaign(
     return toll
 
 
-def _moment(chance: random.Random, pending: int) -> tuple[str, int]:
+def _moment(chance: random.Random, pending: int, *, again: bool) -> tuple[str, int]:
     """Where rank 0 dies, and after how many of the writes, reports or trials that it has before it."""
-    where = chance.choice(MOMENTS)
+    where = chance.choice([moment for moment in MOMENTS if again or moment != "history"])
     trials = chance.randint(1, max(1, pending // 3))
     if where == "write":
         return where, chance.randint(1, 20 * trials)

@@ -6,6 +6,8 @@ WHERE, each counted up to NUMBER:
 
     report    killed when trials are to be stored, before any of their numbers is written
     status    killed just before a trial's status is written: its numbers are on the disk
+    history   killed while the history of a sweep that is continued is written, the file being open; NUMBER even: after
+              HDF5 has written it
     write     killed in the middle of a write: half of its bytes are in the file
     fill      the disk of the output fills up just before a write
     reserve   the disk of the output fills up just before a packed file is to grow
@@ -63,7 +65,10 @@ def torn(number: int) -> None:
 
 def strike(where: str, number: int) -> None:
     """Prepare the fault."""
+    import h5py
+
     import hpcmass.store.merge
+    import hpcmass.sweep.prepare
     from hpcmass.store.files import RawFile
     from hpcmass.store.writer import SweepWriter
 
@@ -79,6 +84,16 @@ def strike(where: str, number: int) -> None:
             put(self, name, index, value)
 
         RawFile.put = replacement  # type: ignore[method-assign]
+    elif where == "history":
+        append = hpcmass.sweep.prepare.append_history
+
+        def appended(file: h5py.File, what: str) -> None:
+            append(file, what)
+            if number % 2 == 0:
+                file.flush()
+            die()
+
+        hpcmass.sweep.prepare.append_history = appended
     elif where == "write":
         torn(number)
     elif where == "fill":
