@@ -1,13 +1,15 @@
 """HDF5 files on a disk: checked before, created all or nothing, backed up, opened for reading, written in place.
 
 A file is created under a temporary name and renamed when it is complete, so a half-created one is never taken for a
-result. Whatever the disk may refuse (no space, a quota, the limit on file sizes) is asked for before HDF5 meets it:
-HDF5 1.10 may crash when it closes a file that it could not write.
+result, and what a killed job leaves is removed by the next one. Whatever the disk may refuse (no space, a quota, the
+limit on file sizes) is asked for before HDF5 meets it: HDF5 1.10 may crash when it closes a file that it could not
+write.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import math
 import os
 import re
@@ -124,6 +126,8 @@ def backup(path: Path) -> Path:
 def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iterator[h5py.File]:
     """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
 
+    Whoever creates `path` holds its lock: what is there under a temporary name was left by a job that was killed.
+
     Parameters
     ----------
     path : Path
@@ -144,12 +148,20 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
         raise UserError(f"{path} exists; {START_OVER}")
     growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
     try:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.growing"):
+            left.unlink(missing_ok=True)
         with open(growing, "wb") as probe:
             probe.truncate(size)  # limits on file sizes and quotas of apparent size
             probe.truncate(0)
             _allocate(probe.fileno(), 0, filled)
         with h5py.File(growing, "w", locking=False) as file:
             yield file
+            file.flush()
+            needed = file.id.get_filesize()
+        with open(growing, "rb+") as complete:
+            if os.fstat(complete.fileno()).st_size > needed:
+                complete.truncate(needed)
+            os.fsync(complete.fileno())  # its parts may be deleted as soon as it is there
         if path.exists():
             logger.info("the old %s is now %s", path.name, backup(path).name)
         os.replace(growing, path)
@@ -160,19 +172,23 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
 
 
 def reserve(file: h5py.File, n_bytes: int) -> None:
-    """Make sure that an HDF5 file that is being created can grow, before HDF5 tries to.
+    """Give an HDF5 file that is being created the room for what comes next: then no write of HDF5's can fail.
+
+    Parameters
+    ----------
+    file : h5py.File
+        From `creating`, which cuts off what was not needed.
+    n_bytes : int
+        The most that is written before the next call; some metadata are added.
 
     Raises
     ------
     OSError
         If the disk, a quota or the limit on file sizes does not allow it.
     """
-    beside = Path(f"{file.filename}.reserve")  # HDF5 would leave what is allocated in the file itself
-    try:
-        with open(beside, "wb") as probe:
-            _allocate(probe.fileno(), file.id.get_filesize(), n_bytes + METADATA_BYTES)
-    finally:
-        beside.unlink(missing_ok=True)
+    file.flush()  # into the room that it was given before, and so that its size is known
+    with open(file.filename, "rb+") as same:
+        _allocate(same.fileno(), file.id.get_filesize(), n_bytes + METADATA_BYTES)
 
 
 def _allocate(descriptor: int, start: int, n_bytes: int) -> None:

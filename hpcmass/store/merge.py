@@ -272,7 +272,7 @@ def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Prog
     places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
     for number, index in enumerate(places):
         if number % at_once == 0:
-            reserve(file, math.ceil(1.01 * at_once * n_bytes))
+            reserve(file, math.ceil(1.01 * min(at_once, n_done - number) * n_bytes))
         for name in TRACES:
             file[name][index] = parts.value(name, index)
         if progress is not None:

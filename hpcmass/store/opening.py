@@ -12,6 +12,7 @@ import numpy as np
 
 from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
+from hpcmass.costs import parse_part
 from hpcmass.errors import UserError
 from hpcmass.nearest import missing_file
 from hpcmass.store.files import read_hdf5, reason
@@ -165,7 +166,7 @@ def faults(file: h5py.File) -> Iterator[str]:
         if name not in file.attrs:
             yield f"it has no attribute {name}"
     for name in ("status", "seed", "trial", "time", "word"):
-        if name not in file:
+        if not _has(file, name):
             yield f"it has no {name}"
             return
     try:
@@ -175,12 +176,12 @@ def faults(file: h5py.File) -> Iterator[str]:
         return
     older = str(file.attrs["format_version"]) != "{}.{}".format(*FORMAT_VERSION)
     for variable in variables_of(file).values():
-        if variable.name not in file:
-            if not older:
+        if not _has(file, variable.name):
+            if not older or variable.name in file:
                 yield f"it has no {variable.name}"
             continue
         dataset, dims = file[variable.name], variable.dimensions(axes)
-        lacking = [dim for dim in dims if dim not in file]
+        lacking = [dim for dim in dims if not _has(file, dim)]
         if lacking:
             yield f"it has no {lacking[0]}"
             continue
@@ -189,6 +190,31 @@ def faults(file: h5py.File) -> Iterator[str]:
             yield f"{variable.name} has shape {dataset.shape}, not {lengths}"
         elif dataset.dtype != np.dtype(variable.dtype):
             yield f"{variable.name} is of type {dataset.dtype}, not {np.dtype(variable.dtype)}"
+    yield from _part_faults(file)
+
+
+def _has(file: h5py.File, name: str) -> bool:
+    return isinstance(file.get(name), h5py.Dataset)
+
+
+def _part_faults(file: h5py.File) -> Iterator[str]:
+    """What is wrong with the part that an open sweep file is to hold, if it is one."""
+    text = file.attrs.get("part")
+    if text is None:
+        return
+    try:
+        parse_part(str(text))
+    except ValueError:
+        yield f"it says that it holds part '{text}'"
+        return
+    status = file["status"]
+    if major_version(file) < 2:
+        if not _has(file, "part") or file["part"].shape != status.shape:
+            yield f"it does not say which trials part {text} has"
+        return
+    trials = np.asarray(file.attrs.get("part_trials", ()))
+    if trials.shape != (2,) or trials.dtype.kind not in "iu" or not 0 <= trials[0] <= trials[1] <= status.size:
+        yield f"it does not say which trials part {text} has"
 
 
 def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:

@@ -28,13 +28,14 @@ from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.grid import trials as all_trials
-from hpcmass.store.files import RawFile, reason, sync
+from hpcmass.store.files import RawFile, read_hdf5, reason, sync
 from hpcmass.store.layout import Coordinate, create_file, sweep_coordinates
 from hpcmass.store.provenance import history_line, history_value
 from hpcmass.store.schema import (
     DONE,
     ERROR_LENGTH,
     FAILED,
+    PENDING,
     SPIKE_VARIABLES,
     SWEEP_FILETYPE,
     SWEEP_VARIABLES,
@@ -163,6 +164,8 @@ class SweepWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = RawFile(path)
+        with read_hdf5(path) as file:
+            self._failed: npt.NDArray[np.bool_] = file["status"][()] == FAILED
 
     def store(self, ended: Iterable[Ended]) -> None:
         """Store trials that have ended: their data first, then, when these are on the disk, their status.
@@ -181,6 +184,7 @@ class SweepWriter:
         if not ended:
             return
         try:
+            self._reopen([one.trial for one in ended if self._failed[one.trial.index]])
             for one in ended:
                 values = {**one.values, "error": _cut(one.error or "")}
                 for name, value in values.items():
@@ -189,9 +193,18 @@ class SweepWriter:
             self._file.sync()
             for one in ended:
                 self._file.put("status", one.trial.index, DONE if one.error is None else FAILED)
+                self._failed[one.trial.index] = one.error is not None
             self._file.sync()
         except OSError as error:
             raise unwritable(self.path, ended[0].trial, error) from error
+
+    def _reopen(self, trials: Sequence[Trial]) -> None:
+        """Make failed trials pending: a kill while they are replaced must not leave a failed one without a reason."""
+        for trial in trials:
+            self._file.put("status", trial.index, PENDING)
+            self._failed[trial.index] = False
+        if trials:
+            self._file.sync()
 
     def store_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""

@@ -1,6 +1,6 @@
 """The fault campaign: hurt sweeps in every way that is promised to be harmless, and print a table of what happened.
 
-    python tests/faults/campaign.py [--kills 54] [--trials 100000] [--seed 1] [--mpich VENV] [--directory DIR]
+    python tests/faults/campaign.py [--kills 4] [--trials 100000] [--seed 1] [--also VENV …] [--only kills …]
 
 Exit code 1 if any promise was broken.
 """
@@ -16,27 +16,34 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from copies import compare_kills, merge_kills
 from damage import broken_checksum, damaged_files
-from files import (
+from disks import (
     MIB,
     disk_full,
-    full_from_the_start,
+    full_before,
+    full_while_comparing,
+    full_while_merging,
+    full_while_packing,
     job_array,
-    packing_into_a_full_disk,
+    size_limits,
     small_disk,
 )
 from harness import Installation, Truth, reference, this_installation, write_config
-from kills import Toll, kill_campaign, signal_campaign, stop_campaign
-from scale import Joined, Scale, at_scale, joined_at_scale
+from kills import RANDOM_INSTANTS, kill_campaign
+from scale import Scale, at_scale
+from stops import signals, time_limits
+from syscalls import calls_of
 
-Row = tuple[str, str, bool]
+FAULTS = ("kills", "copies", "stops", "disks", "limits", "array", "damage", "sizes", "calls")
 
 
 class Table:
     """Rows as they come: what was done, what happened, whether that was promised."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[tuple[str, str, bool]] = []
+        self.kills = 0
         self._start = time.monotonic()
 
     def add(self, what: str, happened: str, good: bool) -> None:
@@ -50,61 +57,106 @@ class Table:
 
 
 def kills(table: Table, here: Installation, config: Path, truth: Truth, place: Path, count: int, seed: int) -> None:
-    """Share the kills out over writers and victims."""
-    cases = [(shards, victim) for shards in (False, True) for victim in ("worker", "master", "all")]
-    if not here.parallel_hdf5:
-        cases = [case for case in cases if case[0]]
-    for number, (shards, victim) in enumerate(cases):
-        directory = place / f"kill-{here.mpi[:2]}-{number}"
+    """So many kills of each victim, writer by writer."""
+    for writer in here.writers:
+        victims = (*RANDOM_INSTANTS, "storing") if writer.ranks else ("all", "storing")
+        for victim in victims:
+            directory = place / "kills"
+            directory.mkdir()
+            chance = random.Random(f"{seed} {here.mpi} {writer.name} {victim}")
+            toll = kill_campaign(
+                here, config, truth, directory, kills=count, writer=writer, victim=victim, chance=chance
+            )
+            who = {"storing": "rank 0 while it stores", "all": "all ranks"}.get(victim, victim)
+            if not writer.ranks:
+                who = {"storing": "it, while it stores", "all": "it, at any instant"}[victim]
+            table.add(f"SIGKILL of {who}, {writer.name}, {here.mpi}", str(toll), toll.clean)
+            table.kills += toll.kills
+            shutil.rmtree(directory)
+
+
+def copies(table: Table, here: Installation, config: Path, truth: Truth, place: Path, count: int, seed: int) -> None:
+    """Kills of `merge` and `compare`."""
+    chance = random.Random(f"{seed} copies")
+    for packed in (False, True):
+        directory = place / f"merge-{packed}"
         directory.mkdir()
-        share = count // len(cases) + (number < count % len(cases))
-        chance = random.Random(100 * seed + number)
-        toll = kill_campaign(here, config, truth, directory, kills=share, victim=victim, shards=shards, chance=chance)
-        table.add(f"SIGKILL {victim}, {'shards' if shards else 'mpio'}, {here.mpi}", _told(toll), toll.clean)
+        toll = merge_kills(here, config, truth, directory, kills=count, packed=packed, chance=chance)
+        table.add("SIGKILL of `merge --pack`" if packed else "SIGKILL of `merge`", str(toll), toll.clean)
         shutil.rmtree(directory)
-
-
-def _told(toll: Toll) -> str:
-    text = (f"{toll.kills} kills ({toll.running} while writing), {toll.unreadable} unreadable, {toll.lost} lost, "
-            f"{toll.wrong} wrong, {toll.hung} hung; ")  # fmt: skip
-    return text + f"{toll.sweeps - toll.different} of {toll.sweeps} sweeps identical"
+    for ranks in (0, 3):
+        directory = place / f"compare-{ranks}"
+        directory.mkdir()
+        sweep = config.with_suffix(".reference.h5")
+        toll = compare_kills(here, sweep, directory, kills=count, ranks=ranks, chance=chance)
+        table.add(f"SIGKILL of `compare`, {f'{ranks} ranks' if ranks else 'one process'}", str(toll), toll.clean)
+        shutil.rmtree(directory)
 
 
 def stops(table: Table, here: Installation, config: Path, truth: Truth, place: Path, seed: int) -> None:
     """Time limits and signals."""
-    for ranks, options, how in ((0, [], "one process"), (3, [], "mpio"), (3, ["--shards"], "shards")):
-        stopped, bad = stop_campaign(
-            here, config, truth, place / f"stop-{how}.h5", stops=4, limit="1.5s", ranks=ranks, options=options
-        )
-        table.add(f"--time-limit, {how}", f"{stopped} stops with exit code 75, resumed, identical", not bad)
-    stopped, bad = signal_campaign(here, config, truth, place / "signal.h5", stops=4, chance=random.Random(seed))
-    table.add("SIGTERM, SIGUSR1 to all ranks, mpio", f"{stopped} stops with exit code 75, resumed, identical", not bad)
+    for writer in here.writers:
+        path = place / f"limit-{writer.driver}.h5"
+        stopped, problems = time_limits(here, config, truth, path, stops=3, limit="2s", writer=writer)
+        happened = "; ".join([f"{stopped} stops with exit code 75, continued, identical", *problems])
+        table.add(f"--time-limit, {writer.name}, {here.mpi}", happened, not problems and stopped > 0)
+    for writer in here.writers:
+        directory = place / f"signals-{writer.driver}"
+        directory.mkdir()
+        chance = random.Random(f"{seed} {writer.name}")
+        stopped, problems = signals(here, config, truth, directory, writer=writer, chance=chance)
+        happened = "; ".join([f"{stopped} stops with exit code 75, continued, identical", *problems])
+        who = "all ranks, rank 0, a worker" if writer.ranks else "the process"
+        table.add(f"SIGTERM, SIGUSR1, SIGHUP to {who}, {writer.name}, {here.mpi}", happened, not problems)
+        shutil.rmtree(directory)
 
 
 def disks(table: Table, here: Installation, config: Path, truth: Truth, place: Path) -> None:
     """Full disks, if a small one can be mounted."""
     whole = config.with_suffix(".reference.h5")
-    # trials as small as these occupy their memory pages in every shard
-    size = 3 * whole.stat().st_size
+    compared = place / "compared.h5"
+    assert here.run(0, "compare", whole, "-o", compared).returncode == 0
     cases: list[tuple[str, Callable[[Path], str]]] = []
     for leave in (MIB // 8, MIB):
-        for ranks, options, how in ((0, [], "one process"), (3, [], "mpio"), (3, ["--shards"], "shards")):
+        for writer in here.writers:
             cases.append((
-                f"disk full with {leave // 1024} KiB left, {how}",
-                lambda disk, r=ranks, o=options, v=leave: disk_full(  # type: ignore[misc]
-                    here, config, truth, disk, ranks=r, options=o, leave=v
-                ),
+                f"disk full with {leave // 1024} KiB left, {writer.name}, {here.mpi}",
+                lambda disk, w=writer, v=leave: disk_full(here, config, truth, disk, writer=w, leave=v),  # type: ignore[misc]
             ))  # fmt: skip
-    cases.append(("disk full before the start", lambda disk: full_from_the_start(here, config, disk)))
-    cases.append(("disk full while packing", lambda disk: packing_into_a_full_disk(here, whole, disk)))
+    for writer in here.writers:
+        cases.append((
+            f"disk full before the start, {writer.name}",
+            lambda disk, w=writer: full_before(  # type: ignore[misc]
+                here, disk, "are free there", "run", config, "-o", disk / "sweep.h5", *w.options, ranks=w.ranks
+            ),
+        ))  # fmt: skip
+    cases += [
+        (
+            "disk full before merging",
+            lambda d: full_before(here, d, "are free there", "merge", "-o", d / "m.h5", whole),
+        ),
+        ("disk full while merging", lambda disk: full_while_merging(here, truth, whole, disk)),
+        (
+            "disk full before packing",
+            lambda d: full_before(here, d, "are free there", "merge", "--pack", "-o", d / "p.h5", whole),
+        ),
+        ("disk full while packing", lambda disk: full_while_packing(here, truth, whole, disk)),
+        ("disk full before comparing", lambda d: full_before(here, d, "space", "compare", whole, "-o", d / "c.h5")),
+        ("disk full while comparing", lambda disk: full_while_comparing(here, whole, compared, disk)),
+    ]
     for what, run in cases:
         try:
-            with small_disk(place / "disk", size) as disk:
+            with small_disk(place / "disk", 3 * whole.stat().st_size) as disk:
                 problem = run(disk)
         except PermissionError as error:
             table.add("disk full", f"skipped: {error}", True)
             return
-        table.add(what, problem or "one sentence, nothing lost, identical with room again", not problem)
+        good = (
+            "not noticed, complete"
+            if what.endswith("while comparing")
+            else "one sentence, nothing lost, then identical"
+        )
+        table.add(what, problem or good, not problem)
 
 
 def damaged(table: Table, here: Installation, place: Path) -> None:
@@ -127,57 +179,84 @@ def sizes(table: Table, here: Installation, place: Path, trials: int) -> None:
     for s in scales:
         table.add(
             f"{s.trials} tiny trials",
-            f"{s.wall_s:.1f} s, master {1e6 * s.master_cpu_s / s.trials:.0f} µs of processor a trial, "
+            f"{s.wall_s:.1f} s, {1e6 * s.rank0_cpu_s / s.trials:.0f} µs of rank 0's processor a trial, "
             f"open {1e3 * s.open_s:.1f} ms, "
             f"xarray {1e3 * s.xarray_s:.0f} ms, status {1e3 * s.status_s:.0f} ms, {s.megabytes:.0f} MB",
             True,
         )
-    _growth(table, "growth from the last but one, × 10 trials", scales, ("master_cpu_s", "open_s", "status_s"))
-    joints = [joined_at_scale(here, place, n) for n in (trials // 10, trials)]
-    for j in joints:
-        table.add(
-            f"{j.trials} tiny trials dealt out to {j.shards} shards",
-            f"joined in {j.join_s:.1f} s, open {1e3 * j.open_s:.0f} ms, status {1e3 * j.status_s:.0f} ms, "
-            f"traces {1e3 * j.trace_s:.2f} ms a trial",
-            True,
-        )
-    _growth(table, "growth of joined shards, × 10 trials", joints, ("join_s", "open_s", "status_s", "trace_s"))
+    _growth(table, scales, ("rank0_cpu_s", "open_s", "status_s"))
 
 
-def _growth(table: Table, what: str, sizes: Sequence[Scale] | Sequence[Joined], names: Sequence[str]) -> None:
+def _growth(table: Table, sizes: Sequence[Scale], names: Sequence[str]) -> None:
     few, many = sizes[-2:]
     growth = {name: getattr(many, name) / getattr(few, name) for name in names}
     text = ", ".join(f"{name.removesuffix('_s')} × {factor:.1f}" for name, factor in growth.items())
-    table.add(what, text, all(factor < 13 for factor in growth.values()))
+    table.add("growth from the last but one, × 10 trials", text, all(factor < 13 for factor in growth.values()))
+
+
+def calls(table: Table, here: Installation, place: Path, trials: int = 4) -> None:
+    """System calls for trials of the paper's size."""
+    for writer in here.writers:
+        try:
+            counted = calls_of(here, place, trials=trials, writer=writer)
+        except FileNotFoundError as error:
+            table.add("system calls", f"skipped: {error}", True)
+            return
+        parts = [
+            f"{'rank ' + str(c.rank) if writer.ranks else 'it'}: {c.large} writes of traces, {c.small} smaller, "
+            f"{c.syncs} syncs, {c.bytes / 1e6:.3g} MB"
+            for c in counted
+        ]
+        table.add(
+            f"system calls, {trials} trials of the paper's size, {writer.name}, {here.mpi}", "; ".join(parts), True
+        )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=54)
-    parser.add_argument("--trials", type=int, default=100_000)
+    parser.add_argument("--kills", type=int, default=4, help="of each victim of each writer of each MPI library")
+    parser.add_argument("--trials", type=int, default=100_000, help="of the largest sweep of tiny trials")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--mpich", type=Path, metavar="VENV", help="an environment with MPICH, mpiexec in its bin")
+    parser.add_argument(
+        "--also", type=Path, nargs="+", default=[], metavar="VENV",
+        help="environments with another MPI, its mpiexec in their bin: kills, stops and full disks there, too",
+    )  # fmt: skip
     parser.add_argument("--directory", type=Path, help="where to work (default: a temporary directory)")
-    parser.add_argument("--only", nargs="+", default=["kills", "mpich", "stops", "disks", "damage", "array", "sizes"])
+    parser.add_argument("--only", nargs="+", choices=FAULTS, default=FAULTS)
     options = parser.parse_args()
     here, table = this_installation(), Table()
-    print(f"seed {options.seed}, {here.mpi}", flush=True)
+    installations = [here, *(Installation.of(venv) for venv in options.also)]
+    print(f"seed {options.seed}; {', '.join(one.mpi for one in installations)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="hpcmass-faults-", dir=options.directory) as name:
         place = Path(name)
         config = write_config(place / "faults.yml", trials=60)
         truth = reference(here, config)
         if "kills" in options.only:
-            kills(table, here, config, truth, place, options.kills, options.seed)
-        if "mpich" in options.only and options.mpich:
-            kills(table, Installation.of(options.mpich), config, truth, place, options.kills // 3, options.seed)
+            for one in installations:
+                kills(table, one, config, truth, place, options.kills, options.seed)
+            table.add("SIGKILLs of sweeps in all", str(table.kills), True)
+        if "copies" in options.only:
+            copies(table, here, config, truth, place, options.kills, options.seed)
         if "stops" in options.only:
             longer = write_config(place / "longer.yml", trials=400)
-            stops(table, here, longer, reference(here, longer), place, options.seed)
+            truth_of_longer = reference(here, longer)
+            for number, one in enumerate(installations):
+                (place / f"stops-{number}").mkdir()
+                stops(table, one, longer, truth_of_longer, place / f"stops-{number}", options.seed)
         if "disks" in options.only:
-            disks(table, here, config, truth, place)
+            for one in installations:
+                disks(table, one, config, truth, place)
+        if "limits" in options.only:
+            (place / "limits").mkdir()
+            whole = config.with_suffix(".reference.h5")
+            problems = size_limits(here, config, truth, whole, place / "limits")
+            happened = "one sentence, nothing changed, identical without the limit"
+            table.add(
+                "file-size limit (ulimit -f): run, merge, pack, compare", "; ".join(problems) or happened, not problems
+            )
         if "array" in options.only:
             problems = job_array(here, config, truth, place)
-            happened = "merge names them; then view and packed copy are identical to one run"
+            happened = "merge names them; then merged and packed copy are identical to one run"
             table.add(
                 "array of 8 parts: 1 killed, 2 run again, 1 missing", "; ".join(problems) or happened, not problems
             )
@@ -185,6 +264,8 @@ def main() -> int:
             damaged(table, here, place)
         if "sizes" in options.only:
             sizes(table, here, place, options.trials)
+        if "calls" in options.only:
+            calls(table, here, place)
     print(f"\n{table.markdown()}")
     return 0 if all(good for _, _, good in table.rows) else 1
 

@@ -69,6 +69,18 @@ def _attribute(name: str, value: object) -> Spoil:
     return _edit(change)
 
 
+def _part(text: str, trials: object) -> Spoil:
+    def change(file: h5py.File) -> None:
+        file.attrs["part"], file.attrs["part_trials"] = text, trials
+
+    return _edit(change)
+
+
+def _group_for_trace(file: h5py.File) -> None:
+    del file["phi_E"]
+    file.create_group("phi_E")
+
+
 def _as_directory(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -102,8 +114,23 @@ DAMAGE: dict[str, Spoil] = {
     "no trace": _delete("mean_v"),
     "status of another shape": _replace_dataset("status", np.zeros(3, "i1")),
     "no identity": _attribute("uuid", None),
+    "no driver": _attribute("driver", None),
+    "a part that cannot be": _attribute("part", "9/3"),
+    "a part without its trials": _attribute("part", "1/3"),
+    "a part with too many trials": _part("1/3", np.array([0, 10**6])),
+    "a part with trials backwards": _part("1/3", np.array([20, 10])),
+    "a part with a text for trials": _part("1/3", "all"),
+    "errors of another type": _replace_dataset("error", np.zeros((5, 2, 4), "S240")),
+    "numbers of another type": _replace_dataset("rate_E", np.zeros((5, 2, 4), "f4")),
+    "an axis of text": _replace_dataset("lam", np.array([b"a", b"b"])),
+    "time of another length": _replace_dataset("time", np.arange(7.0)),
+    "a group in place of a trace": _edit(_group_for_trace),
+    "a virtual file of format 1": _edit(lambda file: file.attrs.__setitem__("parts", ["a.h5", "b.h5"])),
 }
 """Name → what is done to a good sweep file."""
+
+AT_ONCE = 6
+"""Files that one process tries."""
 
 COMMANDS = """\
 import contextlib, io, json, sys
@@ -115,7 +142,11 @@ for here in places:
         "status": ["status", bad],
         "check": ["check", bad],
         "compare": ["compare", bad, "-o", here + "/out-cmp.h5"],
+        "status of two": ["status", good, bad],
+        "check of two": ["check", good, bad],
+        "compare two": ["compare", good, bad, "-o", here + "/out-cmp2.h5"],
         "merge": ["merge", "-o", here + "/out-merged.h5", good, bad],
+        "merge into": ["merge", "-o", bad, good],
         "merge --pack": ["merge", "--pack", "-o", here + "/out-packed.h5", bad],
         "run": ["run", config, "-o", bad],
         "run --reuse": ["run", config, "-o", here + "/out-run.h5", "--reuse", bad],
@@ -123,6 +154,8 @@ for here in places:
         "plot --sweep": ["plot", comparison, "-o", here + "/out-maps", "--sweep", bad],
         "compare into": ["compare", good, "-o", bad],
         "validate": ["validate", bad],
+        "plan": ["plan", bad],
+        "trial": ["trial", config, "--p", "0.5", "--lam", "0.5", "-o", bad],
     }
     for name, words in commands.items():
         out, err = io.StringIO(), io.StringIO()
@@ -163,8 +196,8 @@ def damaged_files(
     waiting = list(places)
     while waiting:
         done = subprocess.run(
-            [sys.executable, "-c", COMMANDS, *map(str, (good, config, comparison)), *waiting],
-            env=here.env, capture_output=True, text=True, timeout=600, check=False,
+            [sys.executable, "-c", COMMANDS, *map(str, (good, config, comparison)), *waiting[:AT_ONCE]],
+            env=here.env, capture_output=True, text=True, timeout=1200, check=False,
         )  # fmt: skip
         seen = set()
         for line in done.stdout.splitlines():

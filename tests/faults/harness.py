@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,14 +13,19 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from hpcmass.store.reader import open_sweep
-from hpcmass.store.sources import open_all, sources_of
 
+from hpcmass.errors import UserError
+from hpcmass.store.check import check_sweep
+from hpcmass.store.labelled import open_sweep
 from hpcmass.store.schema import DONE, NUMBERS, TRACES
+from hpcmass.store.sweep_file import SweepFile
 
 ROOT = Path(__file__).resolve().parents[2]
+STRUCK = Path(__file__).with_name("struck.py")
 COMPARED = (*TRACES, *NUMBERS, "seed")
 PATIENCE_S = 240.0
+
+Index = tuple[int, ...]
 
 CONFIG = """\
 title: faults
@@ -37,6 +43,21 @@ def write_config(path: Path, *, trials: int, n: int = 200, t: float = 100.0) -> 
     """Write a configuration of 10 points with tiny trials."""
     path.write_text(CONFIG.format(trials=trials, n=n, t=t))
     return path
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A way in which a sweep is written: how many ranks (0: without mpiexec), options, the driver that results."""
+
+    name: str
+    ranks: int
+    options: tuple[str, ...]
+    driver: str
+
+
+ONE_PROCESS = Writer("one process", 0, (), "serial")
+MPIO = Writer("mpio", 3, (), "mpio")
+GATHER = Writer("gather", 3, ("--gather",), "gather")
 
 
 @dataclass(frozen=True)
@@ -58,28 +79,47 @@ class Installation:
         ).stdout  # fmt: skip
         env = dict(entry.split("=", 1) for entry in listing.split("\0") if "=" in entry)
         env["PYTHONPATH"] = str(ROOT)
-        mpi = "MPICH" if (venv / "bin" / "mpiexec").exists() else "Open MPI"
         python = str(venv / "bin" / "python")
-        question = "import h5py; print(h5py.get_config().mpi)"
+        question = "import hpcmass.store, h5py; from hpcmass.parallel.communicator import library_version as v; " \
+                   "print(h5py.get_config().mpi, v())"  # fmt: skip
         asked = subprocess.run([python, "-c", question], env=env, capture_output=True, text=True, check=True)
-        return cls(python, env, mpi, asked.stdout.strip() == "True")
+        parallel, _, library = asked.stdout.strip().partition(" ")
+        name = re.match(r"(Open MPI|MPICH)\D*(\d+\.\d+)", library)
+        return cls(python, env, f"{name[1]} {name[2]}" if name else library, parallel == "True")
+
+    @property
+    def writers(self) -> tuple[Writer, ...]:
+        """The ways of writing that it has."""
+        return (MPIO, GATHER, ONE_PROCESS) if self.parallel_hdf5 else (GATHER, ONE_PROCESS)
 
     def command(self, ranks: int, *arguments: object) -> list[str]:
         """`hpcmass …` on so many ranks; 0 means without mpiexec."""
-        launch = [self.env["MPIEXEC"], "-n", str(ranks)] if ranks else []
-        return [*launch, self.python, "-m", "hpcmass", *map(str, arguments)]
+        return [*self._launch(ranks), self.python, "-m", "hpcmass", *map(str, arguments)]
 
-    def run(self, ranks: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-        """Run to the end."""
+    def struck(self, ranks: int, where: str, number: int, *arguments: object) -> list[str]:
+        """The same with a fault at a chosen moment: see `struck.py`."""
+        return [*self._launch(ranks), self.python, str(STRUCK), where, str(number), *map(str, arguments)]
+
+    def _launch(self, ranks: int) -> list[str]:
+        return [self.env["MPIEXEC"], "-n", str(ranks)] if ranks else []
+
+    def run(self, ranks: int, *arguments: object, file_limit_kib: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run to the end, under a limit on file sizes if one is given."""
+        return self.execute(self.command(ranks, *arguments), file_limit_kib=file_limit_kib)
+
+    def execute(self, command: list[str], *, file_limit_kib: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command of `command` or `struck` to the end."""
+        if file_limit_kib:
+            command = ["bash", "-c", f'ulimit -f {file_limit_kib}; exec "$@"', "bash", *command]
         return subprocess.run(
-            self.command(ranks, *arguments), env=self.env, capture_output=True, text=True, timeout=PATIENCE_S,
-            check=False, stdin=subprocess.DEVNULL,
+            command, env=self.env, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def start(self, ranks: int, *arguments: object) -> subprocess.Popen[str]:
-        """Start in the background."""
+    def start(self, command: list[str]) -> subprocess.Popen[str]:
+        """Start a command of `command` or `struck` in the background."""
         return subprocess.Popen(
-            self.command(ranks, *arguments), env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, text=True, start_new_session=True,
         )  # fmt: skip
 
@@ -90,7 +130,7 @@ def this_installation() -> Installation:
 
 
 def ranks_of(output: Path, python: str) -> dict[int, int]:
-    """Rank → process id of the processes that run a sweep into `output`."""
+    """Rank → process id of the processes that write into `output`."""
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
@@ -133,6 +173,15 @@ def end(job: subprocess.Popen[str], output: Path, python: str) -> None:
         time.sleep(0.02)
 
 
+def done_in(path: Path) -> int:
+    """Trials that are done; 0 while there is no file yet."""
+    try:
+        with SweepFile(path, checked=True) as file:
+            return int((file.status == DONE).sum())
+    except UserError:
+        return 0
+
+
 @dataclass
 class Truth:
     """The undisturbed sweep, in memory."""
@@ -141,36 +190,40 @@ class Truth:
 
     @classmethod
     def of(cls, path: Path) -> Truth:
-        with h5py.File(path, "r", locking=False) as file:
-            if not (file["status"][()] == DONE).all():
+        with SweepFile(path) as file:
+            if not (file.status == DONE).all():
                 raise AssertionError(f"{path} is not complete")
-            return cls({name: file[name][()] for name in COMPARED})
+            return cls({name: file.hdf5[name][()] for name in COMPARED})
 
-    def wrong_in(self, path: Path) -> tuple[set[tuple[int, ...]], int]:
-        """Trials that are done in a sweep, and how many of them are not what they should be."""
-        done_all: set[tuple[int, ...]] = set()
-        wrong = 0
-        with open_all(sources_of(path)) as files:
-            for file in files:
-                done = file["status"][()] == DONE
-                done_all |= {tuple(map(int, index)) for index in np.argwhere(done)}
-                bad = np.zeros(done.shape, bool)
-                for name, truth in self.values.items():
-                    a, b = file[name][()][done], truth[done]
-                    if a.tobytes() != b.tobytes():
-                        size = a[:1].nbytes
-                        ours = np.frombuffer(a.tobytes(), "u1").reshape(-1, size)
-                        theirs = np.frombuffer(b.tobytes(), "u1").reshape(-1, size)
-                        bad[done] |= (ours != theirs).any(axis=1)
-                wrong += int(bad.sum())
-        return done_all, wrong
+    @property
+    def trials(self) -> int:
+        """Trials of the sweep."""
+        return int(self.values["seed"][..., 0].size)
+
+    def wrong_in(self, path: Path) -> tuple[set[Index], int]:
+        """Trials that are done in a sweep, and how many of them are not what they should be.
+
+        What `hpcmass check` finds counts, too.
+        """
+        wrong = len(check_sweep(path))
+        with SweepFile(path) as file:
+            done = file.status == DONE
+            bad = np.zeros(done.shape, bool)
+            for name, truth in self.values.items():
+                a, b = file.hdf5[name][()][done], truth[done]
+                if a.tobytes() != b.tobytes():
+                    size = a[:1].nbytes
+                    ours = np.frombuffer(a.tobytes(), "u1").reshape(-1, size)
+                    theirs = np.frombuffer(b.tobytes(), "u1").reshape(-1, size)
+                    bad[done] |= (ours != theirs).any(axis=1)
+        return {tuple(map(int, index)) for index in np.argwhere(done)}, wrong + int(bad.sum())
 
     def equals(self, path: Path) -> bool:
-        """True if a file is the same bit for bit, through its own virtual datasets and as our reader reads it."""
-        with h5py.File(path, "r", locking=False) as file:
-            complete = bool((file["status"][()] == DONE).all())
-            same = complete and all(file[n][()].tobytes() == v.tobytes() for n, v in self.values.items())
-        if not same:
+        """True if a file is complete and the same bit for bit, as HDF5 and as xarray read it, and `check` agrees."""
+        with SweepFile(path) as file:
+            complete = bool((file.status == DONE).all())
+            same = complete and all(file.hdf5[n][()].tobytes() == v.tobytes() for n, v in self.values.items())
+        if not same or check_sweep(path):
             return False
         with open_sweep(path) as dataset:
             return all(dataset[n].values.tobytes() == self.values[n].tobytes() for n in TRACES)
@@ -182,3 +235,18 @@ def reference(here: Installation, config: Path) -> Truth:
     done = here.run(0, "run", config, "-o", path)
     assert done.returncode == 0, done.stderr
     return Truth.of(path)
+
+
+def parts_of(here: Installation, config: Path, directory: Path, count: int) -> list[Path]:
+    """The parts of a sweep, run one after the other."""
+    paths = [directory / f"part-{i}-of-{count}.h5" for i in range(1, count + 1)]
+    for i, path in enumerate(paths, 1):
+        done = here.run(0, "run", config, "-o", path, "--part", f"{i}/{count}")
+        assert done.returncode == 0, done.stderr
+    return paths
+
+
+def datasets(path: Path) -> dict[str, bytes]:
+    """The contents of every dataset of numbers in an HDF5 file."""
+    with h5py.File(path, "r", locking=False) as file:
+        return {name: file[name][()].tobytes() for name in file if file[name].dtype.kind != "O"}

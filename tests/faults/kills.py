@@ -1,20 +1,23 @@
-"""SIGKILL at random instants, stops by the wall clock: nothing done is lost or wrong, and the end is the same."""
+"""SIGKILL at random and at chosen instants: nothing done is lost or wrong, and the end is the same."""
 
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import Installation, Truth, end, kill, ranks_of
-from hpcmass.store.reader import stored_experiment
-from hpcmass.store.sources import shard_paths
+from harness import Index, Installation, Truth, Writer, done_in, end, kill, ranks_of
 
 from hpcmass.errors import UserError
-from hpcmass.store.status import sweep_status
+from hpcmass.store.sweep_file import SweepFile
+
+RANDOM_INSTANTS = {"a worker": [1, 2], "rank 0": [0], "all": [0, 1, 2]}
+"""Victim → its ranks, killed from outside at any instant."""
+
+MOMENTS = ("report", "write", "status", "history")
+"""Moments at which rank 0 kills itself: see `struck.py`."""
 
 
 @dataclass
@@ -28,21 +31,18 @@ class Toll:
     lost: int = 0
     wrong: int = 0
     hung: int = 0
-    sweeps: int = 0
+    files: int = 0
     different: int = 0
-    """finished sweeps that are not bit for bit the undisturbed one"""
+    """finished files that are not bit for bit the undisturbed one"""
 
     @property
     def clean(self) -> bool:
         return not (self.unreadable or self.lost or self.wrong or self.hung or self.different)
 
-
-def done_in(path: Path) -> int:
-    """Trials that are done; 0 while there is no file yet."""
-    try:
-        return sweep_status(path).done
-    except UserError:
-        return 0
+    def __str__(self) -> str:
+        harm = ", ".join(f"{getattr(self, what)} {what}" for what in ("unreadable", "lost", "wrong", "hung"))
+        kills = f"{self.kills} kills ({self.running} while writing)"
+        return f"{kills}: {harm}; {self.files - self.different} of {self.files} files identical"
 
 
 def kill_campaign(
@@ -52,44 +52,60 @@ def kill_campaign(
     directory: Path,
     *,
     kills: int,
+    writer: Writer,
     victim: str,
-    shards: bool,
     chance: random.Random,
-    ranks: int = 3,
 ) -> Toll:
-    """Start, kill, look, start again, until so many kills; then let the sweep finish and compare it.
+    """Start, kill, read, start again, until so many kills; then let the sweep finish and compare it.
 
-    Every start brings another title, so the files have a growing chain of configurations.
+    Every start brings another title, so each of them writes a line into the file's history. A sweep that is complete
+    before the last kill is compared, and another is begun.
 
     Parameters
     ----------
     victim : str
-        `worker`, `master` or `all`.
+        One of `RANDOM_INSTANTS`; or `storing`: rank 0 kills itself at one of `MOMENTS`.
     """
     toll = Toll()
-    options = ["--shards"] if shards else []
     path, known = _new(directory, toll), set()
     while toll.kills < kills:
-        before = done_in(path)
-        job = here.start(ranks, "run", _retitled(config, directory, toll.kills), "-o", path, *options)
-        running = _wait_for_an_instant(job, path, before, chance)
-        pids = ranks_of(path, here.python)
-        if job.poll() is None and pids:
-            workers = [pid for rank, pid in pids.items() if rank != 0]
-            chosen = {"worker": workers[:1], "master": [pids.get(0, job.pid)], "all": [*pids.values(), job.pid]}[victim]
-            kill(chance.sample(workers, 1) if victim == "worker" and workers else chosen)
-            toll.kills += 1
-            toll.running += running
-        try:
-            end(job, path, here.python)
-        except AssertionError:
-            toll.hung += 1
+        changed = _retitled(config, directory, toll.kills)
+        arguments = ("run", changed, "-o", path, *writer.options)
+        if victim == "storing":
+            where, number = _moment(chance, truth.trials - len(known), again=path.exists())
+            job = here.start(here.struck(writer.ranks, where, number, *arguments))
+            hung = _ended(job, path, here, toll)
+            if job.returncode != 0 and not hung:
+                toll.kills += 1
+                toll.running += 1
+        else:
+            before = done_in(path)
+            job = here.start(here.command(writer.ranks, *arguments))
+            running = _wait_for_an_instant(job, path, before, chance)
+            pids = ranks_of(path, here.python)
+            if job.poll() is None and pids:
+                chosen = [pids[rank] for rank in RANDOM_INSTANTS[victim] if rank in pids]
+                kill([chance.choice(chosen)] if victim == "a worker" and chosen else chosen)
+                if victim == "all":
+                    kill([job.pid])
+                toll.kills += 1
+                toll.running += running
+            _ended(job, path, here, toll)
         known = _look(path, truth, known, toll)
-        if len(known) == truth.values["seed"][..., 0].size:
-            _finish(here, config, path, truth, toll)
+        if len(known) == truth.trials:
+            _finish(here, config, path, truth, writer, toll, chance)
             path, known = _new(directory, toll), set()
-    _finish(here, config, path, truth, toll)
+    _finish(here, config, path, truth, writer, toll, chance)
     return toll
+
+
+def _moment(chance: random.Random, pending: int, *, again: bool) -> tuple[str, int]:
+    """Where rank 0 dies, and after how many of the writes, reports or trials that it has before it."""
+    where = chance.choice([moment for moment in MOMENTS if again or moment != "history"])
+    trials = chance.randint(1, max(1, pending // 3))
+    if where == "write":
+        return where, chance.randint(1, 20 * trials)
+    return where, trials if where == "status" else max(1, trials // 3)
 
 
 def _retitled(config: Path, directory: Path, number: int) -> Path:
@@ -102,8 +118,8 @@ def _retitled(config: Path, directory: Path, number: int) -> Path:
 
 
 def _new(directory: Path, toll: Toll) -> Path:
-    toll.sweeps += 1
-    return directory / f"sweep-{toll.sweeps}.h5"
+    toll.files += 1
+    return directory / f"sweep-{toll.files}.h5"
 
 
 def _wait_for_an_instant(job: subprocess.Popen[str], path: Path, before: int, chance: random.Random) -> bool:
@@ -117,88 +133,47 @@ def _wait_for_an_instant(job: subprocess.Popen[str], path: Path, before: int, ch
     return True
 
 
-def _look(path: Path, truth: Truth, known: set[tuple[int, ...]], toll: Toll) -> set[tuple[int, ...]]:
+def _ended(job: subprocess.Popen[str], path: Path, here: Installation, toll: Toll) -> bool:
+    """Wait for the end of a job; true, and counted, if something of it hung."""
+    try:
+        end(job, path, here.python)
+    except AssertionError as error:
+        print(f"hung: {path}: {error}")
+        toll.hung += 1
+        return True
+    return False
+
+
+def _look(path: Path, truth: Truth, known: set[Index], toll: Toll) -> set[Index]:
+    if not path.exists() and not known:
+        return known  # killed before a file appeared
     try:
         done, wrong = truth.wrong_in(path)
     except (UserError, OSError, RuntimeError, IndexError) as error:
-        if not path.exists() and not shard_paths(path) and not known:
-            return known  # killed before a file appeared
         print(f"unreadable: {path}: {error}")
         toll.unreadable += 1
         return known
+    if wrong or known - done:
+        print(f"{wrong} wrong, {len(known - done)} lost: {path}")
     toll.wrong += wrong
     toll.lost += len(known - done)
     return done
 
 
-def _finish(here: Installation, config: Path, path: Path, truth: Truth, toll: Toll) -> None:
-    last = here.run(3, "run", config, "-o", path)
-    latest = stored_experiment(path).text == config.read_text()  # the last of as many as there were starts
-    if last.returncode != 0 or not latest or not truth.equals(path):
-        print(f"different: {path}: {last.returncode} {last.stderr[-500:]}")
+def _finish(
+    here: Installation, config: Path, path: Path, truth: Truth, writer: Writer, toll: Toll, chance: random.Random
+) -> None:
+    """Let any of the writers finish it."""
+    last = chance.choice(here.writers)
+    done = here.run(last.ranks, "run", config, "-o", path, *last.options)
+    if done.returncode != 0 or not truth.equals(path):
+        print(f"different: {path}: {done.returncode} {done.stderr[-500:]}")
         toll.different += 1
-
-
-def stop_campaign(
-    here: Installation,
-    config: Path,
-    truth: Truth,
-    path: Path,
-    *,
-    stops: int,
-    limit: str,
-    ranks: int,
-    options: list[str],
-) -> tuple[int, int]:
-    """Let a time limit stop the sweep again and again.
-
-    Returns
-    -------
-    stopped, problems : int
-        Runs that ended with 75; what went otherwise than promised, the end included.
-    """
-    stopped = problems = 0
-    known: set[tuple[int, ...]] = set()
-    while stopped < stops:
-        run = here.run(ranks, "run", config, "-o", path, "--time-limit", limit, *options)
-        if run.returncode == 0:
-            break
-        stopped += 1
-        done, wrong = truth.wrong_in(path)
-        if run.returncode != 75 or "the same command goes on" not in run.stderr or wrong or known - done:
-            print(f"stop: {run.returncode} {run.stderr[-500:]}")
-            problems += 1
-        known = done
-    last = here.run(ranks, "run", config, "-o", path, *options)
-    if last.returncode != 0 or not truth.equals(path):
-        problems += 1
-    return stopped, problems
-
-
-def signal_campaign(
-    here: Installation, config: Path, truth: Truth, path: Path, *, stops: int, chance: random.Random
-) -> tuple[int, int]:
-    """Send SIGTERM or SIGUSR1 to every rank, as batch systems do, and go on; as `stop_campaign`."""
-    stopped = problems = 0
-    known: set[tuple[int, ...]] = set()
-    while stopped < stops:
-        before = done_in(path)
-        job = here.start(3, "run", config, "-o", path)
-        while job.poll() is None and done_in(path) <= before:
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0.0, 0.1))
-        kill(list(ranks_of(path, here.python).values()), chance.choice([signal.SIGTERM, signal.SIGUSR1]))
-        end(job, path, here.python)
-        done, wrong = truth.wrong_in(path)
-        if job.returncode == 0:
-            break
-        stopped += 1
-        if job.returncode != 75 or wrong or known - done:
-            print(f"signal: ended with {job.returncode}, {wrong} wrong, {len(known - done)} lost")
-            problems += 1
-        known = done
-    last = here.run(3, "run", config, "-o", path)
-    if last.returncode != 0 or not truth.equals(path):
-        print(f"signal: at last {last.returncode} {last.stderr[-500:]}")
-        problems += 1
-    return stopped, problems
+    with SweepFile(path) as file:
+        beginning = file.history[0]
+        # a first start that was killed before the file appeared leaves the creation to the last one
+        created_as_wished = file.driver in (writer.driver, last.driver) and ": started, " in beginning
+        leftovers = [p.name for p in path.parent.iterdir() if p.name.startswith(f".{path.name}")]
+    if not created_as_wished or leftovers:
+        print(f"different: {path}: {file.driver}, {beginning}, {leftovers}")
+        toll.different += 1
