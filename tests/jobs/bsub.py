@@ -1,4 +1,4 @@
-"""Stand-in for bsub of LSF. It is honest about that: see standin.py."""
+"""A fake bsub of LSF. It says so: see fakes.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from standin import directives, indices, parse, refuse, require_few, run
+from fakes import directives, indices, parse, refuse, require_few, run
 
 KNOWN = {
     "-J": r"[\w.-]+(\[\d+(-\d+)?(,\d+(-\d+)?)*\](%\d+)?)?",
@@ -45,7 +45,7 @@ def main() -> None:
         for _ in range(REQUEUES):
             if run("bsub", script, log, environment, Path.cwd()) not in again:
                 break
-    print(f"Job <{number}> is submitted to default queue <standin>.")
+    print(f"Job <{number}> is submitted to default queue <fake>.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A command in the repository's root, with stand-ins for the batch systems' own."""
+"""A command in the repository's root, with fakes of the batch systems' own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Submit = Callable[..., str]
 def submit(mpi_env: dict[str, str], tmp_path: Path) -> Submit:
     """Give `submit(command, *arguments, stdin=None, check=True, **variables)`: a command in the repository's root.
 
-    It finds the stand-ins for qsub and bsub first, and returns all that the command said.
+    It finds the fake qsub and bsub first, and returns all that the command said.
     """
     for name in ("qsub", "qstat", "bsub"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / name}.py" "$@"\n')
         program.chmod(0o755)
-    here = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "VENV": sys.prefix, "STANDIN_LOGS": str(tmp_path)}
+    here = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "VENV": sys.prefix, "FAKE_LOGS": str(tmp_path)}
 
     def call(*command: object, stdin: Path | None = None, check: bool = True, **variables: object) -> str:
         done = subprocess.run(

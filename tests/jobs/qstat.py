@@ -1,4 +1,4 @@
-"""Stand-in for qstat of PBS Pro: `qstat -f JOB`, of jobs of the stand-in for qsub. See standin.py."""
+"""A fake qstat of PBS Pro: `qstat -f JOB`, of jobs of the fake qsub. See fakes.py."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from standin import refuse
+from fakes import refuse
 
 
 def main() -> None:
     if len(sys.argv) != 3 or sys.argv[1] != "-f":
         refuse("qstat", "-f JOB?")
-    job = Path(os.environ["STANDIN_LOGS"]) / f"{sys.argv[2]}.qstat"
+    job = Path(os.environ["FAKE_LOGS"]) / f"{sys.argv[2]}.qstat"
     if not job.is_file():
         refuse("qstat", f"unknown job id {sys.argv[2]}")
     print(job.read_text(), end="")

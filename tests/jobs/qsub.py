@@ -1,4 +1,4 @@
-"""Stand-in for qsub of PBS Pro. It is honest about that: see standin.py."""
+"""A fake qsub of PBS Pro. It says so: see fakes.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from standin import Options, directives, indices, parse, refuse, require_few, run
+from fakes import Options, directives, indices, parse, refuse, require_few, run
 
 CHUNK = r"\d+(:(ncpus|mpiprocs|ompthreads)=\d+|:mem=\d+[kmg]b)*"
 PLACE = r"(free|pack|scatter|vscatter)(:(excl|shared|exclhost))?"
@@ -62,7 +62,7 @@ def given_in_all(resources: dict[str, str]) -> dict[str, str]:
 
 
 def remember(job: str, resources: dict[str, str], options: Options) -> None:
-    """Leave for the stand-in for qstat what a real one would say of the job, with lines folded as a real one does."""
+    """Leave for the fake qstat what a real one would say of the job, with lines folded as a real one does."""
     lines = [f"Job Id: {job}", f"    Job_Name = {options['-N'][-1]}"]
     lines += [f"    Resource_List.{name} = {value}" for name, value in given_in_all(resources).items()]
     lines += [f"    Account_Name = {account}" for account in options.get("-A", [])[-1:]]
@@ -70,7 +70,7 @@ def remember(job: str, resources: dict[str, str], options: Options) -> None:
     lines += [f"    Submit_arguments = {' '.join(sys.argv[1:])}"]
     lines += [f"    project = {options.get('-P', ['_pbs_project_default'])[-1]}"]
     text = "".join(re.sub(r"(?<=.)(.{70})(?=.)", r"\1\n\t", line) + "\n" for line in lines)
-    (Path(os.environ["STANDIN_LOGS"]) / f"{job}.qstat").write_text(text)
+    (Path(os.environ["FAKE_LOGS"]) / f"{job}.qstat").write_text(text)
 
 
 def main() -> None:
@@ -94,7 +94,7 @@ def main() -> None:
 
     # A job starts at home, with little of its submitter's environment.
     environment = {
-        name: os.environ[name] for name in ("HOME", "PATH", "LANG", "TMPDIR", "STANDIN_LOGS") if name in os.environ
+        name: os.environ[name] for name in ("HOME", "PATH", "LANG", "TMPDIR", "FAKE_LOGS") if name in os.environ
     }
     # What the login shell of a site that runs MPI as root would set.
     environment |= {name: value for name, value in os.environ.items() if name.startswith(("OMPI_", "PRTE_"))}
@@ -110,14 +110,14 @@ def main() -> None:
         nodefile.flush()
         environment["PBS_NODEFILE"] = nodefile.name
         for index in indices(re.sub(r"[:%].*", "", array[-1])) if array else [None]:
-            here = environment | {"PBS_JOBID": f"{number}.standin" if index is None else f"{number}[{index}].standin"}
+            here = environment | {"PBS_JOBID": f"{number}.fake" if index is None else f"{number}[{index}].fake"}
             remember(here["PBS_JOBID"], resources, options)
             if index is not None:
                 here["PBS_ARRAY_INDEX"] = str(index)
             suffix = f".o{number}" + ("" if index is None else f".{index}")
-            log = Path(os.environ["STANDIN_LOGS"]) / (options["-N"][-1] + suffix)
+            log = Path(os.environ["FAKE_LOGS"]) / (options["-N"][-1] + suffix)
             run("qsub", script, log, here, Path(home))
-    print(f"{number}{'[]' if array else ''}.standin")
+    print(f"{number}{'[]' if array else ''}.fake")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The templates of jobs/: linted, all of them; those of PBS and LSF run by stand-ins that are no schedulers.
+"""The templates of jobs/: linted, all of them; those of PBS and LSF run by fake commands that are no schedulers.
 
-How they go on: test_going_on.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
+How they continue: test_continuing.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def test_environment_pins_threads_and_keeps_kernels_on_the_node(submit: Submit) 
 def test_recipe_without_its_environment_ends_the_job_with_a_sentence(
     submit: Submit, recipe: str, variable: str, what: str
 ) -> None:
-    script = ". jobs/environment.sh; echo went on"
+    script = ". jobs/environment.sh; echo continued"
     said = submit("bash", "-c", script, check=False, HPCMASS_ENVIRONMENT=recipe, **{variable: "/nowhere"})
     assert f"there is no {what} /nowhere" in said
-    assert "went on" not in said
+    assert "continued" not in said
 
 
 def test_spack_environment_has_what_setup_looks_for() -> None:
@@ -111,7 +111,7 @@ def test_container_takes_files_that_are_there() -> None:
     assert all((ROOT / source).exists() for source in sources)
 
 
-# ------------------------------------------------------------------------- PBS and LSF, by stand-ins
+# ------------------------------------------------------------------------- PBS and LSF, by fake commands
 
 
 @pytest.mark.mpi
@@ -120,7 +120,7 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix}"
     resources = "select=1:ncpus=3:mpiprocs=3:ompthreads=1"
     said = submit("qsub", "-l", resources, "-v", variables, "jobs/pbs/mpi.pbs")
-    assert "stand-in for qsub, not the real one" in said
+    assert "fake qsub, not the real one" in said
     log = next(tmp_path.glob("hpcmass.o*")).read_text()
     assert "by 2 ranks and a master" in log
     assert science(sweep) == expected
@@ -137,7 +137,7 @@ def test_lsf_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     sweep = tmp_path / "sweep.h5"
     log = tmp_path / "log"
     said = submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", CONFIG=config, SWEEP=sweep)
-    assert "stand-in for bsub, not the real one" in said
+    assert "fake bsub, not the real one" in said
     assert "by 2 ranks and a master" in log.read_text()
     assert science(sweep) == expected
 
@@ -172,10 +172,10 @@ def merged(submit: Submit, directory: Path) -> dict[str, str]:
         (("bsub",), ()),
     ],
 )
-def test_stand_ins_refuse_what_the_manuals_do_not_know_and_big_jobs(
+def test_fake_commands_refuse_what_the_manuals_do_not_know_and_big_jobs(
     submit: Submit, tmp_path: Path, command: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
     said = submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf", LAUNCH="true")
-    assert "stand-in for" in said
+    assert "fake " in said
     assert "is submitted" not in said
     assert not list(tmp_path.glob("*.o*"))

@@ -91,7 +91,7 @@ def test_requeue_survives_signals_and_kills(
     assert science(sweep) == undisturbed(middling)
 
 
-def test_requeue_over_the_heads_of_ranks_that_take_too_long(
+def test_requeue_without_waiting_for_ranks_that_take_too_long(
     slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """Ranks that do not end in time (stopped processes cannot) do not keep the job from its next start."""
@@ -124,7 +124,7 @@ def test_bad_input_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
 
 
 def test_array_part_is_requeued(slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """One part alone, signalled, goes on under its own number."""
+    """One part alone, signalled, continues under its own number."""
     undisturbed(middling)
     part = tmp_path / "part-2-of-2.h5"
     job = slurm.submit("array.sbatch", "--array=2", "--time=20", CONFIG=middling, PARTS=2, PARTS_DIR=tmp_path)

@@ -1,4 +1,4 @@
-"""What the stand-ins for qsub and bsub share: reading a template's directives, and being honest about themselves.
+"""What the fake qsub and bsub share: reading a template's directives, and saying that they are fakes.
 
 They are no schedulers. They know the options and the shape of their values as the manuals have them, refuse any other,
 set the variables that the manuals promise, and run the job at once on this machine: nothing is allotted, no limit is
@@ -17,12 +17,12 @@ from pathlib import Path
 Options = dict[str, list[str]]
 
 MOST_RANKS = 4
-"""What the stand-ins start at most: this is one small machine, and a template's own numbers are a cluster's."""
+"""What the fakes start at most: this is one small machine, and a template's own numbers are a cluster's."""
 
 
 def refuse(who: str, message: str) -> None:
     """End with 2 and a sentence."""
-    raise SystemExit(f"stand-in for {who}: {message}")
+    raise SystemExit(f"fake {who}: {message}")
 
 
 def parse(who: str, words: Sequence[str], known: Mapping[str, str | None]) -> tuple[Options, list[str]]:
@@ -72,7 +72,7 @@ def directives(who: str, marker: str, script: str, known: Mapping[str, str | Non
 def require_few(who: str, ranks: int) -> None:
     """Refuse a job of more than a handful of ranks."""
     if ranks > MOST_RANKS:
-        refuse(who, f"{ranks} ranks, where no more than {MOST_RANKS} are to be had")
+        refuse(who, f"{ranks} ranks, where no more than {MOST_RANKS} are available")
 
 
 def indices(text: str) -> list[int]:
@@ -86,7 +86,7 @@ def indices(text: str) -> list[int]:
 
 def run(who: str, script: str, log: Path, environment: Mapping[str, str], directory: Path) -> int:
     """Run the job here and now; its output is appended to the log."""
-    print(f"stand-in for {who}, not the real one: nothing allotted, no limit kept; output in {log}", file=sys.stderr)
+    print(f"fake {who}, not the real one: nothing allotted, no limit kept; output in {log}", file=sys.stderr)
     with log.open("a") as output:
         command = ["bash", "-s"] if who == "bsub" else ["bash", "-c", script, "job"]
         code = subprocess.run(
@@ -98,5 +98,5 @@ def run(who: str, script: str, log: Path, environment: Mapping[str, str], direct
             stdout=output,
             stderr=subprocess.STDOUT,
         ).returncode
-    print(f"stand-in for {who}: the job ended with {code}", file=sys.stderr)
+    print(f"fake {who}: the job ended with {code}", file=sys.stderr)
     return code
