@@ -25,7 +25,6 @@ RESULTS := results
 NAME := $(basename $(notdir $(CONFIG)))
 SWEEP := $(RESULTS)/$(NAME).h5
 COMPARISON := $(RESULTS)/$(NAME)-cmp.h5
-GROWING := $(RESULTS)/$(NAME)-cmp.growing.h5
 MAPS := $(RESULTS)/$(NAME)-maps
 MAPS_DONE := $(MAPS)/.done
 READERS := hpcmass/grid.py $(wildcard hpcmass/config/*.py hpcmass/store/*.py)
@@ -44,26 +43,25 @@ run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw maps a
 medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
 
-# The sweep runs every time: it does only what its file lacks, and leaves a complete file alone. What follows
-# is made anew where the sweep file, or the code that reads it, is newer.
+# Sweep and comparison run every time: each does only what its file lacks, and leaves a complete file as it is. The maps are
+# drawn again where the comparison, or the code that draws them, is newer.
 $(SWEEP): env always
 	@mkdir -p $(RESULTS)
 	@$(BIN)/hpcmass validate $(CONFIG) >/dev/null
 	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@ $(RUN_ARGS) || [ $$? -eq 3 ]
 
-# Exit code 3 above: some trials failed, the others are worth a map. The comparison grows beside the last whole one, which
-# it replaces in the end: it follows from the sweep alone, so no older one is kept. A next `make run` resumes one that
-# stopped half-way, unless what it was made from has changed since (`find` also prints its complaint if there is none).
-$(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS)
-	@[ -z "$$(find $^ -newer $(GROWING) -print -quit 2>&1)" ] || rm -f $(GROWING)
-	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $(GROWING) -j $(CORES) --config $(CONFIG) >/dev/null
-	@mv -f $(GROWING) $@
+# Exit code 3 above: some trials failed, the others are worth a map. A comparison that was interrupted is continued in its
+# file. One that is older than the sweep, the configuration or the code starts over; it follows from the sweep alone, so the
+# old one is not kept (`find` also prints an error message if there is none).
+$(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS) always
+	@[ -z "$$(find $(filter-out always,$^) -newer $@ -print -quit 2>&1)" ] || rm -f $@
+	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --config $(CONFIG) >/dev/null
 
 $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/report/*)
 	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force >/dev/null
 	@touch $@
 
-# An interrupted sweep is to be resumed, not deleted.
+# An interrupted sweep or comparison is to be continued, not deleted.
 .PRECIOUS: $(SWEEP) $(COMPARISON)
 
 test: env ## all that it does, real mpiexec jobs included: 5 minutes on 2 cores (PYTEST_ARGS=… to choose)

@@ -1,4 +1,4 @@
-"""`make run`, its programs replaced by fakes: what is done again, and that an interrupted comparison is resumed."""
+"""`make run` with fake programs: what is done again, and that an interrupted comparison is continued."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/quickstart.yml"
-GROWING = "results/quickstart-cmp.growing.h5"
+SWEEP = "results/quickstart.h5"
+COMPARISON = "results/quickstart-cmp.h5"
 
+# As the real ones: sweep and comparison leave a complete file as it is, and continue another.
 PROGRAM = """\
 #!/bin/bash
 set -e
@@ -23,10 +25,11 @@ set -e
 case $1 in
   run) [ -f "$4" ] || echo sweep > "$4" ;;
   compare)
-    [ ! -f "$4" ] || echo resumed >> calls
-    echo compared >> "$4"
-    echo "$4: compared"
-    [ ! -f stop ] ;;
+    if grep -qs whole "$4"; then exit 0; fi
+    [ ! -f "$4" ] || echo continued >> calls
+    echo half >> "$4"
+    [ ! -f stop ]
+    echo whole >> "$4" ;;
   plot) mkdir -p "$4"; echo "$4/one.png" ;;
 esac
 """
@@ -34,13 +37,14 @@ esac
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A checkout of fakes, all of it made a minute ago."""
+    """A checkout of fake programs, all of it made a minute ago."""
     files = {
         ".venv/bin/hpcmass": PROGRAM,
         "scripts/setup_env.sh": "#!/bin/bash\n",
         "scripts/mpi_env.sh": "launch() { shift 2; \"$@\"; }\nMPIEXEC=launch\n",
         CONFIG: "",
-        **{f"hpcmass/{name}.py": "" for name in ("config", "configfile", "axes", "grid")},
+        **{f"hpcmass/{name}.py": "" for name in ("grid", "config/file", "store/schema", "compare/point", "mass/freeman",
+                                                 "plots/maps", "report/page")},
     }  # fmt: skip
     for name, text in files.items():
         path = tmp_path / name
@@ -65,41 +69,52 @@ def make_run(place: Path, succeeds: bool = True) -> tuple[list[str], list[str]]:
     return calls.read_text().split(), done.stdout.splitlines()
 
 
-def touch(path: Path) -> None:
-    """Make a file newer than all that is there and will be made."""
-    os.utime(path, (time.time() + 3600,) * 2)
+def touch(path: Path, seconds: float = 1) -> None:
+    """Make a file so much newer, or older, than now."""
+    os.utime(path, (time.time() + seconds,) * 2)
 
 
-def test_a_rerun_does_nothing_and_is_short(place: Path):
+def test_a_rerun_changes_nothing_draws_nothing_and_is_short(place: Path) -> None:
     calls, said = make_run(place)
     assert calls == ["run", "compare", "plot"]
     assert said == ["open results/quickstart-maps/report.html"]
-    assert make_run(place) == (["run"], said)
+    assert make_run(place) == (["run", "compare"], said)
+    assert (place / COMPARISON).read_text() == "half\nwhole\n"
 
 
-def test_a_comparison_is_made_anew_in_place_of_the_last_one(place: Path):
-    for _ in range(3):
-        make_run(place)
-        touch(place / CONFIG)
-        assert make_run(place)[0] == ["run", "compare", "plot"]
-        os.utime(place / CONFIG, (time.time() - 60,) * 2)
+@pytest.mark.parametrize("newer", [CONFIG, SWEEP, "hpcmass/mass/freeman.py", "hpcmass/store/schema.py"])
+def test_a_comparison_older_than_what_it_follows_from_starts_over(place: Path, newer: str) -> None:
+    make_run(place)
+    for _ in range(2):
+        touch(place / newer)
+        assert make_run(place)[0] == ["run", "compare", "plot"], "and does not continue what is there"
+        touch(place / newer, -60)
+        assert make_run(place)[0] == ["run", "compare"]
     assert sorted(p.name for p in (place / "results").iterdir()) == [
         "quickstart-cmp.h5", "quickstart-maps", "quickstart.h5",
     ]  # fmt: skip
-    assert (place / "results/quickstart-cmp.h5").read_text() == "compared\n"
+    assert (place / COMPARISON).read_text() == "half\nwhole\n"
 
 
-def test_an_interrupted_comparison_is_resumed_unless_its_source_changed(place: Path):
+def test_newer_drawing_code_draws_again_and_compares_nothing(place: Path) -> None:
     make_run(place)
-    touch(place / "results/quickstart.h5")  # the sweep has grown
+    touch(place / "hpcmass/plots/maps.py")
+    assert make_run(place)[0] == ["run", "compare", "plot"]
+    assert (place / COMPARISON).read_text() == "half\nwhole\n"
+
+
+def test_an_interrupted_comparison_is_continued_unless_its_source_changed(place: Path) -> None:
     (place / "stop").touch()
     assert make_run(place, succeeds=False)[0] == ["run", "compare"]
-    assert (place / "results/quickstart-cmp.h5").read_text() == "compared\n"  # the last whole one is still there
-    touch(place / GROWING)
-    os.utime(place / "results/quickstart.h5")
-    assert make_run(place, succeeds=False)[0] == ["run", "compare", "resumed"]
+    assert make_run(place, succeeds=False)[0] == ["run", "compare", "continued"]
     (place / "stop").unlink()
+    assert make_run(place)[0] == ["run", "compare", "continued", "plot"]
+    assert (place / COMPARISON).read_text() == "half\nhalf\nhalf\nwhole\n"
+    (place / "stop").touch()
     touch(place / CONFIG)
-    os.utime(place / GROWING, (time.time() - 30,) * 2)
+    assert make_run(place, succeeds=False)[0] == ["run", "compare"]
+    touch(place / COMPARISON, 2)
+    (place / "stop").unlink()
+    touch(place / CONFIG, 3)
     assert make_run(place)[0] == ["run", "compare", "plot"]
-    assert not (place / GROWING).exists()
+    assert (place / COMPARISON).read_text() == "half\nwhole\n"

@@ -30,6 +30,9 @@ from hpcmass.sweep.reuse import copy_reusable, require_reusable
 SHOWN_CHARACTERS = 60
 """Of a changed setting's value, in the history."""
 
+OTHER_SETTINGS = "; other settings: "
+"""Before the changed settings, in the history."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -150,7 +153,7 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         file.require_same_part(options.part, f"give the --part that it holds, or {START_OVER}")
         file.require_same_seeds(trials, START_OVER)
         status, assigned, changed = file.status, file.assigned, changed_settings(file.experiment, experiment)
-        known = changed and any(changed in line for line in file.history)
+        known = any(line.endswith(f"{OTHER_SETTINGS}{changed}") for line in file.history)
     ours = [trial for trial in trials if assigned[trial.index]]
     wanted = [trial for trial in ours if status[trial.index] != DONE]
     missing = [trial for trial in wanted if options.retry_failed or status[trial.index] == PENDING]
@@ -162,7 +165,7 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
     if missing or (changed and not known):
         event = f"resumed, {how}" if missing else "started again"
         with changing_metadata(output) as changing:
-            append_history(changing, f"{event}; other settings: {changed}" if changed else event)
+            append_history(changing, f"{event}{OTHER_SETTINGS}{changed}" if changed else event)
     return missing, len(ours), len(wanted) - len(missing)
 
 
@@ -185,7 +188,7 @@ def _settings(experiment: Experiment) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 

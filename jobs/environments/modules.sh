@@ -7,7 +7,7 @@
 #   HPCMASS_HDF5=parallel HPCMASS_APT=never make env
 #
 # builds h5py against the module's parallel HDF5 (found by HDF5_DIR, HDF5_ROOT or EBROOTHDF5) and says so. A site
-# without one: HPCMASS_HDF5=serial; each rank then writes a file of its own, and the sweep file is a view of all.
+# without one: HPCMASS_HDF5=serial; rank 0 then writes the sweep file for all ranks.
 # Then write the same modules here, with versions: what a default means may change while a sweep is in the queue.
 modules=()
 # modules=(python/3.12 openmpi/5.0 hdf5/1.14-parallel)

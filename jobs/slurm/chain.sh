@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Slurm: submit a sweep and what follows it, each job waiting for the one before. On a login node, in the repository's root:
+# Slurm: submit a sweep and what follows it, which waits until the sweep has ended. On a login node, in the repository's root:
 #
 #   jobs/slurm/chain.sh mpi configs/my.yml                       sweep, comparison, maps
 #   jobs/slurm/chain.sh requeue configs/my.yml --ntasks=65       options for the sweep's sbatch follow
-#   PARTS=64 jobs/slurm/chain.sh array configs/my.yml            64 parts, merge, comparison, maps
+#   PARTS=64 jobs/slurm/chain.sh array configs/my.yml            64 parts, comparison of the parts, maps
+#   MERGE=yes PARTS=64 jobs/slurm/chain.sh array configs/my.yml  and one file of the parts, a copy (PACK=yes: compressed)
 #
-# SWEEP, COMPARISON, MAPS, PARTS_DIR, PACK, TIME_LIMIT, LAUNCH go to the jobs as they are. Prints a job's number a line.
+# SWEEP, COMPARISON, MAPS, PARTS_DIR, PACK, TIME_LIMIT, RUN_ARGS, LAUNCH go to the jobs as they are. Prints the number of
+# each job on a line.
 set -euo pipefail
 
 usage="usage: jobs/slurm/chain.sh mpi|requeue|array CONFIG [SBATCH OPTIONS]"
@@ -15,20 +17,24 @@ options=("${@:3}")
 here=jobs/slurm
 
 case $kind in
-    mpi | requeue) last=$(sbatch --parsable "${options[@]}" "$here/$kind.sbatch") ;;
+    mpi | requeue)
+        unset PARTS # the comparison is to read the one file
+        sweep=$(sbatch --parsable "${options[@]}" "$here/$kind.sbatch")
+        ;;
     array)
         export PARTS=${PARTS:-16}
-        last=$(sbatch --parsable --array="1-$PARTS" "${options[@]}" "$here/array.sbatch")
+        sweep=$(sbatch --parsable --array="1-$PARTS" "${options[@]}" "$here/array.sbatch")
         ;;
     *)
         echo "$usage" >&2
         exit 2
         ;;
 esac
-echo "sweep   ${last%%;*}"
-if [[ $kind == array ]]; then
-    last=$(sbatch --parsable --dependency="afterany:${last%%;*}" "$here/merge.sbatch")
-    echo "merge   ${last%%;*}"
+echo "sweep   ${sweep%%;*}"
+follow=(sbatch --parsable --dependency="afterany:${sweep%%;*}")
+if [[ $kind == array && ${MERGE:-no} == yes ]]; then
+    job=$("${follow[@]}" "$here/merge.sbatch")
+    echo "merge   ${job%%;*}"
 fi
-last=$(sbatch --parsable --dependency="afterany:${last%%;*}" "$here/compare.sbatch")
-echo "compare ${last%%;*}"
+job=$("${follow[@]}" "$here/compare.sbatch")
+echo "compare ${job%%;*}"

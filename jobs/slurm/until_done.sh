@@ -2,25 +2,25 @@
 # until_done COMMAND ...: run a sweep in a Slurm job that requeues itself near its time limit, until the sweep is done.
 #
 # To be sourced by batch scripts with `#SBATCH --signal=B:USR1@SECONDS`: Slurm then sends SIGUSR1 to the batch shell alone,
-# SECONDS (or up to a minute more) before the limit. The shell hands it on to the launcher; srun, mpirun and mpiexec all
-# hand SIGUSR1 on to every rank, while SIGTERM makes mpirun and mpiexec kill them a moment later. The ranks finish their trials and close
-# the file, the command ends with 75, and the job goes back into the queue under its own number; it starts again when its
-# turn comes, and does what is missing. If the ranks take longer than GRACE_S, the job is requeued over their heads: the
-# file bears that, only the running trials are lost.
+# SECONDS (or up to a minute more) before the limit. The shell passes it to the launcher; srun, mpirun and mpiexec all
+# pass SIGUSR1 to every rank, while SIGTERM makes mpirun and mpiexec kill them a moment later. The ranks finish their
+# trials and close the file, the command ends with 75, and the job goes back into the queue under its own number. It starts
+# again when its turn comes, and runs what is missing. If the ranks take longer than GRACE_S, the job is requeued without
+# waiting for them: the file stays readable, only the running trials are lost.
 #
-# A job that was cancelled, or whose command failed by itself, is not requeued. MAX_RESTARTS ends a job that gets nowhere,
-# for instance because its limit is shorter than one trial.
+# A job that was cancelled, or whose command failed by itself, is not requeued. MAX_RESTARTS ends a job that makes no
+# progress, for instance because its limit is shorter than one trial.
 #
 #   GRACE_S        seconds from the signal to the requeue, less than the signal's SECONDS      240
 #   MAX_RESTARTS                                                                               50
 
 until_done() {
     local code=0 near_limit='' heard='' command='' timer=''
-    trap 'heard=yes near_limit=yes; _hand_on' USR1
-    trap 'heard=yes; _hand_on' TERM
+    trap 'heard=yes near_limit=yes; _pass_on' USR1
+    trap 'heard=yes; _pass_on' TERM
     "$@" &
     command=$!
-    if [[ -n $heard ]]; then _hand_on; fi
+    if [[ -n $heard ]]; then _pass_on; fi
     heard=yes
     while [[ -n $heard ]]; do # a signal interrupts `wait`, which is then to be repeated
         heard=
@@ -36,7 +36,7 @@ until_done() {
     return "$code"
 }
 
-_hand_on() {
+_pass_on() {
     if [[ -n $command ]]; then kill -USR1 "$command" 2>/dev/null; fi
     if [[ -n $near_limit && -z $timer ]]; then
         (trap - USR1 TERM && sleep "${GRACE_S:-240}" && _requeue "the ranks take too long to stop") &
@@ -49,6 +49,6 @@ _requeue() { # why
         echo "$(date '+%F %T') restarted ${MAX_RESTARTS:-50} times; not requeued (MAX_RESTARTS)." >&2
         return
     fi
-    echo "$(date '+%F %T') $1: requeued to go on." >&2
+    echo "$(date '+%F %T') $1: requeued to continue." >&2
     scontrol requeue "$SLURM_JOB_ID"
 }

@@ -72,7 +72,7 @@ def directives(who: str, marker: str, script: str, known: Mapping[str, str | Non
 def require_few(who: str, ranks: int) -> None:
     """Refuse a job of more than a handful of ranks."""
     if ranks > MOST_RANKS:
-        refuse(who, f"{ranks} ranks, where no more than {MOST_RANKS} are to be had")
+        refuse(who, f"{ranks} ranks, where no more than {MOST_RANKS} are available")
 
 
 def indices(text: str) -> list[int]:

@@ -38,7 +38,7 @@ def has_pending(pid: int, number: signal.Signals) -> bool:
 
 @contextmanager
 def halfway(job: Job, sweep: Path, n_ranks: int, *, more_than: int = 5) -> Iterator[list[int]]:
-    """Stop the ranks in the middle of a sweep, and let them go on after the block, which gets their process ids.
+    """Stop the ranks in the middle of a sweep, and let them continue after the block, which gets their process ids.
 
     So what the block does to the job hits its middle, whatever the speed of the machine.
     """

@@ -1,6 +1,6 @@
 """The templates of jobs/: linted, all of them; those of PBS and LSF run by fakes that are no schedulers.
 
-How they go on: test_going_on.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
+How they continue: test_continuing.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ def test_environment_pins_threads_and_keeps_kernels_on_the_node(submit: Submit) 
 def test_recipe_without_its_environment_ends_the_job_with_a_sentence(
     submit: Submit, recipe: str, variable: str, what: str
 ) -> None:
-    script = ". jobs/environment.sh; echo went on"
+    script = ". jobs/environment.sh; echo continued"
     said = submit("bash", "-c", script, check=False, HPCMASS_ENVIRONMENT=recipe, **{variable: "/nowhere"})
     assert f"there is no {what} /nowhere" in said
-    assert "went on" not in said
+    assert "continued" not in said
 
 
 def test_spack_environment_has_what_setup_looks_for() -> None:

@@ -5,6 +5,7 @@ Under a real Slurm they run in tests/slurm; this is quick, and needs none.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +15,15 @@ JOBS = Path(__file__).resolve().parents[2] / "jobs"
 
 Submit = Callable[..., str]
 
+PARTS = "{here}/part-1-of-3.h5 {here}/part-3-of-3.h5"
+
 SLURM_COMMANDS = {
-    "mpi": "srun hpcmass run c.yml -o {here}/s.h5 --time-limit 07:50:00",
-    "requeue": "srun hpcmass run c.yml -o {here}/s.h5",
-    "array": "hpcmass run c.yml -o {here}/part-2-of-3.h5 --part 2/3",
-    "merge": "hpcmass merge -o {here}/s.h5 --pack {here}/part-1-of-3.h5 {here}/part-3-of-3.h5",
-    "compare": "hpcmass status {here}/s.h5\nhpcmass compare {here}/s.h5 -o {here}/s-cmp.h5 -j 5\n"
-    "hpcmass plot {here}/s-cmp.h5 -o {here}/s-maps --sweep {here}/s.h5 --force",
+    "mpi": "srun hpcmass run c.yml -o {here}/s.h5 --time-limit 07:50:00 --retry-failed --gather",
+    "requeue": "srun hpcmass run c.yml -o {here}/s.h5 --retry-failed --gather",
+    "array": "hpcmass run c.yml -o {here}/part-2-of-3.h5 --part 2/3 --retry-failed --gather",
+    "merge": f"hpcmass merge -o {{here}}/s.h5 --pack {PARTS}",
+    "compare": f"hpcmass status {PARTS}\nhpcmass compare {PARTS} -o {{here}}/s-cmp.h5 -j 5\n"
+    f"hpcmass plot {{here}}/s-cmp.h5 -o {{here}}/s-maps --sweep {PARTS} --force",
 }
 
 
@@ -38,6 +41,7 @@ def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, la
         (tmp_path / f"part-{number}-of-3.h5").touch()
     (tmp_path / "part-1-of-4.h5").touch()
     variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "s.h5", "PARTS": 3, "PARTS_DIR": tmp_path, "PACK": "yes"}
+    variables |= {"RUN_ARGS": "--retry-failed --gather"}
     variables |= {"SLURM_ARRAY_TASK_ID": 2, "SLURM_CPUS_PER_TASK": 5, "SLURM_JOB_ID": 42, "OMP_NUM_THREADS": 8}
     variables |= {"HPCMASS": tmp_path / "bin" / "hpcmass"} | ({} if launch == "srun" else {"LAUNCH": launch})
     output = submit("bash", JOBS / "slurm" / f"{template}.sbatch", **variables)
@@ -52,14 +56,65 @@ def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, la
     assert said.read_text() == expected.splitlines()[0] + "\n"
 
 
-def test_incomplete_sweep_is_not_compared(submit: Submit, tmp_path: Path) -> None:
+def test_a_sweep_in_one_file_is_compared_where_no_parts_are_asked_for(submit: Submit, tmp_path: Path) -> None:
     program = tmp_path / "hpcmass"
-    program.write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path}/said"\necho 7 done, 10 pending, 0 failed\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path}/said"\necho 7 done, 0 failed, 0 pending\n')
+    program.chmod(0o755)
+    (tmp_path / "part-1-of-3.h5").touch()
+    variables = {"SWEEP": tmp_path / "s.h5", "PARTS_DIR": tmp_path, "HPCMASS": program}
+    submit("bash", JOBS / "slurm" / "compare.sbatch", **variables)
+    assert [line.split()[:2] for line in (tmp_path / "said").read_text().splitlines()] == [
+        ["status", f"{tmp_path}/s.h5"], ["compare", f"{tmp_path}/s.h5"], ["plot", f"{tmp_path}/s-cmp.h5"],
+    ]  # fmt: skip
+
+
+INCOMPLETE = {
+    "one file": "s.h5: small\n12 of 22 trials done, 0 failed, 10 pending\n",
+    "a part": "p1: 4 of 4 trials done, 0 failed, 0 pending\np2: 3 of 4 trials done, 0 failed, 1 pending\n"
+    "7 of 8 trials done, 0 failed, 1 pending\n",
+    "a part is missing": "p1: 4 of 4 trials done, 0 failed, 0 pending\n4 of 4 trials done, 0 failed, 0 pending\n"
+    "no file of part 2 of 2\n",
+    "an answer that is none": "hello\n",
+}
+
+
+@pytest.mark.parametrize("what", INCOMPLETE)
+def test_incomplete_sweep_is_not_compared(submit: Submit, tmp_path: Path, what: str) -> None:
+    program = tmp_path / "hpcmass"
+    (tmp_path / "answer").write_text(INCOMPLETE[what])
+    program.write_text(f'#!/bin/sh\necho "$1" >>"{tmp_path}/said"\ncat "{tmp_path}/answer"\n')
     program.chmod(0o755)
     variables = {"SWEEP": tmp_path / "s.h5", "HPCMASS": program}
-    said = submit("bash", JOBS / "slurm" / "compare.sbatch", check=False, **variables)
+    script = 'bash jobs/slurm/compare.sbatch; echo "ended with $?"'
+    said = submit("bash", "-c", script, **variables)
     assert "is not complete" in said
-    assert (tmp_path / "said").read_text() == f"status {tmp_path}/s.h5\n"
+    assert "ended with 75\n" in said
+    assert (tmp_path / "said").read_text() == "status\n"
+
+
+def test_what_status_says_of_missing_and_unfinished_parts_is_what_the_template_looks_for(
+    submit: Submit, tmp_path: Path
+) -> None:
+    """With the program itself: parts 1 and 2 of 3, complete, and then the second not."""
+    config = tmp_path / "c.yml"
+    config.write_text(
+        "title: two parts\ntrials: 1\ngrid: {p: [0.1, 0.5, 0.9], lam: [0.8]}\n"
+        "network: {n_neurons: 50, n_external: 20, duration_ms: 50.0, transient_ms: 10.0}\n"
+    )
+    hpcmass = Path(sys.prefix) / "bin" / "hpcmass"
+    for part in (1, 2):
+        submit(hpcmass, "run", config, "-o", tmp_path / f"part-{part}-of-3.h5", "--part", f"{part}/3")
+    script = 'bash jobs/slurm/compare.sbatch; echo "ended with $?"'
+    variables = {"PARTS": 3, "PARTS_DIR": tmp_path, "SWEEP": tmp_path / "s.h5", "MAPS": tmp_path / "maps"}
+    said = submit("bash", "-c", script, **variables)
+    assert "no file of part 3 of 3" in said
+    assert "ended with 75\n" in said
+    late = ("--part", "3/3", "--time-limit", "0.000001s")
+    assert "1 trials are left" in submit(hpcmass, "run", config, "-o", tmp_path / "part-3-of-3.h5", *late, check=False)
+    said = submit("bash", "-c", script, **variables)
+    assert "0 failed, 1 pending" in said
+    assert "ended with 75\n" in said
+    assert not (tmp_path / "s-cmp.h5").exists()
 
 
 def test_a_part_for_each_process_of_a_step(submit: Submit, tmp_path: Path) -> None:
@@ -81,7 +136,6 @@ def test_a_part_for_each_process_of_a_step(submit: Submit, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        # A joined file that is behind its parts: complete by its own count, and refused.
         ("compare", 2, ["status", "compare"]),
         ("plot", 2, ["status", "compare", "plot"]),
         ("status", 2, ["status"]),
@@ -103,25 +157,41 @@ def test_a_command_that_fails_ends_the_comparison_with_its_code(
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    ("kind", "merge", "expected"),
     [
-        ("mpi", ["--ntasks=3 jobs/slurm/mpi.sbatch", "--dependency=afterany:1 jobs/slurm/compare.sbatch"]),
-        ("requeue", ["--ntasks=3 jobs/slurm/requeue.sbatch", "--dependency=afterany:1 jobs/slurm/compare.sbatch"]),
+        ("mpi", "yes", ["--ntasks=3 jobs/slurm/mpi.sbatch", "--dependency=afterany:1 jobs/slurm/compare.sbatch"]),
+        (
+            "requeue",
+            "no",
+            ["--ntasks=3 jobs/slurm/requeue.sbatch", "--dependency=afterany:1 jobs/slurm/compare.sbatch"],
+        ),
         (
             "array",
+            "no",
+            ["--array=1-5 --ntasks=3 jobs/slurm/array.sbatch", "--dependency=afterany:1 jobs/slurm/compare.sbatch"],
+        ),
+        (
+            "array",
+            "yes",
             [
                 "--array=1-5 --ntasks=3 jobs/slurm/array.sbatch",
                 "--dependency=afterany:1 jobs/slurm/merge.sbatch",
-                "--dependency=afterany:2 jobs/slurm/compare.sbatch",
+                "--dependency=afterany:1 jobs/slurm/compare.sbatch",
             ],
         ),
     ],
 )
-def test_chain_waits_for_the_one_before(submit: Submit, tmp_path: Path, kind: str, expected: list[str]) -> None:
-    """Of a cluster in a federation, too, whose sbatch prints the cluster's name after the number."""
+def test_what_follows_a_sweep_waits_for_it(
+    submit: Submit, tmp_path: Path, kind: str, merge: str, expected: list[str]
+) -> None:
+    """Also on a cluster in a federation, whose sbatch prints the cluster's name after the number."""
     said = tmp_path / "said"
     sbatch = tmp_path / "bin" / "sbatch"
-    sbatch.write_text(f'#!/bin/sh\necho "$CONFIG $@" >>"{said}"\necho "$(wc -l <"{said}");cluster"\n')
+    sbatch.write_text(f'#!/bin/sh\necho "$CONFIG ${{PARTS:-none}} $@" >>"{said}"\necho "$(wc -l <"{said}");cluster"\n')
     sbatch.chmod(0o755)
-    submit("jobs/slurm/chain.sh", kind, "c.yml", "--ntasks=3", PARTS=5)
-    assert said.read_text().splitlines() == [f"c.yml --parsable {line}" for line in expected]
+    printed = submit("jobs/slurm/chain.sh", kind, "c.yml", "--ntasks=3", PARTS=5, MERGE=merge)
+    parts = 5 if kind == "array" else "none"  # else the comparison would look for parts
+    options = [line.split(f"c.yml {parts} --parsable ")[1] for line in said.read_text().splitlines()]
+    assert options == expected
+    names = ["sweep", *(["merge"] if len(expected) == 3 else []), "compare"]
+    assert [line.split() for line in printed.splitlines()] == [[name, f"{i}"] for i, name in enumerate(names, start=1)]

@@ -98,7 +98,7 @@ def test_cancelled_job_stops_in_order_and_is_not_requeued(batch: Batch) -> None:
     assert "heard" in output
 
 
-def test_ranks_that_do_not_stop_are_requeued_over_their_heads_once(
+def test_for_ranks_that_do_not_stop_the_job_is_requeued_once_without_waiting(
     batch: Batch,
 ) -> None:
     _, requeues, output = batch(DEAF, signal.SIGUSR1, GRACE_S="1")
@@ -114,7 +114,7 @@ def test_a_job_that_gets_nowhere_ends(batch: Batch, restarts: str, requeues: int
 
 @pytest.mark.parametrize("name", ["requeue.sbatch", "array.sbatch"])
 def test_template_has_slurm_send_what_until_done_listens_to(name: str) -> None:
-    """To the batch shell alone, earlier than the ranks' grace ends; and the log goes on after a requeue."""
+    """To the batch shell alone, earlier than the ranks' grace ends; and the log is continued after a requeue."""
     template = (SLURM / name).read_text()
     options = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)", template, re.MULTILINE))
     target, number, seconds = re.split("[:@]", options["signal"])

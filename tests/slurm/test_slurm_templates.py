@@ -93,7 +93,7 @@ def test_requeue_survives_signals_and_kills(
     assert fingerprint(sweep) == undisturbed(middling)
 
 
-def test_requeue_over_the_heads_of_ranks_that_take_too_long(
+def test_requeue_without_waiting_for_ranks_that_take_too_long(
     slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """Ranks that do not end in time (stopped processes cannot) do not keep the job from its next start."""
@@ -126,7 +126,7 @@ def test_bad_input_is_not_requeued(slurm: Slurm, tmp_path: Path) -> None:
 
 
 def test_array_part_is_requeued(slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """One part alone, signalled, goes on under its own number."""
+    """One part alone, signalled, continues under its own number."""
     undisturbed(middling)
     part = tmp_path / "part-2-of-2.h5"
     job = slurm.submit("array.sbatch", "--array=2", "--time=20", CONFIG=middling, PARTS=2, PARTS_DIR=tmp_path)
@@ -144,13 +144,17 @@ def test_chain_of_array_merge_comparison_and_maps(
 ) -> None:
     sweep = tmp_path / "sweep.h5"
     parts = tmp_path / "parts"
-    jobs = chain(slurm, tmp_path, "array", small, "--time=20", PARTS=3, PARTS_DIR=parts, PACK="yes", SWEEP=sweep)
+    settings = {"PARTS": 3, "PARTS_DIR": parts, "MERGE": "yes", "PACK": "yes", "SWEEP": sweep}
+    jobs = chain(slurm, tmp_path, "array", small, "--time=20", **settings)
     assert list(jobs) == ["sweep", "merge", "compare"]
+    assert all(f"afterany:{jobs['sweep'].number}" in jobs[job].fields()["Dependency"] for job in ("merge", "compare"))
     jobs["compare"].completes()
     assert len(list(parts.glob("part-*-of-3.h5"))) == 3
-    assert fingerprint(sweep) == undisturbed(small)
+    assert "6 of 6 points, 12 trials compared" in jobs["compare"].log.read_text()
     assert (tmp_path / "sweep-cmp.h5").is_file()
     assert list((tmp_path / "sweep-maps").glob("*.png"))
+    jobs["merge"].completes()
+    assert fingerprint(sweep) == undisturbed(small)
 
 
 def test_chain_of_mpi_and_comparison(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
@@ -164,6 +168,14 @@ def test_chain_of_mpi_and_comparison(slurm: Slurm, small: Path, undisturbed: Und
     slurm.call("scancel", jobs["compare"].number)
 
 
+def test_rank_0_writes_for_all_on_request(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.h5"
+    job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=20", CONFIG=small, SWEEP=sweep, RUN_ARGS="--gather")
+    job.completes()
+    assert "(gather)" in job.log.read_text()
+    assert fingerprint(sweep) == undisturbed(small)
+
+
 def test_merge_names_the_missing_part(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """And when that part has been run, under the same numbering, makes the file."""
     sweep = tmp_path / "sweep.h5"
@@ -174,5 +186,7 @@ def test_merge_names_the_missing_part(slurm: Slurm, small: Path, undisturbed: Un
     assert "part 2 of 3" in merge.log.read_text(), merge.story()
     assert not sweep.exists()
     slurm.submit("array.sbatch", "--array=2", **files).completes()
-    slurm.submit("merge.sbatch", SWEEP=sweep, **files).completes()
+    again = slurm.submit("merge.sbatch", SWEEP=sweep, **files)
+    again.completes()
+    assert f"{sweep}: 12 of 12 trials, from 3 files" in again.log.read_text()
     assert fingerprint(sweep) == undisturbed(small)

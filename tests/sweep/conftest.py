@@ -1,21 +1,24 @@
 """A sweep of real, small networks; and how to start, watch and kill a job of several ranks."""
 
-import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
-import h5py
 import pytest
 
-from hpcmass.store.schema import NUMBERS, TRACES
+from hpcmass.errors import UserError
 from hpcmass.store.status import Status, sweep_status
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `looks`: pytest's importlib mode puts no folder on the path
+sys.path.insert(0, str(Path(__file__).parent))  # for `sweep_state`: pytest's importlib mode puts no folder on the path
+
+Run = Callable[..., Any]
 
 NETWORK = "{n_neurons: 200, n_external: 150, duration_ms: 200.0, transient_ms: 50.0, w_ext: 0.3, w_E: 0.02, w_I: 0.1}"
 CONFIG = f"""\
@@ -26,11 +29,13 @@ network: {NETWORK}
 grid:
   p: [0.0, 0.1, 1.0]
   lam: [0.5, 0.9]
+compare: {{max_lag_ms: 10.0}}
 """
 
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 trials of milliseconds."""
     path = tmp_path_factory.mktemp("config") / "small.yml"
     path.write_text(CONFIG)
     return path
@@ -38,25 +43,86 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def slow_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with trials long enough (0.1 s) to be interrupted in the middle."""
+    """18 trials that are long enough (0.1 s) to be interrupted in the middle."""
     path = tmp_path_factory.mktemp("config") / "slow.yml"
     path.write_text(CONFIG.replace("duration_ms: 200.0", "duration_ms: 6000.0").replace("trials: 2", "trials: 3"))
     return path
 
 
-def science(path: Path) -> dict[str, str]:
-    """Hash of the bytes of every scientific dataset."""
-    with h5py.File(path, "r", locking=False) as file:
-        names = (*TRACES, *NUMBERS, "seed", "status", "p", "lam", "trial", "time")
-        return {name: hashlib.sha256(file[name][()].tobytes()).hexdigest() for name in names}
+@pytest.fixture(scope="session")
+def command() -> Run:
+    """Give `command(*args, check=True)`: the command line in this process, which has its kernels loaded already.
+
+    The result is a `CompletedProcess` with text output; unless `check` is false, another exit code than 0 fails the
+    test.
+    """
+    from hpcmass.cli import main
+
+    def call(*args: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+        words = [str(word) for word in args]
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(words)
+        done = subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+        assert code == 0 or not check, f"hpcmass {' '.join(words)} ended with {code}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return call
+
+
+# --------------------------------------------------- sweeps that several tests look at; to be copied, not changed
 
 
 @pytest.fixture(scope="session")
-def reference(config: Path, python_run: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reference(config: Path, python_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sweep of `config`, run by one process without mpiexec."""
     path = tmp_path_factory.mktemp("reference") / "sweep.h5"
     python_run("-m", "hpcmass", "run", config, "-o", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def slow_reference(slow_config: Path, command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep of `slow_config`, run by one process."""
+    path = tmp_path_factory.mktemp("reference") / "slow.h5"
+    command("run", slow_config, "-o", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def by_four(config: Path, mpi_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """The same, by four ranks with the installation's own h5py; and the finished process."""
+    path = tmp_path_factory.mktemp("four") / "sweep.h5"
+    return path, mpi_run(4, "-m", "hpcmass", "run", config, "-o", path)
+
+
+@pytest.fixture(scope="session")
+def parts(config: Path, command: Run, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same in three parts."""
+    directory = tmp_path_factory.mktemp("parts")
+    paths = [directory / f"part-{i}-of-3.h5" for i in (1, 2, 3)]
+    for i, path in enumerate(paths, start=1):
+        command("run", config, "-o", path, "--part", f"{i}/3")
+    return paths
+
+
+@pytest.fixture(scope="session")
+def merged(parts: list[Path], command: Run) -> Path:
+    """The parts merged into one file."""
+    path = parts[0].with_name("merged.h5")
+    command("merge", "-o", path, *parts)
+    return path
+
+
+@pytest.fixture(scope="session")
+def packed(parts: list[Path], command: Run) -> Path:
+    """The parts merged into a packed file."""
+    path = parts[0].with_name("packed.h5")
+    command("merge", "-o", path, "--pack", *parts)
+    return path
+
+
+# ------------------------------------------------------------------------------------------ jobs in the background
 
 
 class Job:
@@ -92,23 +158,15 @@ class Job:
         """Watch the file until so many trials are done."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end and self.process.poll() is None:
-            if self.output.exists() or self.output.with_name(f"{self.output.name}.parts").exists():
-                status = self._look()
-                if status is not None and status.done >= done:
+            if self.output.exists():
+                status = sweep_status(self.output)
+                if status.done >= done:
                     return status
             time.sleep(0.01)
         self.kill()
         pytest.fail(f"{done} trials were never seen done\n{''.join(self.process.communicate())}")
 
-    def _look(self) -> Status | None:
-        from hpcmass.errors import UserError
-
-        try:
-            return sweep_status(self.output)
-        except UserError:  # the shards' directory is there, the first shard not yet
-            return None
-
-    def end(self, timeout_s: float = 60) -> tuple[int, str, str]:
+    def end(self, timeout_s: float = 90) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
         try:
             out, err = self.process.communicate(timeout=timeout_s)
@@ -142,6 +200,53 @@ def start(mpi_env: dict[str, str]) -> Iterator[Callable[..., Job]]:
             job.process.wait()
 
 
+# ------------------------------------------------------------------------------------------ jobs that something spoils
+
+PROLOGUE = """
+import errno, os, signal, sys, time
+import hpcmass.network
+from pathlib import Path
+from hpcmass.cli import main
+from hpcmass.errors import UserError
+from hpcmass.parallel.communicator import Communicator, communicator
+from hpcmass.store.files import RawFile
+from hpcmass.store.writer import ParallelTraceWriter, SweepWriter
+from hpcmass.sweep import limits, prepare, run, scatter
+rank = communicator().rank
+"""
+
+
+@pytest.fixture
+def sabotage(tmp_path: Path, config: Path, mpi_run: Run, python_run: Run) -> Run:
+    """Give `sabotage(n, code, *options)`: `hpcmass run` into `sweep.h5` after some code has spoiled it.
+
+    On n ranks, 0 being a process without mpiexec. The code runs on every rank, and knows its `rank`.
+    """
+
+    def launch(n: int, code: str, *options: str, what: Path | None = None) -> Any:
+        script = tmp_path / "script.py"
+        script.write_text(f"{PROLOGUE}\n{code}\nsys.exit(main(sys.argv[1:]))\n")
+        words = (script, "run", what or config, "-o", tmp_path / "sweep.h5", *options)
+        return mpi_run(n, *words, check=False, timeout=90) if n else python_run(*words, check=False, timeout=90)
+
+    return launch
+
+
+def settled(path: Path) -> Status:
+    """The status once the last rank has vanished, which mpiexec may do before."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            status = sweep_status(path)
+        except UserError:
+            pytest.fail(f"{path} cannot be read")
+        if not status.running:
+            return status
+        assert time.monotonic() < end, "a killed job still holds the lock"
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="session")
-def fingerprint() -> Callable[[Path], dict[str, str]]:
-    return science
+def status_after() -> Callable[[Path], Status]:
+    """Give `status_after(path)`: the status of a sweep whose job has ended or was killed."""
+    return settled

@@ -1,5 +1,6 @@
-"""Parts, merged files that go on, and larger sweeps that take over what smaller ones have: always the same bytes."""
+"""Larger sweeps that copy what smaller ones have: the same bytes, and nothing is computed twice."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,160 +8,173 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hpcmass.store.chain import configurations_of
-from hpcmass.store.sources import shard_paths
-
-from hpcmass.store.provenance import history_of
-from hpcmass.store.schema import DONE
+from sweep_state import as_format_1, history, make_pending, science, trials_done, wall_times
 
 Run = Callable[..., Any]
-Fingerprint = Callable[[Path], dict[str, str]]
 
 
-def wall_times(path: Path) -> np.ndarray:
+@pytest.fixture(scope="session")
+def larger(config: Path) -> Path:
+    """One more p, in the middle, and one more trial."""
+    path = config.with_name("larger.yml")
+    text = (
+        config.read_text().replace("p: [0.0, 0.1, 1.0]", "p: [0.0, 0.05, 0.1, 1.0]").replace("trials: 2", "trials: 3")
+    )
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def larger_reference(larger: Path, command: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("larger") / "whole.h5"
+    command("run", larger, "-o", path)
+    return path
+
+
+def place_in_larger(index: tuple[int, ...]) -> tuple[int, ...]:
+    return ([0, 2, 3][index[0]], *index[1:])
+
+
+def require_copied(path: Path, sources: list[Path]) -> None:
+    """Every trial of the sources is there with the wall time that it had, and counts as not run here."""
+    after = wall_times(path)
     with h5py.File(path, "r", locking=False) as file:
-        return np.where(file["status"][()] == DONE, file["wall_s"][()], np.nan)
+        ranks = file["rank"][()]
+    for source in sources:
+        for index, seconds in wall_times(source).items():
+            assert after[place_in_larger(index)] == seconds
+            assert ranks[place_in_larger(index)] == -1
+    assert (ranks == -1).sum() == sum(len(trials_done(source)) for source in sources)
 
 
-@pytest.fixture
-def parts(config: Path, python_run: Run, tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / f"part-{i}.h5" for i in (1, 2)]
-    for i, path in enumerate(paths, start=1):
-        done = python_run("-m", "hpcmass", "run", config, "-o", path, "--part", f"{i}/2")
-        assert f"6 of 6 trials of part {i}/2 to do" in done.stderr
-    return paths
-
-
-def test_parts_merge_into_what_one_run_gives(
-    parts: list[Path], config: Path, reference: Path, python_run: Run, fingerprint: Fingerprint, tmp_path: Path
+@pytest.mark.parametrize("kind", ["parts", "packed", "format 1", "part of format 1"])
+def test_a_larger_sweep_copies_what_is_there(
+    kind: str,
+    parts: list[Path],
+    packed: Path,
+    reference: Path,
+    larger: Path,
+    larger_reference: Path,
+    command: Run,
+    tmp_path: Path,
 ) -> None:
-    again = python_run("-m", "hpcmass", "run", config, "-o", parts[0], "--part", "1/2")
-    assert "nothing to do, all 6 trials of part 1/2 are done" in again.stderr
-    for other in (["--part", "2/2"], ["--part", "1/3"], []):
-        refused = python_run("-m", "hpcmass", "run", config, "-o", parts[0], *other, check=False)
-        assert refused.returncode == 2
-        assert f"{parts[0]} holds part 1/2, but" in refused.stderr
-    for options in ([], ["--pack"]):
-        path = tmp_path / f"all{len(options)}.h5"
-        python_run("-m", "hpcmass", "merge", "-o", path, *options, *parts)
-        assert fingerprint(path) == fingerprint(reference)
-        content = path.read_bytes()
-        done = python_run("-m", "hpcmass", "run", config, "-o", path)
-        assert "nothing to do, all 12 trials are done" in done.stderr
-        assert path.read_bytes() == content
+    old = tmp_path / "old.h5"
+    shutil.copy({"packed": packed, "format 1": reference, "part of format 1": parts[2]}.get(kind, parts[0]), old)
+    if "format 1" in kind:
+        as_format_1(old)
+    sources = parts[:2] if kind == "parts" else [old]
+    before = [source.read_bytes() for source in sources]
+    path = tmp_path / "larger.h5"
+    done = command("run", larger, "-o", path, *(word for source in sources for word in ("--reuse", source)))
+    copied = [len(trials_done(source)) for source in sources]
+    for source, n in zip(sources, copied, strict=True):
+        assert f"{n} trials copied from {source}" in done.stderr
+        assert any(line.endswith(f"{n} trials copied from {source.name}") for line in history(path))
+    assert f"{24 - sum(copied)} of 24 trials to do ({sum(copied)} are done already)" in done.stderr
+    assert science(path) == science(larger_reference)
+    require_copied(path, sources)
+    assert [source.read_bytes() for source in sources] == before
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("pack", [False, True], ids=["view", "packed"])
-def test_a_merged_file_goes_on(
-    pack: bool,
-    parts: list[Path],
-    config: Path,
-    reference: Path,
-    mpi_run: Run,
-    python_run: Run,
-    fingerprint: Fingerprint,
-    tmp_path: Path,
+def test_ranks_fill_what_the_smaller_sweep_lacks(
+    reference: Path, larger: Path, larger_reference: Path, mpi_run: Run, tmp_path: Path
 ) -> None:
-    path = tmp_path / "all.h5"
-    part = parts[0].read_bytes()
-    merged = python_run(
-        "-m", "hpcmass", "merge", "-o", path, "--partial", *(["--pack"] if pack else []), parts[0], check=False
-    )
-    assert merged.returncode == 75
-    before = wall_times(path)
-    changed = tmp_path / "changed.yml"
-    changed.write_text(config.read_text().replace("title: small", "title: other"))
-    done = mpi_run(3, "-m", "hpcmass", "run", changed, "-o", path)
-    assert "6 of 12 trials to do (6 are done already)" in done.stderr
-    assert fingerprint(path) == fingerprint(reference)
-    after = wall_times(path)
-    np.testing.assert_array_equal(after[np.isfinite(before)], before[np.isfinite(before)])
-    assert parts[0].read_bytes() == part, "parts are others' files"
-    with h5py.File(path, "r", locking=False) as file:
-        assert any("merged" in line for line in history_of(file))
-        assert [c.text for c in configurations_of(file)] == [config.read_text(), changed.read_text()]
-    content = path.read_bytes()
-    python_run("-m", "hpcmass", "run", changed, "-o", path)
-    assert path.read_bytes() == content
+    path, old = tmp_path / "larger.h5", tmp_path / "old.h5"
+    shutil.copy(reference, old)
+    make_pending(old, [(0, 0, 0), (2, 1, 1)])
+    done = mpi_run(3, "-m", "hpcmass", "run", larger, "-o", path, "--reuse", old)
+    assert "14 of 24 trials to do (10 are done already)" in done.stderr
+    assert science(path) == science(larger_reference)
+    require_copied(path, [old])
 
 
-@pytest.mark.parametrize("shards", [False, True], ids=["one file", "shards"])
-def test_a_larger_sweep_takes_over_what_is_there(
-    shards: bool,
-    parts: list[Path],
-    config: Path,
-    reference: Path,
-    python_run: Run,
-    fingerprint: Fingerprint,
-    tmp_path: Path,
-) -> None:
-    larger = tmp_path / "larger.yml"
-    larger.write_text(config.read_text().replace("p: [0.0, 0.1, 1.0]", "p: [0.0, 0.05, 0.1, 1.0]").replace(
-        "trials: 2", "trials: 3"))  # fmt: skip
-    path, whole = tmp_path / "larger.h5", tmp_path / "whole.h5"
-    done = python_run("-m", "hpcmass", "run", larger, "-o", path, "--reuse", parts[0], "--reuse", parts[1],
-                      *(["--shards"] if shards else []))  # fmt: skip
-    assert "6 trials are taken over from" in done.stderr
-    assert "12 of 24 trials to do (12 are done already)" in done.stderr
-    python_run("-m", "hpcmass", "run", larger, "-o", whole)
-    assert fingerprint(path) == fingerprint(whole)
-    old, new = wall_times(reference), wall_times(path)
-    assert old.shape != new.shape
-    taken = wall_times(parts[0])
-    there = new[[0, 2, 3]][:, :, :2]
-    np.testing.assert_array_equal(there[np.isfinite(taken)], taken[np.isfinite(taken)])
-    files = shard_paths(path) or [path]
-    lines = []
-    for name in files:
-        with h5py.File(name, "r", locking=False) as file:
-            lines += history_of(file)
-    assert sum("6 trials taken over from part-" in line for line in lines) == 2
-
-
-def test_a_view_of_the_file_to_write_is_not_reused(
-    parts: list[Path], config: Path, python_run: Run, tmp_path: Path
-) -> None:
-    view = tmp_path / "all.h5"
-    python_run("-m", "hpcmass", "merge", "-o", view, *parts)
-    content = parts[0].read_bytes()
-    refused = python_run("-m", "hpcmass", "run", config, "-o", parts[0], "--part", "1/2", "--force", "--reuse", view,
-                         check=False)  # fmt: skip
-    assert refused.returncode == 2
-    assert "is, or refers to, the file to write" in refused.stderr
-    assert parts[0].read_bytes() == content
-
-
-def test_reuse_with_nothing_to_take_over_leaves_no_trace_and_force_keeps_the_old_file(
-    config: Path, reference: Path, python_run: Run, tmp_path: Path
+def test_a_file_that_is_there_copies_only_what_it_lacks(
+    config: Path, reference: Path, by_hand: Path, command: Run, tmp_path: Path
 ) -> None:
     path = tmp_path / "sweep.h5"
-    path.write_bytes(reference.read_bytes())
-    python_run("-m", "hpcmass", "run", config, "-o", path, "--shards", "--reuse", reference)
-    assert not (tmp_path / "sweep.h5.parts").exists()
-    python_run("-m", "hpcmass", "run", config, "-o", path, "--force")
-    assert (tmp_path / "sweep.1.h5").read_bytes() == reference.read_bytes()
+    shutil.copy(by_hand, path)
+    missing = [(0, 1, 0), (1, 1, 1)]
+    make_pending(path, missing)
+    before = wall_times(path)
+    done = command("run", config, "-o", path, "--reuse", reference)
+    assert f"2 trials copied from {reference}" in done.stderr
+    assert "nothing to do, all 12 trials are done" in done.stderr
+    after, theirs = wall_times(path), wall_times(reference)
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert all(after[index] == theirs[index] for index in missing)
+    assert science(path) == science(reference)
 
 
-def test_other_physics_are_not_taken_over(config: Path, reference: Path, python_run: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def by_hand(config: Path, command: Run, tmp_path: Path) -> Path:
+    """Another run of the sweep, with wall times of its own."""
+    path = tmp_path / "another.h5"
+    command("run", config, "-o", path)
+    return path
+
+
+def test_reuse_with_nothing_to_copy_changes_nothing(
+    config: Path, reference: Path, command: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "sweep.h5"
+    shutil.copy(reference, path)
+    done = command("run", config, "-o", path, "--reuse", reference)
+    assert f"0 trials copied from {reference}" in done.stderr
+    assert path.read_bytes() == reference.read_bytes()
+
+
+def test_the_file_to_write_is_not_reused(config: Path, reference: Path, command: Run, tmp_path: Path) -> None:
+    path, link = tmp_path / "sweep.h5", tmp_path / "link.h5"
+    shutil.copy(reference, path)
+    link.symlink_to(path)
+    for old in (path, link):
+        refused = command("run", config, "-o", path, "--force", "--reuse", old, check=False)
+        assert refused.returncode == 2
+        assert f"--reuse {old} is the file to write; give another -o and reuse {old} there" in refused.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.h5", "sweep.h5"]
+    assert path.read_bytes() == reference.read_bytes()
+
+
+def test_other_physics_are_not_copied(config: Path, reference: Path, command: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.yml"
     other.write_text(config.read_text().replace("w_E: 0.02", "w_E: 0.03"))
-    refused = python_run("-m", "hpcmass", "run", other, "-o", tmp_path / "other.h5", "--reuse", reference, check=False)
+    refused = command("run", other, "-o", tmp_path / "other.h5", "--reuse", reference, check=False)
     assert refused.returncode == 2
     assert "has other physics (network.w_E is 0.02 there and 0.03 here)" in refused.stderr
     assert not (tmp_path / "other.h5").exists()
 
 
-def test_check_simulates_again_and_notices_one_bit(
-    config: Path, reference: Path, python_run: Run, tmp_path: Path
+def test_a_file_that_lacks_a_trace_or_has_other_seeds_is_not_copied(
+    config: Path, reference: Path, command: Run, tmp_path: Path
 ) -> None:
+    lacking, seeds, path = tmp_path / "lacking.h5", tmp_path / "seeds.h5", tmp_path / "sweep.h5"
+    for old in (lacking, seeds):
+        shutil.copy(reference, old)
+    as_format_1(lacking)
+    with h5py.File(lacking, "r+", locking=False) as file:
+        file.attrs["format_version"] = "1.1"
+        del file["mean_i_syn"]
+    with h5py.File(seeds, "r+", locking=False) as file:
+        file["seed"][1, 0, 1, 0] += 1
+    refused = command("run", config, "-o", path, "--reuse", lacking, check=False)
+    assert refused.returncode == 2
+    assert "was written by an older version and lacks mean_i_syn; leave out --reuse, or give another" in refused.stderr
+    assert not path.exists()
+    refused = command("run", config, "-o", path, "--reuse", seeds, check=False)
+    assert refused.returncode == 2
+    assert "has another seed for p=0.1 lam=0.5 trial 1" in refused.stderr
+    assert not trials_done(path)
+
+
+def test_check_simulates_again_and_notices_one_bit(reference: Path, command: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
-    path.write_bytes(reference.read_bytes())
-    good = python_run("-m", "hpcmass", "check", path, "--resimulate", "12")
+    shutil.copy(reference, path)
+    good = command("check", path, "--resimulate", "12")
     assert good.stdout == f"{path}: no problem found\n"
     with h5py.File(path, "r+", locking=False) as file:
         value = file["mean_v"][1, 1, 0, 50]
         file["mean_v"][1, 1, 0, 50] = np.nextafter(value, np.float32(0))
-    bad = python_run("-m", "hpcmass", "check", path, "--resimulate", "12", check=False)
+    bad = command("check", path, "--resimulate", "12", check=False)
     assert bad.returncode == 2
     assert bad.stdout == "p=0.1 lam=0.9 trial 0: simulated again it differs in mean_v\n"

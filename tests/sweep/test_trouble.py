@@ -1,42 +1,23 @@
-"""What goes wrong on one rank ends the job with its message and never hangs it."""
+"""What goes wrong on one rank ends the job with its message and never hangs it; what is done is kept."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
-from hpcmass.store.creation import create_sweep_file
-from hpcmass.store.reader import stored_experiment
-from hpcmass.store.reuse import take_over
+from sweep_state import require_true, science, trials_done
 
-from hpcmass.config.file import load_experiment
-from hpcmass.grid import trials
-from hpcmass.store.status import sweep_status
+from hpcmass.store.status import Status, sweep_status
 
 Run = Callable[..., Any]
-
-PROLOGUE = """
-import os, sys
-from pathlib import Path
-from hpcmass.cli import main
-from hpcmass.errors import UserError
-from hpcmass.sweep import executor, mpi, run
-rank = mpi.world().rank
-"""
+StatusAfter = Callable[[Path], Status]
 
 pytestmark = pytest.mark.mpi
 
-
-@pytest.fixture
-def sabotage(tmp_path: Path, config: Path, mpi_run: Run) -> Run:
-    """Give `sabotage(n, code, *options)`: `hpcmass run` on n ranks after some code has spoiled it."""
-
-    def launch(n: int, code: str, *options: str) -> Any:
-        script = tmp_path / "script.py"
-        script.write_text(f"{PROLOGUE}\n{code}\nsys.exit(main(sys.argv[1:]))\n")
-        return mpi_run(n, script, "run", config, "-o", tmp_path / "sweep.h5", *options, check=False, timeout=60)
-
-    return launch
+parallel = pytest.mark.skipif(
+    not h5py.get_config().mpi, reason="only ranks with a parallel HDF5 write traces themselves"
+)
 
 
 @pytest.mark.parametrize("culprit", [0, 2])
@@ -55,40 +36,50 @@ if rank == {culprit}:
     assert f"rank {culprit} stops the job" in done.stderr
 
 
-def test_an_unforeseen_error_on_the_master_aborts(sabotage: Run) -> None:
+def test_an_unforeseen_error_on_rank_0_aborts(sabotage: Run) -> None:
     done = sabotage(
         3,
         """
 def broken(*args):
     raise ZeroDivisionError("in the master")
-executor.costliest_first = broken
+scatter.costliest_first = broken
 """,
     )
     assert done.returncode not in (0, 2)
     assert "ZeroDivisionError: in the master" in done.stderr
 
 
-def test_an_unforeseen_error_in_the_store_aborts(sabotage: Run, tmp_path: Path) -> None:
+@parallel
+@pytest.mark.parametrize("first", [1, 4], ids=["with a next trial", "with none"])
+def test_an_unforeseen_error_in_the_writing_thread_aborts(
+    sabotage: Run, first: int, status_after: StatusAfter, reference: Path, tmp_path: Path
+) -> None:
+    """Whether the worker asks for its result before its next report or, at the end, after its last."""
     done = sabotage(
-        3,
-        """
-from hpcmass.store.writer import SlabWriter
-def broken(self, trial, values, *, rank):
-    raise KeyError("a bug in the writer")
+        2,
+        f"""
+written = []
+write = ParallelTraceWriter.write
+def broken(self, trial, values):
+    written.append(trial)
+    if len(written) == {3 * first}:
+        raise KeyError("a bug in the writer")
+    write(self, trial, values)
 if rank == 1:
-    SlabWriter.write = broken
+    ParallelTraceWriter.write = broken
 """,
     )
     assert done.returncode not in (0, 2, 3)
     assert "a bug in the writer" in done.stderr
-    assert sweep_status(tmp_path / "sweep.h5").failed == 0
+    status = status_after(tmp_path / "sweep.h5")
+    assert (status.failed, status.pending > 0) == (0, True)
+    require_true(tmp_path / "sweep.h5", reference)
 
 
 def test_an_unforeseen_error_in_one_trial_is_that_trials_failure(sabotage: Run, tmp_path: Path) -> None:
     done = sabotage(
         3,
         """
-import hpcmass.network
 simulate = hpcmass.network.simulate
 def broken(network, p, lam, seed, **options):
     if p == 1.0 and network.n_neurons == 200:
@@ -107,13 +98,10 @@ def test_a_trial_that_waits_for_ever_is_interrupted(sabotage: Run, tmp_path: Pat
     done = sabotage(
         3,
         """
-import time
-import hpcmass.network
-from hpcmass.sweep import watchdog
-watchdog.ALARM_AFTER_S = 0.2
+limits.ALARM_AFTER_S = 0.2
 simulate = hpcmass.network.simulate
 def waiting(network, p, lam, seed, **options):
-    if p == 1.0 and network.n_neurons == 200:
+    if (p, lam) == (1.0, 0.9) and network.n_neurons == 200:
         time.sleep(1000)
     return simulate(network, p, lam, seed, **options)
 hpcmass.network.simulate = waiting
@@ -122,23 +110,23 @@ hpcmass.network.simulate = waiting
     )  # fmt: skip
     assert done.returncode == 3
     status = sweep_status(tmp_path / "sweep.h5")
-    assert (status.done, status.failed) == (8, 4)
+    assert (status.done, status.failed) == (10, 2)
     assert status.failures[0].message.startswith("took longer than --trial-timeout, 3 s; interrupted")
 
 
 def test_a_trial_stuck_outside_python_ends_the_job_with_its_stack_and_nothing_is_lost(
-    sabotage: Run, tmp_path: Path
+    sabotage: Run, status_after: StatusAfter, reference: Path, tmp_path: Path
 ) -> None:
     done = sabotage(
         3,
         """
 import ctypes
-import hpcmass.network
-from hpcmass.sweep import watchdog
-watchdog.END_AFTER_S = 0.5
+limits.END_AFTER_S = 0.5
 simulate, sleep = hpcmass.network.simulate, ctypes.PyDLL(None).sleep  # which keeps the interpreter's lock
+begun = []
 def stuck(network, p, lam, seed, **options):
-    if rank == 2 and network.n_neurons == 200:
+    begun.append(seed)
+    if rank == 2 and len(begun) == 3:
         sleep(1000)
     return simulate(network, p, lam, seed, **options)
 hpcmass.network.simulate = stuck
@@ -147,29 +135,9 @@ hpcmass.network.simulate = stuck
     )  # fmt: skip
     assert done.returncode not in (0, 2, 3, 75)
     assert "in stuck" in done.stderr
-    status = sweep_status(tmp_path / "sweep.h5")
-    assert not status.running
+    status = status_after(tmp_path / "sweep.h5")
     assert status.failed == 0
-    assert 1 <= status.done < 12
-
-
-def test_a_rank_that_dies_takes_the_job_with_it_and_nothing_is_lost(sabotage: Run, tmp_path: Path) -> None:
-    done = sabotage(
-        3,
-        """
-from hpcmass.store.writer import SlabWriter
-write, written = SlabWriter.write, []
-def dying(self, *args, **options):
-    write(self, *args, **options)
-    written.append(1)
-    if rank == 2 and len(written) == 2:
-        os.kill(os.getpid(), 9)
-SlabWriter.write = dying
-""",
-    )
-    assert done.returncode != 0
-    status = sweep_status(tmp_path / "sweep.h5")
-    assert status.done >= 2
+    assert 2 <= len(require_true(tmp_path / "sweep.h5", reference)) < 12
 
 
 def test_a_rank_that_is_slow_to_leave_does_not_spoil_the_exit_code(sabotage: Run, tmp_path: Path) -> None:
@@ -177,7 +145,6 @@ def test_a_rank_that_is_slow_to_leave_does_not_spoil_the_exit_code(sabotage: Run
     done = sabotage(
         3,
         """
-import signal
 def main(arguments, work=main):
     code = work(arguments)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -188,150 +155,95 @@ def main(arguments, work=main):
     assert done.returncode == 75, done.stderr
 
 
-DEATHS = {
-    "before the shards are joined": (3, "run.join_shards = die", ["--shards"]),
-    "one file is about to become a shard": (1, "prepare.os.rename = die", ["--shards"]),
-    "history written, configuration not": (1, "prepare.append_configuration = die", []),
-    "a shard is about to appear": (1, "layout.os.replace = die", ["--shards"]),
-}
-
-
-@pytest.mark.parametrize("moment", DEATHS)
-@pytest.mark.parametrize("then", ["the same command", "--force"])
-def test_death_between_two_steps_loses_nothing(
-    moment: str,
-    then: str,
-    sabotage: Run,
-    python_run: Run,
-    config: Path,
-    reference: Path,
-    fingerprint: Callable[[Path], dict[str, str]],
-    tmp_path: Path,
-) -> None:
-    n, spoiled, options = DEATHS[moment]
-    path = tmp_path / "sweep.h5"
-    experiment = load_experiment(config)
-    create_sweep_file(path, experiment, driver="serial", provenance={"uuid": "1", "date": "2026"})
-    take_over(reference, path, trials(experiment)[:5])
-    config.with_name("old.yml").write_text(config.read_text())
-    changed = config.read_text().replace("title: small", "title: another")
-    config.write_text(changed)
-    try:
-        died = sabotage(
-            n,
-            f"""
-from hpcmass.store import layout
-from hpcmass.sweep import prepare
-def die(*args, **options):
-    os._exit(9)
-{spoiled}
-""",
-            *options,
-        )
-        assert died.returncode == 9
-        assert sweep_status(path).done >= 5
-        if then == "--force":
-            python_run("-m", "hpcmass", "run", config, "-o", path, "--force")
-            assert sweep_status(tmp_path / "sweep.1.h5").done >= 5
-        else:
-            python_run("-m", "hpcmass", "run", config, "-o", path, *options)
-            assert stored_experiment(path).text == changed
-        assert fingerprint(path) == fingerprint(reference)
-    finally:
-        config.write_text(config.with_name("old.yml").read_text())
-
-
-@pytest.mark.parametrize("options", [(), ("--shards",)], ids=["one file", "shards"])
-def test_a_full_disk_stops_the_sweep_with_a_sentence(sabotage: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
-    done = sabotage(
-        3,
-        """
-import errno
-from hpcmass.store.writer import SlabWriter
-settle, settled = SlabWriter._settle, []
-def full(self):
-    settled.append(1)
-    if len(settled) > 4:
-        raise OSError(errno.ENOSPC, "No space left on device")
-    settle(self)
-SlabWriter._settle = full
-""",
-        *options,
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("no space left on device; free some space") == 1
-    assert "Traceback" not in done.stderr
-    status = sweep_status(tmp_path / "sweep.h5")
-    assert 2 <= status.done <= 4
-    assert status.failed == 0
-    again = sabotage(3, "", *options)
-    assert again.returncode == 0, again.stderr
-    assert sweep_status(tmp_path / "sweep.h5").done == 12
-
-
-def test_a_mistake_found_on_one_rank_ends_all_with_one_sentence(mpi_run: Run, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        PROLOGUE
-        + """
-def find():
-    if rank == 2:
-        raise UserError("this is not possible here")
-try:
-    with mpi.world().guarded():
-        mpi.world().together(find)
-    print("went on")
-except UserError as error:
-    print(error, file=sys.stderr)
-    sys.exit(2)
-"""
-    )
-    done = mpi_run(4, script, check=False, timeout=60)
-    assert done.returncode == 2
-    assert done.stderr.count("this is not possible here") == 1
-    assert "went on" not in done.stdout
-    assert "Traceback" not in done.stderr
-
-
-def test_a_mistake_that_only_one_rank_knows_of_aborts(mpi_run: Run, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        PROLOGUE
-        + """
-with mpi.world().guarded():
-    if rank == 1:
-        raise UserError("only here")
-    mpi.world().comm.Barrier()
-"""
-    )
-    done = mpi_run(3, script, check=False, timeout=60)
-    assert done.returncode == 2
-    assert done.stderr.count("only here") == 1
-
-
-def test_a_result_of_the_master_reaches_all(mpi_run: Run, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        PROLOGUE
-        + """
-order = []
-world = mpi.world()
-world.one_per_node_first(lambda: order.append(rank))
-assert order == [rank]
-print(world.on_root(lambda: f"from {rank}"), flush=True)
-"""
-    )
-    assert mpi_run(3, script).stdout.count("from 0") == 3
-
-
 def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
-    done = sabotage(
-        3,
-        """
-import signal
-run._warm_up = lambda: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None
-""",
-    )
+    done = sabotage(3, "run._warm_up = lambda: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n")
     assert done.returncode == 75, done.stderr
     assert "stopped as asked, 12 trials are left" in done.stderr
     assert sweep_status(tmp_path / "sweep.h5").pending == 12
+
+
+# ------------------------------------------------------------------------------------------ a disk that refuses
+
+WORKER_FULL = """
+from hpcmass.store import writer
+write, sync, written = ParallelTraceWriter.write, writer.sync, []
+def noting(self, trial, values):
+    written.append(trial)
+    write(self, trial, values)
+def full(descriptor):
+    if rank == 2 and len(written) == 3:
+        with open("{note}", "w") as file:
+            print(*written[-1].index, file=file)
+        raise OSError(errno.ENOSPC, "No space left on device")
+    sync(descriptor)
+ParallelTraceWriter.write, writer.sync = noting, full
+"""
+
+ROOT_FULL = """
+sync, synced = RawFile.sync, []
+def full(self):
+    synced.append(1)
+    if len(synced) > 4:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    sync(self)
+RawFile.sync = full
+"""
+
+
+def require_refused_and_continued(done: Any, sabotage: Run, reference: Path, path: Path, *options: str) -> None:
+    assert done.returncode == 2
+    assert done.stderr.count("no space left on device; free some space and start the same command again") == 1
+    assert "Traceback" not in done.stderr
+    status = sweep_status(path)
+    assert (status.failed, status.running) == (0, False)
+    assert 2 <= len(require_true(path, reference)) < 12
+    again = sabotage(0, "", *options)
+    assert again.returncode == 0, again.stderr
+    assert science(path) == science(reference)
+
+
+@parallel
+def test_traces_that_one_worker_cannot_write_stop_the_sweep_with_a_sentence(
+    sabotage: Run, reference: Path, tmp_path: Path
+) -> None:
+    """Its trial stays pending; all that the others have done, and what it had done before, is stored."""
+    path = tmp_path / "sweep.h5"
+    done = sabotage(3, WORKER_FULL.format(note=tmp_path / "refused"))
+    refused = tuple(map(int, (tmp_path / "refused").read_text().split()))
+    assert refused not in trials_done(path)
+    require_refused_and_continued(done, sabotage, reference, path)
+
+
+@pytest.mark.parametrize("options", [(), ("--gather",)], ids=["all write", "rank 0 writes"])
+def test_numbers_that_rank_0_cannot_write_do_so_too(
+    options: tuple[str, ...], sabotage: Run, reference: Path, tmp_path: Path
+) -> None:
+    done = sabotage(3, ROOT_FULL, *options)
+    require_refused_and_continued(done, sabotage, reference, tmp_path / "sweep.h5", *options)
+
+
+@parallel
+def test_a_file_that_cannot_be_closed_is_a_sentence_and_what_is_done_is_true(
+    sabotage: Run, reference: Path, tmp_path: Path
+) -> None:
+    done = sabotage(
+        3,
+        """
+close = ParallelTraceWriter.close
+class Refusing:
+    def close(self):
+        raise OSError(errno.EIO, "Input/output error")
+def broken(self):
+    file, self._file = self._file, Refusing()
+    try:
+        close(self)
+    finally:
+        file.close()
+if rank == 1:
+    ParallelTraceWriter.close = broken
+""",
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("sweep.h5: input/output error; start the same command again") == 1
+    assert "Traceback" not in done.stderr
+    assert len(require_true(tmp_path / "sweep.h5", reference)) == 12

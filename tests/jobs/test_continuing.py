@@ -107,12 +107,12 @@ def test_pbs_job_passes_commas_and_quotes_on(submit: Submit, tmp_path: Path) -> 
     """What qsub's -v takes for the end of a value; and the next is of the template's copy, as the first."""
     copy = tmp_path / "copy.pbs"
     copy.write_text((JOBS / "pbs" / "mpi.pbs").read_text())
-    variables = f'CONFIG=c.yml,SWEEP="{tmp_path}/it\'s.h5",VENV={sys.prefix},RESUBMIT=yes'
+    variables = f'CONFIG=c.yml,SWEEP="{tmp_path}/it\'s.h5",VENV={sys.prefix},RESUBMIT=yes,RUN_ARGS=--reuse a.h5'
     launch = f"{stops_early(tmp_path, 2)} --bind-to none,report"
     submit("qsub", "-l", "select=1:ncpus=3:mpiprocs=3", "-v", f"{variables},LAUNCH='{launch}'", copy)
     logs = [path.read_text() for path in tmp_path.glob("hpcmass.o*")]
     assert len(logs) == 3
-    start = f"start --bind-to none,report hpcmass run c.yml -o {tmp_path}/it's.h5 --time-limit 07:50:00\n"
+    start = f"start --bind-to none,report hpcmass run c.yml -o {tmp_path}/it's.h5 --time-limit 07:50:00 --reuse a.h5\n"
     assert all(start in log for log in logs)
     assert all(f" {copy}\n" in path.read_text().replace("\n\t", "") for path in tmp_path.glob("*.qstat"))
 
@@ -128,13 +128,14 @@ def test_pbs_job_does_not_guess_what_it_was_given(submit: Submit, tmp_path: Path
 def test_lsf_job_that_stopped_early_is_requeued(submit: Submit, tmp_path: Path) -> None:
     log = tmp_path / "log"
     variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "sweep.h5", "LAUNCH": stops_early(tmp_path, 2)}
-    submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", **variables)
-    assert log.read_text().count("start hpcmass run") == 3
+    submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", RUN_ARGS="--gather", **variables)
+    command = f"start hpcmass run c.yml -o {tmp_path}/sweep.h5 --time-limit 07:50:00 --gather\n"
+    assert log.read_text().count(command) == 3
 
 
 @pytest.mark.parametrize("template", ["mpi", "array"])
-def test_lsf_job_that_gets_nowhere_ends(submit: Submit, tmp_path: Path, template: str) -> None:
-    """Also when LSF would requeue it for ever; and the same job submitted again goes on."""
+def test_lsf_job_that_makes_no_progress_ends(submit: Submit, tmp_path: Path, template: str) -> None:
+    """Also when LSF would requeue it without end; and the same job submitted again continues."""
     log = tmp_path / "log"
     program = stops_early(tmp_path, 99)
     variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "sweep.h5", "PARTS": 3, "PARTS_DIR": tmp_path}
@@ -148,15 +149,18 @@ def test_lsf_job_that_gets_nowhere_ends(submit: Submit, tmp_path: Path, template
         assert log.read_text().count("restarted 4 times and still not done") == times
 
 
-def test_arrays_stop_in_time_and_go_on(submit: Submit, tmp_path: Path) -> None:
+def test_arrays_stop_in_time_and_continue(submit: Submit, tmp_path: Path) -> None:
     """The command of a part, which PBS is told has stopped early, and LSF starts again."""
     program = stops_early(tmp_path, 1)
-    command = f"start run c.yml -o {tmp_path}/part-2-of-3.h5 --part 2/3 --time-limit 03:50:00\n1 thread\n"
-    variables = f"CONFIG=c.yml,PARTS=3,PARTS_DIR={tmp_path},VENV={sys.prefix},HPCMASS={program}"
+    command = (
+        f"start run c.yml -o {tmp_path}/part-2-of-3.h5 --part 2/3 --time-limit 03:50:00 --retry-failed\n1 thread\n"
+    )
+    variables = f"CONFIG=c.yml,PARTS=3,PARTS_DIR={tmp_path},RUN_ARGS=--retry-failed,VENV={sys.prefix},HPCMASS={program}"
     assert "the job ended with 75" in submit("qsub", "-J", "2-2", "-v", variables, "jobs/pbs/array.pbs")
     assert command in next(tmp_path.glob("hpcmass-part.o*")).read_text()
     (tmp_path / "starts").unlink()
     log = tmp_path / "log"
     here = {"CONFIG": "c.yml", "PARTS": 3, "PARTS_DIR": tmp_path, "HPCMASS": program, "OMP_NUM_THREADS": 4}
+    here |= {"RUN_ARGS": "--retry-failed"}
     submit("bsub", "-J", "hpcmass-part[2]", "-o", log, stdin=JOBS / "lsf" / "array.lsf", **here)
     assert log.read_text().count(command) == 2
