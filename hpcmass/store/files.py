@@ -289,7 +289,8 @@ class RawFile:
         if isinstance(value, bytes):
             data = value[:n_bytes].ljust(n_bytes, b"\0")
         else:
-            data = np.broadcast_to(np.asarray(value, dtype), slab).tobytes()
+            values = np.asarray(value, dtype)
+            data = (values if values.shape == slab else np.broadcast_to(values, slab)).tobytes()
         view, place = memoryview(data), offset + position * n_bytes
         while view:
             written = os.pwrite(self._descriptor, view, place)
