@@ -13,9 +13,10 @@ BIN := $(VENV)/bin
 CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 # Rank 0 only scatters the trials.
 RANKS ?= $(shell echo $$(($(CORES) + 1)))
-# Of the tests. They share the cores with the MPI jobs that some of them start.
+# Of the tests. They share the cores with the MPI jobs that some of them start. Each begins with a part of its own, in
+# the order of the files, so that what a file's tests share is seldom made twice; who is done first takes from the others.
 WORKERS ?= $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4)))
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PYTEST_ARGS ?=
 PEERS_ARGS ?=
 RUN_ARGS ?=

@@ -44,22 +44,13 @@ def marked(item: pytest.Item, *names: str) -> bool:
     return any(item.get_closest_marker(name) for name in names)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures, and say which of them stay together where several workers share the run.
-
-    Tests in one process stay with their file, for its fixtures' sake. Those that start others are spread one by one:
-    they are few and long. There is one browser.
-    """
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures."""
     for item in items:
         for fixture, mark in MARKS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
-        if not config.pluginmanager.hasplugin("xdist"):
-            continue
-        if marked(item, "browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif not marked(item, "mpi", "process", "slow"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
 
 
 @pytest.hookimpl(wrapper=True)
