@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass compare sweep.h5 -o comparison.h5 -j 4",
                       "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and a master",
                       "the same command again                                           resumes",
-                      "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN")  # fmt: skip
+                      "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
+                      continues=True)  # fmt: skip
     parser.add_argument("sweep", type=Path, metavar="FILE", help="sweep file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")
@@ -47,13 +49,13 @@ def _compare(options: argparse.Namespace, ranks: Ranks) -> None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
     mass, compare = _settings(options)
     bars: list[Progress] = []
+    with ExitStack() as open_bars:
 
-    def advance(done: int, total: int) -> None:
-        if not bars:
-            bars.append(Progress(total, "point"))
-        bars[0].advance(units=done - bars[0].done, weight=done - bars[0].done)
+        def advance(done: int, total: int) -> None:
+            if not bars:
+                bars.append(open_bars.enter_context(Progress(total, "point", before=done)))
+            bars[0].advance(units=done - bars[0].done, weight=done - bars[0].done)
 
-    try:
         summary = compare_sweep(
             options.sweep,
             options.output,
@@ -65,9 +67,6 @@ def _compare(options: argparse.Namespace, ranks: Ranks) -> None:
             executor=ranks.executor,
             mpi_library=ranks.mpi_library,
         )
-    finally:
-        for bar in bars:
-            bar.close()
     points = f"{summary.n_points_compared} of {summary.n_points} points"
     print(f"{summary.path}: {points}, {summary.n_trials} trials compared")
     if summary.n_points_new == 0 and summary.n_points_compared:

@@ -78,12 +78,17 @@ def prepare(path: Path, sweep: SweepFile, experiment: Experiment, provenance: Ma
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
-            "sweep_path": os.path.relpath(sweep.path.absolute(), path.parent.absolute()),
-            "history": history_value([history_line(f"comparison of {sweep.path.absolute()} started")]),
+            "sweep_path": _as_text(os.path.relpath(sweep.path.absolute(), path.parent.absolute())),
+            "history": history_value([history_line(f"comparison of {_as_text(sweep.path.absolute())} started")]),
             **provenance,
         },
         data={"n_components": bins.n_components},
     )
+
+
+def _as_text(path: str | Path) -> str:
+    """A path as an attribute may hold it: a name can be any bytes, or not be known as UTF-8 in this locale."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _require_continuable(path: Path, sweep: SweepFile, experiment: Experiment) -> None:

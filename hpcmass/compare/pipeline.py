@@ -19,6 +19,7 @@ from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.configfile import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import models_named
+from hpcmass.processes import require_main_guard
 from hpcmass.store.layout import require_directory
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.provenance import provenance
@@ -27,7 +28,7 @@ from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sources import require_current
 
 Progress = Callable[[int, int], object]
-"""Called with (points compared, points to compare) after each point."""
+"""Called with (points compared, points to compare), both with those of earlier runs: at the start, then after each."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def compare_sweep(
     """
     if jobs < 1:
         raise UserError(f"jobs = {jobs}: give at least one process")
+    if jobs > 1 and executor is None:
+        require_main_guard()  # before anything else: the parent holds the lock
     output = Path(output_path)
     require_current(Path(sweep_path))
     with SweepFile(sweep_path) as sweep:
@@ -106,8 +109,8 @@ def compare_sweep(
         bins_of(experiment.network, experiment.compare)
         require_directory(output)
         lock = SweepLock(output)
-        lock.acquire()
         try:
+            lock.acquire()
             prepare(output, sweep, experiment, provenance(n_ranks=jobs, mpi_library=mpi_library), force)
             with ComparisonFile(output) as file:
                 n_new = _fill(file, sweep, experiment, jobs, executor, progress)
@@ -144,11 +147,15 @@ def _fill(
         if numbers and len(numbers) != file.n_compared[point]
     ]
     file.begin(sweep, experiment.compare.spike_contrast_min, f"{len(tasks)} of {len(trials)} points to compare")
+    total = sum(bool(numbers) for numbers in trials.values())
+    before = total - len(tasks)
+    if progress is not None and tasks:
+        progress(before, total)
     with workers(min(jobs, len(tasks)), executor) as pool:
-        for done, (point, result) in enumerate(results(tasks, pool, IN_FLIGHT * jobs), start=1):
+        for done, (point, result) in enumerate(results(tasks, pool, IN_FLIGHT * jobs), start=before + 1):
             file.write(point, result)
             if progress is not None:
-                progress(done, len(tasks))
+                progress(done, total)
     file.finish(experiment.compare)
     return len(tasks)
 

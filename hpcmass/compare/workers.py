@@ -6,11 +6,9 @@ the statistics of a point, so nobody ever holds more than one trial's traces.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +19,7 @@ from hpcmass.compare.point import Result, compare_point
 from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
+from hpcmass.processes import worker_processes
 from hpcmass.store.layout import reason
 from hpcmass.store.reader import SweepFile
 
@@ -92,13 +91,8 @@ def workers(jobs: int, given: Executor | None) -> Iterator[Executor]:
     if jobs <= 1:
         yield _Here()
         return
-    # Forking a process that runs threads (HDF5, numba, MPI) can deadlock the child.
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-        try:
-            yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with _one_thread_each(), worker_processes(jobs) as pool:
+        yield pool
 
 
 @contextmanager
@@ -115,13 +109,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def results(tasks: Iterable[Task], pool: Executor, in_flight: int) -> Iterator[tuple[Point, Result]]:
-    """Results as they come, with at most `in_flight` points handed out.
-
-    Raises
-    ------
-    UserError
-        If a worker process was killed.
-    """
+    """Results as they come, with at most `in_flight` points handed out."""
     waiting = iter(tasks)
     pending: set[Future[tuple[Point, Result]]] = set()
     try:
@@ -133,8 +121,6 @@ def results(tasks: Iterable[Task], pool: Executor, in_flight: int) -> Iterator[t
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
-    except BrokenProcessPool:
-        raise UserError("a worker process was killed, perhaps for lack of memory; compare with fewer jobs") from None
     finally:
         for future in pending:
             future.cancel()

@@ -75,7 +75,7 @@ def save_text(text: str, path: Path) -> Path:
     """
     growing = _growing(path)
     try:
-        growing.write_text(text, encoding="utf-8")
+        growing.write_text(text, encoding="utf-8", errors="backslashreplace")  # a path in it may be any bytes
         os.replace(growing, path)
     except OSError as error:
         raise _cannot("write", path, error) from None

@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from hpcmass.config import Experiment
-from hpcmass.errors import TrialFailure, TrialTimeout, UserError
+from hpcmass.errors import EXIT_INTERRUPTED, TrialFailure, TrialTimeout, UserError
 from hpcmass.grid import Trial, point_costs
 from hpcmass.progress import Progress
 from hpcmass.store.writer import SlabWriter
@@ -240,24 +240,21 @@ def told_to_stop(*, to_the_end: bool = False) -> Iterator[None]:
     Parameters
     ----------
     to_the_end : bool
-        The process is about to end after the block, and ignores them from then on: where one rank has ended with
-        another code than 0, as after a stop, mpiexec sends SIGTERM to those that are slower to leave, and would end
-        with their 143.
+        This is one of several ranks, and the process is about to end after the block. Ctrl-C, which some launchers
+        pass to all ranks, only sets the flag, too; pressed again, it ends the rank. After the block all of these are
+        ignored: where one rank has ended with another code than 0, as after a stop, mpiexec sends SIGTERM to those
+        that are slower to leave, and would end with their 143.
     """
 
     def note(number: int, frame: object) -> None:
+        if number == signal.SIGINT and _ThisRank.stop:
+            os._exit(EXIT_INTERRUPTED)
         _ThisRank.stop = True
-        if number == signal.SIGHUP:  # the terminal is gone, and what is said to it would be an error
-            gone = os.open(os.devnull, os.O_WRONLY)
-            for stream in terminals:
-                os.dup2(gone, stream)
-            os.close(gone)
 
     _ThisRank.stop = False
-    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
     numbers = [signal.SIGTERM, signal.SIGUSR1]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
+    may_be_ignored = [signal.SIGHUP, signal.SIGINT] if to_the_end else [signal.SIGHUP]
+    numbers += [number for number in may_be_ignored if signal.getsignal(number) != signal.SIG_IGN]
     old = {number: signal.signal(number, note) for number in numbers}
     try:
         yield

@@ -71,7 +71,7 @@ def test_only_points_with_more_trials_are_compared_again(make_sweep, same_conten
     finish_one(sweep, experiment, trial_values)
     calls: list[tuple[int, int]] = []
     summary = compare_sweep(sweep, path, progress=lambda *counts: calls.append(counts))
-    assert (summary.n_points_new, summary.n_trials, calls) == (1, 21, [(1, 1)])
+    assert (summary.n_points_new, summary.n_trials, calls) == (1, 21, [(7, 8), (8, 8)])
     compare_sweep(sweep, tmp_path / "anew.h5")
     same_contents(path, tmp_path / "anew.h5")
 

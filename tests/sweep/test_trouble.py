@@ -324,14 +324,31 @@ print(world.on_root(lambda: f"from {rank}"), flush=True)
     assert mpi_run(3, script).stdout.count("from 0") == 3
 
 
-def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signal", ["SIGUSR1", "SIGINT"])
+def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(signal: str, sabotage: Run, tmp_path: Path) -> None:
+    """Ctrl-C, too, which some launchers pass to the ranks."""
     done = sabotage(
         3,
-        """
+        f"""
 import signal
-run._warm_up = lambda: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None
+run._warm_up = lambda: os.kill(os.getpid(), signal.{signal}) if rank == 0 else None
 """,
     )
     assert done.returncode == 75, done.stderr
     assert "stopped as asked, 12 trials are left" in done.stderr
     assert sweep_status(tmp_path / "sweep.h5").pending == 12
+
+
+def test_ctrl_c_pressed_again_ends_a_rank(sabotage: Run, tmp_path: Path) -> None:
+    done = sabotage(
+        3,
+        """
+import signal
+def press():
+    for _ in range(2 if rank == 0 else 0):
+        os.kill(os.getpid(), signal.SIGINT)
+run._warm_up = press
+""",
+    )
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
