@@ -1,54 +1,141 @@
 """The command line: one parser over the subcommands, and the exit codes.
 
-Results go to standard output, everything else to standard error.
+Results go to standard output, everything else to standard error. All but the least is imported within `main`, so that
+Ctrl-C is answered from the first moment on.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
-from hpcmass.commands import COMMANDS
-from hpcmass.commands.arguments import Parser
-from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
-from hpcmass.messages import complain, show, warn
-from hpcmass.text import accept_any_text
+from hpcmass.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, UserError
+from hpcmass.interrupts import Interrupts, answered
+from hpcmass.streams import drop_results, guarded, lost_results, reader_has_left
 
-EXIT_INTERRUPTED = 130
-"""As a shell says it for Ctrl-C."""
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from hpcmass.commands.arguments import Parser
+
+Code = TypeVar("Code")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
-    accept_any_text(sys.stdout)
-    parser = make_parser()
-    if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may go on
-        _complete(parser)
-    options = parser.parse_args(arguments)
-    # with colorama installed, numba would end standard output with an escape code, and under mpiexec that is a terminal
-    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
-    show(options.log_level)
+    """Run one command; returns the exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without them those of the process, which then ends with the command.
+    """
+    alone = arguments is None
+    with answered(to_the_end=alone) as interrupts, guarded(to_the_end=alone):
+        return _run(arguments, interrupts)
+
+
+def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
+    continues = False
     try:
-        code = int(options.run(options))
-        sys.stdout.flush()
-    except UserError as error:
-        complain(str(error))
+        from hpcmass.messages import complain, show
+
+        show("info")
+        _end_ranks_at_once(interrupts)
+        options = _parsed(arguments)
+        continues = options.continues
+        # with colorama installed, numba would end standard output with an escape code, and under mpiexec that is a
+        # terminal
+        os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
+        show(options.log_level)
+        _require_working_directory()
+        return _with_results_written(int(options.run(options)))
+    except SystemExit:
+        raise
+    except BaseException as error:
+        # a library whose import is interrupted may turn that into an error of its own
+        if isinstance(error, KeyboardInterrupt) or interrupts.asked:
+            drop_results()
+            _say_interrupted(continues)
+            # Python notes a KeyboardInterrupt that leaves code in a string, such as a dataclass runs, as unhandled, and
+            # would end with the signal; the next code in a string makes it forget that
+            exec("")
+            return EXIT_INTERRUPTED
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        complain(sentence)
         return EXIT_BAD_INPUT
-    except BrokenPipeError:  # the reader of our output, e.g. `head`, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
-    except OSError as error:  # the machine's or a damaged file's, not the program's
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may continue
+        _complete(parser)
+    try:
+        return parser.parse_args(arguments)
+    except SystemExit as end:  # after a mistake, or the help
+        raise SystemExit(_with_results_written(end.code)) from None
+
+
+def _sentence(error: BaseException) -> str | None:
+    """What to say of an error; None if it is a bug, which keeps its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):  # the machine's or a damaged file's, not the program's
         from hpcmass.store.files import reason
 
-        complain(f"cannot go on: {reason(error)}; look at the disk, or at the file with `hpcmass check`")
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        warn("interrupted; what is done is kept, the same command goes on")
-        return EXIT_INTERRUPTED
-    return code
+        return f"cannot continue: {reason(error)}; look at the disk, or at the file with `hpcmass check`"
+    return None
+
+
+def _with_results_written(code: Code) -> Code | int:
+    """The exit code of a command that ended with `code`, now that its results have to reach standard output."""
+    sys.stdout.flush()
+    error = lost_results()
+    if error is None or reader_has_left():
+        return code
+    from hpcmass.messages import complain
+
+    why = (error.strerror or str(error)).lower()
+    complain(f"cannot write the results to standard output: {why}; free some space there, or send them elsewhere")
+    return code or EXIT_BAD_INPUT
+
+
+def _require_working_directory() -> None:
+    """Refuse to work where relative paths lead nowhere, and libraries break.
+
+    Raises
+    ------
+    UserError
+        If the working directory was deleted.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working directory does not exist any more; change to another one (cd)") from None
+
+
+def _end_ranks_at_once(interrupts: Interrupts) -> None:
+    """Let Ctrl-C end one of several ranks at once.
+
+    It has no one to clean up with: the launcher passes the signal to all, and what is done is on the disk.
+    """
+    from hpcmass.parallel.communicator import is_launched
+
+    names = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "SLURM_PROCID")
+    if is_launched():
+        first = next((os.environ[name] for name in names if name in os.environ), "0") == "0"
+        interrupts.at_once = (lambda: _say_interrupted(continues=True)) if first else (lambda: None)
+
+
+def _say_interrupted(continues: bool) -> None:
+    from hpcmass.messages import complain, show
+
+    show("error")  # it may not have come to that yet
+    complain("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
 
 
 def _complete(parser: Parser) -> None:
@@ -59,24 +146,19 @@ def _complete(parser: Parser) -> None:
         argcomplete.autocomplete(parser)
 
 
-class _Version(argparse.Action):
-    """Looks at the libraries only if asked."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from hpcmass.versions import describe
-
-        print(describe())
-        parser.exit(EXIT_DONE)
-
-
 def make_parser() -> Parser:
     """The parser of the whole command line."""
+    from hpcmass.commands import COMMANDS
+    from hpcmass.commands.arguments import Parser
+    from hpcmass.versions import Version
+
     parser = Parser(
         prog="hpcmass",
         description="Brute-force maps of where neural mass models stand for the spiking network they summarise.",
-        epilog="exit codes: 0 done, 2 bad input, 3 finished with failed trials, 75 stopped early (run it again)",
+        epilog="exit codes: 0 done, 2 bad input or results that could not be written, 3 finished with failed trials, "
+        "75 stopped early (run it again), 130 interrupted with Ctrl-C (what is done is kept)",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version, also of MPI, HDF5 and numba")
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version, also of MPI, HDF5 and numba")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(commands)

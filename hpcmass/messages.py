@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 
 LEVELS = ("debug", "info", "warning", "error")
 """What `--log-level` takes."""
@@ -47,7 +48,9 @@ def show(level: str) -> None:
 
 
 class _StandardError(logging.Handler):
-    """Writes to what is standard error at that moment."""
+    """Writes to what is standard error at that moment; a log that cannot be written ends no work."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        if sys.stderr is not None:
+            with suppress(OSError, ValueError):  # full, closed, or gone with its terminal
+                print(self.format(record), file=sys.stderr, flush=True)

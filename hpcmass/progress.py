@@ -4,50 +4,50 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from decimal import Decimal
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, NoReturn, Self, TextIO
 
 from tqdm import tqdm
 
 from hpcmass.messages import shown
 
+if TYPE_CHECKING:
+    Bar = tqdm[NoReturn]
+
 CADENCE_S = 10.0
 """Least time between two lines in a log."""
-COLUMNS = 80
-"""Width of a terminal that does not know its own, as one within a container or an editor may."""
 
+COLUMNS, ROWS = 80, 24
+"""Size of a terminal that does not know its own, as one within a container or an editor may."""
 
-class _Bar(tqdm):  # type: ignore[type-arg]
-    """A bar that a terminal of no size shows, too."""
-
-    @property
-    def ncols(self) -> int | None:
-        """Columns but for the last one, which is the cursor's; None if there is nothing to ask."""
-        return COLUMNS - 1 if self._told is not None and self._told <= 0 else self._told
-
-    @ncols.setter
-    def ncols(self, told: int | None) -> None:
-        self._told = told
-
-    nrows = property(lambda self: None, lambda self, told: None)
-    """A single bar needs no room for others."""
+MARGIN = 3
+"""Columns that a bar leaves free: for the cursor, and for the ^C that a terminal shows, which would wrap the line."""
 
 
 class Progress:
     """Counts units of work as they end; a context manager.
 
+    A stream that cannot be written, because it is full or gone, does not end the work.
+
     Parameters
     ----------
     total : int
-        Units to do.
+        Units in all.
     unit : str
         What they are, singular, e.g. `trial`.
     work : float, optional
-        Sum of the units' weights, if they are not equally costly: bar and time left then go by weight.
+        Sum of the units' weights, if they are not equally costly: the share done and the time left then go by weight.
+    before : int
+        Units of `total` that an earlier run has done; the rate is that of this run alone.
+    work_before : float
+        Their weight, as a part of `work`.
     stream : text file, optional
         Standard error by default.
     cadence_s : float
@@ -60,32 +60,41 @@ class Progress:
         unit: str,
         *,
         work: float | None = None,
+        before: int = 0,
+        work_before: float = 0.0,
         stream: TextIO | None = None,
         cadence_s: float = CADENCE_S,
     ) -> None:
-        self.total, self.unit = total, unit
-        self.done = 0
+        self.total, self.unit, self.before = total, unit, before
+        self.done = before
         self._weighted = work is not None
         self._work = float(total) if work is None else work
-        self._work_done = 0.0
-        self._stream = sys.stderr if stream is None else stream
+        self._work_before = self._work_done = float(before) if work is None else work_before
+        self._stream: TextIO | None = sys.stderr if stream is None else stream
         self._cadence_s = cadence_s
         self._start = self._last = time.monotonic()
         self._silent = not shown(logging.INFO)
-        self._bar: _Bar | None = None
-        self._bar = self._make_bar() if total and self._stream.isatty() and not self._silent else None
+        self._bar: Bar | None = None
+        if total > before and not self._silent and self._stream is not None and self._stream.isatty():
+            with suppress(OSError, ValueError):
+                self._bar = self._make_bar(self._stream)
 
-    def _make_bar(self) -> _Bar:
+    def _make_bar(self, stream: TextIO) -> Bar:
         shape = ("work " if self._weighted else "") + "{percentage:3.0f} % |{bar}| {desc}"
-        return _Bar(total=self._work, file=self._stream, bar_format=shape, dynamic_ncols=True, desc=self.line())
+        return tqdm(
+            total=self._work, initial=self._work_before, desc=self._state(), bar_format=shape, file=stream,
+            position=0, ncols=_columns(stream), nrows=ROWS,
+        )  # fmt: skip
 
     def advance(self, weight: float = 1.0, units: int = 1) -> None:
-        """Say that `units` more have ended, of `weight` together."""
+        """Count `units` more that have ended, of `weight` together."""
         self.done += units
         self._work_done += weight
-        if self._bar is not None:
-            self._bar.set_description_str(self.line(), refresh=False)
-            self._bar.update(weight)
+        if self._bar is not None and self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._bar.ncols = _columns(self._stream)  # the window may have been resized
+                self._bar.set_description_str(self._state(), refresh=False)
+                self._bar.update(weight)
         elif self.done == self.total:
             self._log()
         else:
@@ -101,32 +110,39 @@ class Progress:
         if not shown(logging.WARNING):
             return
         if self._bar is not None:
-            self._bar.write(message, file=self._stream)
+            with suppress(OSError, ValueError):
+                self._bar.write(message, file=self._stream)
         else:
-            print(message, file=self._stream, flush=True)
+            self._write(message)
 
     def line(self) -> str:
-        """Count, rate and time left, e.g. `12/300 trials (4 %), 3.2/min, 1 h 30 min left`.
+        """Count, share, rate and time left, e.g. `12/300 trials (4 %), 3.2/min, 1 h 30 min left`.
 
-        In a log that of units not equally costly says the work's share, too, for the time goes by it:
-        `12/300 trials (4 %) with 13 % of the expected work, …`; a bar has it in front.
+        Where the units are not equally costly, the share is that of the work, for the time goes by it:
+        `12/300 trials (13 % of the work), …`.
         """
-        text = f"{self.done}/{self.total} {self.unit}s ({_percent(self.done, self.total)})"
-        if self._weighted and self._bar is None and 0 < self.done < self.total:
-            text += f" with {_percent(self._work_done, self._work)} of the expected work"
+        if self._weighted and self.done < self.total:
+            return self._state(f" ({_percent(self._work_done, self._work)} of the work)")
+        return self._state(f" ({_percent(self.done, self.total)})")
+
+    def _state(self, share: str = "") -> str:
+        """The same, without the share unless it is given: a bar has it in front."""
+        text = f"{self.done}/{self.total} {self.unit}s{share}"
+        done, work = self.done - self.before, self._work_done - self._work_before
         elapsed = time.monotonic() - self._start
-        if self.done == 0 or elapsed <= 0:
+        if done == 0 or elapsed <= 0:
             return text
-        text += f", {rate(self.done / elapsed)}"
+        text += f", {rate(done / elapsed)}"
         if self.done == self.total:
             return f"{text}, took {duration(elapsed)}"
-        left = (self._work - self._work_done) * elapsed / self._work_done if self._work_done > 0 else math.nan
+        left = (self._work - self._work_done) * elapsed / work if work > 0 else math.nan
         return f"{text}, {duration(left)} left"
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Draw the bar for the last time."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError, ValueError):
+                self._bar.close()
 
     def __enter__(self) -> Self:
         return self
@@ -134,31 +150,48 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and self._bar is not None:
+            # it stays as it is: where a ^C has moved the cursor to the next line, it would be drawn twice
+            self._bar.sp = lambda text: None
         self.close()
 
     def _log(self) -> None:
         self._last = time.monotonic()
-        if self._silent:
-            return
-        print(self.line(), file=self._stream, flush=True)
+        if not self._silent:
+            self._write(self.line())
+
+    def _write(self, text: str) -> None:
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                print(text, file=self._stream, flush=True)
 
 
 @contextmanager
 def progress_of(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, total) that shows the progress of some work, which need not know of `Progress`."""
-    shown: list[Progress] = []
+    """A function of (done, total) that shows the progress of some work, which need not know of `Progress`.
 
-    def advance(done: int, total: int) -> None:
-        if not shown:
-            shown.append(Progress(total, unit))
-        news = done - shown[0].done
-        shown[0].advance(units=news, weight=news)
+    Its first call says what was done before.
+    """
+    with ExitStack() as stack:
+        shown: list[Progress] = []
 
-    try:
+        def advance(done: int, total: int) -> None:
+            if not shown:
+                shown.append(stack.enter_context(Progress(total, unit, before=done)))
+            news = done - shown[0].done
+            if news:
+                shown[0].advance(units=news, weight=news)
+
         yield advance
-    finally:
-        for progress in shown:
-            progress.close()
+
+
+def _columns(stream: TextIO) -> int:
+    """Columns of a terminal that a bar may take."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return max(1, (columns or shutil.get_terminal_size((COLUMNS, ROWS)).columns) - MARGIN)
 
 
 def _percent(part: float, whole: float) -> str:
@@ -180,8 +213,13 @@ def duration(seconds: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """A rate for people: `3.2/s`, `12/min`, `4.5/h`."""
+    """A rate for people, in three digits: `3.2/s`, `15300/s`, `12/min`, `4.5/h`."""
     for unit, factor in (("s", 1.0), ("min", 60.0)):
         if per_second * factor >= 1:
-            return f"{per_second * factor:.3g}/{unit}"
-    return f"{per_second * 3600:.3g}/h"
+            return f"{_plain(per_second * factor)}/{unit}"
+    return f"{_plain(per_second * 3600)}/h"
+
+
+def _plain(number: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{Decimal(f'{number:.3g}'):f}"

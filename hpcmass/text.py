@@ -9,11 +9,11 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from typing import TextIO
 
 _NAMED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
-_OUTPUT = "hpcmass.output"
+ANY_TEXT = "hpcmass.any_text"
+"""Error handler of a stream: a file name's bytes as they are, a sign that the encoding lacks as its escape."""
 
 
 def readable(text: str) -> str:
@@ -40,13 +40,6 @@ def name_of(text: str) -> str:
     return _NAMED_BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode("utf-8", "surrogateescape"), text)
 
 
-def accept_any_text(stream: TextIO) -> None:
-    """Let a stream write any text: a file name's bytes as they are, a sign that its encoding lacks as its escape."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors=_OUTPUT)
-
-
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
     try:
         return codecs.lookup_error("surrogateescape")(error)
@@ -54,4 +47,4 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("backslashreplace")(error)
 
 
-codecs.register_error(_OUTPUT, _escaped)
+codecs.register_error(ANY_TEXT, _escaped)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
-from importlib import metadata
 
 import hpcmass
+from hpcmass.errors import EXIT_DONE
+
+
+class Version(argparse.Action):
+    """`--version`; looks at the libraries only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(describe())
+        parser.exit(EXIT_DONE)
 
 
 def describe() -> str:
     """One line a library."""
+    from importlib import metadata
+
     import h5py
 
     from hpcmass.parallel.communicator import library_version

@@ -85,7 +85,7 @@ Run = Callable[[argparse.Namespace], int]
 """Does a command's work; returns the exit code."""
 
 
-def add_command(commands: Commands, name: str, run: Run, what: str, *examples: str) -> Parser:
+def add_command(commands: Commands, name: str, run: Run, what: str, *examples: str, continues: bool = False) -> Parser:
     """A subcommand's parser.
 
     Parameters
@@ -98,6 +98,8 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
         What it does, in the imperative.
     examples : str
         Lines for the end of its help.
+    continues : bool
+        The same command continues what was interrupted.
     """
     parser = commands.add_parser(
         name,
@@ -106,7 +108,7 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
         epilog="\n  ".join(["examples:", *examples]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, continues=continues)
     said = parser.add_argument_group("messages", "on standard error; standard output holds results alone")
     level = said.add_mutually_exclusive_group()
     level.add_argument("-q", "--quiet", action="store_const", dest="log_level", const="error", default="info",

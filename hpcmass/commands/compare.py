@@ -21,7 +21,8 @@ def add_parser(commands: Commands) -> None:
                       "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and a master",
                       "the same command again                                           resumes",
                       "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
-                      "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN")  # fmt: skip
+                      "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
+                      continues=True)  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")

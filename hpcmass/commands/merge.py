@@ -15,7 +15,8 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass merge -o sweep.h5 parts/part-*.h5          a file that `hpcmass run` can continue",
                       "the same command again                             copies what is missing",
                       "hpcmass merge -o sweep.h5 --pack parts/part-*.h5   compressed and checksummed",
-                      "hpcmass merge -o sweep.h5 small.h5                 unpacks a packed file")  # fmt: skip
+                      "hpcmass merge -o sweep.h5 small.h5                 unpacks a packed file",
+                      continues=True)  # fmt: skip
     parser.add_argument("parts", type=Path, nargs="+", metavar="PART", help="sweep files")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
     parser.add_argument("--pack", action="store_true",

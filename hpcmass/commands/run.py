@@ -24,7 +24,8 @@ def add_parser(commands: Commands) -> None:
                       "    (Open MPI on 4 cores: mpiexec --oversubscribe …; as root: --allow-run-as-root)",
                       "the same command again                                          resumes",
                       "hpcmass run configs/paper.yml -o part-3.h5 --part 3/16          one task of a job array",
-                      "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid")  # fmt: skip
+                      "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid",
+                      continues=True)  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
     parser.add_argument("--part", type=_part, metavar="I/N",

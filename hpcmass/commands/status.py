@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hpcmass.commands.arguments import Commands, add_command, positive
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
+from hpcmass.streams import lost_results
 
 if TYPE_CHECKING:
     from hpcmass.store.status import Status
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
             print(json_text(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
         else:
             print(describe(found[0]) if len(found) == 1 else describe_all(found), flush=True)
-        if not options.watch or not any(status.pending for status in found):
+        if not options.watch or not any(status.pending for status in found) or lost_results():
             return EXIT_DONE
         time.sleep(options.watch)
 

@@ -22,6 +22,7 @@ from hpcmass.errors import UserError
 from hpcmass.mass import Traces, known_models, models_named
 from hpcmass.mass.contract import ModelError
 from hpcmass.parallel.executors import Workers, batches, processes
+from hpcmass.parallel.processes import require_main_guard
 from hpcmass.store.files import real_path, reason, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
@@ -33,7 +34,7 @@ IN_FLIGHT = 4
 """Points handed out at a time per worker: enough to keep all busy, few enough that results do not pile up."""
 
 Progress = Callable[[int, int], object]
-"""Called with (points compared, points to compare) after each point."""
+"""Called with (points compared, points to compare), both with those of earlier runs: at the start, then after each."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,8 @@ def compare_sweep(
     paths = [Path(sweep)] if isinstance(sweep, str | os.PathLike) else [Path(path) for path in sweep]
     if not paths:
         raise UserError("there is no sweep to compare; name at least one file")
+    if jobs > 1 and workers is None:
+        require_main_guard()  # before anything else: the parent holds the lock
     require_compiler()
     output = real_path(Path(output_path))
     require_output(output, paths)
@@ -180,10 +183,11 @@ def compare_sweep(
                 if not complete:
                     open_cache("mass")  # before the workers do: this process alone warns of what is wrong there
                     n_points = int(np.prod(parts.shape[:-1]))
+                    before = int((parts.status == DONE).any(axis=-1).sum()) - len(tasks)
                     what = f"{len(tasks)} of {n_points} points to compare"
                     file.begin(parts, experiment.compare.spike_contrast_min, what)
                     with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
-                        _fill(file, tasks, pool, progress)
+                        _fill(file, tasks, before, pool, progress)
                     file.finish(experiment.compare)
                 diverged = file.n_diverged()
         return ComparisonSummary(
@@ -210,14 +214,16 @@ def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> l
     return tasks
 
 
-def _fill(file: ComparisonFile, tasks: list[Task], workers: Workers, progress: Progress | None) -> None:
-    done = 0
+def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress | None) -> None:
+    done, total = before, before + len(tasks)
+    if progress is not None and tasks:
+        progress(before, total)
     for results in batches(workers.executor, run_task, tasks, in_flight=workers.in_flight(IN_FLIGHT)):
         for point, result in results:
             file.write(point, result)
             done += 1
             if progress is not None:
-                progress(done, len(tasks))
+                progress(done, total)
 
 
 def _with_settings(

@@ -8,11 +8,10 @@ program that runs beside does not count, a core that two processes share does.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import resource
 import sys
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,7 @@ from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.errors import TrialFailure, UserError
 from hpcmass.forecast.sample import Real, coordinates, spread_out
 from hpcmass.grid import point_values, shape, trial_seed
+from hpcmass.parallel.processes import worker_processes
 
 SHORT_MS = 1000.0
 """Length of a calibrating trial (ms), if the experiment's own are not shorter."""
@@ -103,7 +103,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     Raises
     ------
     UserError
-        If every trial fails.
+        If every trial fails, or a process is killed.
     """
     require_compiler()
     open_cache("network")  # before its processes do: it alone warns of what is wrong there
@@ -111,8 +111,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     order = itertools.islice(spread_out(coordinates(lengths)), MOST_POINTS)
     tried: list[tuple[int, Measured | str]] = []
     started = time.perf_counter()
-    context = multiprocessing.get_context("spawn")  # neither MPI nor threads survive a fork
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with worker_processes(processes) as pool:
         for ready in [pool.submit(_start) for _ in range(processes)]:
             ready.result()
         begun = time.perf_counter()

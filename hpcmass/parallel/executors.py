@@ -6,11 +6,9 @@ so that neither tasks nor results pile up.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 from hpcmass.errors import UserError
 from hpcmass.parallel.communicator import Communicator, communicator
+from hpcmass.parallel.processes import worker_processes
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -70,13 +69,8 @@ def processes(n: int) -> Iterator[Workers]:
     if n <= 1:
         yield THIS_PROCESS
         return
-    # Forking a process that runs threads (HDF5, numba, MPI) can deadlock the child.
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"))
-        try:
-            yield Workers(pool, n)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with _one_thread_each(), worker_processes(n) as pool:
+        yield Workers(pool, n)
 
 
 @contextmanager
@@ -169,11 +163,6 @@ def batches(
     ------
     list
         Empty after a second without results, so that the caller may show progress.
-
-    Raises
-    ------
-    UserError
-        If a worker process was killed.
     """
     waiting = iter(tasks)
     running: set[Future[Result]] = set()
@@ -197,8 +186,6 @@ def batches(
             yield [future.result() for future in done if future not in failed]
             for future in failed:  # what the others have found is stored by now
                 future.result()
-    except BrokenProcessPool:
-        raise UserError("a worker process was killed, perhaps for lack of memory; use fewer processes") from None
     finally:
         for future in running:
             future.cancel()

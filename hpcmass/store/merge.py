@@ -187,6 +187,8 @@ def copy_trials(
     names = [name for name in SWEEP_VARIABLES if name not in NOT_COPIED and name in source.file(0)]
     at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))
     done = 0
+    if progress is not None:
+        progress(0, total)
     while batch := list(islice(trials, at_once)):
         writer.store(
             Ended(
@@ -270,6 +272,8 @@ def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Prog
     n_bytes = trial_bytes(parts.experiment)
     at_once = max(1, BLOCK_BYTES // max(1, n_bytes))
     places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
+    if progress is not None:
+        progress(0, n_done)
     for number, index in enumerate(places):
         if number % at_once == 0:
             reserve(file, math.ceil(1.01 * min(at_once, n_done - number) * n_bytes))

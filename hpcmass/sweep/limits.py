@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from hpcmass.errors import TrialTimeout
+from hpcmass.errors import EXIT_INTERRUPTED, TrialTimeout
 
 REMEMBERED = 512
 """Trials from which the pace is estimated."""
@@ -158,26 +158,23 @@ def stopping_on_signals(*, until_exit: bool = False) -> Iterator[None]:
     Parameters
     ----------
     until_exit : bool
-        The process is about to end after the block, and ignores the signals from then on: where one rank has ended
-        with another code than 0, as after a stop, mpiexec sends SIGTERM to the ranks that are still exiting, and would
-        end with their 143.
+        This is one of several ranks, and the process is about to end after the block. Ctrl-C, which some launchers
+        pass to all ranks, only sets the flag, too; pressed again, it ends the rank. After the block all of these are
+        ignored: where one rank has ended with another code than 0, as after a stop, mpiexec sends SIGTERM to the ranks
+        that are still exiting, and would end with their 143.
     """
 
     def note(number: int, frame: object) -> None:
         global _stop
+        if number == signal.SIGINT and _stop:
+            os._exit(EXIT_INTERRUPTED)
         _stop = True
-        if number == signal.SIGHUP:  # the terminal is gone, and a message to it would be an error
-            gone = os.open(os.devnull, os.O_WRONLY)
-            for stream in terminals:
-                os.dup2(gone, stream)
-            os.close(gone)
 
     global _stop
     _stop = False
-    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
     numbers = [signal.SIGTERM, signal.SIGUSR1]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
+    may_be_ignored = [signal.SIGHUP, signal.SIGINT] if until_exit else [signal.SIGHUP]
+    numbers += [number for number in may_be_ignored if signal.getsignal(number) != signal.SIG_IGN]
     old = {number: signal.signal(number, note) for number in numbers}
     try:
         yield

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from hpcmass.config import Experiment
-from hpcmass.costs import Part, assign
+from hpcmass.costs import Part, assign, point_costs
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
 from hpcmass.grid import trials as all_trials
@@ -71,6 +72,8 @@ class Prepared:
     part : Part or None
     total, missing, failed : int
         Trials of the sweep or the part, trials still to be done, failed ones that are left alone.
+    cost_done : float
+        Expected cost of the trials that are done already.
     """
 
     experiment: Experiment
@@ -80,6 +83,7 @@ class Prepared:
     total: int
     missing: int
     failed: int
+    cost_done: float
 
 
 def prepare(
@@ -113,7 +117,12 @@ def prepare(
         total, failed = len(missing), 0
     for old in options.reuse:
         missing = _reuse(old, output, missing)
-    return Prepared(experiment, output, driver, options.part, total, len(missing), failed), missing
+    cost_done = 0.0
+    if len(missing) < total:
+        with SweepFile(output, checked=True) as file:
+            cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
+            cost_done = float(cost[(file.status == DONE) & file.assigned].sum())
+    return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done), missing
 
 
 def _create(

@@ -129,9 +129,7 @@ def _run(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Cloc
         logger.info(_announcement(comm, prepared))
     if prepared.missing:
         comm.one_per_node_first(_warm_up)
-        tally = scatter(
-            comm, prepared.experiment, prepared.output, queue, clock, parallel_hdf5=prepared.driver == "mpio"
-        )
+        tally = scatter(comm, prepared, queue, clock)
     comm.on_root(lambda: _require_written(tally))
     if not comm.is_root:
         return None

@@ -15,7 +15,6 @@ import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from hpcmass.config import Experiment
@@ -28,6 +27,7 @@ from hpcmass.progress import Progress
 from hpcmass.store.schema import TRACES
 from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
 from hpcmass.sweep.limits import Clock, stop_requested, watched
+from hpcmass.sweep.prepare import Prepared
 
 TASKS_PER_WORKER = 2
 """Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
@@ -210,23 +210,18 @@ class Tally:
             progress.advance(outcome.task.cost)
 
 
-def scatter(
-    comm: Communicator, experiment: Experiment, path: Path, queue: list[Trial], clock: Clock, *, parallel_hdf5: bool
-) -> Tally:
+def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Tally:
     """Run trials on all ranks and store them; returns when this rank has nothing more to do.
 
     Parameters
     ----------
     comm : Communicator
-    experiment : Experiment
-    path : Path
-        The sweep file, which is there already.
+    prepared : Prepared
+        Its file exists already.
     queue : list of Trial
         On rank 0; empty elsewhere.
     clock : Clock
         This rank's.
-    parallel_hdf5 : bool
-        Ranks write the traces themselves.
 
     Returns
     -------
@@ -240,12 +235,12 @@ def scatter(
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1)
-    others = comm.without_root() if parallel_hdf5 else None
-    writes = parallel_hdf5 and not comm.is_root
-    traces = comm.on_all(lambda: ParallelTraceWriter(path, others) if writes else None)
-    _worker = Worker(experiment, clock, comm.rank, traces, threads=writes and comm.has_threads())
+    others = comm.without_root() if prepared.driver == "mpio" else None
+    writes = prepared.driver == "mpio" and not comm.is_root
+    traces = comm.on_all(lambda: ParallelTraceWriter(prepared.output, others) if writes else None)
+    _worker = Worker(prepared.experiment, clock, comm.rank, traces, threads=writes and comm.has_threads())
     if comm.is_root:
-        _hand_out(comm, costliest_first(queue, experiment), tally, path)
+        _hand_out(comm, prepared, costliest_first(queue, prepared.experiment), tally)
     else:
         with ranks(comm):
             comm.gather(_worker.finish())
@@ -253,9 +248,17 @@ def scatter(
     return tally
 
 
-def _hand_out(comm: Communicator, tasks: list[Task], tally: Tally, path: Path) -> None:
+def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: Tally) -> None:
     """Rank 0's part of a sweep."""
-    with SweepWriter(path) as writer, Progress(len(tasks), "trial", work=sum(task.cost for task in tasks)) as progress:
+    before = prepared.total - prepared.missing - prepared.failed
+    progress = Progress(
+        before + len(tasks),
+        "trial",
+        work=prepared.cost_done + sum(task.cost for task in tasks),
+        before=before,
+        work_before=prepared.cost_done,
+    )
+    with SweepWriter(prepared.output) as writer, progress:
         with ranks(comm) as workers:
             assert workers is not None
             fitting = (task for task in tasks if tally.may_begin(task))
