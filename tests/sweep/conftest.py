@@ -42,6 +42,15 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def uneven_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 trials that differ in their expected costs; the first at the largest rate are the costliest."""
+    path = tmp_path_factory.mktemp("config") / "uneven.yml"
+    grid = "grid:\n  p: [0.1, 1.0]\n  lam: [0.9]\n  external_rate_hz: [5.0, 2000.0, 4000.0]\n"
+    path.write_text(CONFIG[: CONFIG.index("grid:")] + grid)
+    return path
+
+
+@pytest.fixture(scope="session")
 def slow_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """18 trials that are long enough (0.1 s) to be interrupted in the middle."""
     path = tmp_path_factory.mktemp("config") / "slow.yml"
