@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from harness import Installation, Truth, datasets, kill, parts_of, ranks_of
-from kills import Toll, _ended, _look
+from harness import PATIENCE_S, Installation, Truth, datasets, kill, parts_of, ranks_of
+from kills import Toll, ended, look
 
 from hpcmass.errors import UserError
 from hpcmass.store.opening import open_hdf5
@@ -54,13 +54,13 @@ def merge_kills(
             else:
                 job = here.start(here.command(0, *arguments))
                 _kill_after(job, chance.uniform(0.3, 1.0) * duration_s, path, here)
-            _ended(job, path, here, toll)
+            ended(job, path, here, toll, PATIENCE_S)
             toll.kills += job.returncode not in (0, 2)
             toll.running += job.returncode not in (0, 2) and at_a_write
             if packed and path.exists() and not truth.equals(path):
                 print(f"half of a packed file: {path}")
                 toll.wrong += 1
-            known = _look(path, truth, known, toll)
+            known = look(path, truth, known, toll)
             if len(known) == truth.trials:
                 break
         if not (packed and path.exists()):
@@ -95,7 +95,7 @@ def compare_kills(
             else:
                 job = here.start(here.command(ranks, *arguments))
                 _kill_after(job, chance.uniform(0.3, 1.0) * duration_s, path, here)
-            _ended(job, path, here, toll)
+            ended(job, path, here, toll, PATIENCE_S)
             toll.kills += job.returncode not in (0, 2)
             known = _compared(path, undisturbed, known, toll)
         last = here.run(ranks, *arguments)

@@ -23,7 +23,11 @@ from hpcmass.store.sweep_file import SweepFile
 ROOT = Path(__file__).resolve().parents[2]
 STRUCK = Path(__file__).with_name("struck.py")
 COMPARED = (*TRACES, *NUMBERS, "seed")
-PATIENCE_S = 240.0
+PATIENCE_S = 900.0
+"""For a job that runs to its end, on a machine that is busy."""
+
+AFTER_A_KILL_S = 60.0
+"""In which a job must be gone after one of its ranks was killed."""
 
 Index = tuple[int, ...]
 
@@ -158,14 +162,14 @@ def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
             continue
 
 
-def end(job: subprocess.Popen[str], output: Path, python: str) -> None:
+def end(job: subprocess.Popen[str], output: Path, python: str, patience_s: float = AFTER_A_KILL_S) -> None:
     """Wait until the job and all of its ranks have ended; nothing of it may hang."""
-    limit = time.monotonic() + 60
     try:
-        job.wait(60)
+        job.wait(patience_s)
     except subprocess.TimeoutExpired:
         kill([*ranks_of(output, python).values(), job.pid])
         raise AssertionError("a job hung after one of its ranks was killed") from None
+    limit = time.monotonic() + AFTER_A_KILL_S
     while pids := ranks_of(output, python):
         if time.monotonic() > limit:
             kill(list(pids.values()))

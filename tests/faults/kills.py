@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import Index, Installation, Truth, Writer, done_in, end, kill, ranks_of
+from harness import AFTER_A_KILL_S, PATIENCE_S, Index, Installation, Truth, Writer, done_in, end, kill, ranks_of
 
 from hpcmass.errors import UserError
 from hpcmass.store.sweep_file import SweepFile
@@ -74,7 +74,7 @@ def kill_campaign(
         if victim == "storing":
             where, number = _moment(chance, truth.trials - len(known), again=path.exists())
             job = here.start(here.struck(writer.ranks, where, number, *arguments))
-            hung = _ended(job, path, here, toll)
+            hung = ended(job, path, here, toll, PATIENCE_S)
             if job.returncode != 0 and not hung:
                 toll.kills += 1
                 toll.running += 1
@@ -90,8 +90,8 @@ def kill_campaign(
                     kill([job.pid])
                 toll.kills += 1
                 toll.running += running
-            _ended(job, path, here, toll)
-        known = _look(path, truth, known, toll)
+            ended(job, path, here, toll)
+        known = look(path, truth, known, toll)
         if len(known) == truth.trials:
             _finish(here, config, path, truth, writer, toll, chance)
             path, known = _new(directory, toll), set()
@@ -133,10 +133,12 @@ def _wait_for_an_instant(job: subprocess.Popen[str], path: Path, before: int, ch
     return True
 
 
-def _ended(job: subprocess.Popen[str], path: Path, here: Installation, toll: Toll) -> bool:
+def ended(
+    job: subprocess.Popen[str], path: Path, here: Installation, toll: Toll, patience_s: float = AFTER_A_KILL_S
+) -> bool:
     """Wait for the end of a job; true, and counted, if something of it hung."""
     try:
-        end(job, path, here.python)
+        end(job, path, here.python, patience_s)
     except AssertionError as error:
         print(f"hung: {path}: {error}")
         toll.hung += 1
@@ -144,7 +146,7 @@ def _ended(job: subprocess.Popen[str], path: Path, here: Installation, toll: Tol
     return False
 
 
-def _look(path: Path, truth: Truth, known: set[Index], toll: Toll) -> set[Index]:
+def look(path: Path, truth: Truth, known: set[Index], toll: Toll) -> set[Index]:
     if not path.exists() and not known:
         return known  # killed before a file appeared
     try:

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from harness import Installation, Truth, Writer, done_in, end, kill, ranks_of
+from harness import PATIENCE_S, Installation, Truth, Writer, done_in, end, kill, ranks_of
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
@@ -67,7 +67,7 @@ def signals(
             time.sleep(chance.uniform(0.0, 0.1))
             pids = ranks_of(path, here.python)
             kill([pids[rank] for rank in ranks if rank in pids], number)
-            end(job, path, here.python)
+            end(job, path, here.python, PATIENCE_S)
             done, wrong = truth.wrong_in(path)
             expected = STOPPED_EARLY if len(done) < truth.trials else 0
             stopped += job.returncode == STOPPED_EARLY
