@@ -112,7 +112,8 @@ def home(warm: Path, tmp_path: Path) -> Path:
 
 def use(python_run: Run, home: Path, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """A command in a home, with its cache."""
-    return python_run("-m", "hpcmass", *args, cwd=home, env={"NUMBA_CACHE_DIR": str(home / "kernels")}, check=check)
+    env = {"NUMBA_CACHE_DIR": str(home / "kernels")}
+    return python_run("-m", "hpcmass", *args, cwd=home, env=env, check=check, timeout=300)  # it may compile everything
 
 
 def kernels(home: Path, package: str) -> dict[Path, int]:
@@ -373,7 +374,7 @@ def test_a_damaged_cache_stops_no_command(home: Path, python_run: Run, command: 
 def test_ranks_that_meet_a_damaged_cache_together(home: Path, mpi_run: Run) -> None:
     damage_some(home, "network")
     env = {"NUMBA_CACHE_DIR": str(home / "kernels")}
-    done = mpi_run(3, "-m", "hpcmass", "run", "config.yml", "-o", "new.h5", cwd=home, env=env)
+    done = mpi_run(3, "-m", "hpcmass", "run", "config.yml", "-o", "new.h5", cwd=home, env=env, timeout=300)
     the_warning(done.stderr)
     assert same(home / "new.h5", home / "sweep.h5")
 
@@ -382,7 +383,7 @@ def test_ranks_that_meet_a_damaged_cache_together(home: Path, mpi_run: Run) -> N
 def test_ranks_that_have_no_cache(home: Path, mpi_run: Run) -> None:
     (home / "nothing").write_text("")
     command = ("-m", "hpcmass", "compare", "sweep.h5", "-o", "new.h5", "--models", "CFM,FOM,LIN")
-    done = mpi_run(3, *command, cwd=home, env={"NUMBA_CACHE_DIR": str(home / "nothing")})
+    done = mpi_run(3, *command, cwd=home, env={"NUMBA_CACHE_DIR": str(home / "nothing")}, timeout=300)
     the_warning(done.stderr)
     assert same(home / "new.h5", home / "cmp.h5")
 
