@@ -46,8 +46,10 @@ def marked(item: pytest.Item, *names: str) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures."""
+    """Mark tests by their fixtures. All those of faults start jobs."""
     for item in items:
+        if item.path.parent.name == "faults":
+            item.add_marker("process")
         for fixture, mark in MARKS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)
