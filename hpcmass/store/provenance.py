@@ -69,10 +69,10 @@ def history_line(what: str) -> str:
 
 def history_value(lines: list[str]) -> np.bytes_:
     """The lines as an attribute of fixed size; where they no longer fit, the oldest after the first go."""
-    lines = list(lines)
-    while len("\n".join(lines).encode()) > HISTORY_BYTES - 1 and len(lines) > 2:
-        del lines[1]
-    text = "\n".join(lines).encode()[: HISTORY_BYTES - 1]
+    encoded = [line.encode(errors="backslashreplace") for line in lines]  # a file's name may be no text
+    while len(b"\n".join(encoded)) > HISTORY_BYTES - 1 and len(encoded) > 2:
+        del encoded[1]
+    text = b"\n".join(encoded)[: HISTORY_BYTES - 1]
     return np.bytes_(text.ljust(HISTORY_BYTES, b"\0"))
 
 
