@@ -66,7 +66,7 @@ def _descriptions(file: SweepFile) -> Iterator[str]:
             dataset, dims = file.hdf5[variable.name], variable.dimensions(tuple(file.axes))
             if [_scale(dimension) for dimension in dataset.dims] != list(dims):
                 yield f"{variable.name} does not have the dimensions {', '.join(dims)}"
-            elif variable.unit not in ("flag", "text") and dataset.attrs.get("units") != variable.unit:
+            elif variable.unit not in ("flag", "text") and str(dataset.attrs.get("units")) != variable.unit:
                 yield f"{variable.name} does not have the unit {variable.unit}"
 
 

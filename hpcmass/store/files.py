@@ -32,6 +32,9 @@ START_OVER: Final = "give another name, or --force to start over (the old file i
 METADATA_BYTES: Final = 2**18
 """More than the names, attributes and coordinates of a file take."""
 
+NAME_BYTES: Final = 220
+"""Most bytes of an output's name: file systems allow 255, and temporary files beside it have longer names."""
+
 _OTHER_LOCKING: Final = "locking flag values don't match"
 """HDF5's message where this process has the file open with locks, as `xarray.open_dataset` opens it by default."""
 
@@ -94,6 +97,8 @@ def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
     directory = path.parent
     if not directory.is_dir():
         raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
+    if len(os.fsencode(path.name)) > NAME_BYTES:
+        raise UserError(f"cannot write {path}: its name is too long; give one of at most {NAME_BYTES} bytes")
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a directory; name a file in it")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -255,9 +260,10 @@ class RawFile:
         self._variables: dict[str, tuple[int, np.dtype[Any], tuple[int, ...]]] = {}
         with read_hdf5(path) as file:
             for name, dataset in file.items():
-                offset = dataset.id.get_offset()
-                if offset is not None:
-                    self._variables[name] = (offset, dataset.dtype, dataset.shape)
+                if isinstance(dataset, h5py.Dataset):
+                    offset = dataset.id.get_offset()
+                    if offset is not None or dataset.size == 0:  # what has no elements has no place in the file
+                        self._variables[name] = (offset or 0, dataset.dtype, dataset.shape)
         try:
             self._descriptor = os.open(path, os.O_RDWR)
         except OSError as error:
@@ -294,6 +300,8 @@ class RawFile:
         view, place = memoryview(data), offset + position * n_bytes
         while view:
             written = os.pwrite(self._descriptor, view, place)
+            if written == 0:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             view, place = view[written:], place + written
 
     def sync(self) -> None:

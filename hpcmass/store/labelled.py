@@ -57,15 +57,17 @@ def open_sweep(path: Path_) -> xr.Dataset:
     with open_hdf5(path, SWEEP_FILETYPE) as file:
         dtypes = {name: file[name].dtype for name in TRACES if name in file}
     dataset = _open_xarray(path)
-    done = dataset["status"].load() == DONE
-    for name, dtype in dtypes.items():
-        plain = dataset[name].variable
-        lazy = DoneOnly(Path(path).absolute(), name, plain.shape, dtype).lazy()
-        dataset[name] = xr.Variable(plain.dims, lazy, plain.attrs, plain.encoding)
-    for name in NUMBERS:
-        if name in dataset and dataset[name].dtype.kind == "f":
-            dataset[name] = dataset[name].where(done).assign_attrs(dataset[name].attrs)
-    return dataset
+    done = dataset.variables["status"].load() == DONE
+    masked = {}
+    for name, plain in dataset.variables.items():
+        if name in dtypes:
+            data: Any = DoneOnly(Path(path).absolute(), str(name), plain.shape, dtypes[name]).lazy()
+        elif name in NUMBERS and plain.dtype.kind == "f":
+            data = np.where(done, plain.values, np.nan)
+        else:
+            continue
+        masked[name] = xr.Variable(plain.dims, data, plain.attrs, plain.encoding)
+    return dataset.assign(masked)
 
 
 def open_comparison(path: Path_) -> xr.Dataset:

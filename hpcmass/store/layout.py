@@ -88,6 +88,11 @@ def filled_bytes(variables: Iterable[Variable], axes: tuple[str, ...], coordinat
     return METADATA_BYTES + 8 * sum(sizes.values()) + sum(_n_bytes(v, axes, sizes) for v in filled)
 
 
+def attribute_bytes(attributes: Mapping[str, Any]) -> int:
+    """Bytes of root attributes that are texts: a configuration may have any length."""
+    return sum(len(value.encode(errors="surrogateescape")) for value in attributes.values() if isinstance(value, str))
+
+
 def trace_bytes(variables: Iterable[Variable], axes: tuple[str, ...], coordinates: Iterable[Coordinate]) -> int:
     """Bytes of the variables that are allocated but not filled."""
     sizes = {coordinate.name: len(coordinate) for coordinate in coordinates}
@@ -145,7 +150,10 @@ def define(
     file.attrs["Conventions"] = CONVENTIONS
     file.attrs["coordinates"] = " ".join(v.name for v in variables if v.role == "bookkeeping")
     for name, value in attributes.items():
-        file.attrs[name] = value
+        if isinstance(value, str):  # a file's name may be no text, but bytes that Python escapes
+            file.attrs.create(name, value.encode(errors="surrogateescape"), dtype=h5py.string_dtype())
+        else:
+            file.attrs[name] = value
     lengths = {coordinate.name: len(coordinate) for coordinate in coordinates}
     for coordinate in coordinates:
         _create_scale(file, coordinate)
@@ -274,7 +282,7 @@ def create_file(
     UserError
         See `files.creating`.
     """
-    filled = filled_bytes(variables, tuple(axes), coordinates)
+    filled = filled_bytes(variables, tuple(axes), coordinates) + attribute_bytes(attributes)
     size = filled + trace_bytes(variables, tuple(axes), coordinates)
     with creating(path, size=size, filled=filled, force=force) as file:
         define(

@@ -20,7 +20,7 @@ import numpy as np
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.store.files import START_OVER, changing_metadata, creating, real_path, require_output, reserve
-from hpcmass.store.layout import create_file, define, filled_bytes, sweep_coordinates, trial_bytes
+from hpcmass.store.layout import attribute_bytes, create_file, define, filled_bytes, sweep_coordinates, trial_bytes
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
@@ -30,6 +30,9 @@ from hpcmass.store.writer import Ended, SweepWriter
 
 BLOCK_BYTES = 2**26
 """Most that is held in memory at a time."""
+
+CHUNK_OVERHEAD_BYTES = 256
+"""More than a chunk of a packed file takes beside its data: its place in HDF5's index, checksum, header."""
 
 NOT_COPIED = ("status", "seed", "error")
 """What the new file has of its own, or the writer sets."""
@@ -245,7 +248,8 @@ def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
     _require_space(parts, n_done, output)
     axes, variables = tuple(parts.axes), list(SWEEP_VARIABLES.values())
     coordinates = sweep_coordinates(parts.experiment, parts.trial_numbers.tolist())
-    filled = filled_bytes(variables, axes, coordinates)
+    attributes = _merged_attributes(parts, f"merged and packed from {_files(parts)}") | {"driver": "packed"}
+    filled = filled_bytes(variables, axes, coordinates) + attribute_bytes(attributes)
     with creating(output, size=filled, filled=filled, force=force) as file:
         define(
             file,
@@ -253,7 +257,7 @@ def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
             axes=axes,
             coordinates=coordinates,
             variables=variables,
-            attributes=_merged_attributes(parts, f"merged and packed from {_files(parts)}") | {"driver": "packed"},
+            attributes=attributes,
             packed=True,
         )
         numbers = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])
@@ -274,9 +278,11 @@ def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Prog
     places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
     if progress is not None:
         progress(0, n_done)
+    n_chunks = sum(math.ceil(file[name].shape[-1] / file[name].chunks[-1]) for name in TRACES)
     for number, index in enumerate(places):
-        if number % at_once == 0:
-            reserve(file, math.ceil(1.01 * min(at_once, n_done - number) * n_bytes))
+        if number % at_once == 0:  # compressed, the traces take less, or little more
+            coming = min(at_once, n_done - number)
+            reserve(file, math.ceil(1.01 * coming * n_bytes) + coming * n_chunks * CHUNK_OVERHEAD_BYTES)
         for name in TRACES:
             file[name][index] = parts.value(name, index)
         if progress is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 
 import h5py
 import numpy as np
@@ -16,12 +17,32 @@ from hpcmass.costs import parse_part
 from hpcmass.errors import UserError
 from hpcmass.nearest import missing_file
 from hpcmass.store.files import read_hdf5, reason
-from hpcmass.store.schema import FORMAT_VERSION, SWEEP_FILETYPE, SWEEP_VARIABLES, SWEEP_VARIABLES_1, Variable
+from hpcmass.store.schema import (
+    COMPARED_VARIABLES,
+    COMPARISON_FILETYPE,
+    FORMAT_VERSION,
+    SWEEP_FILETYPE,
+    SWEEP_VARIABLES,
+    SWEEP_VARIABLES_1,
+    Variable,
+)
 
 Path_ = str | os.PathLike[str]
 
-ATTRIBUTES = ("config_yaml", "config_sha256", "uuid", "title", "driver")
-"""Root attributes without which a sweep cannot be identified."""
+ATTRIBUTES = {
+    SWEEP_FILETYPE: ("config_yaml", "config_sha256", "title", "uuid", "driver"),
+    COMPARISON_FILETYPE: ("config_yaml", "sweep_uuid"),
+}
+"""Root attributes without which a file cannot be identified, by its type."""
+
+COORDINATES = {
+    SWEEP_FILETYPE: {"trial": "i4", "time": "f8", "word": "i4"},
+    COMPARISON_FILETYPE: {"trial": "i4", "model": "O", "frequency": "f8", "window": "f8"},
+}
+"""Dimensions that every file has beside its axes, with the type of their values, by the file's type."""
+
+_UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
+"""What h5py raises where a file's contents make no sense."""
 
 SHOWN_PARTS = 8
 """Parts of a virtual file that the command to copy them names one by one."""
@@ -52,14 +73,13 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         raise UserError(f"cannot read {path}: {_why_unreadable(path, error)}") from None
     try:
         _check_filetype(file, filetype)
-        if filetype == SWEEP_FILETYPE:
-            _refuse_virtual(file)
-            if not checked:
-                _check_sweep(file)
+        _refuse_virtual(file)
+        if not checked:
+            _check_contents(file)
     except UserError:
         file.close()
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # HDF5 met something that it cannot make sense of
+    except _UNUSABLE as error:
         file.close()
         raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any") from None
     return file
@@ -85,7 +105,7 @@ def refuse_shards(path: Path) -> None:
     if not path.exists() and any(directory.glob("shard-*.h5")):
         raise UserError(
             f"an earlier version wrote {path} as several files; copy them into one with "
-            f"`hpcmass merge --partial -o {path} {directory}/shard-*.h5`"
+            f"`hpcmass merge --partial -o {quote(str(path))} {quote(str(directory))}/shard-*.h5`"
         )
 
 
@@ -96,17 +116,17 @@ def _refuse_virtual(file: h5py.File) -> None:
     directory = Path(file.filename).parent
     folders = {os.path.dirname(part) for part in parts}
     if len(parts) > SHOWN_PARTS and len(folders) == 1:
-        named = str(directory / folders.pop() / "*.h5")
+        named = quote(str(directory / folders.pop())) + "/*.h5"
     else:
-        named = " ".join(str(directory / part) for part in parts)
+        named = " ".join(quote(str(directory / part)) for part in parts)
     raise UserError(
         f"{file.filename} is a virtual file of format 1, which refers to {len(parts)} others; copy them into one with "
         f"`hpcmass merge -o NEW.h5 {named}`"
     )
 
 
-def _check_sweep(file: h5py.File) -> None:
-    """Refuse an open file that says it is a sweep but does not have what every sweep has.
+def _check_contents(file: h5py.File) -> None:
+    """Refuse an open file of ours that does not have what every file of its type has.
 
     Raises
     ------
@@ -125,8 +145,7 @@ def _check_filetype(file: h5py.File, filetype: str) -> None:
     ------
     UserError
     """
-    found = file.attrs.get("filetype")
-    found = found.decode(errors="replace") if isinstance(found, bytes) else found
+    found = filetype_of(file)
     if found != filetype:
         what = "an HDF5 file of another program" if found is None else f"a file of type '{found}'"
         raise UserError(f"{file.filename} is {what}, not '{filetype}'; name another file")
@@ -136,6 +155,12 @@ def _check_filetype(file: h5py.File, filetype: str) -> None:
             f"{file.filename} has format {file.attrs['format_version']}, this hpcmass reads up to {newest}; "
             "use a newer hpcmass"
         )
+
+
+def filetype_of(file: h5py.File) -> str | None:
+    """What an open file says it is, None if it is not one of ours."""
+    found = file.attrs.get("filetype")
+    return found.decode(errors="replace") if isinstance(found, bytes) else None if found is None else str(found)
 
 
 def major_version(file: h5py.File) -> int:
@@ -152,42 +177,52 @@ def major_version(file: h5py.File) -> int:
     return int(major)
 
 
-def variables_of(file: h5py.File) -> dict[str, Variable]:
-    """What an open sweep file should have, by the version of its format."""
+def variables_of(file: h5py.File) -> Mapping[str, Variable]:
+    """What an open file should have, by its type and the version of its format."""
+    if filetype_of(file) == COMPARISON_FILETYPE:
+        return COMPARED_VARIABLES
     return SWEEP_VARIABLES if major_version(file) >= 2 else SWEEP_VARIABLES_1
 
 
 def faults(file: h5py.File) -> Iterator[str]:
-    """What an open sweep file lacks, or has in another shape; cheap enough for every opening.
+    """What an open file lacks, or has in another shape; cheap enough for every opening.
 
-    A file of an older minor version may lack variables, and a newer one may have more.
+    A sweep of an older version may lack variables, and one of a newer minor version may have more. A comparison may
+    lack any: whoever needs one asks whether it is there.
     """
-    for name in ATTRIBUTES:
+    filetype = str(filetype_of(file))
+    for name in ATTRIBUTES[filetype]:
         if name not in file.attrs:
             yield f"it has no attribute {name}"
-    for name in ("status", "seed", "trial", "time", "word"):
-        if not _has(file, name):
+    found = _datasets(file)
+    for name in ("status", *COORDINATES[filetype]):
+        if name not in found:
             yield f"it has no {name}"
             return
     try:
         axes = tuple(axes_of(file))
-    except (RuntimeError, IndexError, KeyError, ValueError, AttributeError):  # a scale that was deleted has no name
+    except _UNUSABLE:
         yield "its status has no axes"
         return
-    older = str(file.attrs["format_version"]) != "{}.{}".format(*FORMAT_VERSION)
+    for name, kind in {**COORDINATES[filetype], **dict.fromkeys(axes, "f8")}.items():
+        if found[name].rank != 1 or found[name].dtype != np.dtype(kind):
+            yield f"{name} is not a list of values"
+            return
+    lengths = {name: dataset.shape[0] for name, dataset in found.items() if h5py.h5ds.is_scale(dataset)}
+    may_lack = filetype == COMPARISON_FILETYPE or str(file.attrs["format_version"]) != "{}.{}".format(*FORMAT_VERSION)
     for variable in variables_of(file).values():
-        if not _has(file, variable.name):
-            if not older or variable.name in file:
+        if variable.name not in found:
+            if not may_lack:
                 yield f"it has no {variable.name}"
             continue
-        dataset, dims = file[variable.name], variable.dimensions(axes)
-        lacking = [dim for dim in dims if not _has(file, dim)]
+        dataset, dims = found[variable.name], variable.dimensions(axes)
+        lacking = [dim for dim in dims if dim not in lengths]
         if lacking:
             yield f"it has no {lacking[0]}"
             continue
-        lengths = tuple(len(file[dim]) for dim in dims)
-        if dataset.shape != lengths:
-            yield f"{variable.name} has shape {dataset.shape}, not {lengths}"
+        shape = tuple(lengths[dim] for dim in dims)
+        if dataset.shape != shape:
+            yield f"{variable.name} has shape {dataset.shape}, not {shape}"
         elif dataset.dtype != np.dtype(variable.dtype):
             yield f"{variable.name} is of type {dataset.dtype}, not {np.dtype(variable.dtype)}"
     yield from _part_faults(file)
@@ -217,15 +252,21 @@ def _part_faults(file: h5py.File) -> Iterator[str]:
         yield f"it does not say which trials part {text} has"
 
 
+def _datasets(file: h5py.File) -> dict[str, h5py.h5d.DatasetID]:
+    """The datasets of an open file by name, as HDF5's own handles: h5py's objects would take ten times as long."""
+    found = {name.decode(errors="replace"): h5py.h5o.open(file.id, name) for name in file.id}
+    return {name: handle for name, handle in found.items() if isinstance(handle, h5py.h5d.DatasetID)}
+
+
 def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:
-    """The swept axes of an open sweep file, name → values, in the order of the dimensions."""
+    """The swept axes of an open file, name → values, in the order of the dimensions."""
     status = file["status"]
     names = [status.dims[i][0].name.removeprefix("/") for i in range(status.ndim - 1)]
     return {name: tuple(file[name][()].tolist()) for name in names}
 
 
 def experiment_of(file: h5py.File) -> Experiment:
-    """The experiment of the configuration that an open sweep file carries.
+    """The experiment of the configuration that an open file carries.
 
     Raises
     ------

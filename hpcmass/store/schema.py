@@ -217,6 +217,12 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
 the map, one model at a time (Benjamini & Hochberg 1995).
 """
 
+COMPARED_VARIABLES: Final = {
+    **COMPARISON_VARIABLES,
+    **{name: SWEEP_VARIABLES[name] for name in (*NUMBERS, "status")},
+}
+"""All variables of a comparison file."""
+
 EXAMPLE_MS: Final = 500.0
 """Length (ms) of the example window: the first of it after the transient, or what a shorter trial has.
 

@@ -39,8 +39,6 @@ class SweepFile:
     Attributes
     ----------
     path : Path
-    attributes : dict
-        All root attributes.
     axes : dict of str to tuple of float
         The swept axes, in the order of the dimensions.
     status : array of int8, (axes…, trial)
@@ -59,11 +57,9 @@ class SweepFile:
     def __init__(self, path: Path_, *, checked: bool = False) -> None:
         self.path = Path(path)
         self.hdf5 = open_hdf5(path, SWEEP_FILETYPE, checked=checked)
-        self.attributes: dict[str, Any] = dict(self.hdf5.attrs)
-        self.uuid = str(self.attributes["uuid"])
-        self.physics_sha256 = str(self.attributes["config_sha256"])
-        self.title = str(self.attributes["title"])
-        self.driver = str(self.attributes["driver"])
+        attributes = self.hdf5.attrs
+        self.uuid, self.physics_sha256 = str(attributes["uuid"]), str(attributes["config_sha256"])
+        self.title, self.driver = str(attributes["title"]), str(attributes["driver"])
         self.axes: dict[str, tuple[float, ...]] = axes_of(self.hdf5)
         self.status: npt.NDArray[np.int8] = self.hdf5["status"][()]
 
@@ -85,6 +81,11 @@ class SweepFile:
     def experiment(self) -> Experiment:
         """The experiment of the configuration that the file was made with."""
         return experiment_of(self.hdf5)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """All root attributes."""
+        return dict(self.hdf5.attrs)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,7 +114,7 @@ class SweepFile:
         """True for a compressed file, which is never written again."""
         return self.driver == "packed"
 
-    @property
+    @cached_property
     def part(self) -> Part | None:
         """The part that the file is to hold, None where it may hold every trial.
 
@@ -122,7 +123,7 @@ class SweepFile:
         UserError
             If it is damaged.
         """
-        text = self.attributes.get("part")
+        text = self.hdf5.attrs.get("part")
         try:
             return None if text is None else parse_part(str(text))
         except ValueError:
@@ -130,14 +131,26 @@ class SweepFile:
 
     @cached_property
     def assigned(self) -> npt.NDArray[np.bool_]:
-        """True for every trial that the file is to hold, (axes…, trial)."""
+        """True for every trial that the file is to hold, (axes…, trial).
+
+        Raises
+        ------
+        UserError
+            If it is damaged.
+        """
         part = self.part
         if part is None:
             return np.ones(self.shape, bool)
-        if "part_trials" in self.attributes:
-            start, stop = (int(n) for n in self.attributes["part_trials"])
-            return PartAssignment(part, start, stop).mask(self.shape)
-        return np.asarray(self.variable("part") == part.number)  # format 1
+        try:
+            if "part_trials" in self.hdf5.attrs:
+                start, stop = (int(n) for n in self.hdf5.attrs["part_trials"])
+                return PartAssignment(part, start, stop).mask(self.shape)
+            mask = np.asarray(self.variable("part") == part.number)  # format 1
+        except (LookupError, ValueError, TypeError):
+            mask = np.zeros(0, bool)
+        if mask.shape != self.shape:
+            raise UserError(f"{self.path} does not say which trials its part {part} has; it is damaged")
+        return mask
 
     def values_at(self, index: Sequence[int]) -> dict[str, float]:
         """Axis name → value at a trial's or a point's place."""

@@ -28,7 +28,7 @@ from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.grid import trials as all_trials
-from hpcmass.store.files import RawFile, read_hdf5, reason, sync
+from hpcmass.store.files import RawFile, cannot_write, read_hdf5, reason, sync
 from hpcmass.store.layout import Coordinate, create_file, sweep_coordinates
 from hpcmass.store.provenance import history_line, history_value
 from hpcmass.store.schema import (
@@ -207,9 +207,18 @@ class SweepWriter:
             self._file.sync()
 
     def store_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""
-        for name, values in spikes.items():
-            self._file.put(name, (), values)
+        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`).
+
+        Raises
+        ------
+        UserError
+            If the disk refuses them.
+        """
+        try:
+            for name, values in spikes.items():
+                self._file.put(name, (), values)
+        except OSError as error:
+            raise cannot_write(self.path, error, "free some space or name another place") from error
 
     def close(self) -> None:
         """Close the file."""
