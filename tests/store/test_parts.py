@@ -1,165 +1,134 @@
-"""A division into parts is balanced, complete and stable; merged parts are checked, whole, and nothing else."""
+"""The parts of a sweep: which trials they have, and several of them read as one sweep."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pytest
-from hpcmass.store.join import boxes
-from hpcmass.store.reader import SweepFile
 from hypothesis import given
 from hypothesis import strategies as st
+from store_examples import CONFIG, Write, ended
 
 from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
+from hpcmass.costs import Part, assign, parse_part, point_costs
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, point_costs, shape
+from hpcmass.grid import Trial, shape
+from hpcmass.store import parts as parts_module
 from hpcmass.store.merge import merge
-from hpcmass.store.parts import Part, Share, divide, parse_part
-from hpcmass.store.provenance import provenance
+from hpcmass.store.parts import SweepParts
 from hpcmass.store.schema import DONE, NUMBERS, PENDING
-from hpcmass.store.status import sweep_status
-from hpcmass.store.writer import SlabWriter, create_sweep_file
-
-Invent = Callable[[Trial], dict[str, Any]]
-COUNT = 3
+from hpcmass.store.sweep_file import SweepFile
+from hpcmass.store.writer import SweepWriter
 
 
-def test_parts_are_read_and_nothing_else() -> None:
-    assert parse_part("3/8") == Part(3, 8)
-    assert str(Part(3, 8)) == "3/8"
-    for text in ("0/8", "9/8", "3", "3/0", "-1/8", "a/b", "3/8/1"):
-        with pytest.raises(ValueError, match="give i/n"):
-            parse_part(text)
+@given(st.integers(1, 40))
+def test_every_trial_belongs_to_one_part_and_parts_are_contiguous(count: int) -> None:
+    experiment = parse_experiment(CONFIG)
+    ranges = [assign(experiment, Part(number, count)) for number in range(1, count + 1)]
+    assert [r.start for r in ranges] == [0, *(r.stop for r in ranges[:-1])]
+    assert ranges[-1].stop == np.prod(shape(experiment))
+    assert sum(r.mask(shape(experiment)) for r in ranges).tolist() == np.ones(shape(experiment), int).tolist()
 
 
-@given(count=st.integers(1, 20), trials=st.integers(1, 7))
-def test_every_trial_is_one_parts_and_costs_are_balanced(count: int, trials: int) -> None:
+@given(st.integers(2, 60))
+def test_parts_cost_the_same_but_for_a_trial(count: int) -> None:
     experiment = parse_experiment(
-        f"trials: {trials}\nnetwork: {{n_neurons: 10000}}\ngrid: {{p: [0.0, 0.2, 0.5, 1.0], lam: [0.5, 0.8, 1.0]}}"
+        "trials: 7\nnetwork: {n_neurons: 1000, n_external: 100, duration_ms: 100, transient_ms: 1}\n"
+        "grid: {p: {linspace: [0, 1, 9]}, lam: [0.5, 0.8, 1.0]}"
     )
-    division = divide(experiment, count)
     costs = np.broadcast_to(point_costs(experiment)[..., None], shape(experiment))
-    assert division.shape == shape(experiment)
-    assert division.min() >= 1
-    assert division.max() <= count
-    loads = np.array([costs[division == number].sum() for number in range(1, count + 1)])
-    # whoever has most had least before its last and cheapest trial
-    most = costs[division == loads.argmax() + 1]
-    assert loads.max() - most.min() <= loads.min() * (1 + 1e-9)
-    np.testing.assert_array_equal(division, divide(experiment, count))
+    of_parts = [float(costs[assign(experiment, Part(n, count)).mask(costs.shape)].sum()) for n in range(1, count + 1)]
+    assert max(of_parts) - min(of_parts) <= 2 * costs.max()
 
 
-@pytest.fixture
-def parts(tmp_path: Path, experiment: Experiment, all_trials: list[Trial], invent: Invent) -> list[Path]:
-    """Three parts, each with its share done."""
-    division = divide(experiment, COUNT)
-    paths = []
-    for number in range(1, COUNT + 1):
-        share = Share(Part(number, COUNT), division)
-        path = tmp_path / f"part-{number}.h5"
-        identity = {"uuid": f"uuid-{number}", **provenance(n_ranks=1, mpi_library="none")}
-        create_sweep_file(path, experiment, driver="serial", provenance=identity, share=share)
-        with SlabWriter(path) as writer:
-            for trial in all_trials:
-                if share.holds(trial):
-                    writer.write(trial, invent(trial), rank=0)
-        paths.append(path)
-    return paths
+@pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/0", "-1/3", "1/3/5", "a/b", ""])
+def test_a_part_is_i_of_n(text: str) -> None:
+    with pytest.raises(ValueError, match="give i/n with i from 1 to n"):
+        parse_part(text)
+    assert str(parse_part("3/16")) == "3/16"
 
 
-def assert_whole(path: Path, all_trials: list[Trial], invent: Invent) -> None:
-    with SweepFile(path) as sweep:
-        assert (sweep.status == DONE).all()
+def test_parts_together_are_the_merged_file(parts: list[Path], tmp_path: Path, all_trials: list[Trial]) -> None:
+    merge(parts, tmp_path / "merged.h5")
+    with SweepParts(parts) as several, SweepParts([tmp_path / "merged.h5"]) as one:
+        assert (several.status == DONE).all()
+        assert several.uuid == one.uuid
+        names = (*NUMBERS, "wall_s", "rank", "seed", "error", "status")
+        a, b = several.gathered(names), one.gathered(names)
+        for name in names:
+            assert np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f"), name
         for trial in all_trials:
-            for name, values in sweep.traces(trial.index[:-1], trial.number).items():
-                np.testing.assert_array_equal(values, invent(trial)[name])
-            for name in NUMBERS:
-                assert sweep.numbers()[name][trial.index] == invent(trial)[name]
+            for name, trace in several.traces(trial.index[:-1], trial.number).items():
+                assert np.array_equal(trace, one.traces(trial.index[:-1], trial.number)[name])
+        assert several.experiment == one.experiment
+        assert several.overlapping == 0
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["view", "packed"])
-def test_all_parts_make_the_sweep(
-    packed: bool, parts: list[Path], tmp_path: Path, all_trials: list[Trial], invent: Invent
+def test_one_file_is_kept_open_at_a_time(
+    parts: list[Path], all_trials: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    merged = merge(parts, tmp_path / "all.h5", packed=packed)
-    assert (merged.done, merged.total, merged.overlapping) == (12, 12, 0)
-    assert_whole(tmp_path / "all.h5", all_trials, invent)
-    with h5py.File(tmp_path / "all.h5", "r", locking=False) as file:
-        assert "part" not in file.attrs
-        assert file["mean_v"].is_virtual is not packed
-        assert (file["mean_v"].compression, file["mean_v"].fletcher32) == (("gzip", True) if packed else (None, False))
-        identity = file.attrs["uuid"]
-    if packed:
-        for part in parts:
-            part.unlink()
-        assert_whole(tmp_path / "all.h5", all_trials, invent)
-    else:
-        merge(list(reversed(parts)), tmp_path / "again.h5")
-        with SweepFile(tmp_path / "again.h5") as again:
-            assert again.uuid == identity, "the same parts are the same sweep"
+    monkeypatch.setattr(parts_module, "OPEN_AT_ONCE", 1)
+    with SweepParts([*parts, *parts]) as several:  # a file that is named twice counts once
+        assert several.paths == parts
+        read = [several.traces(t.index[:-1], t.number)["mean_v"][0] for t in [*all_trials, *reversed(all_trials)]]
+        assert read[:12] == read[:11:-1]
 
 
-def test_a_part_counts_its_own_trials(parts: list[Path], experiment: Experiment) -> None:
-    status = sweep_status(parts[0])
-    assert status.part == "1/3"
-    assert status.total == status.done == int((divide(experiment, COUNT) == 1).sum())
-    assert status.pending == 0
+def test_missing_and_unfinished_parts_are_named(
+    parts: list[Path], tmp_path: Path, experiment: Experiment, all_trials: list[Trial], write_sweep: Write
+) -> None:
+    with SweepParts([parts[0], parts[2]]) as several, pytest.raises(UserError, match="part 2 of 3 is missing"):
+        several.require_complete()
+    own = assign(experiment, Part(2, 3))
+    unfinished = write_sweep(tmp_path / "u.h5", all_trials[own.start : own.start + 1], part=own.part)
+    with (
+        SweepParts([parts[0], unfinished, parts[2]]) as several,
+        pytest.raises(UserError, match="part 2 of 3 is not finished"),
+    ):
+        several.require_complete()
+    with SweepParts(parts) as several:
+        several.require_complete()
 
 
-def test_missing_and_unfinished_parts_are_named(parts: list[Path], tmp_path: Path) -> None:
-    with h5py.File(parts[2], "r+", locking=False) as file:
-        index = tuple(np.argwhere(file["status"][()] == DONE)[0])
-        file["status"][index] = PENDING
-    with pytest.raises(UserError, match=r"part 2 of 3 is missing and part 3 of 3 is not finished \(5 of 12 trials"):
-        merge([parts[0], parts[2]], tmp_path / "all.h5")
-    assert not (tmp_path / "all.h5").exists()
-    merged = merge([parts[0], parts[2]], tmp_path / "all.h5", partial=True)
-    assert merged.done == 7
+def test_trials_in_two_files_are_counted_and_compared(
+    tmp_path: Path, all_trials: list[Trial], write_sweep: Write
+) -> None:
+    a, b = write_sweep(tmp_path / "a.h5", all_trials[:6]), write_sweep(tmp_path / "b.h5", all_trials[4:])
+    with SweepParts([a, b]) as several:
+        assert several.overlapping == 2
+        several.require_consistent()
+    with SweepWriter(b) as writer:
+        (changed,) = ended([all_trials[5]])
+        writer.store([type(changed)(changed.trial, {**changed.values, "rate_E": 99.0})])
+    with (
+        SweepParts([a, b]) as several,
+        pytest.raises(UserError, match=r"a\.h5 and .*b\.h5 contradict each other in rate_E of p=0\.25 lam=0\.5"),
+    ):
+        several.require_consistent()
 
 
-def test_equal_overlaps_are_counted_and_contradictions_refused(parts: list[Path], tmp_path: Path) -> None:
-    copy = tmp_path / "copy.h5"
-    copy.write_bytes(parts[0].read_bytes())
-    assert merge([*parts, copy], tmp_path / "all.h5").overlapping == 4
-    with h5py.File(copy, "r+", locking=False) as file:
-        index = tuple(np.argwhere(file["status"][()] == DONE)[1])
-        file["phi_I"][(*index, 7)] += 1e-3
-    with pytest.raises(UserError, match=r"contradict each other in phi_I of p="):
-        merge([*parts, copy], tmp_path / "other.h5")
+def test_a_done_trial_counts_before_a_failed_one(tmp_path: Path, all_trials: list[Trial], write_sweep: Write) -> None:
+    failed = write_sweep(tmp_path / "failed.h5", [], (all_trials[0], all_trials[1]))
+    done = write_sweep(tmp_path / "done.h5", [all_trials[0]])
+    with SweepParts([failed, done]) as several:
+        assert several.status.ravel()[:3].tolist() == [DONE, 2, PENDING]
+        assert several.owner.ravel()[:3].tolist() == [1, 0, -1]
+        assert several.error(all_trials[1].index).startswith("did not converge")
 
 
-def test_an_output_is_never_overwritten_nor_its_own_part(parts: list[Path], tmp_path: Path) -> None:
-    before = parts[0].read_bytes()
-    for output in (parts[0], tmp_path / "." / "part-1.h5"):
-        with pytest.raises(UserError, match="exists"):
-            merge(parts, output)
-        with pytest.raises(UserError, match="is one of the files to merge"):
-            merge(parts, output, force=True)
-    assert parts[0].read_bytes() == before
+def test_another_sweep_is_refused(tmp_path: Path, all_trials: list[Trial], write_sweep: Write) -> None:
+    first = write_sweep(tmp_path / "a.h5", all_trials)
+    for old, new, what in (("n_external: 5", "n_external: 6", "n_external"), ("trials: 2", "trials: 3", "trials is 3")):
+        other = write_sweep(tmp_path / f"{what[:6]}.h5", other=parse_experiment(CONFIG.replace(old, new)))
+        with pytest.raises(UserError, match=what), SweepParts([first, other]):
+            pass
 
 
-def test_merged_files_merge(parts: list[Path], tmp_path: Path, all_trials: list[Trial], invent: Invent) -> None:
-    merge(parts[:2], tmp_path / "two.h5", partial=True)
-    merge([tmp_path / "two.h5", parts[2]], tmp_path / "all.h5")
-    assert_whole(tmp_path / "all.h5", all_trials, invent)
-    with h5py.File(tmp_path / "all.h5", "r", locking=False) as file:
-        assert sorted(file.attrs["parts"]) == [p.name for p in parts], "it refers to the parts themselves"
-
-
-@given(st.data())
-def test_boxes_cover_everything_once(data: st.DataObject) -> None:
-    shape_ = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-    size = int(np.prod(shape_))
-    owner = np.array(data.draw(st.lists(st.integers(-1, 1), min_size=size, max_size=size)), np.intp).reshape(shape_)
-    seen = np.full(owner.shape, -9, np.intp)
-    for value, box in boxes(owner):
-        assert (seen[box] == -9).all()
-        seen[box] = value
-    np.testing.assert_array_equal(seen, owner)
-
-
-def test_one_part_alone_is_one_mapping() -> None:
-    assert len(list(boxes(np.zeros((50, 20, 10), np.intp)))) == 1
+def test_a_part_says_so(parts: list[Path]) -> None:
+    with SweepFile(parts[1]) as file:
+        assert file.part == Part(2, 3)
+        assert file.assigned.sum() == (file.status == DONE).sum()
+        with pytest.raises(UserError, match="holds part 2/3, but part 1/3 is asked for"):
+            file.require_same_part(Part(1, 3), "stop")
+        with pytest.raises(UserError, match="holds part 2/3, but no --part is given"):
+            file.require_same_part(None, "stop")

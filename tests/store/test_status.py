@@ -1,16 +1,14 @@
-"""Counts, reasons, rate and time left, from the file or its shards; and the lock that tells whether it runs."""
+"""Counts, reasons, rate and time left; and the lock that tells whether a sweep runs."""
 
 import errno
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import pytest
-from hpcmass.store.reuse import take_over
+from store_examples import Write, ended
 
-from hpcmass.commands.status import describe
+from hpcmass.commands.status import describe, describe_all
 from hpcmass.config import Experiment
 from hpcmass.costs import expected_cost
 from hpcmass.errors import UserError
@@ -18,17 +16,18 @@ from hpcmass.grid import Trial
 from hpcmass.store import lock as lock_module
 from hpcmass.store.check import check_sweep
 from hpcmass.store.lock import SweepLock, is_locked, lock_path
-from hpcmass.store.merge import merge
 from hpcmass.store.status import Failure, sweep_status
-
-Write = Callable[..., Path]
+from hpcmass.store.writer import SweepWriter
+from hpcmass.sweep.reuse import copy_reusable
 
 
 def test_counts_and_reasons(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> None:
     path = write_sweep(tmp_path / "sweep.h5", all_trials[:4], (all_trials[11],))
     status = sweep_status(path)
     assert (status.total, status.done, status.failed, status.pending) == (12, 4, 1, 7)
-    assert status.failures == (Failure({"p": 1.0, "lam": 0.8}, 1, "did not like p=1 lam=0.8 trial 1"),)
+    assert status.failures == (
+        Failure({"p": 1.0, "lam": 0.8}, 1, "did not converge at p=1 lam=0.8 trial 1, λ too large"),
+    )
     assert not status.running
 
 
@@ -48,20 +47,30 @@ def test_rate_and_time_left_go_by_expected_cost(
 
 
 def test_ranks_share_the_work(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> None:
-    (tmp_path / "sweep.h5.parts").mkdir()
-    for rank in (1, 2):
-        trials = all_trials[3 * rank : 3 * rank + 3]
-        write_sweep(tmp_path / "sweep.h5.parts" / f"shard-0000{rank}.h5", trials, rank=rank)
-    status = sweep_status(tmp_path / "sweep.h5")  # which is not there yet
-    assert (status.done, status.workers, status.driver) == (6, 2, "shards")
+    path = write_sweep(tmp_path / "sweep.h5", all_trials[:3], rank=1)
+    with SweepWriter(path) as writer:
+        writer.store(ended(all_trials[3:6], rank=2))
+    status = sweep_status(path)
+    assert (status.done, status.workers, status.driver) == (6, 2, "serial")
     assert status.rate_per_hour == pytest.approx(4800)
+
+
+def test_a_part_counts_its_own_trials(parts: list[Path]) -> None:
+    found = [sweep_status(path) for path in parts]
+    assert [status.part for status in found] == ["1/3", "2/3", "3/3"]
+    assert sum(status.total for status in found) == 12
+    assert all(status.pending == 0 for status in found)
+    text = describe_all(found)
+    assert "12 of 12 trials done" in text
+    assert "no file of part" not in text
+    assert "no file of part 2 of 3" in describe_all([found[0], found[2]])
 
 
 def test_who_works_now_counts_not_who_has_worked(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> None:
     path = write_sweep(tmp_path / "sweep.h5", all_trials[:3])
     lock = SweepLock(path)
     lock.acquire()
-    assert sweep_status(path).workers == 1, "nobody has said anything yet"
+    assert sweep_status(path).workers == 1, "nothing was announced yet"
     lock.announce(5)
     status = sweep_status(path)
     assert (status.workers, status.running) == (5, True)
@@ -70,25 +79,15 @@ def test_who_works_now_counts_not_who_has_worked(tmp_path: Path, write_sweep: Wr
     assert sweep_status(path).workers == 1
 
 
-def test_parts_are_worked_on_by_ranks_of_their_own(
-    tmp_path: Path, experiment: Experiment, all_trials: list[Trial], write_sweep: Write
-) -> None:
-    paths = [write_sweep(tmp_path / f"{i}.h5", all_trials[6 * i : 6 * i + 6]) for i in range(2)]
-    with h5py.File(paths[1], "r+") as file:
-        file.attrs["uuid"] = "another job"
-    merge(paths, tmp_path / "all.h5")
-    assert sweep_status(tmp_path / "all.h5").workers == 2
-
-
-def test_what_is_taken_over_was_not_computed_here(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> None:
+def test_copied_trials_were_not_computed_here(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> None:
     old, new = write_sweep(tmp_path / "old.h5", all_trials[:6]), write_sweep(tmp_path / "new.h5", all_trials[6:8])
-    assert len(take_over(old, new, all_trials)) == 6
+    assert len(copy_reusable(old, new, all_trials)) == 6
     status = sweep_status(new)
     assert (status.done, status.workers) == (8, 1)
     assert status.core_hours_used == pytest.approx(2 * 1.5 / 3600)
     assert not any("rank" in problem for problem in check_sweep(new))
     whole = write_sweep(tmp_path / "whole.h5", [])
-    take_over(old, whole, all_trials)
+    copy_reusable(old, whole, all_trials)
     assert sweep_status(whole).as_dict()["eta_s"] is None
     assert "12 trials done" in describe(sweep_status(whole))
 
@@ -124,7 +123,7 @@ def test_a_file_left_by_a_crash_is_no_lock(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_without_locks_it_goes_on_with_a_warning(
+def test_without_locks_it_continues_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(fd: int, operation: int) -> None:
