@@ -68,7 +68,7 @@ $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/report/*)
 test: env ## all that it does, real mpiexec jobs included: 5 minutes on 2 cores (PYTEST_ARGS=… to choose)
 	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
-test-fast: env ## what needs one process and takes it less than two seconds a test: 1 minute
+test-fast: env ## what needs one process, for up to a second a test: 1 minute
 	@$(PYTEST) -m 'not (mpi or process or browser or long or slow)' $(PYTEST_ARGS)
 
 test-slow: env ## what `make test` leaves out: large samples, long campaigns

@@ -126,6 +126,7 @@ def comparison(tmp_path) -> Path:
     return tmp_path / "cmp.h5"
 
 
+@pytest.mark.long
 def test_program_prints_six_verdicts_with_numbers(comparison, monkeypatch, capsys):
     def printed(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [str(PROGRAM), *arguments])

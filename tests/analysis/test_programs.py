@@ -84,6 +84,7 @@ def test_a_program_from_the_shell(comparison: Path, tmp_path: Path, python_run: 
     assert all((tmp_path / "figures" / name).stat().st_size > 5000 for name in names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(SHEETS))
 def test_what_each_program_draws(name: str, comparison: Path, tmp_path: Path, load: Load, monkeypatch, capsys):
     load("program")
@@ -109,6 +110,7 @@ def test_regions_are_printed_as_tables(comparison: Path, load: Load, monkeypatch
     assert "there is no file none.h5" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_points_with_their_rasters(comparison: Path, sweep: Path, tmp_path: Path, load: Load):
     """The trial simulated again is the recorded one, so raster and traces belong together."""
     points = load("points")

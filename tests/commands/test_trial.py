@@ -28,6 +28,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_picture_lies_beside_the_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trial = ["trial", str(config), "--p", "0.1", "--lam", "0.8", "--plot"]
     assert main([*trial, "-o", "a.h5"]) == 0

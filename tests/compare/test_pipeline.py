@@ -147,6 +147,7 @@ def test_existing_output_is_kept(comparison, tmp_path):
     assert (tmp_path / "cmp.1.h5").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_resumed_sweep_is_read_again(make_sweep, tmp_path, experiment, trial_values):
     """A second comparison in the same process, or by the same workers, sees what was finished since the first."""
     from hpcmass.grid import trials
@@ -176,6 +177,7 @@ def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_p
     assert (recorded.compare, recorded.mass) == (settings, mass)
 
 
+@pytest.mark.long
 def test_the_sweeps_own_settings_leave_its_text_as_it_was_written(make_sweep, experiment, tmp_path):
     """Comments say where a number comes from; dumped anew, the text would have none."""
     text = f"# where the numbers come from\n{experiment.text}"

@@ -109,6 +109,7 @@ def test_the_probability_is_small_not_negative_far_out():
     assert largest_of_lags(-50.0, 0.01, 1001) == 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("a", "b"), [(WHITE, WHITE), (RED, RED), (RHYTHM, RHYTHM), (RHYTHM, FAST_RHYTHM), (RED, WHITE)]
 )

@@ -69,6 +69,7 @@ def test_chi_squared_has_its_level_for_poisson_counts():
     assert consistent(pvalues, 0.5)
 
 
+@pytest.mark.long
 def test_log_ratio_statistic_is_standardised_under_the_f_distribution():
     """Ratios drawn from SciPy's F(2K, 2K) with one component a bin, unequal K by unequal trials."""
     rng = np.random.default_rng(4)
@@ -90,6 +91,7 @@ def noise(a: list[float], n: int, rng: np.random.Generator) -> np.ndarray:
 COLOURS = {"white": [1.0], "red": [1.0, -0.9], "rhythm": [1.0, -2 * 0.97 * np.cos(0.5), 0.97**2]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize(
     ("n_trials", "bin_hz"), [pytest.param(10, 2.0, marks=pytest.mark.slow), (2, 2.0), (2, 1.7), (1, 0.5)]

@@ -141,6 +141,7 @@ def test_the_lowest_row_of_panels_of_each_column_has_labels(small_comparison):
             assert [bool(axes.get_xlabel()) for axes in figure.axes[:count]] == labelled
 
 
+@pytest.mark.long
 def test_a_file_of_an_older_format_shows_what_it_has(comparison: Make, full):
     """Sheets of statistics that it lacks are left out, and the edge of synchrony comes from Spike-contrast."""
     path = comparison()
@@ -186,12 +187,14 @@ def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, fu
         assert any("no point qualifies" in text.get_text() for text in figure.axes[2].texts)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_no_traces_without_examples(comparison: Make, full):
     with open_view(comparison(example_v_lif=np.full_like(full["example_v_lif"], np.nan))) as view:
         assert [name for name, _ in all_figures(view)] == FEW[:-2]
 
 
+@pytest.mark.long
 def test_sides_of_a_map_say_what_a_parameter_is(small_comparison):
     path = small_comparison([0.1, 0.3], [0.5, 0.8], further="w_I: [0.001, 0.002]")
     with open_view(path, ("w_I", "lam")) as view:
@@ -252,6 +255,7 @@ def test_further_axes_are_held_and_named(small_comparison):
         np.testing.assert_allclose(panels.lag(view)[0].values, lag[:, :, 1, 0].T)
 
 
+@pytest.mark.long
 def test_any_two_axes_can_be_shown(small_comparison):
     path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="w_I: [0.001, 0.002, 0.003, 0.004]")
     with h5py.File(path) as file:

@@ -141,6 +141,7 @@ def test_curves_say_what_the_tables_do(comparison: Make, full):
     assert [trace["text"] for trace in point["traces"]] == ["LIF: \N{MINUS SIGN}61.23 ± 1.46 mV", "CFM", "MFM"]
 
 
+@pytest.mark.long
 def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commented_sweep: Path):
     """With its comments where the sweep is available, and what the comparison did otherwise is said beside it."""
     path = comparison()

@@ -71,6 +71,7 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     assert draw_trial(tmp_path / "trial.png", trial, models, **SIZE).stat().st_size > 30_000
 
 
+@pytest.mark.long
 def test_a_trial_without_spikes_or_without_models(tmp_path: Path):
     with style.house_style():
         assert len(trial_figure(recording(spikes=False), {}, **SIZE).axes) == 4
@@ -83,6 +84,7 @@ def test_a_trial_without_spikes_or_without_models(tmp_path: Path):
         assert draw_trial(tmp_path / f"t.{suffix}", silent, {}, **SIZE).exists()
 
 
+@pytest.mark.long
 def test_a_figure_is_replaced_by_force_only(tmp_path: Path):
     path = tmp_path / "trial.png"
     path.write_text("mine")
