@@ -172,8 +172,15 @@ def test_workers_that_have_just_been_started(start: Run, sweep: Path) -> None:
     job = start("compare", str(sweep), "-o", "cmp.h5", "-j", "2")
     job.wait_until(job.children)
     workers = job.children()
+    assert all(signals_of(pid, "SigBlk") >> (signal.SIGINT - 1) & 1 for pid in workers)
     assert job.interrupt() == (130, ONE_LINE)
     wait_for_the_end_of(workers)
+
+
+def signals_of(pid: int, which: str) -> int:
+    """A process's mask of signals, such as those that it blocks."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(which)), 16)
 
 
 def test_plan(start: Run, tmp_path: Path) -> None:
@@ -243,7 +250,7 @@ class Thing:
 thing = Thing()
 del thing
 import time
-time.sleep(60)
+time.sleep(1000)
 """,
 }
 """Modules within which Ctrl-C is pressed."""
@@ -264,6 +271,16 @@ def test_where_it_is_hard_to_hear(hardship: str, start: Run, tmp_path: Path) -> 
     (tmp_path / "modules" / "numpy.py").write_text(HARDSHIPS[hardship])
     job = start("validate", "config.yml", env={"PYTHONPATH": str(tmp_path / "modules")})
     assert job.end() == (130, "hpcmass: interrupted\n")
+
+
+def test_a_second_one_does_not_disturb_the_cleaning_up(start: Run, tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "numpy.py").write_text(
+        f"try:\n    exec({PRESS!r})\nfinally:\n    exec({PRESS!r})\n    open('cleaned-up', 'w').close()\n"
+    )
+    job = start("validate", "config.yml", env={"PYTHONPATH": str(tmp_path / "modules")})
+    assert job.end() == (130, "hpcmass: interrupted\n")
+    assert (tmp_path / "cleaned-up").exists()
 
 
 def test_a_third_one_ends_what_does_not_unwind(start: Run, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from hpcmass import messages
 from hpcmass.store.status import sweep_status
+from hpcmass.streams import _Descriptor
 
 Run = Callable[..., Any]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -264,6 +265,25 @@ def test_ranks_with_broken_streams(streams: str, here: Path, mpi_env: dict[str, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert sweep_status(here / "new.h5").done == 9
+
+
+@pytest.mark.parametrize(("results", "written"), [(True, "1 "), (False, "1 3 ")])
+def test_results_have_no_gap_and_a_log_may(results: bool, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a disk is full for a moment."""
+    done: list[bytes] = []
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if bytes(data).startswith(b"2"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done.append(bytes(data[:2]))
+        return 2
+
+    monkeypatch.setattr("hpcmass.streams.os.write", write)
+    raw = _Descriptor(1, results=results)
+    for text in (b"1 ", b"2 ", b"3 "):
+        assert raw.write(text) == 2
+    assert b"".join(done).decode() == written
+    assert raw.error is not None
 
 
 class _Gone(io.StringIO):
