@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpcmass import limits
 from hpcmass.cli import main
 from hpcmass.commands import advice
 from hpcmass.commands.advice import bytes_text
 from hpcmass.commands.run import _inspect as inspect
-from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.config import Experiment, NetworkParameters, limits
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.network import Network

@@ -49,6 +49,8 @@ def _judged(config: Path) -> str:
             raise
         raise ConfigError.of(error.name, [*error.problems, *_models(config)]) from None
     problems = [*_unknown(experiment.mass.models), *setting_problems(experiment.network, experiment.compare)]
+    if len(problems) == 1:
+        raise UserError(f"{config}: {problems[0]}")
     if problems:
         raise ConfigError.of(str(config), problems)
     if (problem := memory_problem(experiment)) is not None:

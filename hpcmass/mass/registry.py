@@ -60,16 +60,15 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
     ValueError
         If there is such a model already, or the name cannot be used.
     """
-    if not isinstance(name, str) or not name.isprintable() or "," in name or name != name.strip() or not name:
+    if not isinstance(name, str):
         raise ValueError(f"{name!r} is no name for a mass model; write @mass_model('NAME')")
+    if not name or not name.isprintable() or name != name.strip() or name[0] == "_" or {",", "$"} & set(name):
+        raise ValueError(f"{name!r} cannot name a mass model; see `mass_model` for what a name may hold")
     traces = [field.name for field in fields(Traces)]
     if unknown := [trace for trace in needs if trace not in traces]:
         raise ValueError(f"the mass model {name} needs {', '.join(unknown)}; the traces are {', '.join(traces)}")
 
     def register(model: M) -> M:
-        usable = name and name.isprintable() and name == name.strip() and not name.startswith("_")
-        if not usable or {",", "$"} & set(name):
-            raise ValueError(f"{name!r} cannot name a mass model; see `mass_model` for what a name may hold")
         if name in _MODELS:
             raise ValueError(f"there are two mass models named {name}, the other in {_MODELS[name].__module__}")
         _MODELS[name], _NEEDS[name] = model, needs

@@ -228,10 +228,6 @@ def faults(file: h5py.File) -> Iterator[str]:
     yield from _part_faults(file)
 
 
-def _has(file: h5py.File, name: str) -> bool:
-    return isinstance(file.get(name), h5py.Dataset)
-
-
 def _part_faults(file: h5py.File) -> Iterator[str]:
     """What is wrong with the part that an open sweep file is to hold, if it is one."""
     text = file.attrs.get("part")
@@ -244,7 +240,8 @@ def _part_faults(file: h5py.File) -> Iterator[str]:
         return
     status = file["status"]
     if major_version(file) < 2:
-        if not _has(file, "part") or file["part"].shape != status.shape:
+        part = file.get("part")
+        if not isinstance(part, h5py.Dataset) or part.shape != status.shape:
             yield f"it does not say which trials part {text} has"
         return
     trials = np.asarray(file.attrs.get("part_trials", ()))

@@ -34,6 +34,8 @@ from hpcmass.mass.registry import mass_model
 
 """
 
+pytestmark = pytest.mark.process
+
 
 def model(*lines: str) -> str:
     """The text of a module with a model of these lines."""

@@ -218,16 +218,20 @@ def test_xarray_opens_it_without_options(comparison):
 
 @pytest.mark.process
 def test_killed_worker_is_one_sentence(make_sweep, tmp_path):
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
     from os import kill
     from signal import SIGKILL
 
+    from hpcmass.parallel.executors import processes
+
     sweep = make_sweep()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
-        executor.submit(int).result()
-        (worker,) = executor._processes
-        kill(worker, SIGKILL)
-        with pytest.raises(UserError, match="worker process was killed"):
-            compare_sweep(sweep, tmp_path / "c.h5", workers=Workers(executor, 1))
+
+    def compare_with_dead_workers() -> None:
+        with processes(2) as workers:
+            workers.executor.submit(int).result()
+            for worker in list(workers.executor._processes):
+                kill(worker, SIGKILL)
+            compare_sweep(sweep, tmp_path / "c.h5", workers=workers)
+
+    with pytest.raises(UserError, match="worker process was killed"):
+        compare_with_dead_workers()
     assert compare_sweep(sweep, tmp_path / "c.h5").n_points_new == 8

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hpcmass.config import NetworkParameters
-from hpcmass.plots import scales, style
+from hpcmass.plots import maps, style
 from hpcmass.plots.figures import all_figures
 from hpcmass.plots.maps import Panel
 from hpcmass.plots.sheets import SHEETS
@@ -93,11 +93,11 @@ def test_every_figure_and_the_page_are_drawn(
 def test_any_values_have_a_scale_with_colours_and_ticks(values):
     shown = drawable(values)
     for scale in (
-        scales.linear("x", shown),
-        scales.linear("x", shown, low=0, power=0.5),
-        scales.linear("x", shown, low=min(0.0, float(np.nanmin(shown, initial=0.0))), high=1.0),
-        scales.logarithmic("x", shown),
-        scales.centred("x", shown),
+        maps.linear("x", shown),
+        maps.linear("x", shown, low=0, power=0.5),
+        maps.linear("x", shown, low=min(0.0, float(np.nanmin(shown, initial=0.0))), high=1.0),
+        maps.logarithmic("x", shown),
+        maps.centred("x", shown),
     ):
         low, high = float(scale.norm.vmin), float(scale.norm.vmax)
         assert np.isfinite([low, high]).all()
@@ -125,9 +125,9 @@ def test_what_needs_no_change_is_not_copied():
 
 
 def test_nearly_equal_large_values_have_a_scale():
-    scale = scales.linear("x", np.array([[1e16, 1e16 + 2]]))
+    scale = maps.linear("x", np.array([[1e16, 1e16 + 2]]))
     assert (scale.norm.vmin, scale.norm.vmax) == (1e16, 1.001e16)
-    assert scales.linear("x", np.full((2, 2), 7.0)).norm.vmax == 8.0
+    assert maps.linear("x", np.full((2, 2), 7.0)).norm.vmax == 8.0
 
 
 def test_a_large_number_is_short():

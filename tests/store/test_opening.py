@@ -196,12 +196,12 @@ def test_a_damaged_sweep_is_refused(how: str, tmp_path: Path, write_sweep: Write
 
 
 PARTS: dict[str, tuple[dict[str, object], str]] = {
-    "no part": ({"part": "9/3"}, "says that it holds part '9/3'; it is damaged"),
-    "not a text": ({"part": [1, 2]}, "says that it holds part"),
-    "no range": ({"part_trials": None}, "does not say which trials its part 1/3 has; it is damaged"),
-    "one number": ({"part_trials": 3}, "does not say which trials"),
-    "three numbers": ({"part_trials": [1, 2, 3]}, "does not say which trials"),
-    "texts": ({"part_trials": ["a", "b"]}, "does not say which trials"),
+    "no part": ({"part": "9/3"}, "is damaged: it says that it holds part '9/3'"),
+    "not a text": ({"part": [1, 2]}, "is damaged: it says that it holds part"),
+    "no range": ({"part_trials": None}, "is damaged: it does not say which trials part 1/3 has; take a copy"),
+    "one number": ({"part_trials": 3}, "is damaged: it does not say which trials"),
+    "three numbers": ({"part_trials": [1, 2, 3]}, "is damaged: it does not say which trials"),
+    "texts": ({"part_trials": ["a", "b"]}, "is damaged: it does not say which trials"),
 }
 
 
