@@ -90,7 +90,7 @@ lint: env ## style, types, import rules, shell scripts, spelling, dead links
 	$(BIN)/python scripts/docs_generate.py --check
 	$(BIN)/python scripts/check_links.py
 
-docs: env ## the documentation into site/, strict: a dead link or a page that nobody leads to is an error
+docs: env ## the documentation into site/, strict: a dead link or a page without a link to it is an error
 	@$(BIN)/python scripts/docs_generate.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo site/index.html

@@ -1,7 +1,7 @@
 """Full-size trials against NumPy: processor seconds, and the ratio to drawing as many normals.
 
 A trial at the paper's size draws 3·10⁹ normal numbers, one per neuron and step. How long NumPy's fastest generator
-(SFC64, float32) takes for the same count, in the same run on the same machine, is the yardstick: machines differ and
+(SFC64, float32) takes for the same count, in the same run on the same machine, is the baseline: machines differ and
 are noisy, the ratio much less. NumPy is timed before and after each trial.
 
     python benchmarks/bench_trial.py [--points 0.8,0.2 1,1] [--duration-ms 30000] [--repeats 2]
@@ -61,11 +61,11 @@ def main() -> int:
             start = time.process_time()
             recording = simulate(network, p, lam, trial_seed(1, {"p": p, "lam": lam}, repeat))
             seconds = time.process_time() - start
-            yardstick = normals * (before + numpy_s_per_normal()) / 2
-            if best is None or seconds / yardstick < best[0] / best[1]:
-                best = (seconds, yardstick, recording)
+            baseline = normals * (before + numpy_s_per_normal()) / 2
+            if best is None or seconds / baseline < best[0] / best[1]:
+                best = (seconds, baseline, recording)
         assert best is not None
-        seconds, yardstick, recording = best
+        seconds, baseline, recording = best
         analysed_s = (network.duration_ms - network.transient_ms) / 1e3
         rate = recording.n_spikes / network.n_neurons / analysed_s
         events = (
@@ -75,11 +75,11 @@ def main() -> int:
             * float((recording.phi_E + recording.phi_I + recording.phi_ext).sum(dtype=np.float64) * 1e3)
         )
         target = TARGETS.get(point)
-        ratio = seconds / yardstick
+        ratio = seconds / baseline
         missed += target is not None and ratio > target
         print(
             f"{lam:5.2f} {p:5.2f} {rate:8.1f} {recording.spike_contrast:6.3f} {events:8.1e} {seconds:8.2f} "
-            f"{yardstick:8.2f} {ratio:6.3f} {target if target else '':>7}",
+            f"{baseline:8.2f} {ratio:6.3f} {target if target else '':>7}",
             flush=True,
         )
     print(f"peak resident memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")

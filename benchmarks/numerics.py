@@ -84,7 +84,7 @@ def report(title: str, runs: dict[str, npt.NDArray[np.float64]]) -> None:
         error = np.sqrt(values.var(0, ddof=1) / len(values))
         print(f"{'  ± s.e.':14}" + "".join(f"{x:15.2g}" for x in error))
         if values is not first:
-            with np.errstate(invalid="ignore"):  # nobody spiked: 0/0
+            with np.errstate(invalid="ignore"):  # no neuron spiked: 0/0
                 z = (values.mean(0) - first.mean(0)) / np.sqrt(error**2 + first.var(0, ddof=1) / len(first))
             print(f"{'  difference':14}" + "".join(f"{x:13.1f} σ" for x in z), flush=True)
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
     continues = False
     try:
-        from hpcmass.messages import complain, show
+        from hpcmass.messages import logger, show
 
         show("info")
         _end_ranks_at_once(interrupts)
@@ -66,7 +66,7 @@ def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        complain(sentence)
+        logger.error(sentence)
         return EXIT_BAD_INPUT
 
 
@@ -97,10 +97,10 @@ def _with_results_written(code: Code) -> Code | int:
     error = lost_results()
     if error is None or reader_has_left():
         return code
-    from hpcmass.messages import complain
+    from hpcmass.messages import logger
 
     why = (error.strerror or str(error)).lower()
-    complain(f"cannot write the results to standard output: {why}; free some space there, or send them elsewhere")
+    logger.error(f"cannot write the results to standard output: {why}; free some space there, or send them elsewhere")
     return code or EXIT_BAD_INPUT
 
 
@@ -132,10 +132,10 @@ def _end_ranks_at_once(interrupts: Interrupts) -> None:
 
 
 def _say_interrupted(continues: bool) -> None:
-    from hpcmass.messages import complain, show
+    from hpcmass.messages import logger, show
 
     show("error")  # it may not have come to that yet
-    complain("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
+    logger.error("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
 
 
 def _complete(parser: Parser) -> None:

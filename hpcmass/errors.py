@@ -14,7 +14,7 @@ EXIT_DONE: Final = 0
 EXIT_BAD_INPUT: Final = 2
 EXIT_FAILED_TRIALS: Final = 3
 EXIT_STOPPED_EARLY: Final = 75
-"""As EX_TEMPFAIL of sysexits.h: the batch system may requeue the job, the sweep goes on."""
+"""As EX_TEMPFAIL of sysexits.h: the batch system may requeue the job, the sweep continues."""
 EXIT_INTERRUPTED: Final = 130
 """As a shell says it for Ctrl-C."""
 

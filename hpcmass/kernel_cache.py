@@ -27,7 +27,7 @@ import llvmlite
 import numba
 import numpy as np
 
-from hpcmass.messages import warn
+from hpcmass.messages import logger
 
 SUFFIX = ".kernel"
 _GROWING = ".growing"
@@ -70,7 +70,7 @@ class KernelCache:
         try:
             self.directory = usable_directory(package)
         except Unusable as problem:
-            _report(f"{problem}; kernels are compiled anew at every start")
+            _report(f"{problem}; kernels are compiled again at every start")
             return
         # one process looks before the others load, so that one alone says what is wrong
         if _is_first_here():
@@ -115,7 +115,7 @@ class KernelCache:
 
     def report_unkept(self, name: str, problem: Exception) -> None:
         """Say that a kernel cannot be kept."""
-        _report(f"the kernel {name} cannot be kept: {_reason(problem)}; it is compiled anew at every start")
+        _report(f"the kernel {name} cannot be kept: {_reason(problem)}; it is compiled again at every start")
 
     def _remove_damaged(self, directory: Path) -> int:
         """Remove every damaged file; returns the number of good ones."""
@@ -151,7 +151,7 @@ class KernelCache:
     def _report_unwritable(self, directory: Path, error: OSError) -> None:
         _report(
             f"the kernel cache {directory} cannot be written: {_reason(error)}; kernels that are not in it yet are "
-            "compiled anew at every start"
+            "compiled again at every start"
         )
 
 
@@ -180,7 +180,7 @@ def usable_directory(package: Path) -> Path:
     Raises
     ------
     Unusable
-        If it cannot be made or read, or somebody else could have written into it.
+        If it cannot be made or read, or someone else could have written into it.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     try:
@@ -198,7 +198,7 @@ def usable_directory(package: Path) -> Path:
 
 
 def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
-    """Make a directory, or see that nobody but its owner, this user or root, writes into the one that is there.
+    """Make a directory, or see that no one but its owner, this user or root, writes into the one that is there.
 
     Into one that is sticky, such as /tmp, others may write, too, but not touch what is ours.
     """
@@ -266,5 +266,5 @@ def _is_first_here() -> bool:
 def _report(sentence: str) -> None:
     """Warn, once per process: one trouble follows from another, and each costs the same."""
     if not _reported and _is_first_here():
-        warn(sentence)
+        logger.warning(sentence)
     _reported.append(sentence)

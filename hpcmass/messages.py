@@ -17,21 +17,6 @@ logger = logging.getLogger("hpcmass")
 logger.setLevel(logging.INFO)
 
 
-def say(message: str) -> None:
-    """What goes on."""
-    logger.info(message)
-
-
-def warn(message: str) -> None:
-    """What the user should know of, although the work goes on."""
-    logger.warning(message)
-
-
-def complain(message: str) -> None:
-    """Why the work does not go on."""
-    logger.error(message)
-
-
 def shown(level: int) -> bool:
     """Whether messages of a level (`logging.INFO`, …) are shown."""
     return logger.isEnabledFor(level)

@@ -58,7 +58,7 @@ def lost_results() -> OSError | None:
 
 
 def reader_has_left() -> bool:
-    """Whether that is because nobody reads any more: the next program of the pipe has ended, the terminal is closed."""
+    """Whether nothing reads the results any more: the next program of the pipe has ended, or the terminal is closed."""
     error, raw = lost_results(), _raw(sys.stdout)
     if error is None or raw is None:
         return False

@@ -108,7 +108,7 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# Run a command without a word; `must` shows the end of its output if it fails.
+# Run a command silently; `must` shows the end of its output if it fails.
 quietly() { "$@" >"$log" 2>&1 </dev/null; }
 
 must() {

@@ -130,7 +130,7 @@ remains() { # directory
 
 no_job() { [[ -z $(squeue --noheader 2>/dev/null) ]]; }
 
-# Also when nobody has asked for its exit code yet.
+# Also when no one has asked for its exit code yet.
 is_gone() { ! grep -qs '^State:[[:space:]]*[^Z]' "/proc/$1/status"; }
 
 end() { # pidfile: end its process, by force if need be
@@ -150,7 +150,7 @@ stop() { # directory
     end "$dir/slurmd.pid"
     end "$dir/slurmctld.pid"
     end "$dir/munged.pid"
-    # whoever would not listen
+    # what did not react
     for pid in $(remains "$dir"); do kill -KILL "$pid" 2>/dev/null || true; done
     rm -rf "$dir"
 }

@@ -31,9 +31,9 @@ def as_before():
 def test_levels(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     messages.show(level)
     messages.logger.debug("a")
-    messages.say("b")
-    messages.warn("c")
-    messages.complain("d")
+    messages.logger.info("b")
+    messages.logger.warning("c")
+    messages.logger.error("d")
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.split() == [w for m in "abcd"[messages.LEVELS.index(level) :] for w in ("hpcmass:", m)]

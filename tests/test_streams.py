@@ -301,5 +301,5 @@ def test_a_message_is_no_error_in_python_either(stream: Any, monkeypatch: pytest
     monkeypatch.setattr(sys, "stdout", said)
     monkeypatch.setattr(sys, "stderr", stream)
     messages.show("info")
-    messages.warn("something")
+    messages.logger.warning("something")
     assert said.getvalue() == "", "standard output holds results alone"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpcmass.errors import UserError
-from hpcmass.messages import warn
+from hpcmass.messages import logger
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment, NetworkParameters
@@ -59,7 +59,7 @@ def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[flo
     from hpcmass.config.rounding import rounded_times
 
     for sentence in rounded_times(network, axes):
-        warn(f"{where}{sentence}")
+        logger.warning(f"{where}{sentence}")
 
 
 def machine_bytes() -> int | None:

@@ -14,7 +14,7 @@ from hpcmass.commands.advice import bytes_text, counted, require_memory, warn_of
 from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
-from hpcmass.messages import say, warn
+from hpcmass.messages import logger
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"the directory {directory} does not exist; create it, or name another place with -o")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = options.jobs or max(1, min(cores, SIDE_BY_SIDE, (options.ranks or cores + 1) - 1))
-    say(f"calibrating for {options.seconds:g} s in {counted(processes, 'process', 'processes')}")
+    logger.info(f"calibrating for {options.seconds:g} s in {counted(processes, 'process', 'processes')}")
     calibration = calibrate(experiment, processes=processes, budget_s=options.seconds)
     expected = forecast(experiment, calibration)
     n_ranks = options.ranks
@@ -112,9 +112,9 @@ def _print(
     for name, text in lines.items():
         print(f"{name:<12}{text}")
     if calibration.n_failed:
-        warn(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
+        logger.warning(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
     if expected.file_bytes > free:
-        warn("the sweep file does not fit on that disk; name another place with -o, or make the grid smaller")
+        logger.warning("the sweep file does not fit on that disk; name another place with -o, or make the grid smaller")
 
 
 def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float | None = None) -> str:

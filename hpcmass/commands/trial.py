@@ -8,7 +8,7 @@ from pathlib import Path
 from hpcmass.commands.advice import require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Assignments, Commands, add_command, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
-from hpcmass.messages import complain
+from hpcmass.messages import logger
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             force=options.force,
         )
     except TrialFailure as failure:
-        complain(f"the trial failed: {failure}")
+        logger.error(f"the trial failed: {failure}")
         return EXIT_FAILED_TRIALS
     for name, value in result.recording.variables().items():
         variable = SWEEP_VARIABLES[name]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hpcmass.commands.arguments import Commands, add_command
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigError, UserError
-from hpcmass.messages import complain, warn
+from hpcmass.messages import logger
 
 
 def add_parser(commands: Commands) -> None:
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             print(_judged(config), flush=True)
         except UserError as error:
-            complain(str(error))
+            logger.error(str(error))
             outcome = EXIT_BAD_INPUT
     return outcome
 
@@ -54,7 +54,7 @@ def _judged(config: Path) -> str:
     if problems:
         raise ConfigError.of(str(config), problems)
     if (problem := memory_problem(experiment)) is not None:
-        warn(f"{config}: {problem}")
+        logger.warning(f"{config}: {problem}")
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
     return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
 

@@ -208,7 +208,7 @@ def meaning_of(word: str) -> Meaning:
 
 
 def _either(word: str, value: Any, said: str, *, is_text: bool = False) -> Meaning:
-    """Something to YAML 1.1, and a text to YAML 1.2; `is_text`: somebody may mean the text."""
+    """Something to YAML 1.1, and a text to YAML 1.2; `is_text`: someone may mean the text."""
     quoted = f", or '{word}' in quotes" if is_text else ""
     return Meaning(value, f"{word} is {said} to some readers of YAML and a text to others; write {said}{quoted}")
 

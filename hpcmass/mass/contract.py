@@ -1,8 +1,8 @@
 """How a mass model is called: it cannot change what it is given, and what it returns is checked.
 
-A model is somebody's own code. All models of a trial see the same recording, and the statistics see it too, so a model
+A model is someone's own code. All models of a trial see the same recording, and the statistics see it too, so a model
 that changed its input in place would change the results of the others. Traces are therefore read-only (`Traces`), and
-each call gets its own containers: what a model does to them, or keeps of them, reaches nobody else. A potential of a
+each call gets its own containers: what a model does to them, or keeps of them, reaches no one else. A potential of a
 wrong kind or length is the model author's mistake and is refused with the model's name. One that leaves the physical
 range is a result, the same for every model: NaN from there on.
 """

@@ -134,7 +134,7 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
         if missing:
             raise UserError(
                 f"mass.models: {name} needs {', '.join(sorted(missing))}, which this sweep did not record; leave "
-                f"{name} out, or run the sweep anew"
+                f"{name} out, or run the sweep again"
             )
     return {name: _MODELS[name] for name in names}
 

@@ -22,7 +22,7 @@ KINDS: Final = ("E", "I", "ext")
 class Traces:
     """Recorded traces of one trial, transient included; the field names are the sweep file's variables.
 
-    The arrays are copies that nobody can change: all models of a trial, and the statistics, read the same ones.
+    The arrays are copies that no caller can change: all models of a trial, and the statistics, read the same ones.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Traces:
 
 
 def _unchangeable(trace: Trace) -> Trace:
-    """`trace` over memory that nobody can write to: a flag of an array could be set back, bytes cannot change.
+    """`trace` over memory that no code can write to: a flag of an array could be set back, bytes cannot change.
 
     Always another array object, for its shape can be set in place; the memory is copied once.
     """

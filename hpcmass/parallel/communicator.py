@@ -230,7 +230,7 @@ def _attempt(function: Callable[[], T]) -> tuple[T | None, str | None]:
     except UserError as error:
         return None, str(error)
     except OSError as error:  # a disk that is full, a directory that is gone: the same sentence as in one process
-        return None, f"cannot go on: {error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+        return None, f"cannot continue: {error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
 def _wait(request: Any) -> None:

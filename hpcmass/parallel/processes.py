@@ -45,7 +45,7 @@ class _Pool(ProcessPoolExecutor):
         return future
 
     def end(self) -> None:
-        """End the processes, whatever they do: nobody waits for it any more."""
+        """End the processes, whatever they do: no one waits for it any more."""
         for process in self.processes:
             process.terminate()
 

@@ -17,7 +17,7 @@ from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, NUMBERS, SWEEP_FILET
 
 
 class DoneOnly(BackendArray):
-    """A trace that reads as NaN wherever its trial is not done; opens the file anew for every access."""
+    """A trace that reads as NaN wherever its trial is not done; opens the file for every access."""
 
     def __init__(self, path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.path, self.name, self.shape, self.dtype = path, name, shape, dtype

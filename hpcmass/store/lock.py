@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Self
 
 from hpcmass.errors import UserError
-from hpcmass.messages import warn
+from hpcmass.messages import logger
 
 PATIENCE_S = 2.0
 
 _NOTE_BYTES = 64
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-"""Said by file systems without locks; the sweep goes on without one then, and says so."""
+"""Said by file systems without locks; the sweep continues without one then, and says so."""
 
 
 class SweepLock:
@@ -65,7 +65,9 @@ class SweepLock:
                 if error.errno not in _UNSUPPORTED:
                     os.close(fd)
                     raise
-                warn(f"the file system of {self.sweep} has no locks; take care that no other job writes this file")
+                logger.warning(
+                    f"the file system of {self.sweep} has no locks; take care that no other job writes this file"
+                )
             if _is_at(fd, self.path):
                 self._fd = fd
             else:  # the holder before us removed the file between our open and our lock

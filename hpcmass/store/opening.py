@@ -188,7 +188,7 @@ def faults(file: h5py.File) -> Iterator[str]:
     """What an open file lacks, or has in another shape; cheap enough for every opening.
 
     A sweep of an older version may lack variables, and one of a newer minor version may have more. A comparison may
-    lack any: whoever needs one asks whether it is there.
+    lack any: code that needs one checks that it exists.
     """
     filetype = str(filetype_of(file))
     for name in ATTRIBUTES[filetype]:

@@ -1,4 +1,4 @@
-"""A mass model that somebody wrote, with a mistake in it: every command says so in one sentence."""
+"""A mass model that someone wrote, with a mistake in it: every command says so in one sentence."""
 
 from __future__ import annotations
 

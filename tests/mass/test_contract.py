@@ -417,7 +417,7 @@ class Forgetful(Fitted):
 
 
 class Accumulating(Fitted):
-    """Teaches with one array, which it goes on changing."""
+    """Teaches with one array, which it continues changing."""
 
     def __init__(self) -> None:
         self.kept = np.zeros(1)

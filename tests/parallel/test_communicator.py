@@ -58,7 +58,7 @@ def test_alone_a_mistake_keeps_its_sentence_and_an_error_of_the_system_gets_one(
     with pytest.raises(UserError, match=r"^not like this$"):
         call(lambda: fail(UserError("not like this")))
     full = OSError(errno.ENOSPC, "No space left on device", "sweep.h5")
-    with pytest.raises(UserError, match=r"^cannot go on: No space left on device \(sweep.h5\)$"):
+    with pytest.raises(UserError, match=r"^cannot continue: No space left on device \(sweep.h5\)$"):
         call(lambda: fail(full))
     with pytest.raises(ZeroDivisionError):
         call(lambda: 1 / 0)
