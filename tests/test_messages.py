@@ -18,6 +18,7 @@ CONFIG = """
 trials: 2
 network: {n_neurons: 100, n_external: 100, duration_ms: 100.0, transient_ms: 10.0}
 grid: {p: 0.1, lam: 0.8}
+compare: {max_lag_ms: 20}  # or the sweep warns that it is too short to be compared
 """
 
 
