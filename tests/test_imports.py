@@ -34,7 +34,7 @@ def test_the_contracts_hold():
         ("grid.py", "import hpcmass.store", "Imports follow the data, one way"),
         ("network/__init__.py", "import hpcmass.store", "Imports follow the data, one way"),
         ("compare/__init__.py", "import hpcmass.plots", "Imports follow the data, one way"),
-        ("compare/__init__.py", "import mpi4py.futures", "Only the sweep speaks MPI"),
+        ("compare/__init__.py", "import mpi4py.futures", "Only hpcmass.parallel uses MPI"),
         ("network/__init__.py", "import h5py", "A trial knows neither MPI nor HDF5"),
         ("store/__init__.py", "import numba", "The file does not need the simulator"),
         ("sweep/__init__.py", "import hpcmass.mass", "The sweep needs no mass model"),

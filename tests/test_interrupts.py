@@ -209,7 +209,7 @@ def test_a_trial_leaves_nothing_behind(start: Run, tmp_path: Path) -> None:
 def test_while_the_kernels_are_compiled(start: Run, tmp_path: Path) -> None:
     cache = tmp_path / "kernels"
     job = start("trial", "config.yml", "--p", "0.5", "--lam", "0.8", env={"NUMBA_CACHE_DIR": str(cache)})
-    job.wait_until(lambda: cache.exists() and any(cache.rglob("*.nbi")))
+    job.wait_until(lambda: cache.exists() and any(cache.rglob("*.kernel")))
     assert job.interrupt() == (130, "hpcmass: interrupted\n")
 
 
@@ -261,7 +261,7 @@ def test_during_the_imports(command: str, start: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "numpy.py").write_text(PRESS)  # all of them need it, sooner or later
     job = start(*EVERYWHERE[command].split(), env={"PYTHONPATH": str(tmp_path / "modules")})
-    line = ONE_LINE if command in ("run", "compare") else "hpcmass: interrupted\n"
+    line = ONE_LINE if command in ("run", "compare", "merge") else "hpcmass: interrupted\n"
     assert job.end() == (130, line)
 
 

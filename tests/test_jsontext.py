@@ -66,6 +66,7 @@ def test_whatever_it_holds_it_is_json_and_keeps_what_is_finite(value: Any):
     assert strictly(script_json({"data": value})) == {"data": expected(value)}
 
 
+@pytest.mark.process
 def test_a_plan_of_one_point(config: Path, capsys: pytest.CaptureFixture[str]):
     """There is nothing to judge the uncertainty by."""
     assert main(["plan", str(config), "--json", "--seconds", "0.1", "-j", "1"]) == 0

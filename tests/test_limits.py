@@ -18,7 +18,7 @@ from hpcmass.config import Experiment, NetworkParameters, limits
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.network import Network
-from hpcmass.network.simulation import LONGEST_STRETCH
+from hpcmass.network.simulation import LONGEST_CHUNK
 from hpcmass.store.schema import SWEEP_VARIABLES
 
 TINY = """\
@@ -126,7 +126,7 @@ def test_external_spikes_of_many_steps_are_not_made_at_a_time():
 
 
 def test_that_many_steps_are_made_at_a_time():
-    assert limits.STEPS_AT_A_TIME == LONGEST_STRETCH
+    assert limits.STEPS_AT_A_TIME == LONGEST_CHUNK
 
 
 def test_twenty_axes_are_looked_at_in_pairs(monkeypatch: pytest.MonkeyPatch):

@@ -77,7 +77,7 @@ def shell(here: Path, mpi_env: dict[str, str]) -> Shell:
     def run(line: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", f"{sys.executable} -m hpcmass {line}\nexit ${{PIPESTATUS[0]}}"],
-            cwd=here, env=mpi_env | (env or {}), capture_output=True, text=True, timeout=120, check=False,
+            cwd=here, env=mpi_env | (env or {}), capture_output=True, text=True, errors="surrogateescape", timeout=120, check=False,
         )  # fmt: skip
 
     return run
@@ -155,6 +155,7 @@ def test_watching_ends_with_its_reader_or_its_disk(shell: Shell) -> None:
     assert done.stderr.count(FULL) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_no_file_gets_the_number_of_a_stream(closed: str, tmp_path: Path) -> None:
     """Or what is said, also by libraries and by processes that are started, would be written into a sweep."""
@@ -173,6 +174,7 @@ def test_no_file_gets_the_number_of_a_stream(closed: str, tmp_path: Path) -> Non
     assert (tmp_path / "file").read_text() == "True\n"
 
 
+@pytest.mark.process
 def test_a_file_that_has_the_number_already_is_left_alone(tmp_path: Path) -> None:
     code = (
         "import sys; file = open(sys.argv[1], 'w'); assert file.fileno() == 1\n"

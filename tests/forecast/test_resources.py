@@ -95,6 +95,7 @@ def test_fewest_ranks_of_all():
         assert expected.ranks_for(wall_s) == first, wall_s
 
 
+@pytest.mark.process
 def test_more_than_enough_points_are_not_tried(monkeypatch):
     """However cheap the trials are: what follows from n of them takes n³ steps."""
     monkeypatch.setattr("hpcmass.forecast.calibration.MOST_POINTS", 5)

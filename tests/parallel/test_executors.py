@@ -103,6 +103,7 @@ def test_told_to_stop_it_takes_back_what_has_not_begun_and_waits_for_what_has() 
     assert list(work) == []
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("impatient")
 def test_the_error_of_a_task_reaches_the_caller_and_the_others_are_taken_back() -> None:
     by_hand = ByHand()
@@ -166,6 +167,7 @@ def test_one_process_is_this_one() -> None:
         assert workers.executor.submit(os.getpid).result() == os.getpid()
 
 
+@pytest.mark.process
 def test_two_processes_give_the_same_results_on_a_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "3")
@@ -181,6 +183,7 @@ def test_two_processes_give_the_same_results_on_a_thread_each(monkeypatch: pytes
     assert "OMP_NUM_THREADS" not in os.environ
 
 
+@pytest.mark.process
 def test_a_killed_process_is_one_sentence() -> None:
     with (
         pytest.raises(UserError, match="a worker process was killed, perhaps for lack of memory; use fewer processes"),
@@ -189,6 +192,7 @@ def test_a_killed_process_is_one_sentence() -> None:
         list(batches(workers.executor, os._exit, [9], in_flight=2))
 
 
+@pytest.mark.process
 def test_an_error_in_a_process_keeps_its_kind() -> None:
     with pytest.raises(ValueError, match="math domain error"), processes(2) as workers:
         list(batches(workers.executor, math.sqrt, [1.0, -1.0], in_flight=2))

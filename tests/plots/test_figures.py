@@ -309,7 +309,7 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
         draw(path, path)
     with pytest.raises(UserError, match="there is no file"):
         draw(tmp_path / "none.h5", tmp_path / "maps")
-    with pytest.raises(UserError, match="hpcmass-sweep"):
+    with pytest.raises(UserError, match="is a sweep, which has no statistics yet"):
         draw(sweep, tmp_path / "maps", force=True)
     assert not (tmp_path / "maps").exists()  # what cannot be drawn leaves no directory behind
 
