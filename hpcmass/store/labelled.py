@@ -64,6 +64,8 @@ def open_sweep(path: Path_) -> xr.Dataset:
             data: Any = DoneOnly(Path(path).absolute(), str(name), plain.shape, dtypes[name]).lazy()
         elif name in NUMBERS and plain.dtype.kind == "f":
             data = np.where(done, plain.values, np.nan)
+        elif name == "error" and plain.dtype.kind == "S":  # format 1
+            data = np.char.decode(plain.values, errors="replace")
         else:
             continue
         masked[name] = xr.Variable(plain.dims, data, plain.attrs, plain.encoding)
