@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcmass.errors import UserError
 from hpcmass.grid import trial_seed
 from hpcmass.store.files import reason
 from hpcmass.store.opening import variables_of
@@ -55,8 +56,8 @@ def _problems(file: SweepFile) -> Iterator[str]:
         yield from _states(file)
         yield from _numbers(file)
         yield from _traces(file)
-    except (OSError, RuntimeError) as error:  # a checksum, a cut-off block
-        yield f"its data cannot be read: {reason(error)}"
+    except (OSError, RuntimeError, UserError) as error:  # a checksum, a cut-off block
+        yield f"its data cannot be read: {reason(error.__cause__ or error)}"
 
 
 def _descriptions(file: SweepFile) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -225,10 +226,10 @@ def faults(file: h5py.File) -> Iterator[str]:
             yield f"{variable.name} has shape {dataset.shape}, not {shape}"
         elif dataset.dtype != np.dtype(variable.dtype):
             yield f"{variable.name} is of type {dataset.dtype}, not {np.dtype(variable.dtype)}"
-    yield from _part_faults(file)
+    yield from _part_faults(file, found)
 
 
-def _part_faults(file: h5py.File) -> Iterator[str]:
+def _part_faults(file: h5py.File, found: Mapping[str, h5py.h5d.DatasetID]) -> Iterator[str]:
     """What is wrong with the part that an open sweep file is to hold, if it is one."""
     text = file.attrs.get("part")
     if text is None:
@@ -238,14 +239,14 @@ def _part_faults(file: h5py.File) -> Iterator[str]:
     except ValueError:
         yield f"it says that it holds part '{text}'"
         return
-    status = file["status"]
+    shape = found["status"].shape
     if major_version(file) < 2:
-        part = file.get("part")
-        if not isinstance(part, h5py.Dataset) or part.shape != status.shape:
-            yield f"it does not say which trials part {text} has"
-        return
-    trials = np.asarray(file.attrs.get("part_trials", ()))
-    if trials.shape != (2,) or trials.dtype.kind not in "iu" or not 0 <= trials[0] <= trials[1] <= status.size:
+        known = "part" in found and found["part"].shape == shape
+    else:
+        trials = np.asarray(file.attrs.get("part_trials", ()))
+        known = trials.shape == (2,) and trials.dtype.kind in "iu"
+        known = known and bool(0 <= trials[0] <= trials[1] <= math.prod(shape))
+    if not known:
         yield f"it does not say which trials part {text} has"
 
 

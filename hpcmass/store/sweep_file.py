@@ -6,7 +6,8 @@ metadata, and a trial's data are there before its status says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from hpcmass.config import Experiment
 from hpcmass.costs import Part, PartAssignment, parse_part
 from hpcmass.errors import UserError
 from hpcmass.grid import Seed, Trial, trial_label
+from hpcmass.store.files import reason
 from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.provenance import history_of
 from hpcmass.store.schema import DONE, NUMBERS, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
@@ -61,7 +63,11 @@ class SweepFile:
         self.uuid, self.physics_sha256 = str(attributes["uuid"]), str(attributes["config_sha256"])
         self.title, self.driver = str(attributes["title"]), str(attributes["driver"])
         self.axes: dict[str, tuple[float, ...]] = axes_of(self.hdf5)
-        self.status: npt.NDArray[np.int8] = self.hdf5["status"][()]
+        try:
+            self.status: npt.NDArray[np.int8] = self.variable("status")
+        except UserError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -116,18 +122,9 @@ class SweepFile:
 
     @cached_property
     def part(self) -> Part | None:
-        """The part that the file is to hold, None where it may hold every trial.
-
-        Raises
-        ------
-        UserError
-            If it is damaged.
-        """
+        """The part that the file is to hold, None where it may hold every trial."""
         text = self.hdf5.attrs.get("part")
-        try:
-            return None if text is None else parse_part(str(text))
-        except ValueError:
-            raise UserError(f"{self.path} says that it holds part '{text}'; it is damaged") from None
+        return None if text is None else parse_part(str(text))
 
     @cached_property
     def assigned(self) -> npt.NDArray[np.bool_]:
@@ -141,16 +138,10 @@ class SweepFile:
         part = self.part
         if part is None:
             return np.ones(self.shape, bool)
-        try:
-            if "part_trials" in self.hdf5.attrs:
-                start, stop = (int(n) for n in self.hdf5.attrs["part_trials"])
-                return PartAssignment(part, start, stop).mask(self.shape)
-            mask = np.asarray(self.variable("part") == part.number)  # format 1
-        except (LookupError, ValueError, TypeError):
-            mask = np.zeros(0, bool)
-        if mask.shape != self.shape:
-            raise UserError(f"{self.path} does not say which trials its part {part} has; it is damaged")
-        return mask
+        if "part_trials" in self.hdf5.attrs:
+            start, stop = (int(n) for n in self.hdf5.attrs["part_trials"])
+            return PartAssignment(part, start, stop).mask(self.shape)
+        return np.asarray(self.variable("part") == part.number)  # format 1
 
     def values_at(self, index: Sequence[int]) -> dict[str, float]:
         """Axis name → value at a trial's or a point's place."""
@@ -175,15 +166,29 @@ class SweepFile:
         return [int(k) for k in np.flatnonzero(self.status[point] == DONE)]
 
     def variable(self, name: str) -> npt.NDArray[Any]:
-        """Any variable but the traces, whole, as it stands in the file; errors as texts of bytes."""
-        values: npt.NDArray[Any] = self.hdf5[name][()]
+        """Any variable but the traces, whole, as it stands in the file; errors as texts of bytes.
+
+        Raises
+        ------
+        UserError
+            If its data cannot be read.
+        """
+        with self._reading(name):
+            values: npt.NDArray[Any] = self.hdf5[name][()]
         if name == "error" and values.dtype == "S1":
             values = np.ascontiguousarray(values).view(f"S{values.shape[-1]}")[..., 0]
         return values
 
     def value(self, name: str, index: Index) -> Any:
-        """What a variable holds for one trial: a number, a trace (time,), a seed (word,) or an error's bytes."""
-        value = self.hdf5[name][index]
+        """What a variable holds for one trial: a number, a trace (time,), a seed (word,) or an error's bytes.
+
+        Raises
+        ------
+        UserError
+            If its data cannot be read.
+        """
+        with self._reading(self.label(index)):
+            value = self.hdf5[name][index]
         return value.tobytes().rstrip(b"\0") if name == "error" else value
 
     def error(self, index: Index) -> str:
@@ -193,7 +198,7 @@ class SweepFile:
 
     def seed(self, index: Index) -> Seed:
         """The words that seed a trial's random streams."""
-        a, b, c, d = self.hdf5["seed"][index].tolist()
+        a, b, c, d = self.value("seed", index).tolist()
         return a, b, c, d
 
     def numbers(self) -> dict[str, npt.NDArray[Any]]:
@@ -222,13 +227,21 @@ class SweepFile:
         ------
         ValueError
             If the trial is not done.
-        OSError
+        UserError
             If its data cannot be read.
         """
         index = (*point, trial)
         if self.status[index] != DONE:
             raise ValueError(f"{self.label(index)} is not done")
-        return {name: self.hdf5[name][index] for name in self.traces_held}
+        return {name: self.value(name, index) for name in self.traces_held}
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """Turn an error of the disk, or of a checksum, into the sentence for it."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"cannot read {what} in {self.path}: {reason(error)}; take a copy of it, if any") from error
 
     # ------------------------------------------------------------------------------------ where it belongs
 
