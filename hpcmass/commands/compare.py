@@ -44,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace, ranks: Workers) -> None:
     from hpcmass.compare import compare_sweep
     from hpcmass.progress import progress_of
+    from hpcmass.store.files import require_output
 
+    if options.config is not None:
+        require_output(options.output, [options.config])
     if ranks.n > 1 and options.jobs is not None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
     mass, compare = _settings(options)

@@ -31,10 +31,13 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from hpcmass.config.file import load_experiment
+    from hpcmass.store.files import require_output
     from hpcmass.store.schema import SWEEP_VARIABLES
     from hpcmass.trial import simulate
 
-    if options.spikes and options.output is None:
+    if options.output is not None:
+        require_output(options.output, [options.config])
+    elif options.spikes:
         raise UserError("--spikes stores the spikes in a file; name it with -o")
     picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
     experiment = load_experiment(options.config)
