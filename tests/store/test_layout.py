@@ -33,6 +33,8 @@ from hpcmass.store.schema import (
     Variable,
 )
 
+pytestmark = pytest.mark.process
+
 KINDS = (
     "fresh", "half done", "done", "part", "merged", "packed", "packed, half done", "one trial", "one silent trial",
     "comparison",
