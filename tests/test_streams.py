@@ -77,7 +77,8 @@ def shell(here: Path, mpi_env: dict[str, str]) -> Shell:
     def run(line: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", "-c", f"{sys.executable} -m hpcmass {line}\nexit ${{PIPESTATUS[0]}}"],
-            cwd=here, env=mpi_env | (env or {}), capture_output=True, text=True, errors="surrogateescape", timeout=120, check=False,
+            cwd=here, env=mpi_env | (env or {}), capture_output=True, text=True,
+            errors="surrogateescape", timeout=120, check=False,
         )  # fmt: skip
 
     return run

@@ -104,12 +104,22 @@ def test_a_whole_sweep_is_no_part(half_done: Path) -> None:
     [
         ("n_external: 5", "n_external: 6", r"network\.n_external is 5 there and 6 here\); do", False),
         ("root_seed: 11", "root_seed: 12", r"root_seed is 11 there and 12 here\); do", False),
-        ("p: [0.0, 0.25, 1.0]", "p: [0.0, 0.5, 1.0]", r"grid\.p has \[0, 0\.25, 1\] there and \[0, 0\.5, 1\] here", True),
-        ("p: [0.0, 0.25, 1.0]", "p: {linspace: [0, 1, 9]}", r"\[0, 0\.25, 1\] there and 9 values from 0 to 1 here", True),
+        (
+            "p: [0.0, 0.25, 1.0]",
+            "p: [0.0, 0.5, 1.0]",
+            r"grid\.p has \[0, 0\.25, 1\] there and \[0, 0\.5, 1\] here",
+            True,
+        ),
+        (
+            "p: [0.0, 0.25, 1.0]",
+            "p: {linspace: [0, 1, 9]}",
+            r"\[0, 0\.25, 1\] there and 9 values from 0 to 1 here",
+            True,
+        ),
         ("trials: 2", "trials: 3", r"trials is 2 there and 3 here\); or do", True),
         ("transient_ms: 1.0", "transient_ms: 2.0", r"network\.transient_ms is 1\.0 there and 2\.0 here", False),
     ],
-)  # fmt: skip
+)
 def test_another_sweep_is_refused_by_what_differs(
     half_done: Path, experiment: Experiment, old: str, new: str, message: str, same_physics: bool
 ) -> None:
