@@ -214,7 +214,7 @@ def test_a_place_that_others_or_nobody_can_write_to_is_not_used(
     cache.write("a.kernel", b"content")
     (message,) = caplog.messages
     assert str(place) in message
-    assert "compiled anew" in message
+    assert "compiled again" in message
 
 
 def test_without_any_temporary_directory_there_is_a_warning(

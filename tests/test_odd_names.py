@@ -18,6 +18,8 @@ import xarray as xr
 from hpcmass.store.provenance import HISTORY_BYTES, append_history, history_line, history_of, history_value
 from hpcmass.text import one_line, readable
 
+pytestmark = pytest.mark.process
+
 TITLE = 'Übung λ $title <b>&amp; %s {x} "q" \''
 CONFIG = f"""\
 title: {json.dumps(TITLE)}
