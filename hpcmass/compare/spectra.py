@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.signal
 
 from hpcmass.compare.series import Real, sum_of_squares
 from hpcmass.errors import UserError
@@ -33,6 +32,8 @@ def component_frequencies_hz(n_samples: int, dt_ms: float) -> Real:
 
 @lru_cache(maxsize=2)
 def _window(n_samples: int) -> Real:
+    import scipy.signal  # takes most of a second, which a sweep that has its settings checked does not need
+
     window = scipy.signal.windows.general_hamming(n_samples, HAMMING_ALPHA, sym=False)
     window.flags.writeable = False
     return window
