@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import uuid
@@ -213,10 +214,7 @@ def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
 
 def _require_space(experiment: Experiment, output: Path, n_trials: int) -> None:
     """Refuse a sweep, or the part of it, that cannot fit on the disk, before its first trial."""
-    n_all = 1
-    for length in shape(experiment):
-        n_all *= length
-    need = sweep_bytes(experiment) - (n_all - n_trials) * trial_bytes(experiment)
+    need = sweep_bytes(experiment) - (math.prod(shape(experiment)) - n_trials) * trial_bytes(experiment)
     free = shutil.disk_usage(output.parent).free
     if need > free:
         raise UserError(
