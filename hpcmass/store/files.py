@@ -15,10 +15,10 @@ import os
 import re
 import resource
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 import h5py
@@ -237,7 +237,21 @@ def changing_metadata(path: Path) -> Iterator[h5py.File]:
         raise cannot_write(path, error, "free some space and try again") from error
 
 
-class RawFile:
+class Closing(ABC):
+    """A context manager that is closed at the end of its block, with or without an error."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RawFile(Closing):
     """An HDF5 file that is there already, for raw writes into its contiguous variables; a context manager.
 
     Values go to their place in the file by the system's own `pwrite`, at the offsets that HDF5 gave the variables when
@@ -313,11 +327,3 @@ class RawFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -8,14 +8,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
+from hpcmass.store.files import Closing
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
 
@@ -26,7 +26,7 @@ SHOWN = 8
 """Missing parts or trials that are named before the rest is counted."""
 
 
-class SweepParts:
+class SweepParts(Closing):
     """One or more sweep files as one sweep; a context manager.
 
     A trial that is done in any of the files is done, else failed in any, else pending.
@@ -98,14 +98,6 @@ class SweepParts:
             self._open.popitem(last=False)[1].close()
         self._open[i] = SweepFile(self.paths[i], checked=checked)
         return self._open[i]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all files."""

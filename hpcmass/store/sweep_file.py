@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from hpcmass.config import Experiment
 from hpcmass.costs import Part, PartAssignment, parse_part
 from hpcmass.errors import UserError
 from hpcmass.grid import Seed, Trial, trial_label
-from hpcmass.store.files import reason
+from hpcmass.store.files import Closing, reason
 from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.provenance import history_of
 from hpcmass.store.schema import DONE, NUMBERS, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
@@ -29,7 +28,7 @@ Index = tuple[int, ...]
 """A trial's place: one index per axis, then the trial."""
 
 
-class SweepFile:
+class SweepFile(Closing):
     """A sweep file open for reading; a context manager.
 
     Parameters
@@ -68,14 +67,6 @@ class SweepFile:
         except UserError:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -16,8 +16,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -28,7 +27,7 @@ from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trial_seed
 from hpcmass.grid import trials as all_trials
-from hpcmass.store.files import RawFile, cannot_write, read_hdf5, reason, sync
+from hpcmass.store.files import Closing, RawFile, cannot_write, read_hdf5, reason, sync
 from hpcmass.store.layout import Coordinate, create_file, sweep_coordinates
 from hpcmass.store.provenance import history_line, history_value
 from hpcmass.store.schema import (
@@ -148,7 +147,7 @@ class Ended:
     error: str | None = None
 
 
-class SweepWriter:
+class SweepWriter(Closing):
     """Stores trials in a sweep file that is there already and not packed; a context manager, for one process.
 
     Parameters
@@ -223,14 +222,6 @@ class SweepWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class ParallelTraceWriter:
