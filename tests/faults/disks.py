@@ -165,12 +165,12 @@ def size_limits(here: Installation, config: Path, truth: Truth, whole: Path, dir
 
     for writer in here.writers:
         path = directory / f"limited-{writer.driver}.h5"
-        refused(path, 0, "run", config, *writer.options)  # Open MPI itself may hang under the limit
+        refused(path, writer.ranks, "run", config, *writer.options)
         if path.exists():
             problems.append(f"{writer.name}: a file was left")
         _begun(here, config, path, writer, truth.trials // 10)
         before, _ = truth.wrong_in(path)
-        refused(path, 0, "run", config, *writer.options)  # Open MPI itself may hang under the limit
+        refused(path, writer.ranks, "run", config, *writer.options)
         if truth.wrong_in(path) != (before, 0):
             problems.append(f"{writer.name}: the file has changed")
         last = here.run(writer.ranks, "run", config, "-o", path, *writer.options)

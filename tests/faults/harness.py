@@ -109,12 +109,14 @@ class Installation:
 
     def run(self, ranks: int, *arguments: object, file_limit_kib: int = 0) -> subprocess.CompletedProcess[str]:
         """Run to the end, under a limit on file sizes if one is given."""
-        return self.execute(self.command(ranks, *arguments), file_limit_kib=file_limit_kib)
+        command = self.command(ranks, *arguments)
+        if file_limit_kib:  # on hpcmass alone: mpiexec under it may hang
+            at = command.index(self.python)
+            command[at:at] = ["bash", "-c", f'ulimit -f {file_limit_kib}; exec "$@"', "bash"]
+        return self.execute(command)
 
-    def execute(self, command: list[str], *, file_limit_kib: int = 0) -> subprocess.CompletedProcess[str]:
+    def execute(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command of `command` or `struck` to the end."""
-        if file_limit_kib:
-            command = ["bash", "-c", f'ulimit -f {file_limit_kib}; exec "$@"', "bash", *command]
         return subprocess.run(
             command, env=self.env, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
             stdin=subprocess.DEVNULL,
