@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from command_line import refused
 from figures import draw_fewer
 from hpcmass.cli import main
 from hpcmass.config.file import parse_experiment
@@ -63,19 +64,6 @@ def comparison(sweep: Path, shared: Shared) -> Path:
         assert main(["compare", str(sweep), "-o", str(directory / "cmp.h5")]) == 0
 
     return shared("command-line-comparison", make) / "cmp.h5"
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run a command that must end with exit code 2 and one message; returns the message."""
-    try:
-        code = main([str(a) for a in arguments])
-    except SystemExit as end:  # argparse
-        code = end.code
-    said = capsys.readouterr()
-    assert code == 2
-    assert said.out == ""
-    assert said.err.startswith("hpcmass")
-    return said.err
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

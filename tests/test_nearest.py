@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpcmass.cli import main
+from command_line import refused
 from hpcmass.errors import UserError
 from hpcmass.mass import models_named
 from hpcmass.nearest import missing_file, nearest, nearest_file
@@ -62,15 +62,10 @@ def test_a_directory_of_many_files_is_not_looked_through(place: Path, monkeypatc
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    try:
-        code = main([str(a) for a in arguments])
-    except SystemExit as end:  # argparse
-        code = end.code
-    said = capsys.readouterr()
-    assert code == 2
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    return said.err
+    """One line."""
+    said = refused(capsys, *arguments)
+    assert said.count("\n") == 1
+    return said
 
 
 @pytest.mark.parametrize(

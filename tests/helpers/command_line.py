@@ -1,0 +1,20 @@
+"""Commands called in this process, as the command line calls them."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpcmass.cli import main
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command that must end with exit code 2 and one message; returns the message."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as end:  # argparse
+        code = end.code
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out == ""
+    assert said.err.startswith("hpcmass")
+    return said.err
