@@ -472,6 +472,7 @@ def test_what_computes_nothing_needs_no_compiler(home: Path, python_run: Run) ->
         python_run("-m", "hpcmass", *command, cwd=home, env={"NUMBA_DISABLE_JIT": "1"})
 
 
+@pytest.mark.process
 def test_without_a_compiler_python_says_the_same() -> None:
     program = (
         "from hpcmass.errors import UserError\n"
