@@ -17,6 +17,7 @@ import mpi4py
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hpcmass import messages
 from processes import mpi_environment, run_limited
 
 # An initialised MPI in this process makes Open MPI's children fail silently, and a library that is only imported as
@@ -26,6 +27,14 @@ mpi4py.rc.finalize = False
 
 settings.register_profile("hpcmass", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hpcmass")
+
+
+@pytest.fixture(autouse=True)
+def as_many_messages_as_before() -> Generator[None]:
+    """`--quiet` of a command that a test calls in this process is not for the next test."""
+    yield
+    messages.logger.setLevel("INFO")
+
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Shared = Callable[[str, Callable[[Path], object]], Path]

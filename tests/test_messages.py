@@ -22,12 +22,6 @@ compare: {max_lag_ms: 20}  # or the sweep warns that it is too short to be compa
 """
 
 
-@pytest.fixture(autouse=True)
-def as_before():
-    yield
-    messages.show("info")
-
-
 @pytest.mark.parametrize("level", messages.LEVELS)
 def test_levels(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     messages.show(level)

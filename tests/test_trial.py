@@ -104,7 +104,7 @@ def test_p_and_lam_are_given_once():
 def test_the_example_in_the_docstring_runs(monkeypatch):
     assert hpcmass.__doc__ is not None
     code = "\n".join(line[4:] for line in hpcmass.__doc__.splitlines() if line.startswith("    "))
-    code = code.replace("look = simulate(", "look = simulate(shorter(").replace("experiment, p", "experiment), p")
+    code = code.replace("result = simulate(", "result = simulate(shorter(").replace("experiment, p", "experiment), p")
     monkeypatch.chdir(Path(__file__).parent.parent)
 
     def shorter(experiment: Experiment) -> Experiment:
@@ -113,4 +113,4 @@ def test_the_example_in_the_docstring_runs(monkeypatch):
 
     names: dict[str, Any] = {"shorter": shorter}
     exec(code, names)
-    assert names["look"].values == {"p": 0.2, "lam": 0.8}
+    assert names["result"].values == {"p": 0.2, "lam": 0.8}

@@ -233,10 +233,12 @@ def test_a_comparison_goes_on_when_the_model_is_correct(plugged, swept, capsys):
     refused(capsys, "the mass model BAD failed, AssertionError", "compare", sweep, "-o", "c.h5", "--models", "BAD")
     with h5py.File("c.h5") as file:
         assert file["compared"][()].sum() == 3
-    plugged(model("return traces.mean_v"))
+    plugged(model("print('called')", "return traces.mean_v"))
     forget("BAD")
     assert main(["compare", sweep, "-o", "c.h5", "--models", "BAD"]) == 0
-    assert "1/1 points" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "4/4 points" in said.err
+    assert said.out.count("called") == 2, "the two trials of one point"
 
 
 def forget(name: str) -> None:
