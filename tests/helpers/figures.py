@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hpcmass.plots import style
-from hpcmass.plots.sheets import SHEETS
+from hpcmass.plots import figures, sheets, style
+from hpcmass.report import page
 
 
-def draw_fewer(monkeypatch: pytest.MonkeyPatch, *sheets: str) -> None:
+def draw_fewer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Of all sheets draw these alone, besides the overview and the traces, and with few pixels, until the test ends."""
     monkeypatch.setitem(style._RC, "savefig.dpi", 40)
-    for name in [name for name in SHEETS if name not in sheets]:
-        monkeypatch.delitem(SHEETS, name)
+    few = {name: sheets.SHEETS[name] for name in names}
+    for module in (sheets, figures, page):  # a dict that entries are taken from and put back to has another order
+        monkeypatch.setattr(module, "SHEETS", few)
