@@ -71,7 +71,7 @@ test: env ## all that it does, real mpiexec jobs included: 5 minutes on 2 cores 
 test-fast: env ## what needs one process, for up to a second a test: 1 minute
 	@$(PYTEST) -m 'not (mpi or process or browser or long or slow)' $(PYTEST_ARGS)
 
-test-slow: env ## what `make test` leaves out: large samples, long campaigns
+test-slow: env ## what `make test` leaves out: large samples, campaigns of faults, rare cases
 	@$(PYTEST) -m slow $(PYTEST_ARGS)
 
 test-all: test test-slow ## every test but those under Slurm

@@ -55,10 +55,11 @@ def marked(item: pytest.Item, *names: str) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures. All those of faults start jobs."""
+    """Mark tests by their fixtures. The campaign of faults starts jobs for minutes."""
     for item in items:
         if item.path.parent.name == "faults":
             item.add_marker("process")
+            item.add_marker("slow")
         for fixture, mark in MARKS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(mark)

@@ -82,6 +82,7 @@ def test_another_environment_brings_its_own_mpiexec(monkeypatch: pytest.MonkeyPa
     assert mpi_environment(tmp_path)["MPIEXEC"] == str(tmp_path / "bin" / "mpiexec")
 
 
+@pytest.mark.slow
 def test_a_job_that_hangs_is_ended(mpi_run, tmp_path: Path) -> None:
     sleeper = "import os, sys, time; open(f'{sys.argv[1]}/{os.getpid()}', 'w'); time.sleep(600)"
     ranks: list[int] = []

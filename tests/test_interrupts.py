@@ -153,7 +153,7 @@ def test_run(times: int, start: Run, tmp_path: Path) -> None:
     assert again.interrupt()[0] == 130
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.slow), "2"])
 @pytest.mark.parametrize("times", [1, 2])
 def test_compare(jobs: str, times: int, start: Run, sweep: Path, tmp_path: Path) -> None:
     path = tmp_path / "cmp.h5"
@@ -213,6 +213,7 @@ def test_while_the_kernels_are_compiled(start: Run, tmp_path: Path) -> None:
     assert job.interrupt() == (130, "hpcmass: interrupted\n")
 
 
+@pytest.mark.slow
 def test_pictures(start: Run, sweep: Path, tmp_path: Path) -> None:
     start("compare", str(sweep), "-o", "cmp.h5").end()
     job = start("plot", "cmp.h5", "-o", "maps")
@@ -319,7 +320,7 @@ def test_ignored_where_it_was_ignored(sweep: Path, mpi_env: dict[str, str]) -> N
     subprocess.run(command, env=mpi_env, preexec_fn=ignore, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM])
 def test_workers_end_with_their_parent(number: signal.Signals, start: Run, sweep: Path, tmp_path: Path) -> None:
     job = start("compare", str(sweep), "-o", "cmp.h5", "-j", "2")
     job.wait_until(lambda: n_compared(tmp_path / "cmp.h5"))
@@ -331,7 +332,11 @@ def test_workers_end_with_their_parent(number: signal.Signals, start: Run, sweep
 
 
 @pytest.mark.parametrize(
-    ("number", "sentence"), [(signal.SIGKILL, "perhaps for lack of memory"), (signal.SIGSEGV, "ended by SIGSEGV")]
+    ("number", "sentence"),
+    [
+        (signal.SIGKILL, "perhaps for lack of memory"),
+        pytest.param(signal.SIGSEGV, "ended by SIGSEGV", marks=pytest.mark.slow),
+    ],
 )
 def test_a_worker_that_dies_is_one_sentence(
     number: signal.Signals, sentence: str, start: Run, sweep: Path, tmp_path: Path

@@ -18,6 +18,7 @@ from hpcmass import kernel_cache
 from hpcmass.kernel_cache import SUFFIX, KernelCache, Unusable, source_key, usable_directory
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Shared = Callable[[str, Callable[[Path], object]], Path]
 
 CONFIG = """\
 title: tiny
@@ -93,15 +94,17 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory, python_run: Run) -> Path:
+def warm(shared: Shared, python_run: Run) -> Path:
     """A cache that holds all kernels, with a sweep and its comparison beside it; not to be changed."""
-    home = tmp_path_factory.mktemp("warm")
-    (home / "config.yml").write_text(CONFIG)
-    done = use(python_run, home, "run", "config.yml", "-o", "sweep.h5")
-    assert "kernel cache" not in done.stderr
-    done = use(python_run, home, "compare", "sweep.h5", "-o", "cmp.h5", "--models", "CFM,FOM,LIN")
-    assert "kernel cache" not in done.stderr
-    return home
+
+    def make(home: Path) -> None:
+        (home / "config.yml").write_text(CONFIG)
+        done = use(python_run, home, "run", "config.yml", "-o", "sweep.h5")
+        assert "kernel cache" not in done.stderr
+        done = use(python_run, home, "compare", "sweep.h5", "-o", "cmp.h5", "--models", "CFM,FOM,LIN")
+        assert "kernel cache" not in done.stderr
+
+    return shared("kernels", make)
 
 
 @pytest.fixture
@@ -324,7 +327,9 @@ def test_what_is_kept_is_loaded(home: Path, python_run: Run) -> None:
     assert misses == 0
 
 
-@pytest.mark.parametrize("kind", ["emptied", "swapped", *LOADED])
+@pytest.mark.parametrize(
+    "kind", ["swapped", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("emptied", *LOADED))]
+)
 def test_a_damaged_kernel_is_compiled_again(home: Path, python_run: Run, kind: str) -> None:
     (path,) = home.glob(f"kernels/mass-*/_integrate-*{SUFFIX}")
     before = kernels(home, "mass")
@@ -359,7 +364,9 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=() if name == "run" else pytest.mark.slow) for name in COMMANDS]
+)
 def test_a_damaged_cache_stops_no_command(home: Path, python_run: Run, command: str) -> None:
     package, arguments, expected = COMMANDS[command]
     damage_some(home, package, *(["run_steps"] if command == "run" else []))
@@ -370,6 +377,7 @@ def test_a_damaged_cache_stops_no_command(home: Path, python_run: Run, command: 
     assert "kernel cache" not in use(python_run, home, *arguments).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_that_meet_a_damaged_cache_together(home: Path, mpi_run: Run) -> None:
     damage_some(home, "network")
@@ -379,6 +387,7 @@ def test_ranks_that_meet_a_damaged_cache_together(home: Path, mpi_run: Run) -> N
     assert same(home / "new.h5", home / "sweep.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_that_have_no_cache(home: Path, mpi_run: Run) -> None:
     (home / "nothing").write_text("")
@@ -388,6 +397,7 @@ def test_ranks_that_have_no_cache(home: Path, mpi_run: Run) -> None:
     assert same(home / "new.h5", home / "cmp.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["group", "dangling link"])
 def test_a_comparison_without_a_cache(home: Path, python_run: Run, kind: str) -> None:
     place = home / "kernels"
@@ -416,6 +426,7 @@ def disk(directory: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(directory)], check=False)
 
 
+@pytest.mark.slow
 @AS_ROOT
 def test_a_full_disk(home: Path, python_run: Run) -> None:
     shutil.rmtree(home / "kernels")
@@ -428,6 +439,7 @@ def test_a_full_disk(home: Path, python_run: Run) -> None:
     assert same(home / "new.h5", home / "cmp.h5")
 
 
+@pytest.mark.slow
 @AS_ROOT
 def test_a_cache_that_is_only_read(home: Path, python_run: Run) -> None:
     """As in a container: it is used, and lacks nothing until a kernel is missing."""

@@ -49,7 +49,7 @@ def hpcmass(home: Path, *args: str, code: int = 0, program: tuple[str, ...] = PR
     return done.stdout, said
 
 
-@pytest.fixture(params=NAMES.values(), ids=NAMES)
+@pytest.fixture(params=[NAMES["signs"], pytest.param(NAMES["bytes"], marks=pytest.mark.slow)], ids=["signs", "bytes"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A directory of an odd name, with a configuration."""
     home = tmp_path / os.fsdecode(request.param)
@@ -127,6 +127,7 @@ def test_every_command_in_a_directory_of_an_odd_name(home: Path) -> None:
     assert readable(f"comparison ({comparison})") in texts["th"]
 
 
+@pytest.mark.slow
 def test_single_trials_and_plans(home: Path) -> None:
     name = home.name
     out, _ = hpcmass(home, "trial", f"{name}.yml", "--p", "0.5", "--lam", "0.8", "-o", f"{name}.h5", "--plot")
@@ -151,6 +152,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 def test_a_model_of_an_odd_name(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(WITH_MODEL, encoding="utf-8")
     (tmp_path / "c.yml").write_text(f"{CONFIG}mass: {{models: [CFM, {json.dumps(MODEL)}]}}\n", encoding="utf-8")
@@ -166,6 +168,7 @@ def test_a_model_of_an_odd_name(tmp_path: Path) -> None:
     assert html.escape("Mödell λ 100%") in (tmp_path / "maps" / "correlation.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_in_a_directory_of_an_odd_name(home: Path, mpi_env: dict[str, str]) -> None:
     program = (mpi_env["MPIEXEC"], "-n", "3", *PROGRAM)

@@ -22,6 +22,7 @@ from hpcmass.store.status import sweep_status
 from hpcmass.streams import _Descriptor
 
 Run = Callable[..., Any]
+Shared = Callable[[str, Callable[[Path], object]], Path]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 CONFIG = """\
@@ -51,17 +52,22 @@ COMMANDS = {
 }
 """A line for each command, in a directory with a sweep and its comparison."""
 
+LONG = ("compare", "plot", "trial")
+SOME = [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in COMMANDS]
+
 FULL = "cannot write the results to standard output: no space left on device"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, python_run: Run) -> Path:
+def finished(shared: Shared, python_run: Run) -> Path:
     """A directory with a configuration, its sweep and the comparison."""
-    directory = tmp_path_factory.mktemp("finished")
-    (directory / "config.yml").write_text(CONFIG)
-    python_run("-m", "hpcmass", "run", "config.yml", "-o", "sweep.h5", cwd=directory)
-    python_run("-m", "hpcmass", "compare", "sweep.h5", "-o", "comparison.h5", cwd=directory)
-    return directory
+
+    def make(directory: Path) -> None:
+        (directory / "config.yml").write_text(CONFIG)
+        python_run("-m", "hpcmass", "run", "config.yml", "-o", "sweep.h5", cwd=directory)
+        python_run("-m", "hpcmass", "compare", "sweep.h5", "-o", "comparison.h5", cwd=directory)
+
+    return shared("streams", make)
 
 
 @pytest.fixture
@@ -96,7 +102,11 @@ BROKEN = ["2>/dev/full", "2>&1 | true", "2>&-", ">&-", "<&-", "<&- >&- 2>&-"]
 
 @pytest.mark.parametrize(
     ("command", "streams"),
-    [*(("run", streams) for streams in BROKEN), ("compare", "2>/dev/full"), ("compare", "<&- >&- 2>&-")],
+    [
+        *(("run", streams) for streams in BROKEN),
+        pytest.param("compare", "2>/dev/full", marks=pytest.mark.slow),
+        pytest.param("compare", "<&- >&- 2>&-", marks=pytest.mark.slow),
+    ],
 )
 def test_a_log_that_cannot_be_written_ends_no_work(command: str, streams: str, shell: Shell, here: Path) -> None:
     done = shell(f"{COMMANDS[command]} {streams}")
@@ -114,7 +124,7 @@ def test_work_that_is_left_is_told_whatever_becomes_of_the_streams(shell: Shell)
         assert shell(f"{COMMANDS['run']} --time-limit 0.001s {streams}").returncode == 75, streams
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SOME)
 def test_results_that_cannot_be_written_are_an_error(command: str, shell: Shell, here: Path) -> None:
     done = shell(f"{COMMANDS[command]} >/dev/full")
     assert done.returncode == 2
@@ -128,7 +138,7 @@ def test_results_that_cannot_be_written_are_an_error(command: str, shell: Shell,
         assert sweep_status(here / "new.h5").done == 9
 
 
-@pytest.mark.parametrize("command", ["help", "status", "run", "trial"])
+@pytest.mark.parametrize("command", ["help", "status", "run", pytest.param("trial", marks=pytest.mark.slow)])
 def test_a_reader_that_leaves_is_no_error_and_ends_no_work(command: str, here: Path, mpi_env: dict[str, str]) -> None:
     """Without buffers the first line fails already, and the rest of the work is yet to be done."""
     pipe = closed_pipe()
@@ -188,7 +198,7 @@ def test_a_file_that_has_the_number_already_is_left_alone(tmp_path: Path) -> Non
     assert (tmp_path / "file").read_text() == ""
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", SOME)
 def test_few_characters_and_an_unknown_backend(command: str, shell: Shell) -> None:
     """A terminal that knows ASCII alone, and a MPLBACKEND that matplotlib has never heard of."""
     env = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "MPLBACKEND": "foo"}
@@ -200,6 +210,7 @@ def test_few_characters_and_an_unknown_backend(command: str, shell: Shell) -> No
         assert r"de Gr\xf6bner, \u03bb" in done.stdout
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text(shell: Shell, here: Path) -> None:
     (here / "sweep.h5").rename(here / os.fsdecode(b"\xffsweep.h5"))
     for line in (
@@ -259,7 +270,9 @@ def test_a_stream_that_must_not_block_is_waited_for(here: Path, mpi_env: dict[st
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("streams", ["2>/dev/full", "<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "streams", ["2>/dev/full", *(pytest.param(s, marks=pytest.mark.slow) for s in ("<&- 2>&-", "<&- >&- 2>&-"))]
+)
 def test_ranks_with_broken_streams(streams: str, here: Path, mpi_env: dict[str, str]) -> None:
     line = f"exec {sys.executable} -m hpcmass run config.yml -o new.h5 {streams}"
     done = subprocess.run(

@@ -195,6 +195,7 @@ def test_the_notebook_runs(sweep: Path, comparison: Path):
     assert any("CFM: rho" in o.get("text", "") for o in outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_notebook_would_see_a_wrong_comparison(sweep: Path, comparison: Path, tmp_path: Path):
     wrong = tmp_path / "cmp.h5"

@@ -61,7 +61,9 @@ def embedded(page: str) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind == "from tiny to huge" else pytest.mark.slow) for kind in KINDS]
+)
 def test_every_figure_and_the_page_are_drawn(
     kind: str, small_comparison: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,7 +1,7 @@
 """A rank that dies at the worst moment: the file opens, what is done is true, and the same command does the rest."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,11 @@ StatusAfter = Callable[[Path], Status]
 parallel = pytest.mark.skipif(
     not h5py.get_config().mpi, reason="only ranks with a parallel HDF5 write traces themselves"
 )
+
+
+def one_soon(cases: Iterable[str], soon: str) -> list[Any]:
+    """Parameters of a test: one of the cases for `make test`, the others for `make test-slow`."""
+    return [pytest.param(case, marks=() if case == soon else pytest.mark.slow) for case in cases]
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ RANK_0 = {
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("moment", RANK_0)
+@pytest.mark.parametrize("moment", one_soon(RANK_0, "the numbers are on the disk, not the status"))
 def test_rank_0_dies_while_it_stores(
     moment: str, sabotage: Run, require_continued: Callable[[], set[tuple[int, ...]]]
 ) -> None:
@@ -131,7 +136,7 @@ hpcmass.network.simulate = dying
 
 @parallel
 @pytest.mark.mpi
-@pytest.mark.parametrize("moment", WORKER)
+@pytest.mark.parametrize("moment", one_soon(WORKER, "its traces are on the disk, not reported"))
 def test_a_worker_dies_between_its_traces_and_its_report(
     moment: str, sabotage: Run, require_continued: Callable[[], set[tuple[int, ...]]], tmp_path: Path
 ) -> None:
@@ -142,6 +147,7 @@ def test_a_worker_dies_between_its_traces_and_its_report(
     assert last not in require_continued(), "a trial that was not reported is not marked"
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_a_worker_dies_where_rank_0_writes(
     sabotage: Run, require_continued: Callable[[], set[tuple[int, ...]]]
@@ -234,7 +240,7 @@ ENDS = {
 
 @parallel
 @pytest.mark.mpi
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", one_soon(ENDS, "told to stop"))
 def test_the_last_trial_of_each_worker_is_stored_however_the_sweep_ends(
     end: str, sabotage: Run, reference: Path, tmp_path: Path
 ) -> None:

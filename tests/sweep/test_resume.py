@@ -62,6 +62,7 @@ def test_a_rerun_does_only_what_is_missing(
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_other_ranks_and_other_drivers_continue_one_file(
     by_four: tuple[Path, Any], config: Path, reference: Path, mpi_run: Run, command: Run, tmp_path: Path
@@ -148,7 +149,9 @@ def test_a_merged_file_of_some_parts_is_continued(
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("options", [(), ("--gather",)], ids=["all write", "rank 0 writes"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--gather",), marks=pytest.mark.slow)], ids=["all write", "rank 0 writes"]
+)
 def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(
     options: tuple[str, ...],
     slow_config: Path,
@@ -179,7 +182,7 @@ def test_killed_at_any_moment_and_resumed_gives_the_same_bytes(
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGUSR1, marks=pytest.mark.slow), signal.SIGTERM])
 def test_told_to_stop_it_ends_cleanly_and_is_continued_later(
     number: signal.Signals, slow_config: Path, slow_reference: Path, start: Run, command: Run, tmp_path: Path
 ) -> None:

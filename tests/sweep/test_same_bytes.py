@@ -70,6 +70,7 @@ def test_so_does_rank_0_that_writes_for_all(
     require_written_by(path, 3, "gather", reference)
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 @pytest.mark.skipif(not h5py.get_config().mpi, reason="only ranks with a parallel HDF5 write traces in a thread")
 def test_so_do_ranks_whose_mpi_allows_no_threads(sabotage: Run, reference: Path, tmp_path: Path) -> None:

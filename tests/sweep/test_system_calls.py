@@ -88,8 +88,8 @@ def test_a_trial_costs_a_worker_five_slabs_and_one_sync(traced: Run, reference: 
     ("refusal", "why"),
     [
         ("pwrite64:error=ENOSPC:when=13+", "can't write data"),
-        ("pwrite64:retval=100:when=13+", "can't write data"),
-        ("fdatasync:error=EIO:when=3+", "input/output error"),
+        pytest.param("pwrite64:retval=100:when=13+", "can't write data", marks=pytest.mark.slow),
+        pytest.param("fdatasync:error=EIO:when=3+", "input/output error", marks=pytest.mark.slow),
     ],
     ids=["no space", "half a slab", "no sync"],
 )

@@ -20,7 +20,7 @@ parallel = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("culprit", [0, 2])
+@pytest.mark.parametrize("culprit", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_unforeseen_error_before_a_barrier_aborts_with_its_message(sabotage: Run, culprit: int) -> None:
     done = sabotage(
         3,
@@ -50,7 +50,7 @@ scatter.costliest_first = broken
 
 
 @parallel
-@pytest.mark.parametrize("first", [1, 4], ids=["with a next trial", "with none"])
+@pytest.mark.parametrize("first", [1, pytest.param(4, marks=pytest.mark.slow)], ids=["with a next trial", "with none"])
 def test_an_unforeseen_error_in_the_writing_thread_aborts(
     sabotage: Run, first: int, status_after: StatusAfter, reference: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +94,7 @@ hpcmass.network.simulate = broken
     assert status.failures[0].message.startswith("IndexError: out of bounds (script.py:")
 
 
+@pytest.mark.slow
 def test_a_trial_that_waits_for_ever_is_interrupted(sabotage: Run, tmp_path: Path) -> None:
     done = sabotage(
         3,
@@ -114,6 +115,7 @@ hpcmass.network.simulate = waiting
     assert status.failures[0].message.startswith("took longer than --trial-timeout, 3 s; interrupted")
 
 
+@pytest.mark.slow
 def test_a_trial_stuck_outside_python_ends_the_job_with_its_stack_and_nothing_is_lost(
     sabotage: Run, status_after: StatusAfter, reference: Path, tmp_path: Path
 ) -> None:
@@ -140,6 +142,7 @@ hpcmass.network.simulate = stuck
     assert 2 <= len(require_true(tmp_path / "sweep.h5", reference)) < 12
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_slow_to_leave_does_not_spoil_the_exit_code(sabotage: Run, tmp_path: Path) -> None:
     """mpiexec sends SIGTERM to the others when rank 0 has ended with 75."""
     done = sabotage(
@@ -155,6 +158,7 @@ def main(arguments, work=main):
     assert done.returncode == 75, done.stderr
 
 
+@pytest.mark.slow
 def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
     done = sabotage(3, "run._warm_up = lambda: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n")
     assert done.returncode == 75, done.stderr
@@ -214,7 +218,9 @@ def test_traces_that_one_worker_cannot_write_stop_the_sweep_with_a_sentence(
     require_refused_and_continued(done, sabotage, reference, path)
 
 
-@pytest.mark.parametrize("options", [(), ("--gather",)], ids=["all write", "rank 0 writes"])
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--gather",), marks=pytest.mark.slow)], ids=["all write", "rank 0 writes"]
+)
 def test_numbers_that_rank_0_cannot_write_do_so_too(
     options: tuple[str, ...], sabotage: Run, reference: Path, tmp_path: Path
 ) -> None:
