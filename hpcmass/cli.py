@@ -105,13 +105,7 @@ def _with_results_written(code: Code) -> Code | int:
 
 
 def _require_working_directory() -> None:
-    """Refuse to work where relative paths lead nowhere, and libraries break.
-
-    Raises
-    ------
-    UserError
-        If the working directory was deleted.
-    """
+    """Refuse to work where relative paths lead nowhere, and libraries break."""
     try:
         os.getcwd()
     except FileNotFoundError:

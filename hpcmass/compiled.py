@@ -43,13 +43,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def require_compiler() -> None:
-    """Refuse to begin what could not be computed.
-
-    Raises
-    ------
-    UserError
-        If `NUMBA_DISABLE_JIT` is set.
-    """
+    """Refuse to begin what could not be computed."""
     if not _compiles():
         raise UserError("nothing can be computed while NUMBA_DISABLE_JIT is set; unset it")
 

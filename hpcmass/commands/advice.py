@@ -43,12 +43,7 @@ def memory_problem(experiment: Experiment) -> str | None:
 
 
 def require_memory(experiment: Experiment) -> None:
-    """Refuse an experiment of which this machine cannot hold one trial.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse an experiment of which this machine cannot hold one trial."""
     problem = memory_problem(experiment)
     if problem is not None:
         raise UserError(problem)

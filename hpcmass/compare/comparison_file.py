@@ -51,11 +51,6 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
         Further root attributes.
     force : bool
         Back up an existing file and create another.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written, is no comparison, or compares another sweep or with other settings.
     """
     if path.exists() and not force:
         _require_continuable(path, sweep, experiment)
@@ -110,10 +105,6 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
 
 class ComparisonFile:
     """A comparison file that is there already, open for writing; a context manager.
-
-    Parameters
-    ----------
-    path : Path
 
     Attributes
     ----------
@@ -204,11 +195,6 @@ def synchronised(
     spike_contrast: npt.NDArray[Any], status: npt.NDArray[np.int8], spike_contrast_min: float
 ) -> npt.NDArray[np.int8]:
     """1 where Spike-contrast, averaged over the trials that have it, reaches its threshold, 0 where it does not.
-
-    Parameters
-    ----------
-    spike_contrast, status : array, (axes…, trials)
-    spike_contrast_min : float
 
     Returns
     -------

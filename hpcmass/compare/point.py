@@ -60,11 +60,6 @@ def compare_point(
     -------
     dict
         Only `n_compared` = 0 if there is no recording.
-
-    Raises
-    ------
-    UserError
-        If a model fails or returns no potential, or a setting does not fit the recordings.
     """
     require_settings(network, compare)
     models = models_named(mass.models)

@@ -19,10 +19,6 @@ LEAST_MV: Final = 1e-30
 def centred(series: npt.NDArray[Any]) -> Real:
     """`series` less its temporal mean; exactly zero everywhere if the series is constant.
 
-    Parameters
-    ----------
-    series : array, (n,)
-
     Returns
     -------
     array of float64, (n,)

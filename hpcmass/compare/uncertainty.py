@@ -15,10 +15,6 @@ from hpcmass.compare.series import Real
 def standard_error(values: Sequence[Any] | npt.NDArray[Any]) -> Any:
     """Standard error of the mean over the first dimension (trials), sd/√R; NaN for a single trial.
 
-    Parameters
-    ----------
-    values : array, (R, …)
-
     Returns
     -------
     float or array, (…)

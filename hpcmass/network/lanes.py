@@ -47,10 +47,6 @@ LaneState = npt.NDArray[np.uint64]
 def seed_lanes(sequence: np.random.SeedSequence) -> LaneState:
     """States of all lanes.
 
-    Parameters
-    ----------
-    sequence : numpy.random.SeedSequence
-
     Returns
     -------
     array of uint64, (4 * 8,)

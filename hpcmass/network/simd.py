@@ -280,13 +280,7 @@ prefetch_second_level = _prefetch(2, "The same for reading a few microseconds la
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A zeroed C-ordered array that starts on a cache line.
-
-    Parameters
-    ----------
-    shape : int or tuple of int
-    dtype : NumPy type
-    """
+    """A zeroed C-ordered array that starts on a cache line."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)

@@ -110,11 +110,6 @@ def cut_plane(
         order (p to the right, λ upwards).
     fixed : mapping of str to float, optional
         Value of each further axis; those not named are fixed at their first one.
-
-    Raises
-    ------
-    UserError
-        If an axis or a value is not on the grid.
     """
     swept = [str(name) for name in dataset["n_compared"].dims]
     right, up = axes or _two_to_show(dataset, swept)

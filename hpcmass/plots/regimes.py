@@ -65,11 +65,6 @@ def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
     view : View
     values : sequence of (float, float)
         Value to the right (p) and upwards (λ).
-
-    Raises
-    ------
-    UserError
-        If a value is not on the grid.
     """
     plane = view.plane
     chosen = []

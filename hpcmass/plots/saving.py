@@ -45,11 +45,6 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
         Its suffix picks one of `FORMATS`.
     force : bool
         Replace a file that is there.
-
-    Raises
-    ------
-    UserError
-        If the suffix is not one of `FORMATS`, the file exists and `force` is not given, or it cannot be written.
     """
     kind = path.suffix.removeprefix(".")
     if kind not in FORMATS:
@@ -67,13 +62,7 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
 
 
 def save_text(text: str, path: Path) -> Path:
-    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable.
-
-    Raises
-    ------
-    UserError
-        If it cannot be written.
-    """
+    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable."""
     growing = _growing(path)
     try:
         growing.write_text(readable(text), encoding="utf-8")
@@ -86,13 +75,7 @@ def save_text(text: str, path: Path) -> Path:
 
 
 def make_directory(directory: Path) -> None:
-    """Make the directory for figures, if its parent exists.
-
-    Raises
-    ------
-    UserError
-        If it is a file, its parent does not exist, or it cannot be made.
-    """
+    """Make the directory for figures, if its parent exists."""
     if directory.exists() and not directory.is_dir():
         raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
     if not directory.parent.is_dir():
@@ -104,26 +87,14 @@ def make_directory(directory: Path) -> None:
 
 
 def refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    """Refuse to replace figures, before anything is drawn.
-
-    Raises
-    ------
-    UserError
-        If one of `paths` exists and `force` is not given.
-    """
+    """Refuse to replace figures, before anything is drawn."""
     existing = next((path for path in paths if path.exists()), None)
     if existing is not None and not force:
         raise UserError(f"{existing} exists; name another place, or --force (in Python force=True) to replace it")
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """`formats` without repetitions.
-
-    Raises
-    ------
-    UserError
-        If one is not one of `FORMATS`.
-    """
+    """`formats` without repetitions."""
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(f"no figure format '{kind}'; choose from {', '.join(FORMATS)}")

@@ -170,11 +170,6 @@ def open_view(
     path : path
     axes, fixed : optional
         Axes shown and values of the others, as in `plane.cut_plane`.
-
-    Raises
-    ------
-    UserError
-        If it is no comparison file that this version reads, or has no such plane; of a sweep, how to compare it.
     """
     with _opened(Path(path)) as data:
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
@@ -210,11 +205,6 @@ def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | No
     paths : sequence of Path
         Its file or files; none: it is looked for where it was when it was compared, and None is yielded where it is no
         longer there.
-
-    Raises
-    ------
-    UserError
-        If `paths` are not sweep files, or another sweep than the one compared.
     """
     with ExitStack() as stack:
         if paths:

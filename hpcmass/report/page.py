@@ -54,11 +54,6 @@ def write_report(view: View, sweep: SweepParts | None, path: str | Path) -> Path
         The sweep compared: with it failures have their messages and the provenance is complete.
     path : path
         Replaced if it is there.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
     """
     return save_text(report_html(view, sweep), Path(path))
 

@@ -38,11 +38,6 @@ def check_sweep(path: Path) -> list[str]:
     -------
     list of str
         Problems, one sentence each; empty if there is none.
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened as a sweep file at all.
     """
     with SweepFile(path) as file:  # which refuses a wrong structure
         return list(_problems(file))

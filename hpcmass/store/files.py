@@ -73,12 +73,7 @@ def locking_of(path: Path) -> bool | None:
 
 
 def read_hdf5(path: Path) -> h5py.File:
-    """An HDF5 file open for reading, without locks.
-
-    Raises
-    ------
-    OSError
-    """
+    """An HDF5 file open for reading, without locks."""
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
@@ -88,12 +83,7 @@ def read_hdf5(path: Path) -> h5py.File:
 
 
 def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link."""
     directory = path.parent
     if not directory.is_dir():
         raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
@@ -209,12 +199,7 @@ def cannot_write(path: Path, error: BaseException, what_to_do: str) -> UserError
 
 
 def require_size_allowed(path: Path) -> None:
-    """Refuse to write in place into a file that reaches beyond the limit on file sizes (`ulimit -f`).
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse to write in place into a file that reaches beyond the limit on file sizes (`ulimit -f`)."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     if limit != resource.RLIM_INFINITY and path.stat().st_size > limit:
         raise cannot_write(path, OSError(errno.EFBIG, ""), "")
@@ -222,13 +207,7 @@ def require_size_allowed(path: Path) -> None:
 
 @contextmanager
 def changing_metadata(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file open for a change in place of something that has a fixed size, closed and synced afterwards.
-
-    Raises
-    ------
-    UserError
-        If it cannot be written.
-    """
+    """An HDF5 file open for a change in place of something that has a fixed size, closed and synced afterwards."""
     try:
         require_size_allowed(path)
         with h5py.File(path, "r+", locking=False) as file:
@@ -257,15 +236,6 @@ class RawFile(Closing):
     Values go to their place in the file by the system's own `pwrite`, at the offsets that HDF5 gave the variables when
     it created them. So no metadata can change, nothing waits in a buffer, and an error of the disk is an `OSError`
     here and not a failure of HDF5.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:

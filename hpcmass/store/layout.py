@@ -276,11 +276,6 @@ def create_file(
         Name → contents; what is not named keeps its fill value.
     force : bool
         Back up an existing file as `name.1.h5` instead of refusing it.
-
-    Raises
-    ------
-    UserError
-        See `files.creating`.
     """
     filled = filled_bytes(variables, tuple(axes), coordinates) + attribute_bytes(attributes)
     size = filled + trace_bytes(variables, tuple(axes), coordinates)

@@ -26,10 +26,6 @@ class SweepLock:
     """The right to write a sweep; while it is held there is a file `.sweep.h5.lock` beside the sweep.
 
     A context manager, too.
-
-    Parameters
-    ----------
-    sweep : Path
     """
 
     def __init__(self, sweep: Path) -> None:

@@ -90,12 +90,6 @@ def merge(
     force : bool
         Back up an existing file and start over.
     progress : callable, optional
-
-    Raises
-    ------
-    UserError
-        If a part or a trial is missing, files contradict each other or are of different sweeps, or `output` cannot be
-        written or holds something else.
     """
     output = real_path(output)
     require_output(output, paths)

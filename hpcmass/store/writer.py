@@ -90,11 +90,6 @@ def create_sweep_file(
         The part of the sweep that the file is to hold.
     force : bool
         Back up an existing file instead of refusing it.
-
-    Raises
-    ------
-    UserError
-        See `files.creating`.
     """
     coordinates = sweep_coordinates(experiment, trial_numbers)
     variables = list(SWEEP_VARIABLES.values())
@@ -148,17 +143,7 @@ class Ended:
 
 
 class SweepWriter(Closing):
-    """Stores trials in a sweep file that is there already and not packed; a context manager, for one process.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened for writing.
-    """
+    """Stores trials in a sweep file that is there already and not packed; a context manager, for one process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -173,11 +158,6 @@ class SweepWriter(Closing):
         ----------
         ended : iterable of Ended
             As many as have come: the two syncs are for all of them.
-
-        Raises
-        ------
-        UserError
-            If the disk refuses them; the trials then stay as they were.
         """
         ended = list(ended)
         if not ended:
@@ -206,13 +186,7 @@ class SweepWriter(Closing):
             self._file.sync()
 
     def store_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`).
-
-        Raises
-        ------
-        UserError
-            If the disk refuses them.
-        """
+        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""
         try:
             for name, values in spikes.items():
                 self._file.put(name, (), values)
@@ -245,13 +219,7 @@ class ParallelTraceWriter:
         self._failed = False
 
     def write(self, trial: Trial, values: Values) -> None:
-        """Write a trial's traces; they are on the disk when this returns.
-
-        Raises
-        ------
-        UserError
-            If the disk refuses them.
-        """
+        """Write a trial's traces; they are on the disk when this returns."""
         try:
             for name, dataset in self._traces.items():
                 dataset[trial.index] = values[name]

@@ -90,14 +90,7 @@ class Prepared:
 def prepare(
     experiment: Experiment, output: Path, options: RunOptions, *, n_ranks: int, mpi_library: str
 ) -> tuple[Prepared, list[Trial]]:
-    """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order.
-
-    Raises
-    ------
-    UserError
-        If the output cannot be written, is not a sweep file, holds another sweep or part, or does not fit on the
-        disk; if a file to reuse is of other physics.
-    """
+    """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order."""
     for old in options.reuse:
         if same_file(old, output):
             raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")

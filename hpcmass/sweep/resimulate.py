@@ -28,11 +28,6 @@ def resimulate(path: Path, count: int, *, choice_seed: int | None = None) -> lis
     -------
     list of str
         A sentence for each trial that differs.
-
-    Raises
-    ------
-    UserError
-        If it is not a readable sweep file.
     """
     problems = []
     with SweepFile(path) as file:

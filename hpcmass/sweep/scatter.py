@@ -227,11 +227,6 @@ def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: C
     -------
     Tally
         Complete on rank 0.
-
-    Raises
-    ------
-    UserError
-        On rank 0, if a rank cannot open or close the file.
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1)
