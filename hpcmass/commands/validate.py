@@ -57,10 +57,10 @@ def _models(config: Path) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
     import yaml
 
-    from hpcmass.config.yaml_text import Refused, read
+    from hpcmass.config.yaml_text import Document, Refused
 
     with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
-        names = read(config.read_text(encoding="utf-8")).value["mass"]["models"]
+        names = Document(config.read_text(encoding="utf-8")).value["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return _unknown(names)
     return []

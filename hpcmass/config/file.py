@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, Experiment, plain_message
-from hpcmass.config.yaml_text import MERGE, Refused, read
+from hpcmass.config.yaml_text import MERGE, Document, Refused
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
 
@@ -45,7 +45,7 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
         is wrong, what is allowed.
     """
     try:
-        document = read(text)
+        document = Document(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
     except Refused as error:
