@@ -11,7 +11,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from hpcmass.store.files import locking_of, read_hdf5
+from hpcmass.store.files import read_hdf5, without_locks
 from hpcmass.store.opening import Path_, open_hdf5
 from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, NUMBERS, SWEEP_FILETYPE, TRACES
 
@@ -85,4 +85,4 @@ def open_comparison(path: Path_) -> xr.Dataset:
 
 
 def _open_xarray(path: Path_) -> xr.Dataset:
-    return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking_of(Path(path))})
+    return without_locks(lambda locking: xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking}))

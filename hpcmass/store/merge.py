@@ -7,7 +7,6 @@ same command. A packed copy is compressed and checksummed, made all or nothing, 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,12 +18,12 @@ import numpy as np
 
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
-from hpcmass.store.files import START_OVER, changing_metadata, creating, real_path, require_output, reserve
-from hpcmass.store.layout import attribute_bytes, create_file, define, filled_bytes, sweep_coordinates, trial_bytes
+from hpcmass.store.files import START_OVER, changing_metadata, real_path, require_output, require_space, reserve
+from hpcmass.store.layout import creating_sweep, trial_bytes
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
 from hpcmass.store.writer import Ended, SweepWriter
 
@@ -42,6 +41,10 @@ UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part
 
 Progress = Callable[[int, int], object]
 """Called with (trials copied, trials to copy)."""
+
+
+def _unseen(done: int, total: int) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def merge(
     packed: bool = False,
     partial: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = _unseen,
 ) -> Merged:
     """Copy the trials of several files of one sweep into one file.
 
@@ -118,7 +121,7 @@ def _require_all_variables(parts: SweepParts) -> None:
             raise UserError(f"{file.path} was written by an older version and lacks {', '.join(lacking)}; run it again")
 
 
-def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
+def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
     what = f"merged from {_files(parts)}"
     if output.exists() and not force:
         status = _status_of_continuable(parts, output)
@@ -132,7 +135,10 @@ def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
             with changing_metadata(output) as file:
                 append_history(file, what)
     else:
-        _create(parts, output, what, force)
+        attributes = _merged_attributes(parts, what) | {"driver": "serial"}
+        numbers = parts.trial_numbers.tolist()
+        with creating_sweep(output, parts.experiment, attributes, trial_numbers=numbers, force=force) as new:
+            new["seed"][...] = parts.file(0).variable("seed")
     places = (tuple(int(k) for k in place) for place in np.argwhere(copied))
     with SweepWriter(output) as writer:
         copy_trials(parts, ((_trial(parts, place), place) for place in places), writer, int(copied.sum()), progress)
@@ -164,7 +170,7 @@ def copy_trials(
     trials: Iterator[tuple[Trial, Index]],
     writer: SweepWriter,
     total: int,
-    progress: Progress | None = None,
+    progress: Progress = _unseen,
     **replaced: Any,
 ) -> None:
     """Copy trials that have ended from one sweep into the file of another, many at a time.
@@ -184,8 +190,7 @@ def copy_trials(
     names = [name for name in SWEEP_VARIABLES if name not in NOT_COPIED and name in source.file(0)]
     at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))
     done = 0
-    if progress is not None:
-        progress(0, total)
+    progress(0, total)
     while batch := list(islice(trials, at_once)):
         writer.store(
             Ended(
@@ -196,8 +201,7 @@ def copy_trials(
             for trial, index in batch
         )
         done += len(batch)
-        if progress is not None:
-            progress(done, total)
+        progress(done, total)
 
 
 def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
@@ -212,50 +216,20 @@ def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
     }
 
 
-def _create(parts: SweepParts, output: Path, what: str, force: bool) -> None:
-    experiment = parts.experiment
-    create_file(
-        output,
-        filetype=SWEEP_FILETYPE,
-        axes=tuple(parts.axes),
-        coordinates=sweep_coordinates(experiment, parts.trial_numbers.tolist()),
-        variables=list(SWEEP_VARIABLES.values()),
-        attributes=_merged_attributes(parts, what) | {"driver": "serial"},
-        data={"seed": parts.file(0).variable("seed")},
-        force=force,
-    )
-
-
 def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
     """Refuse to begin a copy that may not fit: how well it compresses is not known before."""
     need = n_trials * trial_bytes(parts.experiment)
-    free = shutil.disk_usage(output.parent).free
-    if need > free:
-        raise UserError(
-            f"{output} may take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
-            "free some space or name another place"
-        )
+    require_space(output, need, will="may", remedy=" or name another place")
 
 
-def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
+def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
     n_done = int((parts.status == DONE).sum())
     _require_space(parts, n_done, output)
-    axes, variables = tuple(parts.axes), list(SWEEP_VARIABLES.values())
-    coordinates = sweep_coordinates(parts.experiment, parts.trial_numbers.tolist())
     attributes = _merged_attributes(parts, f"merged and packed from {_files(parts)}") | {"driver": "packed"}
-    filled = filled_bytes(variables, axes, coordinates) + attribute_bytes(attributes)
-    with creating(output, size=filled, filled=filled, force=force) as file:
-        define(
-            file,
-            filetype=SWEEP_FILETYPE,
-            axes=axes,
-            coordinates=coordinates,
-            variables=variables,
-            attributes=attributes,
-            packed=True,
-        )
-        numbers = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])
-        for name, values in (numbers | {"status": parts.status}).items():
+    numbers = parts.trial_numbers.tolist()
+    with creating_sweep(output, parts.experiment, attributes, trial_numbers=numbers, packed=True, force=force) as file:
+        gathered = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])
+        for name, values in (gathered | {"status": parts.status}).items():
             reserve(file, values.nbytes)
             file[name][...] = values if name != "error" else _letters(values, file[name].shape)
         _pack_traces(parts, file, n_done, progress)
@@ -266,12 +240,11 @@ def _letters(texts: Any, shape: tuple[int, ...]) -> Any:
     return np.ascontiguousarray(texts).astype(f"S{shape[-1]}").view("S1").reshape(shape)
 
 
-def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress | None) -> None:
+def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress) -> None:
     n_bytes = trial_bytes(parts.experiment)
     at_once = max(1, BLOCK_BYTES // max(1, n_bytes))
     places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
-    if progress is not None:
-        progress(0, n_done)
+    progress(0, n_done)
     n_chunks = sum(math.ceil(file[name].shape[-1] / file[name].chunks[-1]) for name in TRACES)
     for number, index in enumerate(places):
         if number % at_once == 0:  # compressed, the traces take less, or little more
@@ -279,5 +252,4 @@ def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Prog
             reserve(file, math.ceil(1.01 * coming * n_bytes) + coming * n_chunks * CHUNK_OVERHEAD_BYTES)
         for name in TRACES:
             file[name][index] = parts.value(name, index)
-        if progress is not None:
-            progress(number + 1, n_done)
+        progress(number + 1, n_done)

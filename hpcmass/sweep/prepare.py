@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
 from hpcmass.grid import trials as all_trials
 from hpcmass.messages import logger
-from hpcmass.store.files import START_OVER, changing_metadata, same_file
+from hpcmass.store.files import START_OVER, changing_metadata, require_space, same_file
 from hpcmass.store.layout import sweep_bytes, trial_bytes
 from hpcmass.store.opening import refuse_shards
 from hpcmass.store.provenance import append_history, provenance
@@ -208,9 +207,4 @@ def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
 def _require_space(experiment: Experiment, output: Path, n_trials: int) -> None:
     """Refuse a sweep, or the part of it, that cannot fit on the disk, before its first trial."""
     need = sweep_bytes(experiment) - (math.prod(shape(experiment)) - n_trials) * trial_bytes(experiment)
-    free = shutil.disk_usage(output.parent).free
-    if need > free:
-        raise UserError(
-            f"{output} will take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
-            "free some space, name another place, or make the grid smaller"
-        )
+    require_space(output, need, remedy=", name another place, or make the grid smaller")
