@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, Experiment, plain_message
-from hpcmass.config.yaml_text import MERGE, Document, Refused
+from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
 
@@ -149,3 +149,8 @@ def load_experiment(path: str | Path) -> Experiment:
             reason = f"there is no such file; {missing_file(Path(path))}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
     return parse_experiment(text, str(path), strict=True)
+
+
+def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configuration") -> Experiment:
+    """An experiment with other values of some keys of its file, validated as one (`name`: see `parse_experiment`)."""
+    return parse_experiment(written(experiment.model_dump(mode="json", exclude_none=True) | keys), name)
