@@ -36,7 +36,7 @@ def make(view: View, sweep: SweepParts | None, options: argparse.Namespace) -> M
 def rasters(view: View, sweep: SweepParts | None, examples: Sequence[Example]) -> dict[Point, Spikes]:
     """Spikes of the trial that each point's example window shows, simulated again."""
     found = {}
-    for point in (e.point for e in examples if e.point is not None and view.has_example(e.point)):
+    for point in (e.point for e in examples if e.point is not None and view.shown[e.point]):
         values = view.plane.point(*point)
         number = int(view.data["trial"].values[first_trial(view, point)])
         seed = trial_seed(view.experiment.root_seed, values, number)

@@ -8,9 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from hpcmass.errors import UserError
-from hpcmass.plots.plane import FloatMap, Mask, symbol
-from hpcmass.plots.style import number
+from hpcmass.plots.plane import FloatMap, Mask, grid_index
 from hpcmass.plots.view import View
 
 MIN_RATE_HZ: Final = 1.0
@@ -67,17 +65,10 @@ def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
         Value to the right (p) and upwards (λ).
     """
     plane = view.plane
-    chosen = []
-    for right, up in values:
-        where = []
-        for name, value, axis in ((plane.up, up, plane.up_values), (plane.right, right, plane.right_values)):
-            close = np.isclose(axis, value, rtol=1e-9, atol=0)
-            if not close.any():
-                grid = ", ".join(number(v) for v in axis)
-                raise UserError(f"{symbol(name)} = {number(value)} is not on the grid; choose from {grid}")
-            where.append(int(np.argmax(close)))
-        chosen.append(Example("", "", (where[0], where[1])))
-    return chosen
+    return [
+        Example("", "", (grid_index(plane.up, up, plane.up_values), grid_index(plane.right, right, plane.right_values)))
+        for right, up in values
+    ]
 
 
 def regime_masks(view: View) -> dict[str, Mask]:

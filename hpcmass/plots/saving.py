@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,27 +51,15 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
     if kind not in FORMATS:
         raise UserError(f"{path}: figures end in .{', .'.join(FORMATS)}; give one of these endings")
     refuse_existing([path], force)
-    growing = _growing(path)
-    try:
+    with _replacing(path) as growing:
         figure.savefig(growing, format=kind, **_REPRODUCIBLE[kind])
-        os.replace(growing, path)
-    except OSError as error:
-        raise _cannot("write", path, error) from None
-    finally:
-        growing.unlink(missing_ok=True)
     return path
 
 
 def save_text(text: str, path: Path) -> Path:
     """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable."""
-    growing = _growing(path)
-    try:
+    with _replacing(path) as growing:
         growing.write_text(readable(text), encoding="utf-8")
-        os.replace(growing, path)
-    except OSError as error:
-        raise _cannot("write", path, error) from None
-    finally:
-        growing.unlink(missing_ok=True)
     return path
 
 
@@ -101,8 +90,17 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
-def _growing(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.growing")
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A path beside it, which takes its place when the block ends without an error."""
+    growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
+    try:
+        yield growing
+        os.replace(growing, path)
+    except OSError as error:
+        raise _cannot("write", path, error) from None
+    finally:
+        growing.unlink(missing_ok=True)
 
 
 def _cannot(what: str, path: Path, error: OSError) -> UserError:

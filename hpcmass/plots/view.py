@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,13 @@ from hpcmass.store.labelled import open_comparison
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.text import name_of
+
+REQUIRED: Final = (
+    "n_compared", "n_diverged", "status", "silent", "spike_contrast", "rate_E", "rate_I", "spectrum", "spectrum_lif",
+    "median_frequency", "median_frequency_lif", "chi2", "chi2_dof", "chi2_pvalue", "log_ratio", "log_ratio_pvalue",
+    "rho", "rho_agrees", "lag", "example_v", "example_v_lif",
+)  # fmt: skip
+"""Variables that every comparison has had; of the others, one of an older format may lack some."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class View:
         return self._cuts[name]
 
     def point(self, name: str) -> FloatMap:
-        """A statistic of the network, (λ, p)."""
+        """A variable that no model has a part in: of the network, (λ, p), or of each trial, (λ, p, trial)."""
         return np.array(self.cut(name).values, dtype=np.float64)
 
     def model(self, name: str, model: str) -> FloatMap:
@@ -88,10 +96,6 @@ class View:
         means, sds = of("mean_v_model"), of("sd_v_model")
         return found | {m: (float(means[k]), float(sds[k])) for k, m in enumerate(self.models)}
 
-    def has_example(self, point: tuple[int, int]) -> bool:
-        """Whether there is an example window of the network at this row and column."""
-        return bool(self.shown[point])
-
     @cached_property
     def shown(self) -> Mask:
         """Points with an example window of the network."""
@@ -101,7 +105,7 @@ class View:
 
     def number(self, name: str) -> FloatMap:
         """A per-trial number, averaged over the trials that are done and have it, (λ, p)."""
-        values = np.where(self._done, self._trials(name), np.nan)
+        values = np.where(self._done, self.point(name), np.nan)
         count = np.isfinite(values).sum(axis=-1)
         total = np.nansum(values, axis=-1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -125,7 +129,7 @@ class View:
     @cached_property
     def spiking(self) -> Mask:
         """Points where at least one trial is done and not silent."""
-        mask: Mask = (self._done & (self._trials("silent") != 1)).any(axis=-1)
+        mask: Mask = (self._done & (self.point("silent") != 1)).any(axis=-1)
         return mask
 
     @cached_property
@@ -139,16 +143,13 @@ class View:
 
     @cached_property
     def _done(self) -> Mask:
-        mask: Mask = self._trials("status") == schema.DONE
+        mask: Mask = self.point("status") == schema.DONE
         return mask
 
     @cached_property
     def _network_reasons(self) -> list[tuple[Gap, Mask]]:
-        any_done, failed = self._done.any(axis=-1), (self._trials("status") == schema.FAILED).any(axis=-1)
+        any_done, failed = self._done.any(axis=-1), (self.point("status") == schema.FAILED).any(axis=-1)
         return [(FAILED, ~any_done & failed), (NOT_COMPUTED, ~any_done), (SILENT, ~self.spiking)]
-
-    def _trials(self, name: str) -> FloatMap:
-        return np.array(self.cut(name).values, dtype=np.float64)
 
     def caption(self) -> str:
         """Size of the experiment, for the foot of a figure."""
@@ -171,28 +172,26 @@ def open_view(
     axes, fixed : optional
         Axes shown and values of the others, as in `plane.cut_plane`.
     """
-    with _opened(Path(path)) as data:
+    path = Path(path)
+    with _opened(path) as data:
+        lacking = [name for name in REQUIRED if name not in data]
+        if lacking:
+            raise UserError(f"{path} lacks {', '.join(lacking)}, which every map needs; compare the sweep again")
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
-        yield View(Path(path), data, cut_plane(data, axes, fixed), experiment)
+        yield View(path, data, cut_plane(data, axes, fixed), experiment)
 
 
 def _opened(path: Path) -> xr.Dataset:
     try:
         return open_comparison(path)
-    except UserError:
-        if not _is_sweep(path):
-            raise
+    except UserError as error:
+        try:
+            SweepFile(path, checked=True).close()
+        except UserError:
+            raise error from None
     comparison = path.with_name(f"{path.stem}-cmp.h5")
     compare = f"`hpcmass compare {path} -o {comparison}`"
     raise UserError(f"{path} is a sweep, which has no statistics yet; run {compare} first, then plot {comparison}")
-
-
-def _is_sweep(path: Path) -> bool:
-    try:
-        SweepFile(path, checked=True).close()
-    except UserError:
-        return False
-    return True
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def _curves(view: View) -> dict[str, Any]:
     medians = view.point("median_frequency_lif")
     points: list[dict[str, Any] | None] = []
     for row, column in np.ndindex(view.plane.shape):
-        if not view.has_example((row, column)):
+        if not view.shown[row, column]:
             points.append(None)
             continue
         length = window_ms(float(medians[row, column]), np.inf)
