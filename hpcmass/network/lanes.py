@@ -158,19 +158,6 @@ def draw_normals(state: LaneState, out: npt.NDArray[np.float32], begin: int, end
     store_u64(state, 24, b1)
 
 
-def fill_normals(state: LaneState, out: npt.NDArray[np.float32]) -> None:
-    """Fill `out` with standard normals in the order in which the network consumes them.
-
-    Parameters
-    ----------
-    state : array of uint64, (32,)
-        From `seed_lanes`; advanced in place.
-    out : array of float32, (n,)
-        n must be a multiple of `DRAW`.
-    """
-    draw_normals(state, out, 0, out.size, 1.0)
-
-
 @kernel
 def fill_bits(state: LaneState, out: npt.NDArray[np.uint64]) -> None:
     """Fill `out` (a multiple of 16 long) with random 64-bit words, lanes 0–7 and 8–15 in turn."""
