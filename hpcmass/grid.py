@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,14 +81,22 @@ def _float_words(value: float) -> tuple[int, int]:
     return high, low
 
 
-def trials(experiment: Experiment) -> list[Trial]:
-    """All trials of the sweep in the file's order (axes slowest to fastest, trial number last)."""
+def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list[Trial]:
+    """All trials of the sweep in the file's order (axes slowest to fastest, trial number last).
+
+    Parameters
+    ----------
+    experiment : Experiment
+    numbers : sequence of int, optional
+        The trials at each point, if not 0 … `experiment.trials` - 1.
+    """
+    numbers = range(experiment.trials) if numbers is None else numbers
     axes = experiment.grid.axes()
     listed = []
     for position in itertools.product(*(range(len(v)) for v in axes.values())):
         values = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
-        for number in range(experiment.trials):
-            listed.append(Trial((*position, number), values, trial_seed(experiment.root_seed, values, number)))
+        for place, number in enumerate(numbers):
+            listed.append(Trial((*position, place), values, trial_seed(experiment.root_seed, values, number)))
     return listed
 
 

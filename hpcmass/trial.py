@@ -17,7 +17,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.file import changed
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, trial_seed
+from hpcmass.grid import Trial, trials
 from hpcmass.mass import Traces, predict
 from hpcmass.network import Recording
 from hpcmass.network import simulate as simulate_network
@@ -170,8 +170,8 @@ def simulate(
             )
     with _python_keywords():
         point = at_point(experiment, values)
-        place = {name: axis[0] for name, axis in point.grid.axes().items()}
-        task = Trial((0,) * (len(place) + 1), place, trial_seed(point.root_seed, place, trial))
+        (task,) = trials(point, [trial])
+        place = task.values
         path = None if output is None else real_path(Path(output))
         if path is not None:
             require_output(path)

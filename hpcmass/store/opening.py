@@ -76,7 +76,10 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         _check_filetype(file, filetype)
         _refuse_virtual(file)
         if not checked:
-            _check_contents(file)
+            fault = next(faults(file), None)
+            if fault is not None:
+                raise UserError(f"{path} is damaged: {fault}; take a copy of it, if any")
+            experiment_of(file)
     except UserError:
         file.close()
         raise
@@ -118,14 +121,6 @@ def _refuse_virtual(file: h5py.File) -> None:
         f"{file.filename} is a virtual file of format 1, which refers to {len(parts)} others; copy them into one with "
         f"`hpcmass merge -o NEW.h5 {named}`"
     )
-
-
-def _check_contents(file: h5py.File) -> None:
-    """Refuse an open file of ours that does not have what every file of its type has."""
-    fault = next(faults(file), None)
-    if fault is not None:
-        raise UserError(f"{file.filename} is damaged: {fault}; take a copy of it, if any")
-    experiment_of(file)
 
 
 def _check_filetype(file: h5py.File, filetype: str) -> None:

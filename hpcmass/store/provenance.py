@@ -34,7 +34,9 @@ def provenance(*, n_ranks: int, mpi_library: str) -> dict[str, str | int]:
         "git_commit": git_commit(),
         "date": now(),
         "python": platform.python_version(),
-        "libraries": ", ".join([*_versions(), f"HDF5 {h5py.version.hdf5_version}"]),
+        "libraries": ", ".join(
+            [*(f"{name} {metadata.version(name)}" for name in LIBRARIES), f"HDF5 {h5py.version.hdf5_version}"]
+        ),
         "mpi_library": readable(mpi_library),
         "n_ranks": n_ranks,
         "host": readable(platform.node()),
@@ -100,16 +102,6 @@ def _fixed(lines: list[str], dtype: np.dtype[np.bytes_]) -> npt.NDArray[np.bytes
         del written[1]
     text = b"\n".join(written)[:most].decode(encoding, "ignore")  # cut between characters
     return np.array(text.encode(encoding), dtype)
-
-
-def _versions() -> list[str]:
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _processor() -> str:

@@ -25,8 +25,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, trial_seed
-from hpcmass.grid import trials as all_trials
+from hpcmass.grid import Trial, trials
 from hpcmass.store.files import Closing, RawFile, cannot_write, reason, sync
 from hpcmass.store.layout import creating_sweep
 from hpcmass.store.provenance import history_line, history_value
@@ -86,15 +85,8 @@ def create_sweep_file(
     with creating_sweep(
         path, experiment, attributes, trial_numbers=trial_numbers, n_spikes=n_spikes, force=force
     ) as file:
-        file["seed"][...] = _seeds(experiment, trial_numbers)
-
-
-def _seeds(experiment: Experiment, trial_numbers: Sequence[int] | None) -> npt.NDArray[np.uint32]:
-    numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
-    points = [trial.values for trial in all_trials(experiment.model_copy(update={"trials": 1}))]
-    seeds = np.array([trial_seed(experiment.root_seed, v, k) for v in points for k in numbers], "u4")
-    lengths = [len(values) for values in experiment.grid.axes().values()]
-    return seeds.reshape(*lengths, len(numbers), seeds.shape[-1])
+        seeds = np.array([trial.seed for trial in trials(experiment, trial_numbers)], "u4")
+        file["seed"][...] = seeds.reshape(file["seed"].shape)
 
 
 @dataclass(frozen=True)

@@ -122,11 +122,11 @@ def _create(
     output: Path, experiment: Experiment, options: RunOptions, driver: Driver, identity: Mapping[str, Any], started: str
 ) -> list[Trial]:
     """Create the file; returns the trials to do."""
-    trials = all_trials(experiment)
     assignment = assign(experiment, options.part) if options.part else None
-    if assignment is not None:
-        trials = trials[assignment.start : assignment.stop]
-    _require_space(experiment, output, len(trials))
+    n_trials = math.prod(shape(experiment))
+    first, stop = (assignment.start, assignment.stop) if assignment else (0, n_trials)
+    need = sweep_bytes(experiment) - (n_trials - (stop - first)) * trial_bytes(experiment)
+    require_space(output, need, remedy=", name another place, or make the grid smaller")
     create_sweep_file(
         output,
         experiment,
@@ -136,7 +136,7 @@ def _create(
         assignment=assignment,
         force=options.force,
     )
-    return trials
+    return all_trials(experiment)[first:stop]
 
 
 def _continue(output: Path, experiment: Experiment, options: RunOptions, how: str) -> tuple[list[Trial], int, int]:
@@ -202,9 +202,3 @@ def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
         with changing_metadata(output) as file:
             append_history(file, f"{len(copied)} trials copied from {old.name}")
     return [trial for trial in missing if trial.index not in copied]
-
-
-def _require_space(experiment: Experiment, output: Path, n_trials: int) -> None:
-    """Refuse a sweep, or the part of it, that cannot fit on the disk, before its first trial."""
-    need = sweep_bytes(experiment) - (math.prod(shape(experiment)) - n_trials) * trial_bytes(experiment)
-    require_space(output, need, remedy=", name another place, or make the grid smaller")
