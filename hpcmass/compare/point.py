@@ -77,7 +77,7 @@ def compare_point(
     example: Result = {}
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
-        network_series = transformed(measured.series, max_lag)
+        network_series = transformed(measured[0], max_lag)
         network_memory = tapered(network_series.autocorrelation)
         if not example:
             example = {
@@ -95,7 +95,7 @@ def compare_point(
             if not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
-            series = transformed(predicted[m].add(potential[after], measured).series, max_lag)
+            series = transformed(predicted[m].add(potential[after], measured)[0], max_lag)
             curve = lagged_correlation(network_series, series, max_lag)
             best, rho[number, m] = best_lag(curve)
             lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt
