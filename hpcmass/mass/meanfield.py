@@ -65,22 +65,7 @@ def synapses(network: NetworkParameters) -> tuple[Potential, Potential]:
 
 @mass_model("FOM")
 def first_order(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
-    """Potential of the first-order model with a time constant per type of synapse.
-
-    Parameters
-    ----------
-    traces : Traces
-        Recorded traces of one trial.
-    network : NetworkParameters
-        Of the trial's grid point.
-    mass : MassParameters
-        Without influence.
-
-    Returns
-    -------
-    array of float64, (n_steps,)
-        V (mV), from V[0] = V̄ and no conductance; NaN from where it diverges.
-    """
+    """Potential of the first-order model with a time constant per type of synapse: V[0] = V̄, no conductance."""
     jump, decay = synapses(network)
     reversal = network.reversal_mv()
     return np.asarray(
@@ -101,7 +86,7 @@ def first_order(traces: Traces, network: NetworkParameters, mass: MassParameters
 
 @mass_model("CLO", needs=("mean_i_syn",))
 def closure_bound(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
-    """Potential of equation (16) with the recorded synaptic current; parameters and result as for `first_order`.
+    """Potential of equation (16) with the recorded synaptic current.
 
     V[k] uses the current of step k, which acted on the network's potential of step k - 1.
     """
