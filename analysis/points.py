@@ -21,7 +21,8 @@ from hpcmass.grid import trial_seed
 from hpcmass.network import simulate
 from hpcmass.plots.examples import Point, first_trial, traces
 from hpcmass.plots.lines import Spikes
-from hpcmass.plots.regimes import Example, choose, pick_regimes
+from hpcmass.plots.plane import grid_index
+from hpcmass.plots.regimes import Example, pick_regimes
 from hpcmass.plots.view import View
 from hpcmass.store.parts import SweepParts
 
@@ -31,6 +32,15 @@ def make(view: View, sweep: SweepParts | None, options: argparse.Namespace) -> M
     examples = choose(view, options.point) if options.point else pick_regimes(view)
     spikes = {} if options.no_rasters else rasters(view, sweep, examples)
     return {"points": traces(view, sweep, examples=examples, spikes=spikes)}
+
+
+def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
+    """The points at these values to the right (p) and upwards (λ)."""
+    plane = view.plane
+    return [
+        Example("", "", (grid_index(plane.up, up, plane.up_values), grid_index(plane.right, right, plane.right_values)))
+        for right, up in values
+    ]
 
 
 def rasters(view: View, sweep: SweepParts | None, examples: Sequence[Example]) -> dict[Point, Spikes]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import NullCache
 
 from hpcmass.errors import UserError
 from hpcmass.kernel_cache import SUFFIX, cache_of
@@ -65,8 +66,8 @@ def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
     return refuse
 
 
-class _Kept:
-    """What a numba dispatcher expects of a cache: the methods of `numba.core.caching.NullCache`.
+class _Kept(NullCache):
+    """What a numba dispatcher expects of a cache. Nothing is to be flushed: another source is another directory.
 
     Parameters
     ----------
@@ -122,15 +123,6 @@ class _Kept:
             cache.report_unkept(name, error)
         else:
             cache.write(name, content)
-
-    def enable(self) -> None:
-        """Nothing to do."""
-
-    def disable(self) -> None:
-        """Nothing to do."""
-
-    def flush(self) -> None:
-        """Nothing to do: another source is another directory."""
 
     def _file_name(self, signature: Any, codegen: Any) -> str | None:
         """A name for the function, the kind of arguments and the processor; None if there is no lasting one."""

@@ -91,12 +91,11 @@ class KernelCache:
 
     def discard(self, name: str, problem: Exception) -> None:
         """Remove what is damaged, and say so."""
-        if self.directory is not None:
-            _remove(self.directory / name)
-            _report(
-                f"the kernel cache {self.directory} is damaged ({name}: {_reason(problem)}); "
-                "this kernel is compiled again"
-            )
+        assert self.directory is not None  # something was read
+        _remove(self.directory / name)
+        _report(
+            f"the kernel cache {self.directory} is damaged ({name}: {_reason(problem)}); this kernel is compiled again"
+        )
 
     def write(self, name: str, content: bytes) -> None:
         """Store under a name, whole or not at all."""

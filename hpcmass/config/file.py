@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,12 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
         experiment = Experiment.model_validate(keys)
     except ValidationError as error:
         # what follows from a value that is ambiguous is not said, too
-        others = (e for e in error.errors() if not any(_within_each_other(path, e["loc"]) for path in found))
+        others = (e for e in error.errors() if not any(all(map(eq, path, e["loc"])) for path in found))
         problems += [_explain(dict(e), keys) for e in others]
     if experiment is None or problems:
         raise ConfigError.of(name, problems)
     experiment._text = text
     return experiment
-
-
-def _within_each_other(one: Sequence[str | int], other: Sequence[str | int]) -> bool:
-    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _path_text(path: Iterable[str | int]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from hpcmass.plots.plane import FloatMap, Mask, grid_index
+from hpcmass.plots.plane import FloatMap, Mask
 from hpcmass.plots.view import View
 
 MIN_RATE_HZ: Final = 1.0
@@ -52,22 +51,6 @@ def pick_regimes(view: View) -> list[Example]:
         Example(name, "least Spike-contrast", quiet),
         Example("low-frequency synchrony", f"greatest Spike-contrast at {low:g} to {high:g} Hz", _best(slow, contrast)),
         Example("fast synchrony", f"greatest Spike-contrast above {FAST_HZ:g} Hz", _best(fast, contrast)),
-    ]
-
-
-def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
-    """The points at these values.
-
-    Parameters
-    ----------
-    view : View
-    values : sequence of (float, float)
-        Value to the right (p) and upwards (λ).
-    """
-    plane = view.plane
-    return [
-        Example("", "", (grid_index(plane.up, up, plane.up_values), grid_index(plane.right, right, plane.right_values)))
-        for right, up in values
     ]
 
 

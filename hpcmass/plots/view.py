@@ -22,7 +22,7 @@ from hpcmass.store import schema
 from hpcmass.store.labelled import open_comparison
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.sweep_file import SweepFile
-from hpcmass.text import name_of
+from hpcmass.text import counted, name_of
 
 REQUIRED: Final = (
     "n_compared", "n_diverged", "status", "silent", "spike_contrast", "rate_E", "rate_I", "spectrum", "spectrum_lif",
@@ -156,7 +156,7 @@ class View:
         network, trials = self.experiment.network, self.experiment.trials
         size = "" if "n_neurons" in self.plane.fixed else f"N = {network.n_neurons} neurons, "
         seconds = (network.duration_ms - network.transient_ms) / 1e3
-        text = f"{size}{trials} trial{'s' if trials > 1 else ''} of {seconds:.4g} s after the transient"
+        text = f"{size}{counted(trials, 'trial')} of {seconds:.4g} s after the transient"
         return f"{text}, at {self.plane.fixed_text()}" if self.plane.fixed else text
 
 

@@ -39,10 +39,6 @@ class DoneOnly(BackendArray):
                 values = np.full((*done.shape, len(np.arange(self.shape[-1])[key[-1]])), np.nan, self.dtype)
         return values.squeeze(numbers)
 
-    def lazy(self) -> indexing.LazilyIndexedArray:
-        """For the data of an `xarray.Variable`."""
-        return indexing.LazilyIndexedArray(self)
-
 
 def open_sweep(path: Path_) -> xr.Dataset:
     """A sweep as labelled arrays, read when needed.
@@ -61,7 +57,8 @@ def open_sweep(path: Path_) -> xr.Dataset:
     masked = {}
     for name, plain in dataset.variables.items():
         if name in dtypes:
-            data: Any = DoneOnly(Path(path).absolute(), str(name), plain.shape, dtypes[name]).lazy()
+            trace = DoneOnly(Path(path).absolute(), str(name), plain.shape, dtypes[name])
+            data: Any = indexing.LazilyIndexedArray(trace)
         elif name in NUMBERS and plain.dtype.kind == "f":
             data = np.where(done, plain.values, np.nan)
         elif name == "error" and plain.dtype.kind == "S":  # format 1

@@ -26,6 +26,7 @@ from hpcmass.store.provenance import append_history, history_line, history_value
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
 from hpcmass.store.writer import Ended, SweepWriter
+from hpcmass.text import counted
 
 BLOCK_BYTES = 2**26
 """Most that is held in memory at a time."""
@@ -122,7 +123,7 @@ def _require_all_variables(parts: SweepParts) -> None:
 
 
 def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
-    what = f"merged from {_files(parts)}"
+    what = f"merged from {counted(len(parts.paths), 'file')}"
     if output.exists() and not force:
         status = _status_of_continuable(parts, output)
         what = f"{what}, continued"
@@ -142,10 +143,6 @@ def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> N
     places = (tuple(int(k) for k in place) for place in np.argwhere(copied))
     with SweepWriter(output) as writer:
         copy_trials(parts, ((_trial(parts, place), place) for place in places), writer, int(copied.sum()), progress)
-
-
-def _files(parts: SweepParts) -> str:
-    return "1 file" if len(parts.paths) == 1 else f"{len(parts.paths)} files"
 
 
 def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
@@ -225,7 +222,9 @@ def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
 def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
     n_done = int((parts.status == DONE).sum())
     _require_space(parts, n_done, output)
-    attributes = _merged_attributes(parts, f"merged and packed from {_files(parts)}") | {"driver": "packed"}
+    attributes = _merged_attributes(parts, f"merged and packed from {counted(len(parts.paths), 'file')}") | {
+        "driver": "packed"
+    }
     numbers = parts.trial_numbers.tolist()
     with creating_sweep(output, parts.experiment, attributes, trial_numbers=numbers, packed=True, force=force) as file:
         gathered = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hpcmass.config import Experiment
 from hpcmass.costs import point_costs
 from hpcmass.store.lock import is_locked, workers_now
 from hpcmass.store.opening import Path_
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
+
+_point_costs = lru_cache(maxsize=1)(point_costs)
+"""Parts by the thousand carry the same experiment."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,3 @@ def sweep_status(path: Path_) -> Status:
             core_hours_left=left_s / 3600 if pending.any() else 0.0,
             failures=failures,
         )
-
-
-_COSTS: dict[str, npt.NDArray[np.float64]] = {}
-
-
-def _point_costs(experiment: Experiment) -> npt.NDArray[np.float64]:
-    """The costs of the last experiment asked for: parts by the thousand carry the same one."""
-    if experiment.text not in _COSTS:
-        _COSTS.clear()
-        _COSTS[experiment.text] = point_costs(experiment)
-    return _COSTS[experiment.text]

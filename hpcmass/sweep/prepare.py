@@ -27,6 +27,7 @@ from hpcmass.store.schema import DONE, PENDING
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable
+from hpcmass.text import counted
 
 SHOWN_CHARACTERS = 60
 """Of a changed setting's value, in the history."""
@@ -99,7 +100,7 @@ def prepare(
     else:
         driver = "mpio" if h5py.get_config().mpi and not options.gather else "gather"
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}
-    how = f"{n_ranks} {'rank' if n_ranks == 1 else 'ranks'}, {driver}"
+    how = f"{counted(n_ranks, 'rank')}, {driver}"
     how += f", part {options.part}" if options.part else ""
     refuse_shards(output)
     if output.exists() and not options.force:

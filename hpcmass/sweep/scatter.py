@@ -50,8 +50,6 @@ class Outcome:
     task : Task
     values : dict
         Its numbers; its traces, too, unless its rank has written them.
-    seconds : float
-        How long it took.
     failure : str or None
         Why it failed.
     unwritable : str or None
@@ -64,7 +62,6 @@ class Outcome:
 
     task: Task
     values: dict[str, Any] = field(default_factory=dict, repr=False)
-    seconds: float = 0.0
     failure: str | None = None
     unwritable: str | None = None
     dropped: bool = False
@@ -135,12 +132,10 @@ class Worker:
             message = _message(error)
             if isinstance(error, TrialTimeout) and limits.trial_s is not None:
                 message = f"took longer than --trial-timeout, {limits.trial_s:g} s; {message}"
-            seconds = time.perf_counter() - start
-            values = {"rank": self.rank, "wall_s": seconds}
-            return Outcome(task, values, seconds, failure=message, stop=stop_requested())
-        seconds = time.perf_counter() - start
-        self.clock.note(task.cost, seconds)
-        return Outcome(task, {**recording.variables(), "rank": self.rank}, seconds, stop=stop_requested())
+            values = {"rank": self.rank, "wall_s": time.perf_counter() - start}
+            return Outcome(task, values, failure=message, stop=stop_requested())
+        self.clock.note(task.cost, recording.wall_s)
+        return Outcome(task, {**recording.variables(), "rank": self.rank}, stop=stop_requested())
 
 
 def _message(error: Exception) -> str:
@@ -206,7 +201,7 @@ class Tally:
             else:
                 self.done += 1
                 if not self._own_clock:
-                    self._clock.note(outcome.task.cost, outcome.seconds)
+                    self._clock.note(outcome.task.cost, outcome.values["wall_s"])
             progress.advance(outcome.task.cost)
 
 
