@@ -117,12 +117,10 @@ def _end_ranks_at_once(interrupts: Interrupts) -> None:
 
     It has no one to clean up with: the launcher passes the signal to all, and what is done is on the disk.
     """
-    from hpcmass.parallel.communicator import is_launched
+    from hpcmass.parallel.communicator import is_first, is_launched
 
-    names = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "SLURM_PROCID")
     if is_launched():
-        first = next((os.environ[name] for name in names if name in os.environ), "0") == "0"
-        interrupts.at_once = (lambda: _say_interrupted(continues=True)) if first else (lambda: None)
+        interrupts.at_once = (lambda: _say_interrupted(continues=True)) if is_first() else (lambda: None)
 
 
 def _say_interrupted(continues: bool) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.config.axes import canonical
@@ -103,6 +104,11 @@ def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list
 def shape(experiment: Experiment) -> tuple[int, ...]:
     """Lengths of the axes, then the number of trials."""
     return (*(len(v) for v in experiment.grid.axes().values()), experiment.trials)
+
+
+def places(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
+    """Where a mask is true, in the order of its dimensions."""
+    return (tuple(place.tolist()) for place in np.argwhere(mask))
 
 
 def point_values(experiment: Experiment, number: int) -> dict[str, float]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -168,21 +168,20 @@ def simulate(
                 f"{name} is given twice, as {value:g} and with --at (in Python at=) as {values[name]:g}; leave out the "
                 "latter"
             )
-    with _python_keywords():
-        point = at_point(experiment, values)
-        (task,) = trials(point, [trial])
-        place = task.values
-        path = None if output is None else real_path(Path(output))
+    point = at_point(experiment, values)
+    (task,) = trials(point, [trial])
+    place = task.values
+    path = None if output is None else real_path(Path(output))
+    if path is not None:
+        require_output(path)
+    with nullcontext() if path is None else SweepLock(path):
+        if path is not None and path.exists() and not force:
+            raise UserError(f"{path} exists; {START_OVER}")
+        network = point.network_at(place)
+        keep = keep_spikes or store_spikes
+        recording = simulate_network(network, place["p"], place["lam"], task.seed, keep_spikes=keep)
         if path is not None:
-            require_output(path)
-        with nullcontext() if path is None else SweepLock(path):
-            if path is not None and path.exists() and not force:
-                raise UserError(f"{path} exists; {START_OVER}")
-            network = point.network_at(place)
-            keep = keep_spikes or store_spikes
-            recording = simulate_network(network, place["p"], place["lam"], task.seed, keep_spikes=keep)
-            if path is not None:
-                _store(recording, point, task, trial, path, with_spikes=store_spikes)
+            _store(recording, point, task, trial, path, with_spikes=store_spikes)
     return TrialResult(experiment, values, trial, recording)
 
 
@@ -227,12 +226,3 @@ def _store(
     with SweepWriter(output) as writer:
         writer.store_spikes(spikes)
         writer.store([Ended(trial, {**recording.variables(), "rank": 0})])
-
-
-@contextmanager
-def _python_keywords() -> Iterator[None]:
-    """Names the keyword beside the command line's option."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(str(error).replace("--force", "--force (in Python force=True)")) from None

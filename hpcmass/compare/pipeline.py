@@ -123,7 +123,7 @@ def compare_sweep(
     *,
     jobs: int = 1,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     workers: Workers | None = None,
@@ -208,16 +208,15 @@ def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> l
     return tasks
 
 
-def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress | None) -> None:
+def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress) -> None:
     done, total = before, before + len(tasks)
-    if progress is not None and tasks:
+    if tasks:
         progress(before, total)
     for results in batches(workers.executor, run_task, tasks, in_flight=workers.in_flight(IN_FLIGHT)):
         for point, result in results:
             file.write(point, result)
             done += 1
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
 
 
 def _with_settings(

@@ -65,5 +65,4 @@ def leave_one_out(known: Real, values: Real) -> Real:
     ordered = np.sort(values)  # the others' range: a value that is there twice is its own second
     least = np.where(values == ordered[0], ordered[1], ordered[0])
     most = np.where(values == ordered[-1], ordered[-2], ordered[-1])
-    found: Real = by_others.clip(least, most) / values
-    return found
+    return by_others.clip(least, most) / values

@@ -63,18 +63,18 @@ def synapses(network: NetworkParameters) -> tuple[Potential, Potential]:
     return share * np.array([g_tilde_ms[kind] for kind in KINDS]), 1 - share
 
 
+def inputs(traces: Traces, network: NetworkParameters) -> tuple[Trace, Trace, Trace, Potential, Potential]:
+    """What drives the mean conductances: the recorded spikes of E, I and ext, and `synapses`."""
+    return (traces.phi_E, traces.phi_I, traces.phi_ext, *synapses(network))
+
+
 @mass_model("FOM")
 def first_order(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
     """Potential of the first-order model with a time constant per type of synapse: V[0] = V̄, no conductance."""
-    jump, decay = synapses(network)
     reversal = network.reversal_mv()
     return np.asarray(
         _first_order(
-            traces.phi_E,
-            traces.phi_I,
-            traces.phi_ext,
-            jump,
-            decay,
+            *inputs(traces, network),
             np.array([reversal[kind] for kind in KINDS], dtype=np.float64),
             network.v_leak_mv,
             mean_after(traces.mean_v, network.n_transient),

@@ -144,5 +144,4 @@ def _window(view: View, point: Point) -> npt.NDArray[np.float64]:
     """Times (ms) to show at a point: the leading part of the example window."""
     time = np.asarray(view.data["window"].values, dtype=np.float64)
     length = window_ms(view.point("median_frequency_lif")[point], np.inf)
-    shown: npt.NDArray[np.float64] = time[time <= time[0] + length]
-    return shown
+    return np.asarray(time[time <= time[0] + length])

@@ -229,8 +229,7 @@ def tag_place(outline: Outline, segments: Segments, taken: Sequence[tuple[float,
 def _on_frame(segments: Segments, shape: tuple[int, int]) -> Mask:
     rows, columns = shape
     x, y = segments.mean(axis=1).T
-    mask: Mask = np.isin(x, (-0.5, columns - 0.5)) | np.isin(y, (-0.5, rows - 0.5))
-    return mask
+    return np.isin(x, (-0.5, columns - 0.5)) | np.isin(y, (-0.5, rows - 0.5))
 
 
 def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:

@@ -79,5 +79,4 @@ def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
 def mean_rate(view: View) -> FloatMap:
     """Mean rate (Hz) of all neurons; a kind that does not exist has no rate and no weight."""
     share = view.plane.coordinate("lam")
-    total: FloatMap = np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)
-    return total
+    return np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)

@@ -100,8 +100,7 @@ class View:
     def shown(self) -> Mask:
         """Points with an example window of the network."""
         window = np.asarray(self.plane.cut(self.data["example_v_lif"]).values)
-        finite: Mask = np.isfinite(window).any(axis=-1)
-        return finite
+        return np.asarray(np.isfinite(window).any(axis=-1))
 
     def number(self, name: str) -> FloatMap:
         """A per-trial number, averaged over the trials that are done and have it, (λ, p)."""
@@ -123,28 +122,23 @@ class View:
     def partly_diverged(self, model: str) -> Mask:
         """Points where `model` diverged in some of the compared trials, not in all."""
         diverged = self.model("n_diverged", model)
-        mask: Mask = (diverged > 0) & (diverged < self.point("n_compared"))
-        return mask
+        return np.asarray((diverged > 0) & (diverged < self.point("n_compared")))
 
     @cached_property
     def spiking(self) -> Mask:
         """Points where at least one trial is done and not silent."""
-        mask: Mask = (self._done & (self.point("silent") != 1)).any(axis=-1)
-        return mask
+        return np.asarray((self._done & (self.point("silent") != 1)).any(axis=-1))
 
     @cached_property
     def synchronised(self) -> Mask:
         """Points where Spike-contrast, averaged over trials, reaches `compare.spike_contrast_min`."""
         if self.has("synchronised"):
-            flagged: Mask = self.point("synchronised") == 1
-            return flagged
-        mask: Mask = self.number("spike_contrast") >= self.experiment.compare.spike_contrast_min
-        return mask
+            return np.asarray(self.point("synchronised") == 1)
+        return np.asarray(self.number("spike_contrast") >= self.experiment.compare.spike_contrast_min)
 
     @cached_property
     def _done(self) -> Mask:
-        mask: Mask = self.point("status") == schema.DONE
-        return mask
+        return np.asarray(self.point("status") == schema.DONE)
 
     @cached_property
     def _network_reasons(self) -> list[tuple[Gap, Mask]]:

@@ -126,8 +126,7 @@ def _stacked(view: View, network: str, models: str) -> Real:
 
 def _block_means(values: Real, width: int) -> Real:
     whole = values.size // width * width
-    means: Real = values[:whole].reshape(-1, width).mean(axis=1)
-    return means
+    return np.asarray(values[:whole].reshape(-1, width).mean(axis=1))
 
 
 def _trace(v: Real) -> dict[str, Any]:

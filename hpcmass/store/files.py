@@ -31,7 +31,7 @@ from hpcmass.messages import logger
 
 T = TypeVar("T")
 
-START_OVER: Final = "give another name, or --force to start over (the old file is backed up)"
+START_OVER: Final = "give another name, or --force (in Python force=True) to start over and back up the old file"
 
 METADATA_BYTES: Final = 2**18
 """More than the names, attributes and coordinates of a file take."""

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial
+from hpcmass.grid import Trial, places
 from hpcmass.store.files import START_OVER, changing_metadata, real_path, require_output, require_space, reserve
 from hpcmass.store.layout import creating_sweep, trial_bytes
 from hpcmass.store.lock import SweepLock
@@ -42,10 +42,6 @@ UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part
 
 Progress = Callable[[int, int], object]
 """Called with (trials copied, trials to copy)."""
-
-
-def _unseen(done: int, total: int) -> None:
-    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def merge(
     packed: bool = False,
     partial: bool = False,
     force: bool = False,
-    progress: Progress = _unseen,
+    progress: Progress = lambda done, total: None,
 ) -> Merged:
     """Copy the trials of several files of one sweep into one file.
 
@@ -140,9 +136,10 @@ def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> N
         numbers = parts.trial_numbers.tolist()
         with creating_sweep(output, parts.experiment, attributes, trial_numbers=numbers, force=force) as new:
             new["seed"][...] = parts.file(0).variable("seed")
-    places = (tuple(int(k) for k in place) for place in np.argwhere(copied))
     with SweepWriter(output) as writer:
-        copy_trials(parts, ((_trial(parts, place), place) for place in places), writer, int(copied.sum()), progress)
+        copy_trials(
+            parts, ((_trial(parts, place), place) for place in places(copied)), writer, int(copied.sum()), progress
+        )
 
 
 def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
@@ -167,7 +164,7 @@ def copy_trials(
     trials: Iterator[tuple[Trial, Index]],
     writer: SweepWriter,
     total: int,
-    progress: Progress = _unseen,
+    progress: Progress = lambda done, total: None,
     **replaced: Any,
 ) -> None:
     """Copy trials that have ended from one sweep into the file of another, many at a time.
@@ -242,10 +239,9 @@ def _letters(texts: Any, shape: tuple[int, ...]) -> Any:
 def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress) -> None:
     n_bytes = trial_bytes(parts.experiment)
     at_once = max(1, BLOCK_BYTES // max(1, n_bytes))
-    places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
     progress(0, n_done)
     n_chunks = sum(math.ceil(file[name].shape[-1] / file[name].chunks[-1]) for name in TRACES)
-    for number, index in enumerate(places):
+    for number, index in enumerate(places(parts.status == DONE)):
         if number % at_once == 0:  # compressed, the traces take less, or little more
             coming = min(at_once, n_done - number)
             reserve(file, math.ceil(1.01 * coming * n_bytes) + coming * n_chunks * CHUNK_OVERHEAD_BYTES)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
+from hpcmass.grid import places
 from hpcmass.store.files import Closing
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
@@ -232,8 +233,7 @@ class SweepParts(Closing):
         """
         for i in self.indices:
             again = (self.file(i).status == DONE) & (self.status == DONE) & (self.owner != i)
-            for place in np.argwhere(again):
-                index = tuple(int(k) for k in place)
+            for index in places(again):
                 other, file = self._holder(index), self.file(i)
                 for name in (*NUMBERS, *TRACES):
                     if name in file and name in other and _bytes(file, name, index) != _bytes(other, name, index):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpcmass.costs import point_costs
+from hpcmass.grid import places
 from hpcmass.store.lock import is_locked, workers_now
 from hpcmass.store.opening import Path_
 from hpcmass.store.schema import DONE, FAILED, PENDING
@@ -97,10 +98,8 @@ def sweep_status(path: Path_) -> Status:
         wall_s, rank = file.variable("wall_s"), file.variable("rank")
         here = rank >= 0  # and not copied from another sweep
         failures = tuple(
-            Failure(
-                file.values_at(index.tolist()), int(file.trial_numbers[index[-1]]), file.error(tuple(map(int, index)))
-            )
-            for index in np.argwhere(failed)
+            Failure(file.values_at(index), int(file.trial_numbers[index[-1]]), file.error(index))
+            for index in places(failed)
         )
         cost = np.broadcast_to(_point_costs(file.experiment)[..., None], file.shape)
         done_wall_s = wall_s[done]

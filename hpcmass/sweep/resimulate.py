@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcmass.errors import TrialFailure
+from hpcmass.grid import places
 from hpcmass.messages import logger
 from hpcmass.network import simulate
 from hpcmass.store.schema import DONE, NUMBERS, SWEEP_VARIABLES, TRACES
@@ -31,10 +32,10 @@ def resimulate(path: Path, count: int, *, choice_seed: int | None = None) -> lis
     """
     problems = []
     with SweepFile(path) as file:
-        done = np.argwhere(file.status == DONE)
+        done = list(places(file.status == DONE))
         chosen = np.random.default_rng(choice_seed).permutation(len(done))[:count]
         for number in sorted(chosen.tolist()):
-            index = tuple(int(i) for i in done[number])
+            index = done[number]
             name, values = file.label(index), file.values_at(index)
             logger.info("simulating %s again", name)
             network = file.experiment.network_at(values)

@@ -147,7 +147,9 @@ def test_an_existing_file_is_refused_or_backed_up(tmp_path: Path) -> None:
     for text in ("first", "second"):
         path.write_text(text)
         with (
-            pytest.raises(UserError, match=r"a\.h5 exists; give another name, or --force to start over"),
+            pytest.raises(
+                UserError, match=r"a\.h5 exists; give another name, or --force \(in Python force=True\) to start over"
+            ),
             creating(path, size=KB, filled=KB),
         ):
             pytest.fail("went on")
