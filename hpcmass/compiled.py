@@ -26,11 +26,6 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     It releases the interpreter's lock. Called while `NUMBA_DISABLE_JIT` is set, it raises `UserError`: the network's
     vectors exist in compiled code alone, and Python would take hours for the rest.
-
-    Parameters
-    ----------
-    options
-        Further ones of `numba.njit`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -67,15 +62,7 @@ def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Kept(NullCache):
-    """What a numba dispatcher expects of a cache. Nothing is to be flushed: another source is another directory.
-
-    Parameters
-    ----------
-    function : callable
-        The Python function.
-    options : dict
-        Of its compilation.
-    """
+    """What a numba dispatcher expects of a cache. Nothing is to be flushed: another source is another directory."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self._package = Path(inspect.getfile(function)).parent

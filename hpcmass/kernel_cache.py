@@ -52,12 +52,7 @@ class Unusable(Exception):
 
 
 class KernelCache:
-    """The kernels of one package; `cache_of` gives the one of this process.
-
-    Parameters
-    ----------
-    package : Path
-        Directory of the package's sources.
+    """The kernels of one package, a directory of sources; `cache_of` gives the one of this process.
 
     Attributes
     ----------

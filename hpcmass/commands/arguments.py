@@ -74,20 +74,9 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def add_command(commands: Commands, name: str, run: Run, what: str, *examples: str, continues: bool = False) -> Parser:
-    """A subcommand's parser.
+    """A subcommand's parser: what it does, in the imperative, and examples for its help.
 
-    Parameters
-    ----------
-    commands : argparse subparsers
-    name : str
-    run : callable
-        The command's `run`.
-    what : str
-        What it does, in the imperative.
-    examples : str
-        Lines for the end of its help.
-    continues : bool
-        The same command continues what was interrupted.
+    `continues`: the same command continues what was interrupted.
     """
     parser = commands.add_parser(
         name,

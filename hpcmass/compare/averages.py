@@ -17,15 +17,7 @@ Complex = npt.NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the series are sampled and their spectra binned.
-
-    Attributes
-    ----------
-    dt_ms : float
-    frequencies : array, (n_samples // 2,)
-        Of the raw components (Hz).
-    bins : Bins
-    """
+    """How the series are sampled and their spectra binned; the frequencies (Hz) are those of the raw components."""
 
     dt_ms: float
     frequencies: Real

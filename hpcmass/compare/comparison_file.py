@@ -38,16 +38,7 @@ TESTS = ("chi2", "log_ratio", "rho")
 def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
     """Create the comparison file, or see whether the one that is there can be continued.
 
-    Parameters
-    ----------
-    path : Path
-    sweep : SweepParts
-    experiment : Experiment
-        The sweep's, with the settings of this comparison.
-    provenance : mapping
-        Further root attributes.
-    force : bool
-        Back up an existing file and create another.
+    The experiment is the sweep's, with the settings of this comparison.
     """
     if path.exists() and not force:
         _require_continuable(path, sweep, experiment)

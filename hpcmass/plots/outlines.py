@@ -169,10 +169,6 @@ def boundary(inside: Mask, drawn: Mask | None = None) -> Segments:
     inside : array of bool, (rows, columns)
     drawn : array of bool, (rows, columns), optional
         Where the line around these cells runs, none is returned.
-
-    Returns
-    -------
-    array, (segment, 2 ends, 2 coordinates x and y)
     """
     upright, level = _changes(inside)
     if drawn is not None:

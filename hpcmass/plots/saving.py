@@ -39,13 +39,7 @@ class Picture(Figure):
 def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
     """Write a figure under a temporary name and rename it, so that no half-written one is left.
 
-    Parameters
-    ----------
-    figure : Figure
-    path : Path
-        Its suffix picks one of `FORMATS`.
-    force : bool
-        Replace a file that is there.
+    The suffix of the path picks one of `FORMATS`; `force` replaces a file that is there.
     """
     kind = path.suffix.removeprefix(".")
     if kind not in FORMATS:

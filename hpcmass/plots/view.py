@@ -34,18 +34,7 @@ REQUIRED: Final = (
 
 @dataclass(frozen=True)
 class View:
-    """A comparison in one plane.
-
-    Attributes
-    ----------
-    path : Path
-        The comparison file.
-    data : xarray.Dataset
-        Its contents.
-    plane : Plane
-    experiment : Experiment
-        Its configuration.
-    """
+    """A comparison file in one plane: its contents and its configuration."""
 
     path: Path
     data: xr.Dataset
@@ -158,14 +147,7 @@ class View:
 def open_view(
     path: str | Path, axes: tuple[str, str] | None = None, fixed: Mapping[str, float] | None = None
 ) -> Iterator[View]:
-    """A comparison file, cut to a plane.
-
-    Parameters
-    ----------
-    path : path
-    axes, fixed : optional
-        Axes shown and values of the others, as in `plane.cut_plane`.
-    """
+    """A comparison file, cut to a plane: `axes` and `fixed` as in `plane.cut_plane`."""
     path = Path(path)
     with _opened(path) as data:
         lacking = [name for name in REQUIRED if name not in data]

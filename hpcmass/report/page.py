@@ -31,16 +31,7 @@ _PAGES: Final = Environment(
 
 
 def write_report(view: View, sweep: SweepParts | None, path: str | Path) -> Path:
-    """Write the page.
-
-    Parameters
-    ----------
-    view : View
-    sweep : SweepParts, optional
-        The sweep compared: with it failures have their messages and the provenance is complete.
-    path : path
-        Replaced if it is there.
-    """
+    """Write the page; with the sweep failures have their messages, and the provenance is complete."""
     return save_text(report_html(view, sweep), Path(path))
 
 

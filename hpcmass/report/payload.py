@@ -30,16 +30,7 @@ _BYTES_A_NUMBER: Final = 8 / 3
 
 
 def payload(view: View, maps: Mapping[str, Panel], labels: Mapping[str, str]) -> dict[str, Any]:
-    """All that the page's script reads.
-
-    Parameters
-    ----------
-    view : View
-    maps : mapping of str to Panel
-        Key → map.
-    labels : mapping of str to str
-        Key → what the map shows, for the tables.
-    """
+    """All that the page's script reads; maps, and what they show, by their keys."""
     plane = view.plane
     return {
         "right": {"symbol": symbol(plane.right), "values": [number(v) for v in plane.right_values]},

@@ -167,19 +167,9 @@ def copy_trials(
     progress: Progress = lambda done, total: None,
     **replaced: Any,
 ) -> None:
-    """Copy trials that have ended from one sweep into the file of another, many at a time.
+    """Copy trials that have ended, each with its place in `source`, into the file of another sweep, many at a time.
 
-    Parameters
-    ----------
-    source : SweepParts
-    trials : iterator of (Trial, tuple of int)
-        Each with its place in `source`.
-    writer : SweepWriter
-    total : int
-        How many there are, for the progress.
-    progress : callable, optional
-    **replaced
-        Values that all copies get in place of the source's.
+    `total` is their number, for the progress; `replaced` are values that all copies get in place of the source's.
     """
     names = [name for name in SWEEP_VARIABLES if name not in NOT_COPIED and name in source.file(0)]
     at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))

@@ -116,13 +116,7 @@ class SweepWriter(Closing):
         self._failed: npt.NDArray[np.bool_] = self._file.read("status") == FAILED
 
     def store(self, ended: Iterable[Ended]) -> None:
-        """Store trials that have ended: their data first, then, when these are on the disk, their status.
-
-        Parameters
-        ----------
-        ended : iterable of Ended
-            As many as have come: the two syncs are for all of them.
-        """
+        """Store trials that have ended: their data first, then, when these are on the disk, their status."""
         ended = list(ended)
         if not ended:
             return

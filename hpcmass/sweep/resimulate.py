@@ -15,21 +15,7 @@ from hpcmass.store.sweep_file import SweepFile
 
 
 def resimulate(path: Path, count: int, *, choice_seed: int | None = None) -> list[str]:
-    """Simulate random trials that are done once more.
-
-    Parameters
-    ----------
-    path : Path
-    count : int
-        How many, at most all that are done.
-    choice_seed : int, optional
-        Seed of the choice; another choice each time by default.
-
-    Returns
-    -------
-    list of str
-        A sentence for each trial that differs.
-    """
+    """Simulate so many random trials that are done once more; a sentence for each that differs."""
     problems = []
     with SweepFile(path) as file:
         done = list(places(file.status == DONE))

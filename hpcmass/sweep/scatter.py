@@ -156,14 +156,7 @@ def _run(task: Task) -> list[Outcome]:
 
 
 class Tally:
-    """Outcomes so far, on rank 0.
-
-    Parameters
-    ----------
-    clock : Clock
-    own_clock : bool
-        The trials run in this process, whose clock knows their times already.
-    """
+    """Outcomes so far, on rank 0; with `own_clock` the trials run in this process, whose clock knows their times."""
 
     def __init__(self, clock: Clock, *, own_clock: bool = False) -> None:
         self.done = self.failed = 0
@@ -208,20 +201,7 @@ class Tally:
 def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Tally:
     """Run trials on all ranks and store them; returns when this rank has nothing more to do.
 
-    Parameters
-    ----------
-    comm : Communicator
-    prepared : Prepared
-        Its file exists already.
-    queue : list of Trial
-        On rank 0; empty elsewhere.
-    clock : Clock
-        This rank's.
-
-    Returns
-    -------
-    Tally
-        Complete on rank 0.
+    Queue and tally are rank 0's; each rank has a clock of its own.
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1)
