@@ -73,7 +73,10 @@ def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may continue
-        _complete(parser)
+        with suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
     try:
         return parser.parse_args(arguments)
     except SystemExit as end:  # after a mistake, or the help
@@ -128,14 +131,6 @@ def _say_interrupted(continues: bool) -> None:
 
     show("error")  # it may not have come to that yet
     logger.error("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
-
-
-def _complete(parser: Parser) -> None:
-    """Answer the shell by argcomplete, if it is installed."""
-    with suppress(ImportError):
-        import argcomplete
-
-        argcomplete.autocomplete(parser)
 
 
 def make_parser() -> Parser:

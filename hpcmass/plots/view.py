@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from hpcmass.config import Experiment
@@ -75,15 +74,15 @@ class View:
 
     def mean_sd(self, row: int, column: int) -> dict[str, tuple[float, float]]:
         """Network and models → mean and standard deviation (mV) of the potential over all trials at a point."""
-        nothing = np.full((*self.plane.shape, len(self.models)), np.nan)
+        names = (NETWORK, *self.models)
+        if not self.has("mean_v_lif", "sd_v_lif", "mean_v_model", "sd_v_model"):
+            return dict.fromkeys(names, (np.nan, np.nan))
 
-        def of(name: str) -> npt.NDArray[np.float64]:
-            found = self.cut(name).values if self.has(name) else nothing
-            return np.atleast_1d(np.asarray(found[row, column], dtype=np.float64))
+        def of(network: str, models: str) -> list[float]:
+            return np.append(self.cut(network).values[row, column], self.cut(models).values[row, column]).tolist()
 
-        found = {NETWORK: (float(of("mean_v_lif")[0]), float(of("sd_v_lif")[0]))}
-        means, sds = of("mean_v_model"), of("sd_v_model")
-        return found | {m: (float(means[k]), float(sds[k])) for k, m in enumerate(self.models)}
+        pairs = zip(of("mean_v_lif", "mean_v_model"), of("sd_v_lif", "sd_v_model"), strict=True)
+        return dict(zip(names, pairs, strict=True))
 
     @cached_property
     def shown(self) -> Mask:

@@ -272,23 +272,12 @@ def _describe(dataset: h5py.Dataset, variable: Variable) -> None:
         dataset.attrs["_Encoding"] = "utf-8"
     elif variable.unit != "flag":
         dataset.attrs["units"] = variable.unit
-    missing = missing_value(variable)
-    if missing is not None:
-        dataset.attrs["_FillValue"] = missing
+    # a fill that is itself a valid value (status 0, an empty text) is not declared missing: readers would make it NaN
+    dtype, fill = np.dtype(variable.dtype), variable.fill
+    if dtype.kind == "f":
+        dataset.attrs["_FillValue"] = np.array(np.nan, dtype)
+    elif dtype.kind == "i" and isinstance(fill, int) and fill < 0:
+        dataset.attrs["_FillValue"] = np.array(fill, dtype)
     if variable.flag_meanings is not None:
         dataset.attrs["flag_values"] = np.arange(len(variable.flag_meanings.split()), dtype=variable.dtype)
         dataset.attrs["flag_meanings"] = variable.flag_meanings
-
-
-def missing_value(variable: Variable) -> npt.NDArray[Any] | None:
-    """What stands for "not there" in a variable, of its own type; None where every value means something.
-
-    A fill that is itself a valid value (status 0, an empty text) must not be declared missing, else a reader
-    would turn it into NaN.
-    """
-    dtype = np.dtype(variable.dtype)
-    if dtype.kind == "f":
-        return np.array(np.nan, dtype)
-    if dtype.kind == "i" and isinstance(variable.fill, int) and variable.fill < 0:
-        return np.array(variable.fill, dtype)
-    return None

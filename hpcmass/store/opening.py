@@ -67,7 +67,11 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         of the format, virtual, or damaged in its structure.
     """
     path = Path(path)
-    _require_file(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+    if not path.exists():
+        refuse_shards(path)
+        raise UserError(f"there is no file {path}; {missing_file(path)}")
     try:
         file = read_hdf5(path)
     except OSError as error:
@@ -87,14 +91,6 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         file.close()
         raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any") from None
     return file
-
-
-def _require_file(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; name an HDF5 file in it")
-    if not path.exists():
-        refuse_shards(path)
-        raise UserError(f"there is no file {path}; {missing_file(path)}")
 
 
 def refuse_shards(path: Path) -> None:

@@ -104,14 +104,15 @@ def sweep_status(path: Path_) -> Status:
         cost = np.broadcast_to(_point_costs(file.experiment)[..., None], file.shape)
         done_wall_s = wall_s[done]
         total_wall_s = float(np.sum(done_wall_s))
-        workers = workers_now(path) or len(set(rank[done & here].tolist()))
+        running = is_locked(path)
+        workers = (running and workers_now(path)) or len(set(rank[done & here].tolist()))
         left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if done.any() else math.nan
         pace = 3600 * workers * done_wall_s.size / total_wall_s if total_wall_s and workers else math.nan
         return Status(
             path=str(path),
             title=file.title,
             driver=file.driver,
-            running=is_locked(path),
+            running=running,
             part=str(part) if part else None,
             total=int(file.assigned.sum()),
             done=int(done.sum()),
