@@ -21,7 +21,8 @@ from hpcmass.grid import trial_seed
 from hpcmass.network import simulate
 from hpcmass.plots.examples import Point, first_trial, traces
 from hpcmass.plots.lines import Spikes
-from hpcmass.plots.regimes import Example, choose, pick_regimes
+from hpcmass.plots.plane import grid_index
+from hpcmass.plots.regimes import Example, pick_regimes
 from hpcmass.plots.view import View
 from hpcmass.store.parts import SweepParts
 
@@ -33,10 +34,19 @@ def make(view: View, sweep: SweepParts | None, options: argparse.Namespace) -> M
     return {"points": traces(view, sweep, examples=examples, spikes=spikes)}
 
 
+def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
+    """The points at these values to the right (p) and upwards (λ)."""
+    plane = view.plane
+    return [
+        Example("", "", (grid_index(plane.up, up, plane.up_values), grid_index(plane.right, right, plane.right_values)))
+        for right, up in values
+    ]
+
+
 def rasters(view: View, sweep: SweepParts | None, examples: Sequence[Example]) -> dict[Point, Spikes]:
     """Spikes of the trial that each point's example window shows, simulated again."""
     found = {}
-    for point in (e.point for e in examples if e.point is not None and view.has_example(e.point)):
+    for point in (e.point for e in examples if e.point is not None and view.shown[e.point]):
         values = view.plane.point(*point)
         number = int(view.data["trial"].values[first_trial(view, point)])
         seed = trial_seed(view.experiment.root_seed, values, number)

@@ -73,7 +73,10 @@ def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may continue
-        _complete(parser)
+        with suppress(ImportError):
+            import argcomplete
+
+            argcomplete.autocomplete(parser)
     try:
         return parser.parse_args(arguments)
     except SystemExit as end:  # after a mistake, or the help
@@ -105,13 +108,7 @@ def _with_results_written(code: Code) -> Code | int:
 
 
 def _require_working_directory() -> None:
-    """Refuse to work where relative paths lead nowhere, and libraries break.
-
-    Raises
-    ------
-    UserError
-        If the working directory was deleted.
-    """
+    """Refuse to work where relative paths lead nowhere, and libraries break."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -123,12 +120,10 @@ def _end_ranks_at_once(interrupts: Interrupts) -> None:
 
     It has no one to clean up with: the launcher passes the signal to all, and what is done is on the disk.
     """
-    from hpcmass.parallel.communicator import is_launched
+    from hpcmass.parallel.communicator import is_first, is_launched
 
-    names = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "SLURM_PROCID")
     if is_launched():
-        first = next((os.environ[name] for name in names if name in os.environ), "0") == "0"
-        interrupts.at_once = (lambda: _say_interrupted(continues=True)) if first else (lambda: None)
+        interrupts.at_once = (lambda: _say_interrupted(continues=True)) if is_first() else (lambda: None)
 
 
 def _say_interrupted(continues: bool) -> None:
@@ -136,14 +131,6 @@ def _say_interrupted(continues: bool) -> None:
 
     show("error")  # it may not have come to that yet
     logger.error("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
-
-
-def _complete(parser: Parser) -> None:
-    """Answer the shell by argcomplete, if it is installed."""
-    with suppress(ImportError):
-        import argcomplete
-
-        argcomplete.autocomplete(parser)
 
 
 def make_parser() -> Parser:

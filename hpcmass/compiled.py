@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import NullCache
 
 from hpcmass.errors import UserError
 from hpcmass.kernel_cache import SUFFIX, cache_of
@@ -25,11 +26,6 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     It releases the interpreter's lock. Called while `NUMBA_DISABLE_JIT` is set, it raises `UserError`: the network's
     vectors exist in compiled code alone, and Python would take hours for the rest.
-
-    Parameters
-    ----------
-    options
-        Further ones of `numba.njit`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -43,13 +39,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def require_compiler() -> None:
-    """Refuse to begin what could not be computed.
-
-    Raises
-    ------
-    UserError
-        If `NUMBA_DISABLE_JIT` is set.
-    """
+    """Refuse to begin what could not be computed."""
     if not _compiles():
         raise UserError("nothing can be computed while NUMBA_DISABLE_JIT is set; unset it")
 
@@ -71,16 +61,8 @@ def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
     return refuse
 
 
-class _Kept:
-    """What a numba dispatcher expects of a cache: the methods of `numba.core.caching.NullCache`.
-
-    Parameters
-    ----------
-    function : callable
-        The Python function.
-    options : dict
-        Of its compilation.
-    """
+class _Kept(NullCache):
+    """What a numba dispatcher expects of a cache. Nothing is to be flushed: another source is another directory."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self._package = Path(inspect.getfile(function)).parent
@@ -128,15 +110,6 @@ class _Kept:
             cache.report_unkept(name, error)
         else:
             cache.write(name, content)
-
-    def enable(self) -> None:
-        """Nothing to do."""
-
-    def disable(self) -> None:
-        """Nothing to do."""
-
-    def flush(self) -> None:
-        """Nothing to do: another source is another directory."""
 
     def _file_name(self, signature: Any, codegen: Any) -> str | None:
         """A name for the function, the kind of arguments and the processor; None if there is no lasting one."""

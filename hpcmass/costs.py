@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +44,11 @@ def expected_cost(network: NetworkParameters, p: float, lam: float) -> float:
     return float(_costs(network, {"p": np.array([p]), "lam": np.array([lam])})[0])
 
 
-def point_costs(experiment: Experiment, axes: Mapping[str, Sequence[float]] | None = None) -> Real:
-    """`expected_cost` of one trial at every point of the experiment's grid, or of other `axes`; a dimension an axis."""
-    axes = experiment.grid.axes() if axes is None else axes
-    values = {name: np.asarray(axis, np.float64) for name, axis in axes.items()}
-    lengths = tuple(len(axis) for axis in values.values())
-    costs = np.empty(int(np.prod(lengths)))
+def point_costs(experiment: Experiment) -> Real:
+    """`expected_cost` of one trial at every point of the experiment's grid; a dimension an axis."""
+    values = {name: np.asarray(axis, np.float64) for name, axis in experiment.grid.axes().items()}
+    lengths = shape(experiment)[:-1]
+    costs = np.empty(math.prod(lengths))
     for begin in range(0, costs.size, POINTS_AT_ONCE):
         numbers = np.arange(begin, min(begin + POINTS_AT_ONCE, costs.size))
         places = np.unravel_index(numbers, lengths)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.config.axes import canonical
@@ -81,20 +82,33 @@ def _float_words(value: float) -> tuple[int, int]:
     return high, low
 
 
-def trials(experiment: Experiment) -> list[Trial]:
-    """All trials of the sweep in the file's order (axes slowest to fastest, trial number last)."""
+def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list[Trial]:
+    """All trials of the sweep in the file's order (axes slowest to fastest, trial number last).
+
+    Parameters
+    ----------
+    experiment : Experiment
+    numbers : sequence of int, optional
+        The trials at each point, if not 0 … `experiment.trials` - 1.
+    """
+    numbers = range(experiment.trials) if numbers is None else numbers
     axes = experiment.grid.axes()
     listed = []
     for position in itertools.product(*(range(len(v)) for v in axes.values())):
         values = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
-        for number in range(experiment.trials):
-            listed.append(Trial((*position, number), values, trial_seed(experiment.root_seed, values, number)))
+        for place, number in enumerate(numbers):
+            listed.append(Trial((*position, place), values, trial_seed(experiment.root_seed, values, number)))
     return listed
 
 
 def shape(experiment: Experiment) -> tuple[int, ...]:
     """Lengths of the axes, then the number of trials."""
     return (*(len(v) for v in experiment.grid.axes().values()), experiment.trials)
+
+
+def places(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
+    """Where a mask is true, in the order of its dimensions."""
+    return (tuple(place.tolist()) for place in np.argwhere(mask))
 
 
 def point_values(experiment: Experiment, number: int) -> dict[str, float]:

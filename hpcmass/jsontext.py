@@ -9,15 +9,7 @@ from typing import Any
 
 
 def json_text(value: Any, **layout: Any) -> str:
-    """Plain values as JSON.
-
-    Parameters
-    ----------
-    value : object
-        Mappings, lists, tuples, texts, numbers, truth values, None; numbers that are not finite become null.
-    layout : optional
-        As of `json.dumps`: `indent`, `separators`, `ensure_ascii`.
-    """
+    """Plain values as JSON, numbers that are not finite as null; `layout` as of `json.dumps`."""
     return json.dumps(_finite(value), allow_nan=False, **layout)
 
 

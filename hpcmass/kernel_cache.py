@@ -52,12 +52,7 @@ class Unusable(Exception):
 
 
 class KernelCache:
-    """The kernels of one package; `cache_of` gives the one of this process.
-
-    Parameters
-    ----------
-    package : Path
-        Directory of the package's sources.
+    """The kernels of one package, a directory of sources; `cache_of` gives the one of this process.
 
     Attributes
     ----------
@@ -91,12 +86,11 @@ class KernelCache:
 
     def discard(self, name: str, problem: Exception) -> None:
         """Remove what is damaged, and say so."""
-        if self.directory is not None:
-            _remove(self.directory / name)
-            _report(
-                f"the kernel cache {self.directory} is damaged ({name}: {_reason(problem)}); "
-                "this kernel is compiled again"
-            )
+        assert self.directory is not None  # something was read
+        _remove(self.directory / name)
+        _report(
+            f"the kernel cache {self.directory} is damaged ({name}: {_reason(problem)}); this kernel is compiled again"
+        )
 
     def write(self, name: str, content: bytes) -> None:
         """Store under a name, whole or not at all."""

@@ -17,11 +17,6 @@ logger = logging.getLogger("hpcmass")
 logger.setLevel(logging.INFO)
 
 
-def shown(level: int) -> bool:
-    """Whether messages of a level (`logging.INFO`, …) are shown."""
-    return logger.isEnabledFor(level)
-
-
 def show(level: str) -> None:
     """Show messages from this level on, one of `LEVELS`, on standard error."""
     logger.setLevel(level.upper())

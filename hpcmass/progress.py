@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from decimal import Decimal
-from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self, TextIO
 
 from tqdm import tqdm
 
-from hpcmass.messages import shown
+from hpcmass.messages import logger
 
 if TYPE_CHECKING:
     Bar = tqdm[NoReturn]
@@ -73,18 +72,15 @@ class Progress:
         self._stream: TextIO | None = sys.stderr if stream is None else stream
         self._cadence_s = cadence_s
         self._start = self._last = time.monotonic()
-        self._silent = not shown(logging.INFO)
+        self._silent = not logger.isEnabledFor(logging.INFO)
         self._bar: Bar | None = None
         if total > before and not self._silent and self._stream is not None and self._stream.isatty():
             with suppress(OSError, ValueError):
-                self._bar = self._make_bar(self._stream)
-
-    def _make_bar(self, stream: TextIO) -> Bar:
-        shape = ("work " if self._weighted else "") + "{percentage:3.0f} % |{bar}| {desc}"
-        return tqdm(
-            total=self._work, initial=self._work_before, desc=self._state(), bar_format=shape, file=stream,
-            position=0, ncols=_columns(stream), nrows=ROWS,
-        )  # fmt: skip
+                self._bar = tqdm(
+                    total=self._work, initial=self._work_before, desc=self._state(), file=self._stream, position=0,
+                    ncols=_columns(self._stream), nrows=ROWS,
+                    bar_format=("work " if self._weighted else "") + "{percentage:3.0f} % |{bar}| {desc}",
+                )  # fmt: skip
 
     def advance(self, weight: float = 1.0, units: int = 1) -> None:
         """Count `units` more that have ended, of `weight` together."""
@@ -107,7 +103,7 @@ class Progress:
 
     def note(self, message: str) -> None:
         """Write a warning on a line of its own."""
-        if not shown(logging.WARNING):
+        if not logger.isEnabledFor(logging.WARNING):
             return
         if self._bar is not None:
             with suppress(OSError, ValueError):
@@ -138,22 +134,16 @@ class Progress:
         left = (self._work - self._work_done) * elapsed / work if work > 0 else math.nan
         return f"{text}, {duration(left)} left"
 
-    def close(self) -> None:
-        """Draw the bar for the last time."""
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                self._bar.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is not None and self._bar is not None:
             # it stays as it is: where a ^C has moved the cursor to the next line, it would be drawn twice
             self._bar.sp = lambda text: None
-        self.close()
+        if self._bar is not None:
+            with suppress(OSError, ValueError):
+                self._bar.close()
 
     def _log(self) -> None:
         self._last = time.monotonic()

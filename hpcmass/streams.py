@@ -101,13 +101,7 @@ def _text(raw: _Descriptor, encoding: str, *, line_buffering: bool, write_throug
 
 
 class _Descriptor(io.RawIOBase):
-    """Writes everything it is given, or drops it.
-
-    Parameters
-    ----------
-    descriptor : int
-    results : bool
-        Write nothing more after the first error, for results with a gap would be worse than none.
+    """Writes everything it is given, or drops it; of results nothing after the first error, for a gap would be worse.
 
     Attributes
     ----------

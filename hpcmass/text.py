@@ -25,6 +25,11 @@ def readable(text: str) -> str:
     return content.decode("utf-8", "backslashreplace")
 
 
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """`1 point`, `2 points`."""
+    return f"{n} {one if n == 1 else many or f'{one}s'}"
+
+
 def one_line(text: str) -> str:
     """The same, with a line break or another control character as its escape, `\\n`."""
     return "".join(c.encode("unicode_escape").decode() if is_control(c) else c for c in readable(text))

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from hpcmass.config import Experiment, NetworkParameters
-from hpcmass.config.file import parse_experiment
+from hpcmass.config.file import changed
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, trial_seed
+from hpcmass.grid import Trial, trials
 from hpcmass.mass import Traces, predict
 from hpcmass.network import Recording
 from hpcmass.network import simulate as simulate_network
@@ -75,7 +73,15 @@ class TrialResult:
         from hpcmass.plots.trial_figure import trial_figure
 
         with house_style():
-            return trial_figure(vars(self.recording), self.potentials, **self._captions())
+            return trial_figure(
+                vars(self.recording),
+                self.potentials,
+                dt_ms=self.network.dt_ms,
+                transient_ms=self.network.transient_ms,
+                n_neurons=self.network.n_neurons,
+                n_excitatory=round(self.values["lam"] * self.network.n_neurons),
+                title=self._where(),
+            )
 
     def draw(self, path: str | Path, *, force: bool = True) -> Path:
         """The same into a file, `.png`, `.svg` or `.pdf`; an existing file is replaced.
@@ -88,9 +94,11 @@ class TrialResult:
         UserError
             If it cannot be written, or exists and `force` is false.
         """
-        from hpcmass.plots.trial_figure import draw_trial
+        from hpcmass.plots.saving import save
+        from hpcmass.plots.style import house_style
 
-        return draw_trial(path, vars(self.recording), self.potentials, **self._captions(), force=force)
+        with house_style():
+            return save(self.figure(), Path(path), force=force)
 
     def __repr__(self) -> str:
         found = self.recording
@@ -104,15 +112,6 @@ class TrialResult:
 
         point = ", ".join(f"{symbol(name)} = {value:g}" for name, value in self.values.items())
         return f"{point}, trial {self.number}"
-
-    def _captions(self) -> dict[str, Any]:
-        return {
-            "dt_ms": self.network.dt_ms,
-            "transient_ms": self.network.transient_ms,
-            "n_neurons": self.network.n_neurons,
-            "n_excitatory": round(self.values["lam"] * self.network.n_neurons),
-            "title": self._where(),
-        }
 
 
 def simulate(
@@ -169,21 +168,20 @@ def simulate(
                 f"{name} is given twice, as {value:g} and with --at (in Python at=) as {values[name]:g}; leave out the "
                 "latter"
             )
-    with _python_keywords():
-        point = at_point(experiment, values)
-        place = {name: axis[0] for name, axis in point.grid.axes().items()}
-        task = Trial((0,) * (len(place) + 1), place, trial_seed(point.root_seed, place, trial))
-        path = None if output is None else real_path(Path(output))
+    point = at_point(experiment, values)
+    (task,) = trials(point, [trial])
+    place = task.values
+    path = None if output is None else real_path(Path(output))
+    if path is not None:
+        require_output(path)
+    with nullcontext() if path is None else SweepLock(path):
+        if path is not None and path.exists() and not force:
+            raise UserError(f"{path} exists; {START_OVER}")
+        network = point.network_at(place)
+        keep = keep_spikes or store_spikes
+        recording = simulate_network(network, place["p"], place["lam"], task.seed, keep_spikes=keep)
         if path is not None:
-            require_output(path)
-        with nullcontext() if path is None else SweepLock(path):
-            if path is not None and path.exists() and not force:
-                raise UserError(f"{path} exists; {START_OVER}")
-            network = point.network_at(place)
-            keep = keep_spikes or store_spikes
-            recording = simulate_network(network, place["p"], place["lam"], task.seed, keep_spikes=keep)
-            if path is not None:
-                _store(recording, point, task, trial, path, with_spikes=store_spikes)
+            _store(recording, point, task, trial, path, with_spikes=store_spikes)
     return TrialResult(experiment, values, trial, recording)
 
 
@@ -208,9 +206,7 @@ def at_point(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
     unknown = [name for name in values if name not in axes]
     if unknown:
         raise UserError(f"--at {unknown[0]}: the grid does not sweep it; it sweeps {', '.join(axes)}")
-    document = json.loads(experiment.model_dump_json(exclude_none=True))
-    document |= {"trials": 1, "grid": {name: [float(values[name])] for name in axes}}
-    return parse_experiment(yaml.safe_dump(document, sort_keys=False), "the trial")
+    return changed(experiment, {"trials": 1, "grid": {name: [float(values[name])] for name in axes}}, "the trial")
 
 
 def _store(
@@ -230,12 +226,3 @@ def _store(
     with SweepWriter(output) as writer:
         writer.store_spikes(spikes)
         writer.store([Ended(trial, {**recording.variables(), "rank": 0})])
-
-
-@contextmanager
-def _python_keywords() -> Iterator[None]:
-    """Names the keyword beside the command line's option."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(str(error).replace("--force", "--force (in Python force=True)")) from None

@@ -79,7 +79,7 @@ def test_costs_of_all_points():
     costs = point_costs(experiment)
     assert costs.shape == (2, 3, 2)
     assert costs[0, 2, 1] == expected_cost(experiment.network_at({"noise_q": 0.1}), 0.1, 1.0)
-    other = point_costs(experiment, {"p": [0.3], "lam": [1.0], "noise_q": [0.5]})
+    other = point_costs(parse_experiment("grid: {p: 0.3, lam: 1.0, noise_q: 0.5}"))
     assert other.tolist() == [[[expected_cost(experiment.network_at({"noise_q": 0.5}), 0.3, 1.0)]]]
 
 

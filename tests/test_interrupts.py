@@ -353,7 +353,7 @@ def test_a_worker_that_dies_is_one_sentence(
 
 
 CALLS = {
-    "compare_sweep": "from hpcmass.compare import compare_sweep\ncompare_sweep(sys.argv[1], 'cmp.h5', jobs=2)",
+    "compare_sweep": "from hpcmass.compare.pipeline import compare_sweep\ncompare_sweep(sys.argv[1], 'cmp.h5', jobs=2)",
     "calibrate": (
         "from hpcmass.config.file import load_experiment\nfrom hpcmass.forecast import calibrate\n"
         "calibrate(load_experiment('config.yml'), processes=2, budget_s=0.1)"

@@ -13,6 +13,7 @@ from hpcmass import Experiment, load_experiment, simulate
 from hpcmass.errors import UserError
 from hpcmass.grid import trials
 from hpcmass.network import simulate as simulate_network
+from hpcmass.trial import at_point
 
 NETWORK: dict[str, Any] = {
     "n_neurons": 100, "n_external": 100, "duration_ms": 400.0, "transient_ms": 50.0, "external_rate_hz": 60.0,
@@ -114,3 +115,8 @@ def test_the_example_in_the_docstring_runs(monkeypatch):
     names: dict[str, Any] = {"shorter": shorter}
     exec(code, names)
     assert names["result"].values == {"p": 0.2, "lam": 0.8}
+
+
+def test_a_title_that_looks_like_a_number_stays_a_title() -> None:
+    experiment = Experiment.model_validate({"title": "1e3", "grid": {"p": 0.2, "lam": 0.8}})
+    assert at_point(experiment, {"p": 0.2, "lam": 0.8}).title == "1e3"

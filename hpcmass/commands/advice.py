@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.errors import UserError
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment, NetworkParameters
@@ -43,12 +44,7 @@ def memory_problem(experiment: Experiment) -> str | None:
 
 
 def require_memory(experiment: Experiment) -> None:
-    """Refuse an experiment of which this machine cannot hold one trial.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse an experiment of which this machine cannot hold one trial."""
     problem = memory_problem(experiment)
     if problem is not None:
         raise UserError(problem)
@@ -68,11 +64,6 @@ def machine_bytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def counted(n: int, one: str, many: str | None = None) -> str:
-    """`1 point`, `2 points`."""
-    return f"{n} {one if n == 1 else many or f'{one}s'}"
 
 
 def bytes_text(size: float) -> str:

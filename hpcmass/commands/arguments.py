@@ -16,13 +16,7 @@ from hpcmass.nearest import did_you_mean
 class _Once(argparse._StoreAction):
     """An option with a value: given a second time, it would silently replace the first."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         given = vars(namespace).setdefault("_given", set())
         if option_string is not None and self.dest in given:
             raise argparse.ArgumentError(self, "is given twice; give it once")
@@ -36,13 +30,7 @@ class Assignments(argparse.Action):
     def __init__(self, option_strings: Sequence[str], dest: str, **details: Any) -> None:
         super().__init__(option_strings, dest, type=assignment, default={}, metavar="NAME=VALUE", **details)
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         name, value = values
         before = getattr(namespace, self.dest)
         if name in before:
@@ -86,20 +74,9 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def add_command(commands: Commands, name: str, run: Run, what: str, *examples: str, continues: bool = False) -> Parser:
-    """A subcommand's parser.
+    """A subcommand's parser: what it does, in the imperative, and examples for its help.
 
-    Parameters
-    ----------
-    commands : argparse subparsers
-    name : str
-    run : callable
-        The command's `run`.
-    what : str
-        What it does, in the imperative.
-    examples : str
-        Lines for the end of its help.
-    continues : bool
-        The same command continues what was interrupted.
+    `continues`: the same command continues what was interrupted.
     """
     parser = commands.add_parser(
         name,
@@ -163,3 +140,11 @@ def time_span(text: str) -> float:
     if seconds <= 0:
         raise argparse.ArgumentTypeError(usage)
     return seconds
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The type of an argument that is a list of names, A,B,C."""
+    listed = tuple(name.strip() for name in text.split(","))
+    if not all(listed):
+        raise argparse.ArgumentTypeError(f"give names with commas between, not '{text}'")
+    return listed

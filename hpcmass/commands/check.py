@@ -8,6 +8,7 @@ from pathlib import Path
 from hpcmass.commands.arguments import Commands, add_command, whole
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 
 def add_parser(commands: Commands) -> None:
@@ -34,8 +35,7 @@ def run(options: argparse.Namespace) -> int:
         for problem in problems:
             print(problem if len(options.sweeps) == 1 else f"{path}: {problem}")
         if problems:
-            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-            logger.warning("%s has %s; do not rely on it", path, count)
+            logger.warning("%s has %s; do not rely on it", path, counted(len(problems), "problem"))
             code = EXIT_BAD_INPUT
         else:
             print(f"{path}: no problem found")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, whole
+from hpcmass.commands.arguments import Commands, add_command, names, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 
@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")
-    parser.add_argument("--models", type=_names, metavar="NAME,…", help="mass models in place of the sweep's own list")
+    parser.add_argument("--models", type=names, metavar="NAME,…", help="mass models in place of the sweep's own list")
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace, ranks: Workers) -> None:
-    from hpcmass.compare import compare_sweep
+    from hpcmass.compare.pipeline import compare_sweep
     from hpcmass.progress import progress_of
     from hpcmass.store.files import require_output
 
@@ -86,11 +86,3 @@ def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, Compa
                 mass = sweep.experiment.mass
         mass = mass.model_copy(update={"models": options.models})
     return mass, experiment.compare if experiment else None
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """The type of an argument that is a list of names, A,B,C."""
-    listed = tuple(name.strip() for name in text.split(","))
-    if not all(listed):
-        raise argparse.ArgumentTypeError(f"give names with commas between, not '{text}'")
-    return listed

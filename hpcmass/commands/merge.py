@@ -8,6 +8,7 @@ from pathlib import Path
 from hpcmass.commands.arguments import Commands, add_command
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 
 def add_parser(commands: Commands) -> None:
@@ -38,8 +39,7 @@ def run(options: argparse.Namespace) -> int:
             force=options.force,
             progress=advance,
         )
-    files = "1 file" if merged.n_files == 1 else f"{merged.n_files} files"
-    print(f"{merged.output}: {merged.done} of {merged.total} trials, from {files}")
+    print(f"{merged.output}: {merged.done} of {merged.total} trials, from {counted(merged.n_files, 'file')}")
     if merged.overlapping:
         logger.info("%d trials are in several files, equal in all", merged.overlapping)
     if merged.failed:

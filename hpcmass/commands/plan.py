@@ -10,11 +10,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.advice import bytes_text, counted, require_memory, warn_of_rounding
+from hpcmass.commands.advice import bytes_text, require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
@@ -102,7 +103,7 @@ def _print(
     }
     for n in ranks:
         wall, share = duration(expected.wall_s(n)), f"{expected.efficiency(n):.0%}"
-        lines[f"{n} {'rank' if n == 1 else 'ranks'}"] = f"{wall}, efficiency {share}"
+        lines[counted(n, "rank")] = f"{wall}, efficiency {share}"
     directory = options.output.parent.resolve()
     total = f", {bytes_text(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
     lines["memory"] = f"{bytes_text(expected.rank_bytes)} a rank{total}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Assignments, Commands, add_command
+from hpcmass.commands.arguments import Assignments, Commands, add_command, names
 from hpcmass.errors import EXIT_DONE
 
 
@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
                         help="directory of the figures and report.html")  # fmt: skip
     parser.add_argument("--sweep", type=Path, nargs="+", default=(), metavar="FILE",
                         help="the sweep compared, or its parts, for recorded input and failures")  # fmt: skip
-    parser.add_argument("--formats", type=_names, default=("png",), metavar="LIST",
+    parser.add_argument("--formats", type=names, default=("png",), metavar="LIST",
                         help="any of png, svg, pdf, with commas between (default png)")  # fmt: skip
     parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
@@ -45,12 +45,8 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(","))
-
-
 def _two_names(text: str) -> tuple[str, str]:
-    names = _names(text)
-    if len(names) != 2:
+    listed = names(text)
+    if len(listed) != 2:
         raise argparse.ArgumentTypeError(f"give two axes with a comma between, not '{text}'")
-    return names[0], names[1]
+    return listed[0], listed[1]

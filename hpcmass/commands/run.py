@@ -10,6 +10,7 @@ from hpcmass.commands.advice import require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, time_span
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment
@@ -93,8 +94,8 @@ def _report(summary: Summary) -> None:
         logger.warning("stopped %s, %d trials are left; the same command continues", why, summary.pending)
     failed = summary.failed_before + summary.failed
     if failed:
-        count = "1 trial failed" if failed == 1 else f"{failed} trials failed"
-        logger.warning("%s; `hpcmass status %s` says why, --retry-failed runs them again", count, summary.output)
+        count = counted(failed, "trial")
+        logger.warning("%s failed; `hpcmass status %s` says why, --retry-failed runs them again", count, summary.output)
 
 
 def _part(text: str) -> Part:

@@ -15,6 +15,7 @@ from hpcmass.commands.arguments import Commands, add_command, positive
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
 from hpcmass.streams import lost_results
+from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.store.status import Status
@@ -115,8 +116,8 @@ def describe(status: Status) -> str:
         f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending",
     ]
     if status.done and status.workers:
-        workers = "1 rank" if status.workers == 1 else f"{status.workers} ranks"
-        line = f"{status.mean_wall_s:.3g} s a trial, {rate(status.rate_per_hour / 3600)} on {workers}"
+        pace = f"{rate(status.rate_per_hour / 3600)} on {counted(status.workers, 'rank')}"
+        line = f"{status.mean_wall_s:.3g} s a trial, {pace}"
         lines.append(f"{line}, {duration(status.eta_s)} left" if status.pending else line)
         hours = f"{status.core_hours_used:.3g} core-hours used"
         lines.append(f"{hours}, about {status.core_hours_left:.3g} left" if status.pending else hours)

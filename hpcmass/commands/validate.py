@@ -31,13 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _judged(config: Path) -> str:
-    """A line about a configuration that is valid.
-
-    Raises
-    ------
-    UserError
-        If it is not.
-    """
+    """A line about a configuration that is valid."""
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
     from hpcmass.compare.settings import setting_problems
     from hpcmass.config.file import load_experiment
@@ -63,10 +57,10 @@ def _models(config: Path) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
     import yaml
 
-    from hpcmass.config.yaml_text import Refused, read
+    from hpcmass.config.yaml_text import Document, Refused
 
     with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
-        names = read(config.read_text(encoding="utf-8")).value["mass"]["models"]
+        names = Document(config.read_text(encoding="utf-8")).value["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return _unknown(names)
     return []

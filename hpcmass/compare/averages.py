@@ -17,27 +17,15 @@ Complex = npt.NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the series are sampled and their spectra binned.
-
-    Attributes
-    ----------
-    dt_ms : float
-    frequencies : array, (n_samples // 2,)
-        Of the raw components (Hz).
-    bins : Bins
-    """
+    """How the series are sampled and their spectra binned; the frequencies (Hz) are those of the raw components."""
 
     dt_ms: float
     frequencies: Real
     bins: Bins
 
 
-@dataclass(frozen=True)
-class Analysed:
-    """One series of one trial: centred, and its windowed Fourier components."""
-
-    series: Real
-    transform: Complex
+Analysed = tuple[Real, Complex]
+"""One series of one trial: centred, and its windowed Fourier components."""
 
 
 @dataclass
@@ -75,17 +63,17 @@ class Averages:
         """Take in the potential of one trial after the transient; `network`: the network's, if this is a model's."""
         bins, dt_ms = self.sampling.bins, self.sampling.dt_ms
         series = centred(v)
-        analysed = Analysed(series, windowed_transform(series))
-        power = density(analysed.transform, series.size, dt_ms)
+        transform = windowed_transform(series)
+        power = density(transform, series.size, dt_ms)
         self.power += power
         self.spectra.append(bins.mean(power))
         self.medians_hz.append(median_frequency_hz(power, self.sampling.frequencies))
         self.means.append(float(v.mean(dtype=np.float64)))
         self.variances.append(sum_of_squares(series) / series.size)
         if network is not None:
-            cross = cross_density(network.transform[: bins.stop], analysed.transform[: bins.stop], series.size, dt_ms)
+            cross = cross_density(network[1][: bins.stop], transform[: bins.stop], series.size, dt_ms)
             self.crosses.append(bins.mean(cross))
-        return analysed
+        return series, transform
 
     @property
     def n_trials(self) -> int:

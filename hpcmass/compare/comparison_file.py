@@ -10,8 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,17 +21,15 @@ from hpcmass.compare.uncertainty import adjusted
 from hpcmass.config import CompareParameters, Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
-from hpcmass.store.files import START_OVER, RawFile, cannot_write, changing_metadata, read_hdf5
-from hpcmass.store.layout import Coordinate, axis_coordinates, create_file
+from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import COMPARISON_FILETYPE, COMPARISON_VARIABLES, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
+from hpcmass.store.schema import COMPARED_VARIABLES, COMPARISON_FILETYPE, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
 from hpcmass.text import one_line
 
 Point = tuple[int, ...]
-
-VARIABLES = (*COMPARISON_VARIABLES.values(), *(SWEEP_VARIABLES[name] for name in (*NUMBERS, "status")))
 
 TESTS = ("chi2", "log_ratio", "rho")
 """Statistics with a p-value that is adjusted over the map."""
@@ -41,30 +38,16 @@ TESTS = ("chi2", "log_ratio", "rho")
 def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
     """Create the comparison file, or see whether the one that is there can be continued.
 
-    Parameters
-    ----------
-    path : Path
-    sweep : SweepParts
-    experiment : Experiment
-        The sweep's, with the settings of this comparison.
-    provenance : mapping
-        Further root attributes.
-    force : bool
-        Back up an existing file and create another.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written, is no comparison, or compares another sweep or with other settings.
+    The experiment is the sweep's, with the settings of this comparison.
     """
     if path.exists() and not force:
         _require_continuable(path, sweep, experiment)
         return
     bins = bins_of(experiment.network, experiment.compare)
-    create_file(
+    with creating_file(
         path,
         filetype=COMPARISON_FILETYPE,
-        axes=tuple(sweep.axes),
+        axes=sweep.axes,
         coordinates=[
             *axis_coordinates(sweep.axes),
             Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
@@ -72,7 +55,7 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
         ],
-        variables=VARIABLES,
+        variables=list(COMPARED_VARIABLES.values()),
         attributes={
             "title": experiment.title,
             "config_yaml": experiment.text,
@@ -84,16 +67,16 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
             "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },
-        data={"n_components": bins.n_components},
         force=force,
-    )
+    ) as file:
+        file["n_components"][...] = bins.n_components
 
 
 def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -> None:
     with open_hdf5(path, COMPARISON_FILETYPE) as file:
         if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
             raise UserError(f"{path} compares another sweep than {sweep.name}; {START_OVER}")
-        if any(variable.name not in file for variable in VARIABLES):
+        if any(name not in file for name in COMPARED_VARIABLES):
             raise UserError(f"{path} was made by an earlier hpcmass, which computed less; {START_OVER}")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
     differences = [
@@ -108,12 +91,8 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
         raise UserError(f"no permission to write {path}; give another name")
 
 
-class ComparisonFile:
+class ComparisonFile(Closing):
     """A comparison file that is there already, open for writing; a context manager.
-
-    Parameters
-    ----------
-    path : Path
 
     Attributes
     ----------
@@ -124,17 +103,12 @@ class ComparisonFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = RawFile(path)
-        compared, n_compared = self._read("compared", "n_compared")
+        compared, n_compared = self._file.read("compared"), self._file.read("n_compared")
         self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
-
-    def _read(self, *names: str) -> list[npt.NDArray[Any]]:
-        """Variables as they are now: a file that stays open may hold old values in a buffer."""
-        with read_hdf5(self.path) as file:
-            return [file[name][()] for name in names]
 
     def is_complete(self, sweep: SweepParts) -> bool:
         """True if it holds everything there is about the sweep."""
-        status, agrees, agrees_bh = self._read("status", "rho_agrees", "rho_agrees_bh")
+        status, agrees, agrees_bh = map(self._file.read, ("status", "rho_agrees", "rho_agrees_bh"))
         same = np.array_equal(status, sweep.status) and np.array_equal(agrees < 0, agrees_bh < 0)
         return same and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))
 
@@ -168,8 +142,8 @@ class ComparisonFile:
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""
-        qvalues = {test: adjusted(self._read(f"{test}_pvalue")[0]) for test in TESTS}
-        rho, agrees = self._read("rho", "rho_agrees")
+        qvalues = {test: adjusted(self._file.read(f"{test}_pvalue")) for test in TESTS}
+        rho, agrees = self._file.read("rho"), self._file.read("rho_agrees")
         with self._writing():
             for test, values in qvalues.items():
                 self._file.put(f"{test}_qvalue", (), values)
@@ -188,15 +162,11 @@ class ComparisonFile:
 
     def n_diverged(self) -> npt.NDArray[np.int64]:
         """Trials in which each model diverged, over all points, (models,)."""
-        (counts,) = self._read("n_diverged")
+        counts = self._file.read("n_diverged")
         return np.asarray(np.maximum(counts, 0).reshape(-1, counts.shape[-1]).sum(axis=0), dtype=np.int64)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
@@ -204,11 +174,6 @@ def synchronised(
     spike_contrast: npt.NDArray[Any], status: npt.NDArray[np.int8], spike_contrast_min: float
 ) -> npt.NDArray[np.int8]:
     """1 where Spike-contrast, averaged over the trials that have it, reaches its threshold, 0 where it does not.
-
-    Parameters
-    ----------
-    spike_contrast, status : array, (axes…, trials)
-    spike_contrast_min : float
 
     Returns
     -------

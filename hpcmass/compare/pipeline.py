@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -16,14 +15,13 @@ from hpcmass.compare.point import Result, compare_point
 from hpcmass.compare.settings import require_settings
 from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import CompareParameters, Experiment, MassParameters
-from hpcmass.config.file import parse_experiment
-from hpcmass.config.yaml_text import written
+from hpcmass.config.file import changed
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, known_models, models_named
 from hpcmass.mass.contract import ModelError
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.parallel.processes import require_main_guard
-from hpcmass.store.files import real_path, reason, require_output
+from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
@@ -92,11 +90,7 @@ class _Recordings:
     def __iter__(self) -> Iterator[tuple[int, Traces]]:
         for path, trial in self.task.trials:
             with SweepFile(path, checked=True) as file:
-                try:
-                    traces = Traces(**file.traces(self.task.point, trial))
-                except OSError as error:
-                    where = f"{file.label((*self.task.point, trial))} in {path}"
-                    raise UserError(f"cannot read {where}: {reason(error)}") from error
+                traces = Traces(**file.traces(self.task.point, trial))
             yield trial, traces
 
 
@@ -129,7 +123,7 @@ def compare_sweep(
     *,
     jobs: int = 1,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     workers: Workers | None = None,
@@ -214,16 +208,15 @@ def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> l
     return tasks
 
 
-def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress | None) -> None:
+def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress) -> None:
     done, total = before, before + len(tasks)
-    if progress is not None and tasks:
+    if tasks:
         progress(before, total)
     for results in batches(workers.executor, run_task, tasks, in_flight=workers.in_flight(IN_FLIGHT)):
         for point, result in results:
             file.write(point, result)
             done += 1
-            if progress is not None:
-                progress(done, total)
+            progress(done, total)
 
 
 def _with_settings(
@@ -235,8 +228,5 @@ def _with_settings(
     """
     if mass in (None, experiment.mass) and compare in (None, experiment.compare):
         return experiment
-    document = json.loads(experiment.model_dump_json(exclude_none=True))
-    for name, section in (("mass", mass), ("compare", compare)):
-        if section is not None:
-            document[name] = json.loads(section.model_dump_json(exclude_none=True))
-    return parse_experiment(written(document))
+    sections = {"mass": mass or experiment.mass, "compare": compare or experiment.compare}
+    return changed(experiment, {k: v.model_dump(mode="json", exclude_none=True) for k, v in sections.items()})

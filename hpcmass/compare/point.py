@@ -60,11 +60,6 @@ def compare_point(
     -------
     dict
         Only `n_compared` = 0 if there is no recording.
-
-    Raises
-    ------
-    UserError
-        If a model fails or returns no potential, or a setting does not fit the recordings.
     """
     require_settings(network, compare)
     models = models_named(mass.models)
@@ -82,7 +77,7 @@ def compare_point(
     example: Result = {}
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
-        network_series = transformed(measured.series, max_lag)
+        network_series = transformed(measured[0], max_lag)
         network_memory = tapered(network_series.autocorrelation)
         if not example:
             example = {
@@ -100,7 +95,7 @@ def compare_point(
             if not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
-            series = transformed(predicted[m].add(potential[after], measured).series, max_lag)
+            series = transformed(predicted[m].add(potential[after], measured)[0], max_lag)
             curve = lagged_correlation(network_series, series, max_lag)
             best, rho[number, m] = best_lag(curve)
             lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt

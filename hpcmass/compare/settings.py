@@ -24,13 +24,7 @@ def lag_samples(network: NetworkParameters, compare: CompareParameters) -> int:
 
 
 def bins_of(network: NetworkParameters, compare: CompareParameters) -> Bins:
-    """The frequency components that the spectra of this recording length are merged into.
-
-    Raises
-    ------
-    UserError
-        If no component lies in the band.
-    """
+    """The frequency components that the spectra of this recording length are merged into."""
     n_samples = network.n_steps - network.n_transient
     return spectral_bins(n_samples, network.dt_ms, compare.band_hz, compare.bin_hz)
 
@@ -49,13 +43,7 @@ def setting_problems(network: NetworkParameters, compare: CompareParameters) -> 
 
 
 def require_settings(network: NetworkParameters, compare: CompareParameters) -> None:
-    """Refuse settings that recordings of this length cannot give.
-
-    Raises
-    ------
-    UserError
-        With all `setting_problems`.
-    """
+    """Refuse settings that recordings of this length cannot give."""
     problems = setting_problems(network, compare)
     if problems:
         raise UserError("; ".join(problems))

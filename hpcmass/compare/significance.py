@@ -56,10 +56,6 @@ def tapered(r: Real) -> Real:
     ----------
     r : array, (n_lags + 1,)
         Autocorrelation at lags 0, 1, …, with the divisor n at all lags.
-
-    Returns
-    -------
-    array, (m + 1,)
     """
     width = _taper_width(r)
     taper = scipy.signal.windows.parzen(2 * width + 1)[width:]

@@ -114,11 +114,6 @@ def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bi
     A bin holds its upper edge, so zero is in none, and bins of a multiple of 1/T hold equally many components. The
     last one ends at the band's end. The Nyquist frequency, whose component is real and has half the others' degrees
     of freedom, is left out, and so is a bin without any component.
-
-    Raises
-    ------
-    UserError
-        If no component lies in the band.
     """
     low, high = band_hz
     duration_s = n_samples * dt_ms / 1e3

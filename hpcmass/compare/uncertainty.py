@@ -13,16 +13,7 @@ from hpcmass.compare.series import Real
 
 
 def standard_error(values: Sequence[Any] | npt.NDArray[Any]) -> Any:
-    """Standard error of the mean over the first dimension (trials), sd/√R; NaN for a single trial.
-
-    Parameters
-    ----------
-    values : array, (R, …)
-
-    Returns
-    -------
-    float or array, (…)
-    """
+    """Standard error of the mean over the first dimension (trials), sd/√R; NaN for a single trial."""
     array = np.asarray(values, dtype=np.float64)
     if len(array) < 2:
         return np.full(array.shape[1:], np.nan)[()]

@@ -69,16 +69,7 @@ def _expand_axis(spec: Any) -> tuple[float, ...]:
 
 
 def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> list[str]:
-    """Everything that is wrong with the values of an axis: their order, whole numbers, the allowed range.
-
-    Parameters
-    ----------
-    values : tuple of float
-    bounds : dict
-        Limits of every value.
-    whole : bool
-        The parameter counts something.
-    """
+    """Everything that is wrong with the values of an axis: their order, whole numbers, the allowed range."""
     problems = []
     falls = [f"{b:.12g} follows {a:.12g}" for a, b in itertools.pairwise(values) if b <= a]
     if falls:

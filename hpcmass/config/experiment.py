@@ -307,7 +307,7 @@ class Experiment(_Section):
         """The YAML text this experiment was read from, or an equivalent one."""
         if self._text is not None:
             return self._text
-        return written(json.loads(self.model_dump_json(exclude_none=True)))
+        return written(self.model_dump(mode="json", exclude_none=True))
 
     def physics(self) -> dict[str, Any]:
         """Everything that fixes the result of a trial beside its grid values: seed, axis names, network.

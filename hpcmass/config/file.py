@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, Experiment, plain_message
-from hpcmass.config.yaml_text import MERGE, Refused, read
+from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
 
@@ -45,7 +46,7 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
         is wrong, what is allowed.
     """
     try:
-        document = read(text)
+        document = Document(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not YAML: {' '.join(str(error).split())}") from None
     except Refused as error:
@@ -60,16 +61,12 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
         experiment = Experiment.model_validate(keys)
     except ValidationError as error:
         # what follows from a value that is ambiguous is not said, too
-        others = (e for e in error.errors() if not any(_within_each_other(path, e["loc"]) for path in found))
+        others = (e for e in error.errors() if not any(all(map(eq, path, e["loc"])) for path in found))
         problems += [_explain(dict(e), keys) for e in others]
     if experiment is None or problems:
         raise ConfigError.of(name, problems)
     experiment._text = text
     return experiment
-
-
-def _within_each_other(one: Sequence[str | int], other: Sequence[str | int]) -> bool:
-    return all(a == b for a, b in zip(one, other, strict=False))
 
 
 def _path_text(path: Iterable[str | int]) -> str:
@@ -149,3 +146,8 @@ def load_experiment(path: str | Path) -> Experiment:
             reason = f"there is no such file; {missing_file(Path(path))}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
     return parse_experiment(text, str(path), strict=True)
+
+
+def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configuration") -> Experiment:
+    """An experiment with other values of some keys of its file, validated as one (`name`: see `parse_experiment`)."""
+    return parse_experiment(written(experiment.model_dump(mode="json", exclude_none=True) | keys), name)

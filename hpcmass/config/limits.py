@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from hpcmass.text import counted
+
 MOST_TRIALS: Final = 10_000_000
 """Of a sweep: the process that hands out the trials has 0.6 kB of memory for each, 6 GB in all."""
 
@@ -72,7 +74,7 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
     if points * trials > MOST_TRIALS:
         lengths = " x ".join(str(len(values)) for values in axes.values())
         return (
-            f"grid: {lengths} points with {trials} {'trial' if trials == 1 else 'trials'} each are "
+            f"grid: {lengths} points with {counted(trials, 'trial')} each are "
             f"{_count(points * trials)} trials, and a sweep has {_count(MOST_TRIALS)} at most; make the grid coarser, "
             "or several sweeps of it"
         )

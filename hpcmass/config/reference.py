@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -60,11 +61,6 @@ class Key:
     value: str
 
 
-def all_keys() -> list[Key]:
-    """All keys, in the order of the file; of the grid only the two axes that must be there."""
-    return [*_keys("", Experiment)]
-
-
 def defaults() -> str:
     """A configuration with all keys, their defaults and a comment each; valid as it stands."""
     lines = [HEAD]
@@ -74,7 +70,8 @@ def defaults() -> str:
             section = key.section
             lines.append(f"\n{section}:\n")
             if section == "grid":
-                lines.append("".join(f"  {line}\n" for line in [*GRID_HEAD.splitlines(), *_wrapped(SWEEPABLE[2:])]))
+                names = textwrap.wrap(" ".join(SWEEPABLE[2:]), 101, initial_indent="#   ", subsequent_indent="#   ")
+                lines += (f"  {line}\n" for line in [*GRID_HEAD.splitlines(), *names])
         source = f"{key.unit}; {key.origin}: " if key.unit else ""
         allowed = f"; {key.allowed}" if key.allowed else ""
         indent = "  " if section else ""
@@ -82,7 +79,8 @@ def defaults() -> str:
     return "".join(lines)
 
 
-def _keys(section: str, model: type[BaseModel]) -> Iterator[Key]:
+def all_keys(section: str = "", model: type[BaseModel] = Experiment) -> Iterator[Key]:
+    """All keys, in the order of the file; of the grid only the two axes that must be there."""
     inner = []
     for name, field in model.model_fields.items():
         kind = field.annotation
@@ -92,7 +90,7 @@ def _keys(section: str, model: type[BaseModel]) -> Iterator[Key]:
             yield _key(section, name, field)
     # the grid first: it is what a user changes
     for name, kind in sorted(inner, key=lambda pair: pair[0] != "grid"):
-        yield from _keys(name, kind)
+        yield from all_keys(name, kind)
 
 
 def _key(section: str, name: str, field: FieldInfo) -> Key:
@@ -106,12 +104,3 @@ def _key(section: str, name: str, field: FieldInfo) -> Key:
         allowed=range_text(bounds_of(field)),
         value=EXAMPLE_GRID[name] if section == "grid" else json.dumps(field.default),
     )
-
-
-def _wrapped(names: tuple[str, ...], width: int = 100) -> list[str]:
-    lines = ["#  "]
-    for name in names:
-        if len(lines[-1]) + len(name) > width:
-            lines.append("#  ")
-        lines[-1] += f" {name}"
-    return lines

@@ -18,14 +18,7 @@ DIGITS: Final = 1e-11
 
 
 def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]]) -> list[str]:
-    """A sentence for each key whose time is no multiple of the step: the key, the time given and the time used.
-
-    Parameters
-    ----------
-    network : NetworkParameters
-    axes : mapping of str to sequence of float
-        The swept axes; a swept parameter's values replace the one of the network.
-    """
+    """A sentence for each key whose time is no multiple of the step: the key, the time given and the time used."""
     sentences = []
     for name in TIMES:
         section, values = ("grid", axes[name]) if name in axes else ("network", [getattr(network, name)])

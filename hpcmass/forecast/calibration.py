@@ -40,20 +40,8 @@ MPI_BYTES = 24 * 2**20
 """Of memory, for what a rank loads beside: the MPI library and its buffers. Measured with Open MPI 4.1."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One short trial, extrapolated to the experiment's duration.
-
-    Attributes
-    ----------
-    trial_s : float
-        Processor time of a whole trial (s).
-    peak_bytes : float
-        Memory of the process at its peak.
-    """
-
-    trial_s: float
-    peak_bytes: float
+Measured = tuple[float, float]
+"""Processor time (s) and peak memory (bytes) of a short trial, extrapolated to the experiment's duration."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,7 @@ class Calibration:
     points : array of float, (n, n_axes)
         Where: per axis from 0 to 1, by index.
     trial_s, peak_bytes : array of float, (n,)
-        As in `Measured`.
+        Processor time of a whole trial (s), memory of the process at its peak.
     n_failed : int
         Further points where the trial failed.
     start_s : float
@@ -117,7 +105,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
         begun = time.perf_counter()
         running: dict[Future[Measured | str], int] = {}
         while True:
-            good = sum(isinstance(outcome, Measured) for _, outcome in tried)
+            good = sum(not isinstance(outcome, str) for _, outcome in tried)
             over = good >= FEWEST_POINTS and time.perf_counter() - begun > budget_s
             while not over and len(running) < processes and (number := next(order, None)) is not None:
                 running[pool.submit(_measure, experiment, number)] = number
@@ -125,13 +113,13 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 tried.append((running.pop(future), future.result()))
-    measured = [(number, outcome) for number, outcome in sorted(tried) if isinstance(outcome, Measured)]
+    measured = [(number, outcome) for number, outcome in sorted(tried) if not isinstance(outcome, str)]
     if not measured:
         raise UserError(f"all {len(tried)} trials of the calibration failed; the last: {tried[-1][1]}")
     return Calibration(
         points=coordinates(lengths)[[number for number, _ in measured]],
-        trial_s=np.array([outcome.trial_s for _, outcome in measured]),
-        peak_bytes=np.array([outcome.peak_bytes for _, outcome in measured]),
+        trial_s=np.array([seconds for _, (seconds, _) in measured]),
+        peak_bytes=np.array([peak for _, (_, peak) in measured]),
         n_failed=len(tried) - len(measured),
         processes=processes,
         start_s=begun - started,
@@ -175,12 +163,11 @@ def _measure(experiment: Experiment, number: int) -> Measured | str:
     fixed_s, short_s = drawn - begun, time.process_time() - drawn
     longer = network.n_steps / short.n_steps
     further = longer - short.n_transient / short.n_steps
-    return Measured(
-        trial_s=fixed_s + max(short_s - fixed_s, 0.0) * longer,
-        peak_bytes=MPI_BYTES + peak_bytes()
-        + BYTES_PER_STEP * (network.n_steps - short.n_steps)
-        + BYTES_PER_SPIKE * recording.n_spikes * further,
-    )  # fmt: skip
+    memory = MPI_BYTES + peak_bytes() + BYTES_PER_STEP * (network.n_steps - short.n_steps)
+    return (
+        fixed_s + max(short_s - fixed_s, 0.0) * longer,
+        memory + BYTES_PER_SPIKE * recording.n_spikes * further,
+    )
 
 
 def peak_bytes() -> float:

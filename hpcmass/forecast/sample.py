@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -45,7 +44,7 @@ def interpolate(known: Real, values: Real, wanted: Real) -> Real:
     from scipy.interpolate import RBFInterpolator  # not in the calibrating processes, whose memory is measured
 
     between = RBFInterpolator(known, values, kernel="linear", degree=0)
-    found: Real = np.concatenate([between(part) for part in _parts(wanted)])
+    found: Real = between(wanted)
     return found.clip(values.min(), values.max())
 
 
@@ -66,12 +65,4 @@ def leave_one_out(known: Real, values: Real) -> Real:
     ordered = np.sort(values)  # the others' range: a value that is there twice is its own second
     least = np.where(values == ordered[0], ordered[1], ordered[0])
     most = np.where(values == ordered[-1], ordered[-2], ordered[-1])
-    found: Real = by_others.clip(least, most) / values
-    return found
-
-
-def _parts(points: Real, size: int = 4096) -> Iterator[Real]:
-    for begin in itertools.count(0, size):
-        if begin >= len(points):
-            return
-        yield points[begin : begin + size]
+    return by_others.clip(least, most) / values

@@ -77,27 +77,11 @@ def _freeman(traces: Traces, network: NetworkParameters, mass: MassParameters, m
 
 @mass_model("CFM")
 def cfm(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
-    """Potential of the conventional Freeman model, equations (19) and (20).
-
-    Parameters
-    ----------
-    traces : Traces
-        Recorded traces of one trial.
-    network : NetworkParameters
-        Of the trial's grid point.
-    mass : MassParameters
-        With the synaptic time constant tau_s.
-
-    Returns
-    -------
-    array of float64, (n_steps,)
-        V (mV), aligned with the traces, V[0] = V̄ at rest; NaN from the first step at which |V| exceeds
-        `V_BOUND_MV` or is not finite.
-    """
+    """Potential of the conventional Freeman model, equations (19) and (20): V[0] = V̄, at rest."""
     return _freeman(traces, network, mass, modified=False)
 
 
 @mass_model("MFM")
 def mfm(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
-    """Potential of the modified Freeman model, equation (24); parameters and result as for `cfm`."""
+    """Potential of the modified Freeman model, equation (24), likewise."""
     return _freeman(traces, network, mass, modified=True)

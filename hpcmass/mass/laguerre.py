@@ -121,10 +121,6 @@ def combined(
         Constant and weights, for each part of the trial its own.
     stops : array of int, (n_parts,)
         Step behind the last of each part.
-
-    Returns
-    -------
-    array of float64, (n_steps,)
     """
     order = (coefficients.shape[1] - 1) // 3
     sums = np.empty(phi_E.size)

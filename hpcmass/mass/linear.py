@@ -21,7 +21,7 @@ import numpy as np
 
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.mass.laguerre import combined, filtered, products
-from hpcmass.mass.meanfield import synapses
+from hpcmass.mass.meanfield import inputs
 from hpcmass.mass.registry import MassModel, mass_model
 from hpcmass.mass.traces import Potential, Traces, until_divergence
 
@@ -58,11 +58,8 @@ class LinearTransfer:
     def summarise(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> list[Moments]:
         """Moments of the BLOCKS parts of a trial after the transient, in their order."""
         stride = max(1, round(FIT_MS / network.dt_ms))
-        jump, decay = synapses(network)
         first = network.n_transient
-        rows = filtered(
-            traces.phi_E, traces.phi_I, traces.phi_ext, jump, decay, pole(network), ORDER, first, stride
-        )  # fmt: skip
+        rows = filtered(*inputs(traces, network), pole(network), ORDER, first, stride)
         target = np.asarray(traces.mean_v[first::stride], dtype=np.float64) - network.v_leak_mv
         sample = np.column_stack((np.ones(len(rows)), rows, target))
         step = first + stride * np.arange(len(rows))
@@ -92,17 +89,8 @@ def _predict(
     traces: Traces, network: NetworkParameters, mass: MassParameters, *, coefficients: Sequence[Potential]
 ) -> Potential:
     """V (mV), with one set of coefficients for each of the equal parts of the trial."""
-    jump, decay = synapses(network)
-    deviation = combined(
-        traces.phi_E,
-        traces.phi_I,
-        traces.phi_ext,
-        jump,
-        decay,
-        pole(network),
-        np.array(coefficients),
-        np.array(_edges(network, len(coefficients))),
-    )
+    edges = np.array(_edges(network, len(coefficients)))
+    deviation = combined(*inputs(traces, network), pole(network), np.array(coefficients), edges)
     return until_divergence(network.v_leak_mv + deviation)
 
 

@@ -63,33 +63,18 @@ def synapses(network: NetworkParameters) -> tuple[Potential, Potential]:
     return share * np.array([g_tilde_ms[kind] for kind in KINDS]), 1 - share
 
 
+def inputs(traces: Traces, network: NetworkParameters) -> tuple[Trace, Trace, Trace, Potential, Potential]:
+    """What drives the mean conductances: the recorded spikes of E, I and ext, and `synapses`."""
+    return (traces.phi_E, traces.phi_I, traces.phi_ext, *synapses(network))
+
+
 @mass_model("FOM")
 def first_order(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
-    """Potential of the first-order model with a time constant per type of synapse.
-
-    Parameters
-    ----------
-    traces : Traces
-        Recorded traces of one trial.
-    network : NetworkParameters
-        Of the trial's grid point.
-    mass : MassParameters
-        Without influence.
-
-    Returns
-    -------
-    array of float64, (n_steps,)
-        V (mV), from V[0] = V̄ and no conductance; NaN from where it diverges.
-    """
-    jump, decay = synapses(network)
+    """Potential of the first-order model with a time constant per type of synapse: V[0] = V̄, no conductance."""
     reversal = network.reversal_mv()
     return np.asarray(
         _first_order(
-            traces.phi_E,
-            traces.phi_I,
-            traces.phi_ext,
-            jump,
-            decay,
+            *inputs(traces, network),
             np.array([reversal[kind] for kind in KINDS], dtype=np.float64),
             network.v_leak_mv,
             mean_after(traces.mean_v, network.n_transient),
@@ -101,7 +86,7 @@ def first_order(traces: Traces, network: NetworkParameters, mass: MassParameters
 
 @mass_model("CLO", needs=("mean_i_syn",))
 def closure_bound(traces: Traces, network: NetworkParameters, mass: MassParameters) -> Potential:
-    """Potential of equation (16) with the recorded synaptic current; parameters and result as for `first_order`.
+    """Potential of equation (16) with the recorded synaptic current.
 
     V[k] uses the current of step k, which acted on the network's potential of step k - 1.
     """

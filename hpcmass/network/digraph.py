@@ -55,33 +55,14 @@ class Digraph:
     out_degree: npt.NDArray[np.int64]
 
     @property
-    def n_sources(self) -> int:
-        """Number of sources (the row of zeros not counted)."""
-        return len(self.rows) - 1
-
-    @property
     def n_edges(self) -> int:
         """Number of edges."""
         return int(self.out_degree.sum())
-
-    def adjacency(self) -> npt.NDArray[np.bool_]:
-        """The graph as a matrix of truth values, (n_sources, n_targets); for tests and small graphs."""
-        flat = np.unpackbits(self.rows[:-1].view(np.uint8), axis=1, bitorder="little")
-        return flat[:, : self.n_targets].astype(bool)
 
 
 def words_per_row(n_targets: int) -> int:
     """Length of a row in 64-bit words: whole vectors of 512 bits."""
     return 8 * max(1, -(-n_targets // _VECTOR_BITS))
-
-
-def pack(adjacency: npt.NDArray[np.bool_], words: int | None = None) -> Digraph:
-    """A graph from its adjacency matrix, (n_sources, n_targets)."""
-    n_sources, n_targets = adjacency.shape
-    rows = aligned((n_sources + 1, words or words_per_row(n_targets)), np.uint64)
-    packed = np.packbits(adjacency, axis=1, bitorder="little")
-    rows.view(np.uint8)[:-1, : packed.shape[1]] = packed
-    return Digraph(rows, n_targets, _degrees(rows))
 
 
 def draw(

@@ -47,10 +47,6 @@ LaneState = npt.NDArray[np.uint64]
 def seed_lanes(sequence: np.random.SeedSequence) -> LaneState:
     """States of all lanes.
 
-    Parameters
-    ----------
-    sequence : numpy.random.SeedSequence
-
     Returns
     -------
     array of uint64, (4 * 8,)
@@ -160,19 +156,6 @@ def draw_normals(state: LaneState, out: npt.NDArray[np.float32], begin: int, end
     store_u64(state, 8, a1)
     store_u64(state, 16, b0)
     store_u64(state, 24, b1)
-
-
-def fill_normals(state: LaneState, out: npt.NDArray[np.float32]) -> None:
-    """Fill `out` with standard normals in the order in which the network consumes them.
-
-    Parameters
-    ----------
-    state : array of uint64, (32,)
-        From `seed_lanes`; advanced in place.
-    out : array of float32, (n,)
-        n must be a multiple of `DRAW`.
-    """
-    draw_normals(state, out, 0, out.size, 1.0)
 
 
 @kernel

@@ -43,9 +43,14 @@ def register_bits(code: str) -> int:
 
 def hot_loop_registers() -> dict[str, int | None]:
     """Width in bits for each hot loop that this process has run; None where nothing is known."""
-    note = _note()
+    directory = cache_of(Path(__file__).parent).directory
+    note = None if directory is None else directory / NOTE
     found: dict[str, int | None] = {**dict.fromkeys(HOT_LOOPS), **_read(note)}
-    fresh = {name: register_bits(_code(loop)) for name, loop in HOT_LOOPS.items() if _compiled_here(loop)}
+    fresh = {
+        name: register_bits("\n".join(loop.inspect_asm().values()))
+        for name, loop in HOT_LOOPS.items()
+        if loop.overloads and not loop.stats.cache_hits  # else it was compiled by another process
+    }
     if fresh:
         found.update(fresh)
         try:
@@ -69,19 +74,6 @@ def warn_if_scalar() -> None:
                 "slower (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES, if set, may be the reason)",
                 name,
             )
-
-
-def _compiled_here(loop: Any) -> bool:
-    return bool(loop.overloads) and not loop.stats.cache_hits
-
-
-def _code(loop: Any) -> str:
-    return "\n".join(loop.inspect_asm().values())
-
-
-def _note() -> Path | None:
-    directory = cache_of(Path(__file__).parent).directory
-    return None if directory is None else directory / NOTE
 
 
 def _read(note: Path | None) -> dict[str, int | None]:

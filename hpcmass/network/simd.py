@@ -12,7 +12,7 @@ Inside a kernel:
     fired = u >= splat_f32(threshold)        # truth values
     store_f32(potential, i, select(fired, splat_f32(reset), u))
 
-`+ - * & | ^ << >> < >=` work between vectors of the same kind, `<<` and `>>` take literal counts.
+`+ - * & | ^ << >> >=` work between vectors of the same kind, `<<` and `>>` take literal counts.
 """
 
 from __future__ import annotations
@@ -97,10 +97,7 @@ for _kind in (u32x16, u64x8):
                 _symbol, (_kind, _int), _kind,
                 lambda b, x, n, m=_method, k=_kind: getattr(b, m)(x, _splat(b, _resize(b, n, k), k)),
             )  # fmt: skip
-for _symbol, _predicate in ((operator.ge, ">="), (operator.lt, "<")):
-    _operator(_symbol, (f32x16, f32x16), mask16, lambda b, x, y, p=_predicate: b.fcmp_ordered(p, x, y))
-for _symbol, _method in ((operator.and_, "and_"), (operator.or_, "or_")):
-    _operator(_symbol, (mask16, mask16), mask16, lambda b, x, y, m=_method: getattr(b, m)(x, y))
+_operator(operator.ge, (f32x16, f32x16), mask16, lambda b, x, y: b.fcmp_ordered(">=", x, y))
 
 
 def _splat(builder: ir.IRBuilder, scalar: Any, kind: Vector) -> Any:
@@ -187,9 +184,6 @@ trailing_zeros = _function(
     (types.uint64,), types.int64,
     lambda b, x: _call(b, "llvm.cttz.i64", ir.IntType(64), x, ir.Constant(ir.IntType(1), 0)), "Index of the lowest 1.",
 )  # fmt: skip
-count_ones = _function(
-    (types.uint64,), types.int64, lambda b, x: _call(b, "llvm.ctpop.i64", ir.IntType(64), x), "Number of ones."
-)
 count_ones_each = _function(
     (u64x8,), u64x8, lambda b, x: _call(b, "llvm.ctpop.v8i64", u64x8.llvm, x), "Number of ones in each of 8 words."
 )
@@ -280,13 +274,7 @@ prefetch_second_level = _prefetch(2, "The same for reading a few microseconds la
 
 
 def aligned(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A zeroed C-ordered array that starts on a cache line.
-
-    Parameters
-    ----------
-    shape : int or tuple of int
-    dtype : NumPy type
-    """
+    """A zeroed C-ordered array that starts on a cache line."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)

@@ -25,6 +25,9 @@ T = TypeVar("T")
 LAUNCHERS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "MV2_COMM_WORLD_SIZE")
 """Environment variables by which mpiexec or srun tells a process that it is one of many."""
 
+RANKS = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "PALS_RANKID", "SLURM_PROCID")
+"""Environment variables by which they number the processes."""
+
 SIZES = ("OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE")
 """Environment variables by which they say how many; Cray's PALS sets PMI_SIZE, Slurm's pmix plugin none of them."""
 
@@ -68,8 +71,7 @@ class Communicator:
         n = _n_launched()
         if self.size > 1 or n == 1:
             return
-        ranks = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
-        if next((os.environ[name] for name in ranks if name in os.environ), "0") != "0":
+        if not is_first():
             raise SystemExit(EXIT_BAD_INPUT)  # the first one prints the sentence
         raise UserError(
             f"the launcher started {n} processes that do not see each other; use `srun --mpi=pmix` or "
@@ -149,6 +151,11 @@ class Communicator:
             sys.stderr.flush()
             self.comm.Abort(1)
             raise
+
+
+def is_first() -> bool:
+    """Whether this process is rank 0 of those that its launcher started, as far as the environment tells."""
+    return next((os.environ[name] for name in RANKS if name in os.environ), "0") == "0"
 
 
 def is_launched() -> bool:

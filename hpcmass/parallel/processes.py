@@ -25,12 +25,7 @@ EXIT_REIMPORTED = 79
 
 
 class _Pool(ProcessPoolExecutor):
-    """Knows its processes.
-
-    Parameters
-    ----------
-    count : int
-    """
+    """Knows its processes."""
 
     def __init__(self, count: int) -> None:
         self.others = set(multiprocessing.active_children())

@@ -54,7 +54,7 @@ def traces(
         Spikes of the first compared trial; with it a row shows rasters.
     """
     examples = pick_regimes(view) if examples is None else examples
-    if all(e.point is None or not view.has_example(e.point) for e in examples):
+    if all(e.point is None or not view.shown[e.point] for e in examples):
         return None
     rows = ["raster"] * bool(spikes) + ["potential"] + ["input"] * (sweep is not None) + ["spectrum"]
     heights = [1 + (0.1 * len(view.models) if name == "potential" else 0) for name in rows]  # its legend
@@ -62,7 +62,7 @@ def traces(
     grid = figure.subplots(len(rows), len(examples), squeeze=False, height_ratios=heights)
     for column, example in enumerate(examples):
         by_row = dict(zip(rows, grid[:, column], strict=True))
-        if example.point is None or not view.has_example(example.point):
+        if example.point is None or not view.shown[example.point]:
             _say_missing(by_row, example)
             continue
         time = _window(view, example.point)
@@ -144,5 +144,4 @@ def _window(view: View, point: Point) -> npt.NDArray[np.float64]:
     """Times (ms) to show at a point: the leading part of the example window."""
     time = np.asarray(view.data["window"].values, dtype=np.float64)
     length = window_ms(view.point("median_frequency_lif")[point], np.inf)
-    shown: npt.NDArray[np.float64] = time[time <= time[0] + length]
-    return shown
+    return np.asarray(time[time <= time[0] + length])

@@ -186,8 +186,7 @@ class Panel:
         if not self.scale.signed:
             return np.zeros(self.values.shape, dtype=np.bool_)
         limit = float(self.scale.norm.vmax or 0)
-        mask: Mask = self.values < -SIGNED_FROM * limit  # never true of NaN
-        return mask
+        return self.values < -SIGNED_FROM * limit  # never true of NaN
 
 
 def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, label_y: bool = True) -> None:

@@ -169,10 +169,6 @@ def boundary(inside: Mask, drawn: Mask | None = None) -> Segments:
     inside : array of bool, (rows, columns)
     drawn : array of bool, (rows, columns), optional
         Where the line around these cells runs, none is returned.
-
-    Returns
-    -------
-    array, (segment, 2 ends, 2 coordinates x and y)
     """
     upright, level = _changes(inside)
     if drawn is not None:
@@ -200,32 +196,25 @@ def _runs(changes: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], 
 
 
 def tag_place(outline: Outline, segments: Segments, taken: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
-    """Where an outline's tag stands; None of one that shows a difference: it would cover the few cells that differ."""
-    return label_place(segments, outline.inside.shape, taken) if outline.raw is None else None
-
-
-def label_place(
-    segments: Segments, shape: tuple[int, int], taken: Sequence[tuple[float, float]]
-) -> tuple[float, float] | None:
-    """Where on a line its label stands: the middle of its longest straight piece within the map.
+    """Where an outline's tag stands: the middle of the longest straight piece of its line within the map.
 
     Parameters
     ----------
+    outline : Outline
     segments : array, (segment, 2 ends, 2 coordinates x and y)
-    shape : tuple of int
-        Rows and columns of the map. Pieces along its frame are used only if there are no others.
+        Its line; pieces along the frame of the map are used only if there are no others.
     taken : sequence of (x, y)
-        Where other labels stand: as far as can be, not closer than a cell and a half.
+        Where other tags stand: as far as can be, not closer than a cell and a half.
 
     Returns
     -------
-    (x, y), or None without a line
+    (x, y), or None without a line, and for an outline that shows a difference: it would cover the few cells that differ
     """
-    if not len(segments):
+    if not len(segments) or outline.raw is not None:
         return None
     middle = segments.mean(axis=1)
     length = np.abs(segments[:, 1] - segments[:, 0]).sum(axis=1)
-    frame = _on_frame(segments, shape)
+    frame = _on_frame(segments, outline.inside.shape)
     near = np.zeros(len(segments), dtype=bool)
     for x, y in taken:
         near |= np.abs(middle - (x, y)).max(axis=1) < 1.5
@@ -236,8 +225,7 @@ def label_place(
 def _on_frame(segments: Segments, shape: tuple[int, int]) -> Mask:
     rows, columns = shape
     x, y = segments.mean(axis=1).T
-    mask: Mask = np.isin(x, (-0.5, columns - 0.5)) | np.isin(y, (-0.5, rows - 0.5))
-    return mask
+    return np.isin(x, (-0.5, columns - 0.5)) | np.isin(y, (-0.5, rows - 0.5))
 
 
 def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,11 +110,6 @@ def cut_plane(
         order (p to the right, λ upwards).
     fixed : mapping of str to float, optional
         Value of each further axis; those not named are fixed at their first one.
-
-    Raises
-    ------
-    UserError
-        If an axis or a value is not on the grid.
     """
     swept = [str(name) for name in dataset["n_compared"].dims]
     right, up = axes or _two_to_show(dataset, swept)
@@ -126,7 +121,8 @@ def cut_plane(
         raise UserError(f"a map needs two different axes, not {right} twice")
     if (shown := next((name for name in (right, up) if name in fixed), None)) is not None:
         raise UserError(f"{shown} is shown along a side of the map; hold another axis, or show others")
-    indices = {name: _index_of(dataset, name, fixed) for name in swept if name not in (right, up)}
+    others = {name: _values(dataset, name) for name in swept if name not in (right, up)}
+    indices = {name: grid_index(name, fixed.get(name, axis[0]), axis) for name, axis in others.items()}
     return Plane(
         right=right,
         up=up,
@@ -135,7 +131,7 @@ def cut_plane(
         right_label=_label(dataset, right),
         up_label=_label(dataset, up),
         fixed=indices,
-        held_values={name: _values(dataset, name)[i] for name, i in indices.items()},
+        held_values={name: others[name][i] for name, i in indices.items()},
     )
 
 
@@ -148,13 +144,12 @@ def _values(dataset: xr.Dataset, name: str) -> tuple[float, ...]:
     return tuple(float(v) for v in dataset[name].values)
 
 
-def _index_of(dataset: xr.Dataset, name: str, fixed: Mapping[str, float]) -> int:
-    values = _values(dataset, name)
-    if name not in fixed:
-        return 0
-    close = np.isclose(values, fixed[name], rtol=1e-9, atol=0)
+def grid_index(name: str, value: float, values: Sequence[float]) -> int:
+    """Where a value stands on an axis."""
+    close = np.isclose(values, value, rtol=1e-9, atol=0)
     if not close.any():
-        raise UserError(f"{name} = {fixed[name]:g} is not on the grid; it has {', '.join(f'{v:g}' for v in values)}")
+        grid = ", ".join(number(v) for v in values)
+        raise UserError(f"{symbol(name)} = {number(value)} is not on the grid; choose from {grid}")
     return int(np.argmax(close))
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from hpcmass.errors import UserError
-from hpcmass.plots.plane import FloatMap, Mask, symbol
-from hpcmass.plots.style import number
+from hpcmass.plots.plane import FloatMap, Mask
 from hpcmass.plots.view import View
 
 MIN_RATE_HZ: Final = 1.0
@@ -57,34 +54,6 @@ def pick_regimes(view: View) -> list[Example]:
     ]
 
 
-def choose(view: View, values: Sequence[tuple[float, float]]) -> list[Example]:
-    """The points at these values.
-
-    Parameters
-    ----------
-    view : View
-    values : sequence of (float, float)
-        Value to the right (p) and upwards (λ).
-
-    Raises
-    ------
-    UserError
-        If a value is not on the grid.
-    """
-    plane = view.plane
-    chosen = []
-    for right, up in values:
-        where = []
-        for name, value, axis in ((plane.up, up, plane.up_values), (plane.right, right, plane.right_values)):
-            close = np.isclose(axis, value, rtol=1e-9, atol=0)
-            if not close.any():
-                grid = ", ".join(number(v) for v in axis)
-                raise UserError(f"{symbol(name)} = {number(value)} is not on the grid; choose from {grid}")
-            where.append(int(np.argmax(close)))
-        chosen.append(Example("", "", (where[0], where[1])))
-    return chosen
-
-
 def regime_masks(view: View) -> dict[str, Mask]:
     """Name → points, for the table of regions; the regimes part the points whose network spikes.
 
@@ -110,5 +79,4 @@ def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
 def mean_rate(view: View) -> FloatMap:
     """Mean rate (Hz) of all neurons; a kind that does not exist has no rate and no weight."""
     share = view.plane.coordinate("lam")
-    total: FloatMap = np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)
-    return total
+    return np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)

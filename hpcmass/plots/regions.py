@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -15,35 +15,20 @@ from hpcmass.plots.style import LARGEST, fixed, number
 from hpcmass.plots.view import View
 
 
-@dataclass(frozen=True, eq=False)
-class Region:
-    """Points with something in common.
+def _regions(view: View) -> Iterator[tuple[str, str, Mask]]:
+    """Subject (`network` or a model), name and points of each region.
 
-    Attributes
-    ----------
-    subject : str
-        `network`, or a model's name.
-    name : str
-        What they have in common.
-    inside : array of bool, (up, right)
+    The network's regimes, then for each model where it agrees, by every criterion that the file has.
     """
-
-    subject: str
-    name: str
-    inside: Mask
-
-
-def regions(view: View) -> list[Region]:
-    """The network's regimes, then for each model where it agrees, by every criterion that the file has."""
-    found = [Region("network", name, mask) for name, mask in regime_masks(view).items()]
+    for name, inside in regime_masks(view).items():
+        yield "network", name, inside
     for k, model in enumerate(view.models):
         for make in (panels.chi_squared, panels.spectral_shapes, panels.correlation):
-            outlines = make(view)[k].outlines[:-1]  # the last one is the border of synchrony
-            found += [Region(model, outline.text, outline.inside) for outline in outlines]
-        diverged = view.model("n_diverged", model)
-        if (diverged > 0).any():
-            found.append(Region(model, "diverged in some trial", diverged > 0))
-    return found
+            for outline in make(view)[k].outlines[:-1]:  # the last one is the border of synchrony
+                yield model, outline.text, outline.inside
+        diverged = view.model("n_diverged", model) > 0
+        if diverged.any():
+            yield model, "diverged in some trial", diverged
 
 
 def regions_table(view: View) -> pd.DataFrame:
@@ -64,11 +49,10 @@ def regions_table(view: View) -> pd.DataFrame:
         "median f (Hz)": view.point("median_frequency_lif"),
     }
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for region in regions(view):
-        inside = region.inside
+    for subject, name, inside in _regions(view):
         row = {"points": int(inside.sum()), "share (%)": 100 * inside.sum() / compared if compared else np.nan}
         row["synchronised (%)"] = 100 * view.synchronised[inside].mean() if inside.any() else np.nan
-        rows[region.subject, region.name] = row | {name: _range(v[inside]) for name, v in quantities.items()}
+        rows[subject, name] = row | {quantity: _range(v[inside]) for quantity, v in quantities.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["", "region"])
 
 

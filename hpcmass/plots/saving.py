@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,61 +39,26 @@ class Picture(Figure):
 def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
     """Write a figure under a temporary name and rename it, so that no half-written one is left.
 
-    Parameters
-    ----------
-    figure : Figure
-    path : Path
-        Its suffix picks one of `FORMATS`.
-    force : bool
-        Replace a file that is there.
-
-    Raises
-    ------
-    UserError
-        If the suffix is not one of `FORMATS`, the file exists and `force` is not given, or it cannot be written.
+    The suffix of the path picks one of `FORMATS`; `force` replaces a file that is there.
     """
     kind = path.suffix.removeprefix(".")
     if kind not in FORMATS:
         raise UserError(f"{path}: figures end in .{', .'.join(FORMATS)}; give one of these endings")
     refuse_existing([path], force)
-    growing = _growing(path)
-    try:
+    with _replacing(path) as growing:
         figure.savefig(growing, format=kind, **_REPRODUCIBLE[kind])
-        os.replace(growing, path)
-    except OSError as error:
-        raise _cannot("write", path, error) from None
-    finally:
-        growing.unlink(missing_ok=True)
     return path
 
 
 def save_text(text: str, path: Path) -> Path:
-    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable.
-
-    Raises
-    ------
-    UserError
-        If it cannot be written.
-    """
-    growing = _growing(path)
-    try:
+    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable."""
+    with _replacing(path) as growing:
         growing.write_text(readable(text), encoding="utf-8")
-        os.replace(growing, path)
-    except OSError as error:
-        raise _cannot("write", path, error) from None
-    finally:
-        growing.unlink(missing_ok=True)
     return path
 
 
 def make_directory(directory: Path) -> None:
-    """Make the directory for figures, if its parent exists.
-
-    Raises
-    ------
-    UserError
-        If it is a file, its parent does not exist, or it cannot be made.
-    """
+    """Make the directory for figures, if its parent exists."""
     if directory.exists() and not directory.is_dir():
         raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
     if not directory.parent.is_dir():
@@ -104,34 +70,31 @@ def make_directory(directory: Path) -> None:
 
 
 def refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    """Refuse to replace figures, before anything is drawn.
-
-    Raises
-    ------
-    UserError
-        If one of `paths` exists and `force` is not given.
-    """
+    """Refuse to replace figures, before anything is drawn."""
     existing = next((path for path in paths if path.exists()), None)
     if existing is not None and not force:
         raise UserError(f"{existing} exists; name another place, or --force (in Python force=True) to replace it")
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """`formats` without repetitions.
-
-    Raises
-    ------
-    UserError
-        If one is not one of `FORMATS`.
-    """
+    """`formats` without repetitions."""
     for kind in formats:
         if kind not in FORMATS:
             raise UserError(f"no figure format '{kind}'; choose from {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(formats))
 
 
-def _growing(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.growing")
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A path beside it, which takes its place when the block ends without an error."""
+    growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
+    try:
+        yield growing
+        os.replace(growing, path)
+    except OSError as error:
+        raise _cannot("write", path, error) from None
+    finally:
+        growing.unlink(missing_ok=True)
 
 
 def _cannot(what: str, path: Path, error: OSError) -> UserError:

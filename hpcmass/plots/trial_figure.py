@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,60 +22,12 @@ from hpcmass.plots.lines import (
     log_means,
     window_ms,
 )
-from hpcmass.plots.saving import Picture, save
+from hpcmass.plots.saving import Picture
 from hpcmass.plots.style import drawable
 from hpcmass.store.schema import SWEEP_VARIABLES
 
 LONGEST_MS: Final = 500.0
 HIGHEST_HZ: Final = 1000.0
-
-
-def draw_trial(
-    path: str | Path,
-    recording: Mapping[str, Any],
-    models: Mapping[str, npt.ArrayLike],
-    *,
-    dt_ms: float,
-    transient_ms: float,
-    n_neurons: int,
-    n_excitatory: int,
-    title: str = "",
-    force: bool = False,
-) -> Path:
-    """Draw one trial into a file.
-
-    Parameters
-    ----------
-    path : path
-        Its suffix picks the kind: `.png`, `.svg`, `.pdf`.
-    recording : mapping of str to array or number
-        The sweep file's names: `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), each of shape (n_steps,), and the
-        trial's numbers; `spike_neuron` and `spike_time` (ms), if there, make the raster.
-    models : mapping of str to array, (n_steps,)
-        Name → the model's potential (mV); NaN from where it diverged.
-    dt_ms, transient_ms : float
-        Step and transient (ms).
-    n_neurons, n_excitatory : int
-        Size of the network, and how many of the first neurons are excitatory.
-    title : str
-        What trial this is.
-    force : bool
-        Replace a file that is there.
-
-    Returns
-    -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    UserError
-        If the file exists and `force` is not given, or cannot be written.
-    """
-    with style.house_style():
-        figure = trial_figure(recording, models, dt_ms=dt_ms, transient_ms=transient_ms, n_neurons=n_neurons,
-                              n_excitatory=n_excitatory, title=title)  # fmt: skip
-        return save(figure, Path(path), force=force)
 
 
 def trial_figure(
@@ -89,7 +40,22 @@ def trial_figure(
     n_excitatory: int,
     title: str = "",
 ) -> Picture:
-    """The figure of one trial; parameters as in `draw_trial`."""
+    """The figure of one trial.
+
+    Parameters
+    ----------
+    recording : mapping of str to array or number
+        The sweep file's names: `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), each of shape (n_steps,), and the
+        trial's numbers; `spike_neuron` and `spike_time` (ms), if there, make the raster.
+    models : mapping of str to array, (n_steps,)
+        Name → the model's potential (mV); NaN from where it diverged.
+    dt_ms, transient_ms : float
+        Step and transient (ms).
+    n_neurons, n_excitatory : int
+        Size of the network, and how many of the first neurons are excitatory.
+    title : str
+        What trial this is.
+    """
     mean_v = np.asarray(recording["mean_v"], dtype=np.float64)
     time: Real = dt_ms * np.arange(mean_v.size, dtype=np.float64)
     after = time >= transient_ms

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from hpcmass.config import Experiment
@@ -21,23 +21,19 @@ from hpcmass.store import schema
 from hpcmass.store.labelled import open_comparison
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.sweep_file import SweepFile
-from hpcmass.text import name_of
+from hpcmass.text import counted, name_of
+
+REQUIRED: Final = (
+    "n_compared", "n_diverged", "status", "silent", "spike_contrast", "rate_E", "rate_I", "spectrum", "spectrum_lif",
+    "median_frequency", "median_frequency_lif", "chi2", "chi2_dof", "chi2_pvalue", "log_ratio", "log_ratio_pvalue",
+    "rho", "rho_agrees", "lag", "example_v", "example_v_lif",
+)  # fmt: skip
+"""Variables that every comparison has had; of the others, one of an older format may lack some."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A comparison in one plane.
-
-    Attributes
-    ----------
-    path : Path
-        The comparison file.
-    data : xarray.Dataset
-        Its contents.
-    plane : Plane
-    experiment : Experiment
-        Its configuration.
-    """
+    """A comparison file in one plane: its contents and its configuration."""
 
     path: Path
     data: xr.Dataset
@@ -69,7 +65,7 @@ class View:
         return self._cuts[name]
 
     def point(self, name: str) -> FloatMap:
-        """A statistic of the network, (λ, p)."""
+        """A variable that no model has a part in: of the network, (λ, p), or of each trial, (λ, p, trial)."""
         return np.array(self.cut(name).values, dtype=np.float64)
 
     def model(self, name: str, model: str) -> FloatMap:
@@ -78,30 +74,25 @@ class View:
 
     def mean_sd(self, row: int, column: int) -> dict[str, tuple[float, float]]:
         """Network and models → mean and standard deviation (mV) of the potential over all trials at a point."""
-        nothing = np.full((*self.plane.shape, len(self.models)), np.nan)
+        names = (NETWORK, *self.models)
+        if not self.has("mean_v_lif", "sd_v_lif", "mean_v_model", "sd_v_model"):
+            return dict.fromkeys(names, (np.nan, np.nan))
 
-        def of(name: str) -> npt.NDArray[np.float64]:
-            found = self.cut(name).values if self.has(name) else nothing
-            return np.atleast_1d(np.asarray(found[row, column], dtype=np.float64))
+        def of(network: str, models: str) -> list[float]:
+            return np.append(self.cut(network).values[row, column], self.cut(models).values[row, column]).tolist()
 
-        found = {NETWORK: (float(of("mean_v_lif")[0]), float(of("sd_v_lif")[0]))}
-        means, sds = of("mean_v_model"), of("sd_v_model")
-        return found | {m: (float(means[k]), float(sds[k])) for k, m in enumerate(self.models)}
-
-    def has_example(self, point: tuple[int, int]) -> bool:
-        """Whether there is an example window of the network at this row and column."""
-        return bool(self.shown[point])
+        pairs = zip(of("mean_v_lif", "mean_v_model"), of("sd_v_lif", "sd_v_model"), strict=True)
+        return dict(zip(names, pairs, strict=True))
 
     @cached_property
     def shown(self) -> Mask:
         """Points with an example window of the network."""
         window = np.asarray(self.plane.cut(self.data["example_v_lif"]).values)
-        finite: Mask = np.isfinite(window).any(axis=-1)
-        return finite
+        return np.asarray(np.isfinite(window).any(axis=-1))
 
     def number(self, name: str) -> FloatMap:
         """A per-trial number, averaged over the trials that are done and have it, (λ, p)."""
-        values = np.where(self._done, self._trials(name), np.nan)
+        values = np.where(self._done, self.point(name), np.nan)
         count = np.isfinite(values).sum(axis=-1)
         total = np.nansum(values, axis=-1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -119,43 +110,35 @@ class View:
     def partly_diverged(self, model: str) -> Mask:
         """Points where `model` diverged in some of the compared trials, not in all."""
         diverged = self.model("n_diverged", model)
-        mask: Mask = (diverged > 0) & (diverged < self.point("n_compared"))
-        return mask
+        return np.asarray((diverged > 0) & (diverged < self.point("n_compared")))
 
     @cached_property
     def spiking(self) -> Mask:
         """Points where at least one trial is done and not silent."""
-        mask: Mask = (self._done & (self._trials("silent") != 1)).any(axis=-1)
-        return mask
+        return np.asarray((self._done & (self.point("silent") != 1)).any(axis=-1))
 
     @cached_property
     def synchronised(self) -> Mask:
         """Points where Spike-contrast, averaged over trials, reaches `compare.spike_contrast_min`."""
         if self.has("synchronised"):
-            flagged: Mask = self.point("synchronised") == 1
-            return flagged
-        mask: Mask = self.number("spike_contrast") >= self.experiment.compare.spike_contrast_min
-        return mask
+            return np.asarray(self.point("synchronised") == 1)
+        return np.asarray(self.number("spike_contrast") >= self.experiment.compare.spike_contrast_min)
 
     @cached_property
     def _done(self) -> Mask:
-        mask: Mask = self._trials("status") == schema.DONE
-        return mask
+        return np.asarray(self.point("status") == schema.DONE)
 
     @cached_property
     def _network_reasons(self) -> list[tuple[Gap, Mask]]:
-        any_done, failed = self._done.any(axis=-1), (self._trials("status") == schema.FAILED).any(axis=-1)
+        any_done, failed = self._done.any(axis=-1), (self.point("status") == schema.FAILED).any(axis=-1)
         return [(FAILED, ~any_done & failed), (NOT_COMPUTED, ~any_done), (SILENT, ~self.spiking)]
-
-    def _trials(self, name: str) -> FloatMap:
-        return np.array(self.cut(name).values, dtype=np.float64)
 
     def caption(self) -> str:
         """Size of the experiment, for the foot of a figure."""
         network, trials = self.experiment.network, self.experiment.trials
         size = "" if "n_neurons" in self.plane.fixed else f"N = {network.n_neurons} neurons, "
         seconds = (network.duration_ms - network.transient_ms) / 1e3
-        text = f"{size}{trials} trial{'s' if trials > 1 else ''} of {seconds:.4g} s after the transient"
+        text = f"{size}{counted(trials, 'trial')} of {seconds:.4g} s after the transient"
         return f"{text}, at {self.plane.fixed_text()}" if self.plane.fixed else text
 
 
@@ -163,41 +146,27 @@ class View:
 def open_view(
     path: str | Path, axes: tuple[str, str] | None = None, fixed: Mapping[str, float] | None = None
 ) -> Iterator[View]:
-    """A comparison file, cut to a plane.
-
-    Parameters
-    ----------
-    path : path
-    axes, fixed : optional
-        Axes shown and values of the others, as in `plane.cut_plane`.
-
-    Raises
-    ------
-    UserError
-        If it is no comparison file that this version reads, or has no such plane; of a sweep, how to compare it.
-    """
-    with _opened(Path(path)) as data:
+    """A comparison file, cut to a plane: `axes` and `fixed` as in `plane.cut_plane`."""
+    path = Path(path)
+    with _opened(path) as data:
+        lacking = [name for name in REQUIRED if name not in data]
+        if lacking:
+            raise UserError(f"{path} lacks {', '.join(lacking)}, which every map needs; compare the sweep again")
         experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
-        yield View(Path(path), data, cut_plane(data, axes, fixed), experiment)
+        yield View(path, data, cut_plane(data, axes, fixed), experiment)
 
 
 def _opened(path: Path) -> xr.Dataset:
     try:
         return open_comparison(path)
-    except UserError:
-        if not _is_sweep(path):
-            raise
+    except UserError as error:
+        try:
+            SweepFile(path, checked=True).close()
+        except UserError:
+            raise error from None
     comparison = path.with_name(f"{path.stem}-cmp.h5")
     compare = f"`hpcmass compare {path} -o {comparison}`"
     raise UserError(f"{path} is a sweep, which has no statistics yet; run {compare} first, then plot {comparison}")
-
-
-def _is_sweep(path: Path) -> bool:
-    try:
-        SweepFile(path, checked=True).close()
-    except UserError:
-        return False
-    return True
 
 
 @contextmanager
@@ -210,11 +179,6 @@ def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | No
     paths : sequence of Path
         Its file or files; none: it is looked for where it was when it was compared, and None is yielded where it is no
         longer there.
-
-    Raises
-    ------
-    UserError
-        If `paths` are not sweep files, or another sweep than the one compared.
     """
     with ExitStack() as stack:
         if paths:

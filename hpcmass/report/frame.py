@@ -7,10 +7,8 @@ from functools import cached_property
 from html import escape
 from typing import Final
 
-import numpy as np
-
 from hpcmass.plots.outlines import Segments
-from hpcmass.plots.plane import Mask, Plane
+from hpcmass.plots.plane import Plane
 from hpcmass.plots.style import number
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 6, 4, 52
@@ -60,10 +58,6 @@ class Frame:
         """Attributes of a rectangle that covers a cell."""
         side = round(self.cell, 2)
         return f'x="{self.x(column - 0.5)}" y="{self.y(row + 0.5)}" width="{side}" height="{side}"'
-
-    def boxes(self, cells: Mask, fill: str) -> list[str]:
-        """A rectangle over each of `cells`."""
-        return [f'<rect {self.box(row, column)} fill="{fill}"/>' for row, column in np.argwhere(cells)]
 
     def path(self, segments: Segments) -> str:
         """`d` of a path along straight lines."""

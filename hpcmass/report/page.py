@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -31,49 +30,22 @@ _PAGES: Final = Environment(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Sheet:
-    """Maps of one statistic."""
-
-    name: str
-    title: str
-    panels: Sequence[Panel]
-
-    def keyed(self) -> Iterator[tuple[str, Panel]]:
-        """Every map with the key by which the script knows it."""
-        return ((f"{self.name}-{k}", panel) for k, panel in enumerate(self.panels))
-
-
 def write_report(view: View, sweep: SweepParts | None, path: str | Path) -> Path:
-    """Write the page.
-
-    Parameters
-    ----------
-    view : View
-    sweep : SweepParts, optional
-        The sweep compared: with it failures have their messages and the provenance is complete.
-    path : path
-        Replaced if it is there.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
-    """
+    """Write the page; with the sweep failures have their messages, and the provenance is complete."""
     return save_text(report_html(view, sweep), Path(path))
 
 
 def report_html(view: View, sweep: SweepParts | None = None) -> str:
     """The page as text; see `write_report`."""
-    sheets = [_Sheet(name, title, made) for name, (title, make) in SHEETS.items() if (made := make(view))]
-    maps = {key: panel for sheet in sheets for key, panel in sheet.keyed()}
+    sheets = {name: made for name, (_, make) in SHEETS.items() if (made := make(view))}
+    maps = {f"{name}-{k}": panel for name, made in sheets.items() for k, panel in enumerate(made)}
     labels = {key: _label(panel) for key, panel in maps.items()}
     data = payload(view, maps, labels)
     data["first"] = _first_point(view)
     return _PAGES.get_template("page.html").render(
         view=view,
         definitions=Markup(definitions()),
-        sheets=[_shown(view, sheet) for sheet in sheets],
+        sheets=[_sheet(view, name, made) for name, made in sheets.items()],
         regions=as_text(regions_table(view)),
         medians=as_text(medians_table(view)),
         counts=tables.counts(view),
@@ -97,21 +69,22 @@ def _label(panel: Panel) -> str:
     return panel.scale.label.split(", square-root scale")[0]
 
 
-def _shown(view: View, sheet: _Sheet) -> dict[str, Any]:
-    """A sheet's figures for the template."""
+def _sheet(view: View, name: str, panels: Sequence[Panel]) -> dict[str, Any]:
+    """The maps of one statistic, for the template; the script knows them by the keys `name-0`, `name-1`, …"""
     frame = Frame(view.plane)
-    one_scale = all(panel.scale is sheet.panels[0].scale for panel in sheet.panels)
+    scale = panels[0].scale
+    one_scale = all(panel.scale is scale for panel in panels)
     figures = [
         {
             "title": panel.title,
-            "map": Markup(map_svg(frame, panel, key)),
-            "bar": Markup("" if one_scale else bar_html(panel.scale, key)),
+            "map": Markup(map_svg(frame, panel, f"{name}-{k}")),
+            "bar": Markup("" if one_scale else bar_html(panel.scale, f"{name}-{k}")),
         }
-        for key, panel in sheet.keyed()
+        for k, panel in enumerate(panels)
     ]
-    bar = bar_html(sheet.panels[0].scale, sheet.name) if one_scale else ""
-    legend = legend_html(sheet.panels)
-    return {"name": sheet.name, "title": sheet.title, "figures": figures, "bar": Markup(bar), "legend": Markup(legend)}
+    bar, legend = bar_html(scale, name) if one_scale else "", legend_html(panels)
+    title, _ = SHEETS[name]
+    return {"name": name, "title": title, "figures": figures, "bar": Markup(bar), "legend": Markup(legend)}
 
 
 def _first_point(view: View) -> int | None:

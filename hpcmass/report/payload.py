@@ -30,16 +30,7 @@ _BYTES_A_NUMBER: Final = 8 / 3
 
 
 def payload(view: View, maps: Mapping[str, Panel], labels: Mapping[str, str]) -> dict[str, Any]:
-    """All that the page's script reads.
-
-    Parameters
-    ----------
-    view : View
-    maps : mapping of str to Panel
-        Key → map.
-    labels : mapping of str to str
-        Key → what the map shows, for the tables.
-    """
+    """All that the page's script reads; maps, and what they show, by their keys."""
     plane = view.plane
     return {
         "right": {"symbol": symbol(plane.right), "values": [number(v) for v in plane.right_values]},
@@ -87,7 +78,7 @@ def _curves(view: View) -> dict[str, Any]:
     medians = view.point("median_frequency_lif")
     points: list[dict[str, Any] | None] = []
     for row, column in np.ndindex(view.plane.shape):
-        if not view.has_example((row, column)):
+        if not view.shown[row, column]:
             points.append(None)
             continue
         length = window_ms(float(medians[row, column]), np.inf)
@@ -126,8 +117,7 @@ def _stacked(view: View, network: str, models: str) -> Real:
 
 def _block_means(values: Real, width: int) -> Real:
     whole = values.size // width * width
-    means: Real = values[:whole].reshape(-1, width).mean(axis=1)
-    return means
+    return np.asarray(values[:whole].reshape(-1, width).mean(axis=1))
 
 
 def _trace(v: Real) -> dict[str, Any]:

@@ -62,11 +62,12 @@ def map_svg(frame: Frame, panel: Panel, key: str) -> str:
     cells = "".join(f'<rect data-i="{i}" {frame.box(*divmod(i, frame.plane.shape[1]))} fill="{fill}"/>'
                     for i, fill in enumerate(fills))  # fmt: skip
     title = escape(panel.title)
+    dimmed = np.False_ if panel.dimmed is None else panel.dimmed & np.isfinite(panel.values)
     parts = [
         f'<g class="cells" role="application" tabindex="0" data-map="{key}" aria-label="map, {title}: '
         f'arrow keys move, Enter shows the point">{cells}</g>',
         '<g class="marks">',
-        *([] if panel.dimmed is None else frame.boxes(panel.dimmed & np.isfinite(panel.values), _DIM)),
+        *(f'<rect {frame.box(row, column)} fill="{_DIM}"/>' for row, column in np.argwhere(dimmed)),
         *_signs(frame, panel),
         *_outlines(frame, panel.outlines),
         f'<rect class="cursor" width="{frame.cell:.2f}" height="{frame.cell:.2f}" visibility="hidden"/>',

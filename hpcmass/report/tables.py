@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from hpcmass.config.yaml_text import written
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
@@ -64,13 +64,13 @@ def provenance(view: View, sweep: SweepParts | None) -> pd.DataFrame:
 def other_settings(view: View, sweep: SweepParts) -> str:
     """The settings that the comparison used in place of the sweep's, as YAML; empty if there are none."""
     used = view.experiment.model_dump(mode="json", include={"mass", "compare"})
-    written = sweep.experiment.model_dump(mode="json", include={"mass", "compare"})
+    own = sweep.experiment.model_dump(mode="json", include={"mass", "compare"})
     other = {
         section: changed
         for section, values in used.items()
-        if (changed := {key: value for key, value in values.items() if value != written[section][key]})
+        if (changed := {key: value for key, value in values.items() if value != own[section][key]})
     }
-    return yaml.safe_dump(other, sort_keys=False) if other else ""
+    return written(other) if other else ""
 
 
 def _text(value: Any) -> str:

@@ -27,23 +27,7 @@ BLOCK_BYTES = 2**26
 
 
 def check_sweep(path: Path) -> list[str]:
-    """Look at everything that can be checked without a simulation.
-
-    Parameters
-    ----------
-    path : Path
-        A sweep file.
-
-    Returns
-    -------
-    list of str
-        Problems, one sentence each; empty if there is none.
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened as a sweep file at all.
-    """
+    """Look at everything that can be checked without a simulation; a sentence for each problem."""
     with SweepFile(path) as file:  # which refuses a wrong structure
         return list(_problems(file))
 

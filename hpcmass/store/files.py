@@ -14,20 +14,24 @@ import math
 import os
 import re
 import resource
+import shutil
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from hpcmass.errors import UserError
 from hpcmass.messages import logger
 
-START_OVER: Final = "give another name, or --force to start over (the old file is backed up)"
+T = TypeVar("T")
+
+START_OVER: Final = "give another name, or --force (in Python force=True) to start over and back up the old file"
 
 METADATA_BYTES: Final = 2**18
 """More than the names, attributes and coordinates of a file take."""
@@ -55,45 +59,23 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def locking_of(path: Path) -> bool | None:
-    """What to pass as `locking` to open a file for reading: False, or None where this process has it open with locks.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened at all.
-    """
+def without_locks(open_file: Callable[[bool | None], T]) -> T:
+    """Open a file for reading: with `locking` False, or None where this process has it open with locks."""
     try:
-        h5py.File(path, "r", locking=False).close()
+        return open_file(False)
     except OSError as error:
         if _OTHER_LOCKING not in str(error):
             raise
-        return None
-    return False
+        return open_file(None)
 
 
 def read_hdf5(path: Path) -> h5py.File:
-    """An HDF5 file open for reading, without locks.
-
-    Raises
-    ------
-    OSError
-    """
-    try:
-        return h5py.File(path, "r", locking=False)
-    except OSError as error:
-        if _OTHER_LOCKING not in str(error):
-            raise
-        return h5py.File(path, "r")
+    """An HDF5 file open for reading, without locks."""
+    return without_locks(lambda locking: h5py.File(path, "r", locking=locking))
 
 
 def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link."""
     directory = path.parent
     if not directory.is_dir():
         raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
@@ -208,13 +190,18 @@ def cannot_write(path: Path, error: BaseException, what_to_do: str) -> UserError
     return UserError(f"cannot write {path}: {reason(error)}; {what_to_do}")
 
 
-def require_size_allowed(path: Path) -> None:
-    """Refuse to write in place into a file that reaches beyond the limit on file sizes (`ulimit -f`).
+def require_space(path: Path, n_bytes: int, *, will: str = "will", remedy: str) -> None:
+    """Refuse to begin a file that cannot fit on the disk."""
+    free = shutil.disk_usage(path.parent).free
+    if n_bytes > free:
+        raise UserError(
+            f"{path} {will} take {n_bytes / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; free some space"
+            f"{remedy}"
+        )
 
-    Raises
-    ------
-    UserError
-    """
+
+def require_size_allowed(path: Path) -> None:
+    """Refuse to write in place into a file that reaches beyond the limit on file sizes (`ulimit -f`)."""
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     if limit != resource.RLIM_INFINITY and path.stat().st_size > limit:
         raise cannot_write(path, OSError(errno.EFBIG, ""), "")
@@ -222,13 +209,7 @@ def require_size_allowed(path: Path) -> None:
 
 @contextmanager
 def changing_metadata(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file open for a change in place of something that has a fixed size, closed and synced afterwards.
-
-    Raises
-    ------
-    UserError
-        If it cannot be written.
-    """
+    """An HDF5 file open for a change in place of something that has a fixed size, closed and synced afterwards."""
     try:
         require_size_allowed(path)
         with h5py.File(path, "r+", locking=False) as file:
@@ -257,15 +238,6 @@ class RawFile(Closing):
     Values go to their place in the file by the system's own `pwrite`, at the offsets that HDF5 gave the variables when
     it created them. So no metadata can change, nothing waits in a buffer, and an error of the disk is an `OSError`
     here and not a failure of HDF5.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened for writing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -286,6 +258,12 @@ class RawFile(Closing):
     def __contains__(self, name: str) -> bool:
         return name in self._variables
 
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """A variable as it is now in the file."""
+        offset, dtype, shape = self._variables[name]
+        data = os.pread(self._descriptor, dtype.itemsize * math.prod(shape), offset)
+        return np.frombuffer(data, dtype).reshape(shape)
+
     def put(self, name: str, index: tuple[int, ...], value: Any) -> None:
         """Write one element, or the slab that the first indices of a variable name; `()` is all of it.
 
@@ -296,16 +274,12 @@ class RawFile(Closing):
         OSError
             If the disk refuses it.
         ValueError
-            If the value does not fit the slab's shape.
+            If there is no such element, or the value does not fit the slab's shape.
         """
         offset, dtype, shape = self._variables[name]
         slab = shape[len(index) :]
         n_bytes = dtype.itemsize * math.prod(slab)
-        position = 0
-        for i, length in zip(index, shape, strict=False):
-            if not 0 <= i < length:
-                raise IndexError(f"{name} has no element {index}")
-            position = position * length + i
+        position = int(np.ravel_multi_index(index, shape[: len(index)]))
         if isinstance(value, bytes):
             data = value[:n_bytes].ljust(n_bytes, b"\0")
         else:

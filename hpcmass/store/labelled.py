@@ -11,7 +11,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from hpcmass.store.files import locking_of, read_hdf5
+from hpcmass.store.files import read_hdf5, without_locks
 from hpcmass.store.opening import Path_, open_hdf5
 from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, NUMBERS, SWEEP_FILETYPE, TRACES
 
@@ -39,10 +39,6 @@ class DoneOnly(BackendArray):
                 values = np.full((*done.shape, len(np.arange(self.shape[-1])[key[-1]])), np.nan, self.dtype)
         return values.squeeze(numbers)
 
-    def lazy(self) -> indexing.LazilyIndexedArray:
-        """For the data of an `xarray.Variable`."""
-        return indexing.LazilyIndexedArray(self)
-
 
 def open_sweep(path: Path_) -> xr.Dataset:
     """A sweep as labelled arrays, read when needed.
@@ -61,7 +57,8 @@ def open_sweep(path: Path_) -> xr.Dataset:
     masked = {}
     for name, plain in dataset.variables.items():
         if name in dtypes:
-            data: Any = DoneOnly(Path(path).absolute(), str(name), plain.shape, dtypes[name]).lazy()
+            trace = DoneOnly(Path(path).absolute(), str(name), plain.shape, dtypes[name])
+            data: Any = indexing.LazilyIndexedArray(trace)
         elif name in NUMBERS and plain.dtype.kind == "f":
             data = np.where(done, plain.values, np.nan)
         elif name == "error" and plain.dtype.kind == "S":  # format 1
@@ -85,4 +82,4 @@ def open_comparison(path: Path_) -> xr.Dataset:
 
 
 def _open_xarray(path: Path_) -> xr.Dataset:
-    return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking_of(Path(path))})
+    return without_locks(lambda locking: xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking}))

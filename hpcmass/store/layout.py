@@ -8,7 +8,8 @@ and the root attribute `coordinates`, which lists the book-keeping so that no re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,15 @@ import numpy.typing as npt
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.grid import SEED_WORDS, shape
 from hpcmass.store.files import METADATA_BYTES, creating
-from hpcmass.store.schema import ERROR_LENGTH, FORMAT_VERSION, LETTERS, SWEEP_VARIABLES, Variable
+from hpcmass.store.schema import (
+    ERROR_LENGTH,
+    FORMAT_VERSION,
+    LETTERS,
+    SPIKE_VARIABLES,
+    SWEEP_FILETYPE,
+    SWEEP_VARIABLES,
+    Variable,
+)
 
 CONVENTIONS: Final = "CF-1.11"
 
@@ -81,89 +90,127 @@ def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | Non
     ]
 
 
-def filled_bytes(variables: Iterable[Variable], axes: tuple[str, ...], coordinates: Iterable[Coordinate]) -> int:
-    """Bytes of a file before its first trace: coordinates, the variables that are filled on creation, metadata."""
+def file_bytes(
+    variables: Iterable[Variable], axes: tuple[str, ...], coordinates: Iterable[Coordinate]
+) -> tuple[int, int]:
+    """Bytes of what is filled on creation, coordinates and metadata included, and of the traces, only allocated."""
     sizes = {coordinate.name: len(coordinate) for coordinate in coordinates}
-    filled = (v for v in variables if v.fill is not None)
-    return METADATA_BYTES + 8 * sum(sizes.values()) + sum(_n_bytes(v, axes, sizes) for v in filled)
+    filled, traces = METADATA_BYTES + 8 * sum(sizes.values()), 0
+    for variable in variables:
+        n_bytes = np.dtype(variable.dtype).itemsize * math.prod(sizes[dim] for dim in variable.dimensions(axes))
+        if variable.fill is None:
+            traces += n_bytes
+        else:
+            filled += n_bytes
+    return filled, traces
 
 
-def attribute_bytes(attributes: Mapping[str, Any]) -> int:
-    """Bytes of root attributes that are texts: a configuration may have any length."""
-    return sum(len(value.encode(errors="surrogateescape")) for value in attributes.values() if isinstance(value, str))
-
-
-def trace_bytes(variables: Iterable[Variable], axes: tuple[str, ...], coordinates: Iterable[Coordinate]) -> int:
-    """Bytes of the variables that are allocated but not filled."""
-    sizes = {coordinate.name: len(coordinate) for coordinate in coordinates}
-    return sum(_n_bytes(v, axes, sizes) for v in variables if v.fill is None)
-
-
-def _n_bytes(variable: Variable, axes: tuple[str, ...], sizes: Mapping[str, int]) -> int:
-    return np.dtype(variable.dtype).itemsize * math.prod(sizes[dim] for dim in variable.dimensions(axes))
+def _sweep_bytes(experiment: Experiment) -> tuple[int, int]:
+    return file_bytes(SWEEP_VARIABLES.values(), tuple(experiment.grid.axes()), sweep_coordinates(experiment))
 
 
 def sweep_bytes(experiment: Experiment) -> int:
     """Size of a whole sweep's file, up to some metadata."""
-    axes = tuple(experiment.grid.axes())
-    variables, coordinates = SWEEP_VARIABLES.values(), sweep_coordinates(experiment)
-    return filled_bytes(variables, axes, coordinates) + trace_bytes(variables, axes, coordinates)
+    return sum(_sweep_bytes(experiment))
 
 
 def trial_bytes(experiment: Experiment) -> int:
     """Size of one trial's traces."""
-    axes = tuple(experiment.grid.axes())
-    whole = trace_bytes(SWEEP_VARIABLES.values(), axes, sweep_coordinates(experiment))
-    return whole // math.prod(shape(experiment))
+    return _sweep_bytes(experiment)[1] // math.prod(shape(experiment))
 
 
-def define(
-    file: h5py.File,
+def creating_sweep(
+    path: Path,
+    experiment: Experiment,
+    attributes: Mapping[str, Any],
+    *,
+    trial_numbers: Sequence[int] | None = None,
+    n_spikes: int | None = None,
+    packed: bool = False,
+    force: bool = False,
+) -> AbstractContextManager[h5py.File]:
+    """`creating_file` of a sweep; parameters as for `writer.create_sweep_file`."""
+    coordinates = sweep_coordinates(experiment, trial_numbers)
+    variables = list(SWEEP_VARIABLES.values())
+    if n_spikes is not None:
+        coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
+        variables += SPIKE_VARIABLES.values()
+    return creating_file(
+        path,
+        filetype=SWEEP_FILETYPE,
+        axes=experiment.grid.axes(),
+        coordinates=coordinates,
+        variables=variables,
+        attributes=attributes,
+        packed=packed,
+        force=force,
+    )
+
+
+@contextmanager
+def creating_file(
+    path: Path,
     *,
     filetype: str,
-    axes: tuple[str, ...],
-    coordinates: Iterable[Coordinate],
+    axes: Iterable[str],
+    coordinates: Sequence[Coordinate],
     variables: Sequence[Variable],
     attributes: Mapping[str, Any],
     packed: bool = False,
-) -> None:
-    """Create everything in an empty file: attributes, dimension scales, and every variable with its fill value.
+    force: bool = False,
+) -> Iterator[h5py.File]:
+    """A result file with everything in it but the data, which the block adds; all or nothing, see `files.creating`.
 
     Parameters
     ----------
-    file : h5py.File
+    path : Path
     filetype : str
         One of the schema's file types.
-    axes : tuple of str
-        Names that `AXES` stands for in the variables' dimensions.
-    coordinates : iterable of Coordinate
+    axes : iterable of str
+        Names of the swept axes, in the file's order: what `AXES` stands for in the variables' dimensions.
+    coordinates : sequence of Coordinate
         All dimensions, the axes included.
     variables : sequence of Variable
+        Each keeps its fill value unless the block writes it.
     attributes : mapping
-        Further root attributes.
+        Root attributes beside `filetype`, `format_version`, `Conventions` and `coordinates`.
     packed : bool
         Chunked, compressed and checksummed: not to be written by several processes, nor again. Otherwise each
         variable is contiguous and has its place in the file from now on, so that raw writes need no metadata.
+    force : bool
+        Back up an existing file as `name.1.h5` instead of refusing it.
     """
-    file.attrs["filetype"] = filetype
-    file.attrs["format_version"] = "{}.{}".format(*FORMAT_VERSION)
-    file.attrs["Conventions"] = CONVENTIONS
-    file.attrs["coordinates"] = " ".join(v.name for v in variables if v.role == "bookkeeping")
-    for name, value in attributes.items():
-        if isinstance(value, str):  # a file's name may be no text, but bytes that Python escapes
-            file.attrs.create(name, value.encode(errors="surrogateescape"), dtype=h5py.string_dtype())
-        else:
-            file.attrs[name] = value
+    axes = tuple(axes)
+    filled, traces = file_bytes(variables, axes, coordinates)
+    # a configuration may have any length
+    filled += sum(len(_encoded(value)) for value in attributes.values() if isinstance(value, str))
+    size = filled + (0 if packed else traces)
     lengths = {coordinate.name: len(coordinate) for coordinate in coordinates}
-    for coordinate in coordinates:
-        _create_scale(file, coordinate)
-    for variable in variables:
-        dims = variable.dimensions(axes)
+    with creating(path, size=size, filled=filled, force=force) as file:
+        file.attrs["filetype"] = filetype
+        file.attrs["format_version"] = "{}.{}".format(*FORMAT_VERSION)
+        file.attrs["Conventions"] = CONVENTIONS
+        file.attrs["coordinates"] = " ".join(v.name for v in variables if v.role == "bookkeeping")
+        for name, value in attributes.items():
+            if isinstance(value, str):
+                file.attrs.create(name, _encoded(value), dtype=h5py.string_dtype())
+            else:
+                file.attrs[name] = value
+        for coordinate in coordinates:
+            _create_scale(file, coordinate)
         create = _create_packed if packed else _create_contiguous
-        dataset = create(file, variable, tuple(lengths[dim] for dim in dims))
-        for i, dim in enumerate(dims):
-            dataset.dims[i].attach_scale(file[dim])
-        _describe(dataset, variable)
+        for variable in variables:
+            dims = variable.dimensions(axes)
+            dataset = create(file, variable, tuple(lengths[dim] for dim in dims))
+            for i, dim in enumerate(dims):
+                dataset.dims[i].attach_scale(file[dim])
+            _describe(dataset, variable)
+        yield file
+
+
+def _encoded(text: str) -> bytes:
+    """A text as bytes: a file's name may be no text, but bytes that Python escapes."""
+    return text.encode(errors="surrogateescape")
 
 
 def _create_scale(file: h5py.File, coordinate: Coordinate) -> None:
@@ -225,73 +272,12 @@ def _describe(dataset: h5py.Dataset, variable: Variable) -> None:
         dataset.attrs["_Encoding"] = "utf-8"
     elif variable.unit != "flag":
         dataset.attrs["units"] = variable.unit
-    missing = missing_value(variable)
-    if missing is not None:
-        dataset.attrs["_FillValue"] = missing
+    # a fill that is itself a valid value (status 0, an empty text) is not declared missing: readers would make it NaN
+    dtype, fill = np.dtype(variable.dtype), variable.fill
+    if dtype.kind == "f":
+        dataset.attrs["_FillValue"] = np.array(np.nan, dtype)
+    elif dtype.kind == "i" and isinstance(fill, int) and fill < 0:
+        dataset.attrs["_FillValue"] = np.array(fill, dtype)
     if variable.flag_meanings is not None:
         dataset.attrs["flag_values"] = np.arange(len(variable.flag_meanings.split()), dtype=variable.dtype)
         dataset.attrs["flag_meanings"] = variable.flag_meanings
-
-
-def missing_value(variable: Variable) -> npt.NDArray[Any] | None:
-    """What stands for "not there" in a variable, of its own type; None where every value means something.
-
-    A fill that is itself a valid value (status 0, an empty text) must not be declared missing, else a reader
-    would turn it into NaN.
-    """
-    dtype = np.dtype(variable.dtype)
-    if dtype.kind == "f":
-        return np.array(np.nan, dtype)
-    if dtype.kind == "i" and isinstance(variable.fill, int) and variable.fill < 0:
-        return np.array(variable.fill, dtype)
-    return None
-
-
-def create_file(
-    path: Path,
-    *,
-    filetype: str,
-    axes: Sequence[str],
-    coordinates: Sequence[Coordinate],
-    variables: Sequence[Variable],
-    attributes: Mapping[str, Any],
-    data: Mapping[str, npt.ArrayLike] | None = None,
-    force: bool = False,
-) -> None:
-    """Create a whole result file, contiguous, all or nothing.
-
-    Parameters
-    ----------
-    path : Path
-    filetype : str
-        One of the schema's file types.
-    axes : sequence of str
-        Names of the swept axes, in the file's order.
-    coordinates : sequence of Coordinate
-        All dimensions, the axes included.
-    variables : sequence of Variable
-    attributes : mapping
-        Root attributes beside `filetype`, `format_version`, `Conventions` and `coordinates`.
-    data : mapping of str to array, optional
-        Name → contents; what is not named keeps its fill value.
-    force : bool
-        Back up an existing file as `name.1.h5` instead of refusing it.
-
-    Raises
-    ------
-    UserError
-        See `files.creating`.
-    """
-    filled = filled_bytes(variables, tuple(axes), coordinates) + attribute_bytes(attributes)
-    size = filled + trace_bytes(variables, tuple(axes), coordinates)
-    with creating(path, size=size, filled=filled, force=force) as file:
-        define(
-            file,
-            filetype=filetype,
-            axes=tuple(axes),
-            coordinates=coordinates,
-            variables=variables,
-            attributes=attributes,
-        )
-        for name, values in (data or {}).items():
-            file[name][...] = values

@@ -26,10 +26,6 @@ class SweepLock:
     """The right to write a sweep; while it is held there is a file `.sweep.h5.lock` beside the sweep.
 
     A context manager, too.
-
-    Parameters
-    ----------
-    sweep : Path
     """
 
     def __init__(self, sweep: Path) -> None:
@@ -118,9 +114,7 @@ def is_locked(sweep: Path) -> bool:
 
 
 def workers_now(sweep: Path) -> int | None:
-    """How many processes work for a sweep, None if none does or they have not said."""
-    if not is_locked(sweep):
-        return None
+    """How many processes work for a sweep that is locked, None if they have not said."""
     try:
         return int(json.loads(lock_path(sweep).read_bytes())["workers"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -7,7 +7,6 @@ same command. A packed copy is compressed and checksummed, made all or nothing, 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,15 +17,16 @@ import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial
-from hpcmass.store.files import START_OVER, changing_metadata, creating, real_path, require_output, reserve
-from hpcmass.store.layout import attribute_bytes, create_file, define, filled_bytes, sweep_coordinates, trial_bytes
+from hpcmass.grid import Trial, places
+from hpcmass.store.files import START_OVER, changing_metadata, real_path, require_output, require_space, reserve
+from hpcmass.store.layout import creating_sweep, trial_bytes
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
 from hpcmass.store.writer import Ended, SweepWriter
+from hpcmass.text import counted
 
 BLOCK_BYTES = 2**26
 """Most that is held in memory at a time."""
@@ -73,7 +73,7 @@ def merge(
     packed: bool = False,
     partial: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Merged:
     """Copy the trials of several files of one sweep into one file.
 
@@ -90,12 +90,6 @@ def merge(
     force : bool
         Back up an existing file and start over.
     progress : callable, optional
-
-    Raises
-    ------
-    UserError
-        If a part or a trial is missing, files contradict each other or are of different sweeps, or `output` cannot be
-        written or holds something else.
     """
     output = real_path(output)
     require_output(output, paths)
@@ -124,8 +118,8 @@ def _require_all_variables(parts: SweepParts) -> None:
             raise UserError(f"{file.path} was written by an older version and lacks {', '.join(lacking)}; run it again")
 
 
-def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
-    what = f"merged from {_files(parts)}"
+def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
+    what = f"merged from {counted(len(parts.paths), 'file')}"
     if output.exists() and not force:
         status = _status_of_continuable(parts, output)
         what = f"{what}, continued"
@@ -138,14 +132,14 @@ def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress | Non
             with changing_metadata(output) as file:
                 append_history(file, what)
     else:
-        _create(parts, output, what, force)
-    places = (tuple(int(k) for k in place) for place in np.argwhere(copied))
+        attributes = _merged_attributes(parts, what) | {"driver": "serial"}
+        numbers = parts.trial_numbers.tolist()
+        with creating_sweep(output, parts.experiment, attributes, trial_numbers=numbers, force=force) as new:
+            new["seed"][...] = parts.file(0).variable("seed")
     with SweepWriter(output) as writer:
-        copy_trials(parts, ((_trial(parts, place), place) for place in places), writer, int(copied.sum()), progress)
-
-
-def _files(parts: SweepParts) -> str:
-    return "1 file" if len(parts.paths) == 1 else f"{len(parts.paths)} files"
+        copy_trials(
+            parts, ((_trial(parts, place), place) for place in places(copied)), writer, int(copied.sum()), progress
+        )
 
 
 def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
@@ -170,28 +164,17 @@ def copy_trials(
     trials: Iterator[tuple[Trial, Index]],
     writer: SweepWriter,
     total: int,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
     **replaced: Any,
 ) -> None:
-    """Copy trials that have ended from one sweep into the file of another, many at a time.
+    """Copy trials that have ended, each with its place in `source`, into the file of another sweep, many at a time.
 
-    Parameters
-    ----------
-    source : SweepParts
-    trials : iterator of (Trial, tuple of int)
-        Each with its place in `source`.
-    writer : SweepWriter
-    total : int
-        How many there are, for the progress.
-    progress : callable, optional
-    **replaced
-        Values that all copies get in place of the source's.
+    `total` is their number, for the progress; `replaced` are values that all copies get in place of the source's.
     """
     names = [name for name in SWEEP_VARIABLES if name not in NOT_COPIED and name in source.file(0)]
     at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))
     done = 0
-    if progress is not None:
-        progress(0, total)
+    progress(0, total)
     while batch := list(islice(trials, at_once)):
         writer.store(
             Ended(
@@ -202,8 +185,7 @@ def copy_trials(
             for trial, index in batch
         )
         done += len(batch)
-        if progress is not None:
-            progress(done, total)
+        progress(done, total)
 
 
 def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
@@ -218,50 +200,22 @@ def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
     }
 
 
-def _create(parts: SweepParts, output: Path, what: str, force: bool) -> None:
-    experiment = parts.experiment
-    create_file(
-        output,
-        filetype=SWEEP_FILETYPE,
-        axes=tuple(parts.axes),
-        coordinates=sweep_coordinates(experiment, parts.trial_numbers.tolist()),
-        variables=list(SWEEP_VARIABLES.values()),
-        attributes=_merged_attributes(parts, what) | {"driver": "serial"},
-        data={"seed": parts.file(0).variable("seed")},
-        force=force,
-    )
-
-
 def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
     """Refuse to begin a copy that may not fit: how well it compresses is not known before."""
     need = n_trials * trial_bytes(parts.experiment)
-    free = shutil.disk_usage(output.parent).free
-    if need > free:
-        raise UserError(
-            f"{output} may take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
-            "free some space or name another place"
-        )
+    require_space(output, need, will="may", remedy=" or name another place")
 
 
-def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress | None) -> None:
+def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
     n_done = int((parts.status == DONE).sum())
     _require_space(parts, n_done, output)
-    axes, variables = tuple(parts.axes), list(SWEEP_VARIABLES.values())
-    coordinates = sweep_coordinates(parts.experiment, parts.trial_numbers.tolist())
-    attributes = _merged_attributes(parts, f"merged and packed from {_files(parts)}") | {"driver": "packed"}
-    filled = filled_bytes(variables, axes, coordinates) + attribute_bytes(attributes)
-    with creating(output, size=filled, filled=filled, force=force) as file:
-        define(
-            file,
-            filetype=SWEEP_FILETYPE,
-            axes=axes,
-            coordinates=coordinates,
-            variables=variables,
-            attributes=attributes,
-            packed=True,
-        )
-        numbers = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])
-        for name, values in (numbers | {"status": parts.status}).items():
+    attributes = _merged_attributes(parts, f"merged and packed from {counted(len(parts.paths), 'file')}") | {
+        "driver": "packed"
+    }
+    numbers = parts.trial_numbers.tolist()
+    with creating_sweep(output, parts.experiment, attributes, trial_numbers=numbers, packed=True, force=force) as file:
+        gathered = parts.gathered([name for name in SWEEP_VARIABLES if name not in TRACES])
+        for name, values in (gathered | {"status": parts.status}).items():
             reserve(file, values.nbytes)
             file[name][...] = values if name != "error" else _letters(values, file[name].shape)
         _pack_traces(parts, file, n_done, progress)
@@ -272,18 +226,15 @@ def _letters(texts: Any, shape: tuple[int, ...]) -> Any:
     return np.ascontiguousarray(texts).astype(f"S{shape[-1]}").view("S1").reshape(shape)
 
 
-def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress | None) -> None:
+def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress) -> None:
     n_bytes = trial_bytes(parts.experiment)
     at_once = max(1, BLOCK_BYTES // max(1, n_bytes))
-    places = (tuple(int(k) for k in place) for place in np.argwhere(parts.status == DONE))
-    if progress is not None:
-        progress(0, n_done)
+    progress(0, n_done)
     n_chunks = sum(math.ceil(file[name].shape[-1] / file[name].chunks[-1]) for name in TRACES)
-    for number, index in enumerate(places):
+    for number, index in enumerate(places(parts.status == DONE)):
         if number % at_once == 0:  # compressed, the traces take less, or little more
             coming = min(at_once, n_done - number)
             reserve(file, math.ceil(1.01 * coming * n_bytes) + coming * n_chunks * CHUNK_OVERHEAD_BYTES)
         for name in TRACES:
             file[name][index] = parts.value(name, index)
-        if progress is not None:
-            progress(number + 1, n_done)
+        progress(number + 1, n_done)

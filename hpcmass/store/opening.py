@@ -67,7 +67,11 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         of the format, virtual, or damaged in its structure.
     """
     path = Path(path)
-    _require_file(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+    if not path.exists():
+        refuse_shards(path)
+        raise UserError(f"there is no file {path}; {missing_file(path)}")
     try:
         file = read_hdf5(path)
     except OSError as error:
@@ -76,7 +80,10 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         _check_filetype(file, filetype)
         _refuse_virtual(file)
         if not checked:
-            _check_contents(file)
+            fault = next(faults(file), None)
+            if fault is not None:
+                raise UserError(f"{path} is damaged: {fault}; take a copy of it, if any")
+            experiment_of(file)
     except UserError:
         file.close()
         raise
@@ -86,22 +93,8 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     return file
 
 
-def _require_file(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; name an HDF5 file in it")
-    if not path.exists():
-        refuse_shards(path)
-        raise UserError(f"there is no file {path}; {missing_file(path)}")
-
-
 def refuse_shards(path: Path) -> None:
-    """Refuse a sweep that an earlier version wrote into one file a rank and has not joined.
-
-    Raises
-    ------
-    UserError
-        With the command that copies the files into one.
-    """
+    """Refuse a sweep that an earlier version wrote into one file a rank and has not joined."""
     directory = path.with_name(f"{path.name}.parts")
     if not path.exists() and any(directory.glob("shard-*.h5")):
         raise UserError(
@@ -126,26 +119,8 @@ def _refuse_virtual(file: h5py.File) -> None:
     )
 
 
-def _check_contents(file: h5py.File) -> None:
-    """Refuse an open file of ours that does not have what every file of its type has.
-
-    Raises
-    ------
-    UserError
-    """
-    fault = next(faults(file), None)
-    if fault is not None:
-        raise UserError(f"{file.filename} is damaged: {fault}; take a copy of it, if any")
-    experiment_of(file)
-
-
 def _check_filetype(file: h5py.File, filetype: str) -> None:
-    """Refuse an open HDF5 file of another file type or of a newer major version.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse an open HDF5 file of another file type or of a newer major version."""
     found = filetype_of(file)
     if found != filetype:
         what = "an HDF5 file of another program" if found is None else f"a file of type '{found}'"
@@ -165,13 +140,7 @@ def filetype_of(file: h5py.File) -> str | None:
 
 
 def major_version(file: h5py.File) -> int:
-    """Major version of an open file's format.
-
-    Raises
-    ------
-    UserError
-        If it says none.
-    """
+    """Major version of an open file's format."""
     major = str(file.attrs.get("format_version", "")).split(".")[0]
     if not major.isdecimal():
         raise UserError(f"{file.filename} says no format version; it is damaged or foreign, name another file")
@@ -264,13 +233,7 @@ def axes_of(file: h5py.File) -> dict[str, tuple[float, ...]]:
 
 
 def experiment_of(file: h5py.File) -> Experiment:
-    """The experiment of the configuration that an open file carries.
-
-    Raises
-    ------
-    UserError
-        If it is not a valid one.
-    """
+    """The experiment of the configuration that an open file carries."""
     try:
         return _parsed(str(file.attrs["config_yaml"]))
     except UserError as error:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
+from hpcmass.grid import places
 from hpcmass.store.files import Closing
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
@@ -48,6 +49,12 @@ class SweepParts(Closing):
         Trials that are done in several files.
     uuids : list of str
         Identity of each file.
+    experiment : Experiment
+        Of the first file's configuration.
+    physics_sha256 : str
+        Hash of what fixes the results.
+    trial_numbers : array of int32, (trial,)
+        Numbers of the trials at each point.
 
     Raises
     ------
@@ -66,7 +73,9 @@ class SweepParts(Closing):
 
     def _read_states(self) -> None:
         first = self.file(0, checked=False)
-        experiment, seeds = first.experiment, first.variable("seed")
+        self.experiment: Experiment = first.experiment
+        self.physics_sha256, self.trial_numbers = first.physics_sha256, first.trial_numbers
+        seeds = first.variable("seed")
         self.axes, self.shape = first.axes, first.shape
         self.status = np.full(first.shape, PENDING, "i1")
         self.owner = np.full(first.shape, -1, np.intp)
@@ -77,7 +86,7 @@ class SweepParts(Closing):
             file = self.file(i, checked=False)
             if i:
                 what_to_do = f"leave it out, or leave out {self.paths[0]}"
-                file.require_same_sweep(experiment, what_to_do)
+                file.require_same_sweep(self.experiment, what_to_do)
                 if not np.array_equal(file.variable("seed"), seeds):
                     raise UserError(f"{path} has other seeds than {self.paths[0]}; {what_to_do}")
             done = file.status == DONE
@@ -117,21 +126,6 @@ class SweepParts(Closing):
         """Identity of the sweep: the file's, or one that follows from those of all files."""
         distinct = sorted(set(self.uuids))
         return distinct[0] if len(distinct) == 1 else str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(distinct)))
-
-    @property
-    def experiment(self) -> Experiment:
-        """The experiment of the first file's configuration."""
-        return self.file(0).experiment
-
-    @property
-    def physics_sha256(self) -> str:
-        """Hash of what fixes the results."""
-        return self.file(0).physics_sha256
-
-    @property
-    def trial_numbers(self) -> npt.NDArray[np.int32]:
-        """Numbers of the trials at each point, (trial,)."""
-        return self.file(0).trial_numbers
 
     @property
     def time_ms(self) -> npt.NDArray[np.float64]:
@@ -239,8 +233,7 @@ class SweepParts(Closing):
         """
         for i in self.indices:
             again = (self.file(i).status == DONE) & (self.status == DONE) & (self.owner != i)
-            for place in np.argwhere(again):
-                index = tuple(int(k) for k in place)
+            for index in places(again):
                 other, file = self._holder(index), self.file(i)
                 for name in (*NUMBERS, *TRACES):
                     if name in file and name in other and _bytes(file, name, index) != _bytes(other, name, index):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -34,7 +35,9 @@ def provenance(*, n_ranks: int, mpi_library: str) -> dict[str, str | int]:
         "git_commit": git_commit(),
         "date": now(),
         "python": platform.python_version(),
-        "libraries": ", ".join([*_versions(), f"HDF5 {h5py.version.hdf5_version}"]),
+        "libraries": ", ".join(
+            [*(f"{name} {metadata.version(name)}" for name in LIBRARIES), f"HDF5 {h5py.version.hdf5_version}"]
+        ),
         "mpi_library": readable(mpi_library),
         "n_ranks": n_ranks,
         "host": readable(platform.node()),
@@ -102,21 +105,9 @@ def _fixed(lines: list[str], dtype: np.dtype[np.bytes_]) -> npt.NDArray[np.bytes
     return np.array(text.encode(encoding), dtype)
 
 
-def _versions() -> list[str]:
-    found = []
-    for name in LIBRARIES:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def _processor() -> str:
-    try:
+    with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
     return platform.processor() or platform.machine()

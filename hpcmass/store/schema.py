@@ -111,9 +111,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
 
 SWEEP_VARIABLES_1: Final = {
     **SWEEP_VARIABLES,
-    "error": Variable(
-        "error", _TRIAL, f"S{ERROR_LENGTH}", "text", "why the trial failed", role="bookkeeping", fill=b""
-    ),
+    "error": replace(SWEEP_VARIABLES["error"], dims=_TRIAL, dtype=f"S{ERROR_LENGTH}"),
 }
 """The same in a file of format 1, which is read and continued as it is."""
 

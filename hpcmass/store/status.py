@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hpcmass.config import Experiment
 from hpcmass.costs import point_costs
+from hpcmass.grid import places
 from hpcmass.store.lock import is_locked, workers_now
 from hpcmass.store.opening import Path_
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
+
+_point_costs = lru_cache(maxsize=1)(point_costs)
+"""Parts by the thousand carry the same experiment."""
 
 
 @dataclass(frozen=True)
@@ -95,22 +98,21 @@ def sweep_status(path: Path_) -> Status:
         wall_s, rank = file.variable("wall_s"), file.variable("rank")
         here = rank >= 0  # and not copied from another sweep
         failures = tuple(
-            Failure(
-                file.values_at(index.tolist()), int(file.trial_numbers[index[-1]]), file.error(tuple(map(int, index)))
-            )
-            for index in np.argwhere(failed)
+            Failure(file.values_at(index), int(file.trial_numbers[index[-1]]), file.error(index))
+            for index in places(failed)
         )
         cost = np.broadcast_to(_point_costs(file.experiment)[..., None], file.shape)
         done_wall_s = wall_s[done]
         total_wall_s = float(np.sum(done_wall_s))
-        workers = workers_now(path) or len(set(rank[done & here].tolist()))
+        running = is_locked(path)
+        workers = (running and workers_now(path)) or len(set(rank[done & here].tolist()))
         left_s = total_wall_s * float(cost[pending].sum() / cost[done].sum()) if done.any() else math.nan
         pace = 3600 * workers * done_wall_s.size / total_wall_s if total_wall_s and workers else math.nan
         return Status(
             path=str(path),
             title=file.title,
             driver=file.driver,
-            running=is_locked(path),
+            running=running,
             part=str(part) if part else None,
             total=int(file.assigned.sum()),
             done=int(done.sum()),
@@ -124,14 +126,3 @@ def sweep_status(path: Path_) -> Status:
             core_hours_left=left_s / 3600 if pending.any() else 0.0,
             failures=failures,
         )
-
-
-_COSTS: dict[str, npt.NDArray[np.float64]] = {}
-
-
-def _point_costs(experiment: Experiment) -> npt.NDArray[np.float64]:
-    """The costs of the last experiment asked for: parts by the thousand carry the same one."""
-    if experiment.text not in _COSTS:
-        _COSTS.clear()
-        _COSTS[experiment.text] = point_costs(experiment)
-    return _COSTS[experiment.text]

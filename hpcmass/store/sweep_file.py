@@ -92,14 +92,12 @@ class SweepFile(Closing):
     @cached_property
     def time_ms(self) -> npt.NDArray[np.float64]:
         """Time stamps of the traces (ms), (time,)."""
-        time_ms: npt.NDArray[np.float64] = self.hdf5["time"][()]
-        return time_ms
+        return np.asarray(self.hdf5["time"][()])
 
     @cached_property
     def trial_numbers(self) -> npt.NDArray[np.int32]:
         """Numbers of the trials at each point, (trial,)."""
-        numbers: npt.NDArray[np.int32] = self.hdf5["trial"][()]
-        return numbers
+        return np.asarray(self.hdf5["trial"][()])
 
     @property
     def history(self) -> list[str]:

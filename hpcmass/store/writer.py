@@ -25,37 +25,17 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, trial_seed
-from hpcmass.grid import trials as all_trials
-from hpcmass.store.files import Closing, RawFile, cannot_write, read_hdf5, reason, sync
-from hpcmass.store.layout import Coordinate, create_file, sweep_coordinates
+from hpcmass.grid import Trial, trials
+from hpcmass.store.files import Closing, RawFile, cannot_write, reason, sync
+from hpcmass.store.layout import creating_sweep
 from hpcmass.store.provenance import history_line, history_value
-from hpcmass.store.schema import (
-    DONE,
-    ERROR_LENGTH,
-    FAILED,
-    PENDING,
-    SPIKE_VARIABLES,
-    SWEEP_FILETYPE,
-    SWEEP_VARIABLES,
-    TRACES,
-)
+from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, PENDING, SWEEP_VARIABLES, TRACES
 
 Driver = Literal["mpio", "gather", "serial"]
 """How a sweep is written: by all ranks through MPI-IO, by rank 0 for all ranks, by a single process."""
 
 Values = Mapping[str, Any]
 """Variable → value of one trial: `Recording.variables()`."""
-
-
-def sweep_attributes(experiment: Experiment, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Root attributes of a sweep file that follow from the experiment and from `provenance`."""
-    return {
-        "title": experiment.title,
-        "config_yaml": experiment.text,
-        "config_sha256": experiment.physics_sha256(),
-        **provenance,
-    }
 
 
 def create_sweep_file(
@@ -90,43 +70,23 @@ def create_sweep_file(
         The part of the sweep that the file is to hold.
     force : bool
         Back up an existing file instead of refusing it.
-
-    Raises
-    ------
-    UserError
-        See `files.creating`.
     """
-    coordinates = sweep_coordinates(experiment, trial_numbers)
-    variables = list(SWEEP_VARIABLES.values())
-    if n_spikes is not None:
-        coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
-        variables += SPIKE_VARIABLES.values()
     attributes = {
-        **sweep_attributes(experiment, provenance),
+        "title": experiment.title,
+        "config_yaml": experiment.text,
+        "config_sha256": experiment.physics_sha256(),
+        **provenance,
         "driver": driver,
         "history": history_value([history_line(started)]),
     }
     if assignment is not None:
         attributes["part"] = str(assignment.part)
         attributes["part_trials"] = np.array([assignment.start, assignment.stop])
-    create_file(
-        path,
-        filetype=SWEEP_FILETYPE,
-        axes=tuple(experiment.grid.axes()),
-        coordinates=coordinates,
-        variables=variables,
-        attributes=attributes,
-        data={"seed": _seeds(experiment, trial_numbers)},
-        force=force,
-    )
-
-
-def _seeds(experiment: Experiment, trial_numbers: Sequence[int] | None) -> npt.NDArray[np.uint32]:
-    numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
-    points = [trial.values for trial in all_trials(experiment.model_copy(update={"trials": 1}))]
-    seeds = np.array([trial_seed(experiment.root_seed, v, k) for v in points for k in numbers], "u4")
-    lengths = [len(values) for values in experiment.grid.axes().values()]
-    return seeds.reshape(*lengths, len(numbers), seeds.shape[-1])
+    with creating_sweep(
+        path, experiment, attributes, trial_numbers=trial_numbers, n_spikes=n_spikes, force=force
+    ) as file:
+        seeds = np.array([trial.seed for trial in trials(experiment, trial_numbers)], "u4")
+        file["seed"][...] = seeds.reshape(file["seed"].shape)
 
 
 @dataclass(frozen=True)
@@ -148,42 +108,24 @@ class Ended:
 
 
 class SweepWriter(Closing):
-    """Stores trials in a sweep file that is there already and not packed; a context manager, for one process.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    UserError
-        If it cannot be opened for writing.
-    """
+    """Stores trials in a sweep file that is there already and not packed; a context manager, for one process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = RawFile(path)
-        with read_hdf5(path) as file:
-            self._failed: npt.NDArray[np.bool_] = file["status"][()] == FAILED
+        self._failed: npt.NDArray[np.bool_] = self._file.read("status") == FAILED
 
     def store(self, ended: Iterable[Ended]) -> None:
-        """Store trials that have ended: their data first, then, when these are on the disk, their status.
-
-        Parameters
-        ----------
-        ended : iterable of Ended
-            As many as have come: the two syncs are for all of them.
-
-        Raises
-        ------
-        UserError
-            If the disk refuses them; the trials then stay as they were.
-        """
+        """Store trials that have ended: their data first, then, when these are on the disk, their status."""
         ended = list(ended)
         if not ended:
             return
         try:
-            self._reopen([one.trial for one in ended if self._failed[one.trial.index]])
+            again = [one.trial.index for one in ended if self._failed[one.trial.index]]
+            for index in again:  # a kill while they are replaced must not leave a failed one without a reason
+                self._file.put("status", index, PENDING)
+            if again:
+                self._file.sync()
             for one in ended:
                 values = {**one.values, "error": _cut(one.error or "")}
                 for name, value in values.items():
@@ -197,22 +139,8 @@ class SweepWriter(Closing):
         except OSError as error:
             raise unwritable(self.path, ended[0].trial, error) from error
 
-    def _reopen(self, trials: Sequence[Trial]) -> None:
-        """Make failed trials pending: a kill while they are replaced must not leave a failed one without a reason."""
-        for trial in trials:
-            self._file.put("status", trial.index, PENDING)
-            self._failed[trial.index] = False
-        if trials:
-            self._file.sync()
-
     def store_spikes(self, spikes: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`).
-
-        Raises
-        ------
-        UserError
-            If the disk refuses them.
-        """
+        """Store the spikes of a one-trial file that has space for them (`spike_neuron`, `spike_time`)."""
         try:
             for name, values in spikes.items():
                 self._file.put(name, (), values)
@@ -245,13 +173,7 @@ class ParallelTraceWriter:
         self._failed = False
 
     def write(self, trial: Trial, values: Values) -> None:
-        """Write a trial's traces; they are on the disk when this returns.
-
-        Raises
-        ------
-        UserError
-            If the disk refuses them.
-        """
+        """Write a trial's traces; they are on the disk when this returns."""
         try:
             for name, dataset in self._traces.items():
                 dataset[trial.index] = values[name]

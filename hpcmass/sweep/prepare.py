@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
 from hpcmass.grid import trials as all_trials
 from hpcmass.messages import logger
-from hpcmass.store.files import START_OVER, changing_metadata, same_file
+from hpcmass.store.files import START_OVER, changing_metadata, require_space, same_file
 from hpcmass.store.layout import sweep_bytes, trial_bytes
 from hpcmass.store.opening import refuse_shards
 from hpcmass.store.provenance import append_history, provenance
@@ -28,6 +27,7 @@ from hpcmass.store.schema import DONE, PENDING
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable
+from hpcmass.text import counted
 
 SHOWN_CHARACTERS = 60
 """Of a changed setting's value, in the history."""
@@ -90,14 +90,7 @@ class Prepared:
 def prepare(
     experiment: Experiment, output: Path, options: RunOptions, *, n_ranks: int, mpi_library: str
 ) -> tuple[Prepared, list[Trial]]:
-    """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order.
-
-    Raises
-    ------
-    UserError
-        If the output cannot be written, is not a sweep file, holds another sweep or part, or does not fit on the
-        disk; if a file to reuse is of other physics.
-    """
+    """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order."""
     for old in options.reuse:
         if same_file(old, output):
             raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
@@ -107,7 +100,7 @@ def prepare(
     else:
         driver = "mpio" if h5py.get_config().mpi and not options.gather else "gather"
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}
-    how = f"{n_ranks} {'rank' if n_ranks == 1 else 'ranks'}, {driver}"
+    how = f"{counted(n_ranks, 'rank')}, {driver}"
     how += f", part {options.part}" if options.part else ""
     refuse_shards(output)
     if output.exists() and not options.force:
@@ -130,11 +123,11 @@ def _create(
     output: Path, experiment: Experiment, options: RunOptions, driver: Driver, identity: Mapping[str, Any], started: str
 ) -> list[Trial]:
     """Create the file; returns the trials to do."""
-    trials = all_trials(experiment)
     assignment = assign(experiment, options.part) if options.part else None
-    if assignment is not None:
-        trials = trials[assignment.start : assignment.stop]
-    _require_space(experiment, output, len(trials))
+    n_trials = math.prod(shape(experiment))
+    first, stop = (assignment.start, assignment.stop) if assignment else (0, n_trials)
+    need = sweep_bytes(experiment) - (n_trials - (stop - first)) * trial_bytes(experiment)
+    require_space(output, need, remedy=", name another place, or make the grid smaller")
     create_sweep_file(
         output,
         experiment,
@@ -144,7 +137,7 @@ def _create(
         assignment=assignment,
         force=options.force,
     )
-    return trials
+    return all_trials(experiment)[first:stop]
 
 
 def _continue(output: Path, experiment: Experiment, options: RunOptions, how: str) -> tuple[list[Trial], int, int]:
@@ -210,14 +203,3 @@ def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
         with changing_metadata(output) as file:
             append_history(file, f"{len(copied)} trials copied from {old.name}")
     return [trial for trial in missing if trial.index not in copied]
-
-
-def _require_space(experiment: Experiment, output: Path, n_trials: int) -> None:
-    """Refuse a sweep, or the part of it, that cannot fit on the disk, before its first trial."""
-    need = sweep_bytes(experiment) - (math.prod(shape(experiment)) - n_trials) * trial_bytes(experiment)
-    free = shutil.disk_usage(output.parent).free
-    if need > free:
-        raise UserError(
-            f"{output} will take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
-            "free some space, name another place, or make the grid smaller"
-        )

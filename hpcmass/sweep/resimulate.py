@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hpcmass.errors import TrialFailure
+from hpcmass.grid import places
 from hpcmass.messages import logger
 from hpcmass.network import simulate
 from hpcmass.store.schema import DONE, NUMBERS, SWEEP_VARIABLES, TRACES
@@ -14,32 +15,13 @@ from hpcmass.store.sweep_file import SweepFile
 
 
 def resimulate(path: Path, count: int, *, choice_seed: int | None = None) -> list[str]:
-    """Simulate random trials that are done once more.
-
-    Parameters
-    ----------
-    path : Path
-    count : int
-        How many, at most all that are done.
-    choice_seed : int, optional
-        Seed of the choice; another choice each time by default.
-
-    Returns
-    -------
-    list of str
-        A sentence for each trial that differs.
-
-    Raises
-    ------
-    UserError
-        If it is not a readable sweep file.
-    """
+    """Simulate so many random trials that are done once more; a sentence for each that differs."""
     problems = []
     with SweepFile(path) as file:
-        done = np.argwhere(file.status == DONE)
+        done = list(places(file.status == DONE))
         chosen = np.random.default_rng(choice_seed).permutation(len(done))[:count]
         for number in sorted(chosen.tolist()):
-            index = tuple(int(i) for i in done[number])
+            index = done[number]
             name, values = file.label(index), file.values_at(index)
             logger.info("simulating %s again", name)
             network = file.experiment.network_at(values)

@@ -24,13 +24,7 @@ WHAT_TO_DO = "leave out --reuse, or give another file"
 
 
 def require_reusable(old: Path, experiment: Experiment) -> None:
-    """Refuse an earlier sweep whose trials are not the experiment's.
-
-    Raises
-    ------
-    UserError
-        If its physics differ or it lacks variables of today's format.
-    """
+    """Refuse an earlier sweep whose trials are not the experiment's."""
     with SweepFile(old) as file:
         file.require_same_physics(experiment, WHAT_TO_DO)
         lacking = [v.name for v in SWEEP_VARIABLES.values() if v.name not in file and v.role != "bookkeeping"]
@@ -39,27 +33,7 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
 
 
 def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
-    """Copy from an earlier sweep what it has of some trials.
-
-    Parameters
-    ----------
-    old : Path
-        A sweep that `require_reusable` accepts.
-    target : Path
-        A sweep file that is there, not packed.
-    trials : sequence of Trial
-        Those wanted, with their places in `target`.
-
-    Returns
-    -------
-    list of Trial
-        Those copied.
-
-    Raises
-    ------
-    UserError
-        If a seed differs although the values are the same, or `target` cannot be written.
-    """
+    """Copy what an earlier sweep, which `require_reusable` accepts, has of some trials; returns those copied."""
     with SweepParts([old]) as source, SweepWriter(target) as writer:
         axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
         numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}

@@ -20,6 +20,7 @@ from hpcmass.store.lock import SweepLock
 from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
 from hpcmass.sweep.prepare import Prepared, RunOptions, prepare
 from hpcmass.sweep.scatter import Tally, scatter
+from hpcmass.text import counted
 
 DEFAULT_OPTIONS, NO_LIMITS = RunOptions(), Limits()
 
@@ -146,8 +147,7 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
     if not prepared.missing:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
         return f"nothing to do, {count} {what} are done{left}"
-    workers = max(1, comm.size - 1)
-    who = "this process" if comm.size == 1 else f"{workers} {'rank' if workers == 1 else 'ranks'} and a master"
+    who = "this process" if comm.size == 1 else f"{counted(comm.size - 1, 'rank')} and a master"
     rest = f" ({done} are done already{left})" if done or left else ""
     return (
         f"{prepared.missing} of {prepared.total} {what} to do{rest}, by {who}, into {prepared.output} "

@@ -50,8 +50,6 @@ class Outcome:
     task : Task
     values : dict
         Its numbers; its traces, too, unless its rank has written them.
-    seconds : float
-        How long it took.
     failure : str or None
         Why it failed.
     unwritable : str or None
@@ -64,7 +62,6 @@ class Outcome:
 
     task: Task
     values: dict[str, Any] = field(default_factory=dict, repr=False)
-    seconds: float = 0.0
     failure: str | None = None
     unwritable: str | None = None
     dropped: bool = False
@@ -135,12 +132,10 @@ class Worker:
             message = _message(error)
             if isinstance(error, TrialTimeout) and limits.trial_s is not None:
                 message = f"took longer than --trial-timeout, {limits.trial_s:g} s; {message}"
-            seconds = time.perf_counter() - start
-            values = {"rank": self.rank, "wall_s": seconds}
-            return Outcome(task, values, seconds, failure=message, stop=stop_requested())
-        seconds = time.perf_counter() - start
-        self.clock.note(task.cost, seconds)
-        return Outcome(task, {**recording.variables(), "rank": self.rank}, seconds, stop=stop_requested())
+            values = {"rank": self.rank, "wall_s": time.perf_counter() - start}
+            return Outcome(task, values, failure=message, stop=stop_requested())
+        self.clock.note(task.cost, recording.wall_s)
+        return Outcome(task, {**recording.variables(), "rank": self.rank}, stop=stop_requested())
 
 
 def _message(error: Exception) -> str:
@@ -161,14 +156,7 @@ def _run(task: Task) -> list[Outcome]:
 
 
 class Tally:
-    """Outcomes so far, on rank 0.
-
-    Parameters
-    ----------
-    clock : Clock
-    own_clock : bool
-        The trials run in this process, whose clock knows their times already.
-    """
+    """Outcomes so far, on rank 0; with `own_clock` the trials run in this process, whose clock knows their times."""
 
     def __init__(self, clock: Clock, *, own_clock: bool = False) -> None:
         self.done = self.failed = 0
@@ -206,32 +194,14 @@ class Tally:
             else:
                 self.done += 1
                 if not self._own_clock:
-                    self._clock.note(outcome.task.cost, outcome.seconds)
+                    self._clock.note(outcome.task.cost, outcome.values["wall_s"])
             progress.advance(outcome.task.cost)
 
 
 def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Tally:
     """Run trials on all ranks and store them; returns when this rank has nothing more to do.
 
-    Parameters
-    ----------
-    comm : Communicator
-    prepared : Prepared
-        Its file exists already.
-    queue : list of Trial
-        On rank 0; empty elsewhere.
-    clock : Clock
-        This rank's.
-
-    Returns
-    -------
-    Tally
-        Complete on rank 0.
-
-    Raises
-    ------
-    UserError
-        On rank 0, if a rank cannot open or close the file.
+    Queue and tally are rank 0's; each rank has a clock of its own.
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1)

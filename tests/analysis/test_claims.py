@@ -111,7 +111,7 @@ def test_onset_is_next_to_the_border(claims, papers_plane):
 
 @pytest.fixture
 def comparison(tmp_path) -> Path:
-    from hpcmass.compare import compare_sweep
+    from hpcmass.compare.pipeline import compare_sweep
     from hpcmass.sweep.run import run_sweep
 
     config = tmp_path / "small.yml"

@@ -18,7 +18,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from hpcmass.compare import compare_sweep
+from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.plots.view import open_view
 from hpcmass.store.parts import SweepParts

@@ -16,7 +16,7 @@ import pytest
 import hpcmass.mass
 from figures import draw_fewer
 from hpcmass.cli import main
-from hpcmass.compare import compare_sweep
+from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.config import MassParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import known_models, mass_model, registry

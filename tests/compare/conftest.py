@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from hpcmass.compare import ComparisonSummary, compare_sweep
+from hpcmass.compare.pipeline import ComparisonSummary, compare_sweep
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import Trial

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcmass.compare import compare_sweep
+from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.compare.point import compare_point
 from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.config.file import parse_experiment

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcmass.compare import compare_sweep
+from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.grid import trials as all_trials
 from hpcmass.parallel.executors import Workers
@@ -128,7 +128,7 @@ def slow(*arguments):
     left.pop()
     return ready(*arguments)
 pipeline.compare_point = slow
-from hpcmass.compare import compare_sweep
+from hpcmass.compare.pipeline import compare_sweep
 compare_sweep(sys.argv[1], sys.argv[2])
 """
 

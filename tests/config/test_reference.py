@@ -12,7 +12,7 @@ from hpcmass.cli import main
 from hpcmass.config.experiment import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.config.reference import all_keys, defaults, schema
-from hpcmass.config.yaml_text import read
+from hpcmass.config.yaml_text import Document
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yml"))
 
@@ -48,7 +48,7 @@ def test_every_key_is_there_and_explained():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_ready_configurations_are_valid_by_both(path):
     load_experiment(path)
-    jsonschema.Draft202012Validator(schema()).validate(read(path.read_text()).value)
+    jsonschema.Draft202012Validator(schema()).validate(Document(path.read_text()).value)
 
 
 @pytest.mark.parametrize(

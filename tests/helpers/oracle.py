@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from graphs import adjacency
 from hpcmass.config import NetworkParameters
 from hpcmass.grid import Seed
 from hpcmass.network.external import PoissonDrive
-from hpcmass.network.lanes import fill_normals
+from hpcmass.network.lanes import draw_normals
 from hpcmass.network.neurons import slot_of
 from hpcmass.network.simulation import Network
 
@@ -151,14 +152,14 @@ class Inputs:
 
     def next(self) -> tuple[Reals, npt.NDArray[np.int64]]:
         """Noise and external spikes of the next step."""
-        fill_normals(self._lanes, self._normals)
+        draw_normals(self._lanes, self._normals, 0, self._normals.size, 1.0)
         units, _ = self._drive.take(1)
         return self._normals[self._slots].astype(float), units
 
 
 def oracle_of(net: Network) -> Oracle:
     """The oracle of a network that has just been made: same graph, same initial potentials."""
-    return Oracle(net.parameters, net.graph.adjacency(), net.graph_ext.adjacency(), kernel_v(net))
+    return Oracle(net.parameters, adjacency(net.graph), adjacency(net.graph_ext), kernel_v(net))
 
 
 def kernel_v(net: Network) -> Reals:

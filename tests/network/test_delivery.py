@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
+from graphs import adjacency, pack
 from hpcmass.network.delivery import MAX_PLANES, add_complete_rows, add_rows, nibbles, spread
-from hpcmass.network.digraph import Digraph, pack
+from hpcmass.network.digraph import Digraph
 from hpcmass.network.neurons import slot_of
 from hpcmass.network.simd import aligned, store_u64, words
 
@@ -52,7 +53,7 @@ def lowest_digits(planes: Any, width: int, c: int, out: Any) -> None:
 def assert_delivers(graph: Digraph, units: npt.NDArray[np.int64]) -> None:
     """Sums, the lowest four digits as `neurons.advance` reads them, and the digits above as `spread` adds them."""
     width, n_targets = graph.rows.shape[1], graph.n_targets
-    dense = graph.adjacency()[units].sum(0, dtype=np.int64)
+    dense = adjacency(graph)[units].sum(0, dtype=np.int64)
     planes, n_planes = summed(graph, units)
     if units.size == 0:
         assert n_planes == 0

@@ -13,9 +13,13 @@ from scipy import stats
 
 from chance import assert_chi2, assert_distance, assert_frequencies, assert_standard_normal, assert_uncorrelated
 from hpcmass.grid import trial_seed
-from hpcmass.network.lanes import DRAW, LANE_COUNT, fill_bits, fill_normals, seed_lanes
+from hpcmass.network.lanes import DRAW, LANE_COUNT, LaneState, draw_normals, fill_bits, seed_lanes
 
 MASK = 2**64 - 1
+
+
+def fill_normals(state: LaneState, out: npt.NDArray[np.float32]) -> None:
+    draw_normals(state, out, 0, out.size, 1.0)
 
 
 def sequence(*key: int) -> np.random.SeedSequence:

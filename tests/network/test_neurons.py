@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from chance import assert_distance, assert_standard_normal, assert_uncorrelated
+from graphs import adjacency
 from hpcmass.config import NetworkParameters
 from hpcmass.network.neurons import slot_of
 from hpcmass.network.simulation import Network
@@ -183,7 +184,7 @@ def test_external_conductance_is_shot_noise(tau_ms: float, dt_ms: float) -> None
         w_E=0.0, w_I=0.0, v_threshold_mv=1e6, duration_ms=1e5, transient_ms=0.0, noise_q=0.0,
     )  # fmt: skip
     net = Network(q, 0.0, 0.8, SEED)
-    connected = net.graph_ext.adjacency()
+    connected = adjacency(net.graph_ext)
     assert connected.shape == (80, 480)
     step = round(12 * tau_ms / dt_ms)
     net.run(2 * step)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphs import adjacency
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed, trial_seed
@@ -178,7 +179,7 @@ def test_phi_is_the_exact_sum_of_out_degrees() -> None:
     q = parameters()
     r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
     net = simulation.Network(q, 0.2, 0.8, SEED)
-    degree = net.graph.adjacency().sum(1)
+    degree = adjacency(net.graph).sum(1)
     assert r.spike_neuron is not None
     assert r.spike_time is not None
     step = np.rint(r.spike_time / q.dt_ms).astype(int)

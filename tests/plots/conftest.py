@@ -15,7 +15,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.grid import shape
 from hpcmass.store import schema
-from hpcmass.store.layout import Coordinate, axis_coordinates, create_file
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
 from hpcmass.store.writer import create_sweep_file
 
 P = [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1]
@@ -100,7 +100,7 @@ def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndar
     """A comparison file with `data`; what is not named keeps the schema's fill value."""
     variables = [*schema.COMPARISON_VARIABLES.values()]
     variables += [schema.SWEEP_VARIABLES[name] for name in (*schema.NUMBERS, "status")]
-    create_file(
+    with creating_file(
         path,
         filetype=schema.COMPARISON_FILETYPE,
         axes=tuple(experiment.grid.axes()),
@@ -113,8 +113,9 @@ def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndar
         ],
         variables=variables,
         attributes={"config_yaml": experiment.text, "sweep_uuid": UUID, "sweep_path": "swept.h5"},
-        data=data,
-    )
+    ) as file:
+        for name, values in data.items():
+            file[name][...] = values
     return path
 
 

@@ -270,7 +270,7 @@ def test_any_two_axes_can_be_shown(small_comparison):
         (("lam", "tau"), {}, "'tau' is no axis of this sweep; it has p, lam, w_I"),
         (("lam", "lam"), {}, "two different axes"),
         (("lam", "w_I"), {"lam": 0.5}, "shown along a side"),
-        (None, {"w_I": 0.0015}, "w_I = 0.0015 is not on the grid; it has 0.001, 0.002, 0.003, 0.004"),
+        (None, {"w_I": 0.0015}, "w_I = 0.0015 is not on the grid; choose from 0.001, 0.002, 0.003, 0.004"),
     ):
         with pytest.raises(UserError, match=message), open_view(path, axes, fixed):
             pass
@@ -328,3 +328,15 @@ def test_every_format_and_no_other(small_comparison, tmp_path: Path):
         assert text.count("<image") <= 4  # cells and colour bars; lines and text stay vectors
         with pytest.raises(UserError, match=r"figures end in \.png, \.svg, \.pdf"):
             save(sheet(view, "lag"), tmp_path / "lag.gif")
+
+
+@pytest.mark.parametrize("name", ["chi2", "lag", "example_v", "median_frequency"])
+def test_a_file_without_a_variable_that_every_comparison_has_is_refused(comparison: Make, name: str):
+    path = comparison()
+    with h5py.File(path, "r+") as file:
+        del file[name]
+    with (
+        pytest.raises(UserError, match=f"lacks {name}, which every map needs; compare the sweep again"),
+        open_view(path),
+    ):
+        pass

@@ -26,7 +26,7 @@ from hpcmass.plots.outlines import (
     dots_of,
     edge,
     inward_ticks,
-    label_place,
+    tag_place,
 )
 from hpcmass.plots.plane import DIVERGED, SILENT, UNDEFINED, Plane, explain
 from hpcmass.report.frame import Frame
@@ -158,12 +158,11 @@ def test_ticks_are_drawn_in_figure_and_page():
 def test_a_label_stands_on_its_line_and_clear_of_others():
     inside = np.zeros((6, 8), bool)
     inside[:2, 1:6] = True  # along the lower frame
-    segments = boundary(inside)
-    assert label_place(segments, inside.shape, []) == (3.0, 1.5)
-    beside = label_place(segments, inside.shape, [(3.0, 1.5)])
-    assert beside in {(0.5, 0.5), (5.5, 0.5)}
-    assert label_place(boundary(np.ones((6, 8), bool)), (6, 8), []) is not None
-    assert label_place(boundary(np.zeros((6, 8), bool)), (6, 8), []) is None
+    segments, outline = boundary(inside), Outline("", "", inside)
+    assert tag_place(outline, segments, []) == (3.0, 1.5)
+    assert tag_place(outline, segments, [(3.0, 1.5)]) in {(0.5, 0.5), (5.5, 0.5)}
+    assert tag_place(outline, boundary(np.ones((6, 8), bool)), []) is not None
+    assert tag_place(outline, boundary(np.zeros((6, 8), bool)), []) is None
 
 
 def test_signs_show_in_grey():

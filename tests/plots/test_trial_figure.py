@@ -20,7 +20,8 @@ from hpcmass.plots.lines import (
     draw_spectra,
     window_ms,
 )
-from hpcmass.plots.trial_figure import draw_trial, smooth_spectrum, trial_figure
+from hpcmass.plots.saving import save
+from hpcmass.plots.trial_figure import smooth_spectrum, trial_figure
 
 SIZE: dict[str, Any] = {"dt_ms": 0.1, "transient_ms": 100.0, "n_neurons": 1000, "n_excitatory": 800}
 NAN = float("nan")
@@ -40,6 +41,11 @@ def recording(spikes: bool = True) -> dict[str, Any]:
     if spikes:
         made |= {"spike_time": np.sort(rng.uniform(0, 1100, 40_000)), "spike_neuron": rng.integers(0, 1000, 40_000)}
     return made
+
+
+def draw(path: Path, trial: dict[str, Any], models: dict[str, Any], *, force: bool = False) -> Path:
+    with style.house_style():
+        return save(trial_figure(trial, models, **SIZE), path, force=force)
 
 
 def texts(figure: Figure) -> list[str]:
@@ -68,7 +74,7 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     said = texts(figure)
     assert numbers.texts
     assert {"rate_E", "12.5", "Hz", "not defined", "40000"} <= set(said)
-    assert draw_trial(tmp_path / "trial.png", trial, models, **SIZE).stat().st_size > 30_000
+    assert draw(tmp_path / "trial.png", trial, models).stat().st_size > 30_000
 
 
 @pytest.mark.long
@@ -81,7 +87,7 @@ def test_a_trial_without_spikes_or_without_models(tmp_path: Path):
         "mean_v": np.full(11_000, -74.0),
     }
     for suffix in ("svg", "pdf"):
-        assert draw_trial(tmp_path / f"t.{suffix}", silent, {}, **SIZE).exists()
+        assert draw(tmp_path / f"t.{suffix}", silent, {}).exists()
 
 
 @pytest.mark.long
@@ -89,12 +95,12 @@ def test_a_figure_is_replaced_by_force_only(tmp_path: Path):
     path = tmp_path / "trial.png"
     path.write_text("mine")
     with pytest.raises(UserError, match=r"trial\.png exists.*--force"):
-        draw_trial(path, recording(), {}, **SIZE)
+        draw(path, recording(), {})
     assert path.read_text() == "mine"
-    draw_trial(path, recording(), {}, force=True, **SIZE)
+    draw(path, recording(), {}, force=True)
     assert path.stat().st_size > 1000
     with pytest.raises(UserError, match=r"cannot write .*no such file or directory"):
-        draw_trial(tmp_path / "none" / "trial.png", recording(), {}, **SIZE)
+        draw(tmp_path / "none" / "trial.png", recording(), {})
 
 
 def test_rasters_show_both_kinds_in_their_share():

@@ -20,7 +20,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.costs import Part
 from hpcmass.grid import Trial
-from hpcmass.store.layout import Coordinate, axis_coordinates, create_file, sweep_bytes, trial_bytes
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file, sweep_bytes, trial_bytes
 from hpcmass.store.merge import merge
 from hpcmass.store.schema import (
     COMPARED_VARIABLES,
@@ -177,7 +177,7 @@ def test_the_disk_holds_only_what_has_been_written(
 
 def test_strings_become_labels(tmp_path: Path) -> None:
     variable = Variable("v", ("model",), "f8", "mV", "a number for each model")
-    create_file(
+    with creating_file(
         tmp_path / "c.h5",
         filetype=COMPARISON_FILETYPE,
         axes=("p",),
@@ -187,8 +187,8 @@ def test_strings_become_labels(tmp_path: Path) -> None:
         ],
         variables=[variable, COMPARISON_VARIABLES["rho"]],
         attributes={},
-        data={"v": [1.0, 2.0]},
-    )
+    ) as file:
+        file["v"][...] = [1.0, 2.0]
     with xr.open_dataset(tmp_path / "c.h5") as dataset:
         assert float(dataset["v"].sel(model="λ-Modell")) == 2.0
         assert dataset["rho"].dims == ("p", "model")
@@ -197,14 +197,15 @@ def test_strings_become_labels(tmp_path: Path) -> None:
 def test_an_attribute_may_be_a_name_that_is_no_text(tmp_path: Path) -> None:
     """As a path on a command line may be: bytes that are no UTF-8."""
     name = b"a\xff.h5".decode(errors="surrogateescape")
-    create_file(
+    with creating_file(
         tmp_path / "c.h5",
         filetype=COMPARISON_FILETYPE,
         axes=(),
         coordinates=[],
         variables=[],
         attributes={"sweep_path": name, "title": "Ü", "n": 3},
-    )
+    ):
+        pass
     with h5py.File(tmp_path / "c.h5", "r", locking=False) as file:
         assert (file.attrs["sweep_path"], file.attrs["title"], file.attrs["n"]) == (name, "Ü", 3)
 

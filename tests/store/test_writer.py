@@ -165,6 +165,6 @@ def test_a_packed_file_has_no_places_to_write(tmp_path: Path, write_sweep: Write
 
     merge([write_sweep(tmp_path / "sweep.h5", all_trials)], tmp_path / "packed.h5", packed=True)
     before = (tmp_path / "packed.h5").read_bytes()
-    with SweepWriter(tmp_path / "packed.h5") as writer, pytest.raises(KeyError):
+    with pytest.raises(KeyError), SweepWriter(tmp_path / "packed.h5") as writer:
         writer.store([Ended(all_trials[0], invented(all_trials[0]))])
     assert (tmp_path / "packed.h5").read_bytes() == before

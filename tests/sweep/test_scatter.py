@@ -165,7 +165,7 @@ def test_outcomes_are_stored_counted_and_remembered(experiment: Experiment, task
     tally, said = Tally(clock), io.StringIO()
     outcomes = [
         *done,
-        Outcome(tasks[2], {"rank": 1, "wall_s": 0.5}, 0.5, failure="it exploded"),
+        Outcome(tasks[2], {"rank": 1, "wall_s": 0.5}, failure="it exploded"),
         Outcome(tasks[3], dropped=True),
         Outcome(tasks[4], unwritable="the disk is full"),
         Outcome(tasks[5], unwritable="and another"),
