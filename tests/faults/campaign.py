@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,17 +26,20 @@ from disks import (
     full_while_comparing,
     full_while_merging,
     full_while_packing,
+    full_while_plotting,
     job_array,
+    random_limits,
     size_limits,
     small_disk,
 )
 from harness import Installation, Truth, reference, this_installation, write_config
 from kills import RANDOM_INSTANTS, kill_campaign
+from random_damage import commands_for_comparison, commands_for_sweep, random_damage
 from scale import Scale, at_scale
-from stops import signals, time_limits
+from stops import ctrl_c, signals, time_limits
 from syscalls import calls_of
 
-FAULTS = ("kills", "copies", "stops", "disks", "limits", "array", "damage", "sizes", "calls")
+FAULTS = ("kills", "copies", "stops", "disks", "limits", "array", "damage", "random", "sizes", "calls")
 
 
 class Table:
@@ -83,13 +87,16 @@ def copies(table: Table, here: Installation, config: Path, truth: Truth, place: 
         directory.mkdir()
         toll = merge_kills(here, config, truth, directory, kills=count, packed=packed, chance=chance)
         table.add("SIGKILL of `merge --pack`" if packed else "SIGKILL of `merge`", str(toll), toll.clean)
+        table.kills += toll.kills
         shutil.rmtree(directory)
-    for ranks in (0, 3):
-        directory = place / f"compare-{ranks}"
+    for ranks, jobs in ((0, 0), (0, 2), (3, 0)):
+        directory = place / f"compare-{ranks}-{jobs}"
         directory.mkdir()
         sweep = config.with_suffix(".reference.h5")
-        toll = compare_kills(here, sweep, directory, kills=count, ranks=ranks, chance=chance)
-        table.add(f"SIGKILL of `compare`, {f'{ranks} ranks' if ranks else 'one process'}", str(toll), toll.clean)
+        toll = compare_kills(here, sweep, directory, kills=count, ranks=ranks, jobs=jobs, chance=chance)
+        who = f"{ranks} ranks" if ranks else f"-j {jobs}, or of one of its workers" if jobs else "one process"
+        table.add(f"SIGKILL of `compare`, {who}, {here.mpi}", str(toll), toll.clean)
+        table.kills += toll.kills
         shutil.rmtree(directory)
 
 
@@ -109,6 +116,17 @@ def stops(table: Table, here: Installation, config: Path, truth: Truth, place: P
         who = "all ranks, rank 0, a worker" if writer.ranks else "the process"
         table.add(f"SIGTERM, SIGUSR1, SIGHUP to {who}, {writer.name}, {here.mpi}", happened, not problems)
         shutil.rmtree(directory)
+    for writer in here.writers:
+        path = place / f"interrupted-{writer.driver}.h5"
+        chance = random.Random(f"{seed} Ctrl-C {writer.name}")
+        codes, problems = ctrl_c(here, config, truth, path, stops=4, writer=writer, chance=chance)
+        happened = "; ".join([f"{_listed(codes)}, continued, identical", *problems])
+        table.add(f"Ctrl-C, {writer.name}, {here.mpi}", happened, not problems)
+
+
+def _listed(codes: Counter[int]) -> str:
+    """How often commands ended with which exit code."""
+    return f"{codes.total()} tries: " + ", ".join(f"{n} × exit code {code}" for code, n in sorted(codes.items()))
 
 
 def disks(table: Table, here: Installation, config: Path, truth: Truth, place: Path) -> None:
@@ -143,6 +161,13 @@ def disks(table: Table, here: Installation, config: Path, truth: Truth, place: P
         ("disk full while packing", lambda disk: full_while_packing(here, truth, whole, disk)),
         ("disk full before comparing", lambda d: full_before(here, d, "space", "compare", whole, "-o", d / "c.h5")),
         ("disk full while comparing", lambda disk: full_while_comparing(here, whole, compared, disk)),
+        *(
+            (
+                f"disk full while plotting, {leave // 1024} KiB left",
+                lambda disk, v=leave: full_while_plotting(here, compared, disk, v),  # type: ignore[misc]
+            )
+            for leave in (0, MIB // 16, MIB // 4, MIB)
+        ),
     ]
     for what, run in cases:
         try:
@@ -171,6 +196,32 @@ def damaged(table: Table, here: Installation, place: Path) -> None:
     table.add("damaged and foreign files, every command", "; ".join([happened, *problems]), not problems)
     problem = broken_checksum(here, good, place)
     table.add("one bit of a packed trace flipped", problem or "noticed by check and compare", not problem)
+
+
+def randomly_damaged(table: Table, here: Installation, place: Path, count: int, seed: int) -> None:
+    """Random damage of sweeps, packed sweeps and comparisons."""
+    config = write_config(place / "tiny.yml", trials=3, n=64)
+    reference(here, config)
+    good, packed, compared = config.with_suffix(".reference.h5"), place / "tiny-packed.h5", place / "tiny-cmp.h5"
+    assert here.run(0, "merge", "--pack", good, "-o", packed).returncode == 0
+    assert here.run(0, "compare", good, "-o", compared).returncode == 0
+
+    def of_sweep(bad: Path, out: Path) -> dict[str, list[str]]:
+        return commands_for_sweep(bad, good, config, compared, out)
+
+    def of_comparison(bad: Path, out: Path) -> dict[str, list[str]]:
+        return commands_for_comparison(bad, good, out)
+
+    for what, whole, commands in (
+        ("sweeps", good, of_sweep), ("packed sweeps", packed, of_sweep), ("comparisons", compared, of_comparison)
+    ):  # fmt: skip
+        directory = place / "random"
+        directory.mkdir()
+        found = random_damage(
+            here, whole, commands, directory, files=count, chance=random.Random(f"{seed} damage {what}")
+        )
+        table.add(f"randomly damaged {what}, every command that reads them", str(found), found.clean)
+        shutil.rmtree(directory)
 
 
 def sizes(table: Table, here: Installation, place: Path, trials: int) -> None:
@@ -215,6 +266,7 @@ def calls(table: Table, here: Installation, place: Path, trials: int = 4) -> Non
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=4, help="of each victim of each writer of each MPI library")
+    parser.add_argument("--tries", type=int, default=40, help="of each kind of random damage and of random limits")
     parser.add_argument("--trials", type=int, default=100_000, help="of the largest sweep of tiny trials")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument(
@@ -234,9 +286,9 @@ def main() -> int:
         if "kills" in options.only:
             for one in installations:
                 kills(table, one, config, truth, place, options.kills, options.seed)
-            table.add("SIGKILLs of sweeps in all", str(table.kills), True)
         if "copies" in options.only:
             copies(table, here, config, truth, place, options.kills, options.seed)
+        table.add("SIGKILLs in all", str(table.kills), True)
         if "stops" in options.only:
             longer = write_config(place / "longer.yml", trials=400)
             truth_of_longer = reference(here, longer)
@@ -254,6 +306,13 @@ def main() -> int:
             table.add(
                 "file-size limit (ulimit -f): run, merge, pack, compare", "; ".join(problems) or happened, not problems
             )
+            (place / "random-limits").mkdir()
+            chance = random.Random(f"{options.seed} limits")
+            codes, problems = random_limits(
+                here, config, truth, whole, place / "random-limits", tries=options.tries, chance=chance
+            )
+            happened = "; ".join([f"{_listed(codes)}; nothing left behind, lost or wrong", *problems])
+            table.add("random file-size limits from 50 kB on, every writing command", happened, not problems)
         if "array" in options.only:
             problems = job_array(here, config, truth, place)
             happened = "merge names them; then merged and packed copy are identical to one run"
@@ -262,6 +321,8 @@ def main() -> int:
             )
         if "damage" in options.only:
             damaged(table, here, place)
+        if "random" in options.only:
+            randomly_damaged(table, here, place, options.tries, options.seed)
         if "sizes" in options.only:
             sizes(table, here, place, options.trials)
         if "calls" in options.only:

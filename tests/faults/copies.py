@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from harness import PATIENCE_S, Installation, Truth, datasets, kill, parts_of, ranks_of
+from harness import PATIENCE_S, Installation, Truth, datasets, kill, parts_of, ranks_of, workers_of
 from kills import Toll, ended, look
 
 from hpcmass.errors import UserError
@@ -75,26 +75,37 @@ def merge_kills(
 
 
 def compare_kills(
-    here: Installation, sweep: Path, directory: Path, *, kills: int, ranks: int, chance: random.Random
+    here: Installation, sweep: Path, directory: Path, *, kills: int, ranks: int, chance: random.Random, jobs: int = 0
 ) -> Toll:
-    """Kill comparisons until so many kills; let each of them finish at last and compare it."""
+    """Kill comparisons until so many kills; let each of them finish at last and compare it.
+
+    Parameters
+    ----------
+    ranks : int
+        0 means without mpiexec.
+    jobs : int
+        Worker processes (`-j`), one of which is killed every other time; 0 means none.
+    """
     toll = Toll()
+    processes = ("-j", jobs) if jobs else ()
     undisturbed = directory / "undisturbed-cmp.h5"
     begin = time.monotonic()
-    assert here.run(ranks, "compare", sweep, "-o", undisturbed).returncode == 0
+    assert here.run(ranks, "compare", sweep, "-o", undisturbed, *processes).returncode == 0
     duration_s = time.monotonic() - begin
     truth = datasets(undisturbed)
     while toll.kills < kills:
         toll.files += 1
         path = directory / f"cmp-{toll.files}.h5"
-        arguments = ("compare", sweep, "-o", path)
+        arguments = ("compare", sweep, "-o", path, *processes)
         known: set[int] = set()
         for _ in range(chance.randint(1, 3)):
             if chance.random() < 0.6:
                 job = here.start(here.struck(ranks, "write", chance.randint(1, 700), *arguments))
             else:
                 job = here.start(here.command(ranks, *arguments))
-                _kill_after(job, chance.uniform(0.3, 1.0) * duration_s, path, here)
+                a_worker = jobs > 0 and chance.random() < 0.7
+                worker_killed = _kill_after(job, chance.uniform(0.3, 1.0) * duration_s, path, here, a_worker=a_worker)
+                toll.kills += worker_killed
             ended(job, path, here, toll, PATIENCE_S)
             toll.kills += job.returncode not in (0, 2)
             known = _compared(path, undisturbed, known, toll)
@@ -105,11 +116,22 @@ def compare_kills(
     return toll
 
 
-def _kill_after(job: subprocess.Popen[str], seconds: float, path: Path, here: Installation) -> None:
-    """Kill one of a job's processes after a while; that is all of them where there is but one."""
+def _kill_after(
+    job: subprocess.Popen[str], seconds: float, path: Path, here: Installation, *, a_worker: bool = False
+) -> bool:
+    """Kill one of a job's processes after a while; that is all of them where there is but one.
+
+    Returns
+    -------
+    bool
+        Whether it was a worker process, whose death its parent reports.
+    """
     time.sleep(seconds)
-    if job.poll() is None:
-        kill(list(ranks_of(path, here.python).values())[:1] or [job.pid])
+    if job.poll() is not None:
+        return False
+    workers = workers_of(job.pid) if a_worker else []
+    kill(workers[:1] or list(ranks_of(path, here.python).values())[:1] or [job.pid])
+    return bool(workers)
 
 
 def _compared(path: Path, undisturbed: Path, known: set[int], toll: Toll) -> set[int]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import random
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from harness import Installation, Truth, Writer, datasets, done_in, end, kill, ranks_of
+from harness import Index, Installation, Truth, Writer, datasets, done_in, end, kill, ranks_of
 
 MIB = 2**20
 
@@ -234,3 +238,92 @@ def job_array(here: Installation, config: Path, truth: Truth, directory: Path, *
         if checked.returncode != 0:
             problems.append(f"check {name}: {checked.stdout} {checked.stderr}")
     return problems
+
+
+def full_while_plotting(here: Installation, comparison: Path, disk: Path, leave: int) -> str:
+    """Pictures meet a full disk: those that are there are whole; with room again `--force` draws all of them."""
+    undisturbed, maps = disk.parent / "undisturbed-maps", disk / "maps"
+    if not undisturbed.exists():
+        assert here.run(0, "plot", comparison, "-o", undisturbed).returncode == 0
+    fill(disk, leave)
+    full = here.run(0, "plot", comparison, "-o", maps)
+    broken = [p.name for p in maps.glob("*") if p.read_bytes() != (undisturbed / p.name).read_bytes()]
+    hidden = [p.name for p in maps.glob(".*")]
+    ballast_of(disk).unlink()
+    last = here.run(0, "plot", comparison, "-o", maps, "--force")
+    same = all((maps / p.name).read_bytes() == p.read_bytes() for p in undisturbed.iterdir())
+    if _refused(full, "space") and not broken and not hidden and last.returncode == 0 and same:
+        return ""
+    return f"{full.returncode} {full.stderr[-300:]} {broken} {hidden}; {last.returncode} {last.stderr[-300:]}"
+
+
+LEAST_LIMIT_KIB = 49
+
+REFUSED_OR_DONE = (0, 2, 3, 75)
+"""Exit codes under a limit on file sizes."""
+
+
+def random_limits(
+    here: Installation, config: Path, truth: Truth, whole: Path, directory: Path, *, tries: int, chance: random.Random
+) -> tuple[Counter[int], list[str]]:
+    """Every writing command under limits on file sizes between 50 kB and what it writes.
+
+    Returns
+    -------
+    codes : Counter
+        Exit codes of the commands.
+    problems : list of str
+        What ended with another exit code, with a signal or with a traceback, left a temporary file, or harmed a sweep.
+    """
+    codes: Counter[int] = Counter()
+    problems = []
+    compared = directory / "compared.h5"
+    assert here.run(0, "compare", whole, "-o", compared).returncode == 0
+    begun = {}
+    for writer in here.writers:
+        begun[writer] = directory / f"begun-{writer.driver}.h5"
+        _begun(here, config, begun[writer], writer, truth.trials // 10)
+    out = directory / "out"
+    size, size_compared = whole.stat().st_size, compared.stat().st_size
+    point = ("--p", "0.5", "--lam", "0.5")
+    kinds: list[tuple[int, int, tuple[object, ...]]] = [  # ranks, size of the output, command
+        *((w.ranks, size, ("run", config, "-o", out / "sweep.h5", *w.options)) for w in here.writers),
+        *((w.ranks, size, ("run", config, "-o", out / "begun.h5", *w.options)) for w in here.writers),
+        (0, size // 3, ("run", config, "-o", out / "part.h5", "--part", "1/3")),
+        (0, size, ("run", config, "-o", out / "reused.h5", "--reuse", begun[here.writers[0]])),
+        (0, size, ("merge", "-o", out / "merged.h5", whole)),
+        (0, size // 2, ("merge", "--pack", "-o", out / "packed.h5", whole)),
+        (0, size_compared, ("compare", whole, "-o", out / "cmp.h5")),
+        (0, size_compared, ("compare", whole, "-o", out / "cmp.h5", "-j", 2)),
+        (3, size_compared, ("compare", whole, "-o", out / "cmp.h5")),
+        (0, 2 * MIB, ("plot", compared, "-o", out / "maps")),
+        (0, MIB, ("plot", compared, "-o", out / "maps", "--formats", "pdf,svg")),
+        (0, 200_000, ("trial", config, *point, "-o", out / "trial.h5", "--plot")),
+    ]
+    for number in range(tries):
+        ranks, most, command = chance.choice(kinds) if number >= len(kinds) else kinds[number]
+        kib = round(LEAST_LIMIT_KIB * math.exp(chance.uniform(0, math.log(max(2.0, most / 1024 / LEAST_LIMIT_KIB)))))
+        out.mkdir()
+        before: set[Index] = set()
+        if out / "begun.h5" in command:
+            source = begun[next(w for w in here.writers if w.ranks == ranks and set(w.options) <= set(command))]
+            shutil.copyfile(source, out / "begun.h5")
+            before = truth.wrong_in(out / "begun.h5")[0]
+        caches = {"MPLCONFIGDIR": str(out / "matplotlib")} if chance.random() < 0.5 else {}
+        if chance.random() < 0.1:
+            caches["NUMBA_CACHE_DIR"] = str(out / "kernels")
+        new = replace(here, env=here.env | caches)
+        done = new.run(ranks, *command, file_limit_kib=kib)
+        codes[done.returncode] += 1
+        what = f"{' '.join(map(str, command))} on {ranks} ranks under {kib} KiB {caches}"
+        if done.returncode not in REFUSED_OR_DONE or "Traceback" in done.stderr:
+            problems.append(f"{what}: {done.returncode} {done.stderr[-600:]}")
+        if hidden := [p.name for p in out.rglob(".*") if not any(str(p).startswith(c) for c in caches.values())]:
+            problems.append(f"{what}: left {hidden}")
+        for path in out.glob("*.h5"):
+            if path.name not in ("cmp.h5", "trial.h5", "part.h5"):
+                after, wrong = truth.wrong_in(path)
+                if wrong or before - after:
+                    problems.append(f"{what}: {wrong} wrong, {len(before - after)} lost in {path.name}")
+        shutil.rmtree(out)
+    return codes, problems

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,13 @@ PATIENCE_S = 900.0
 
 AFTER_A_KILL_S = 60.0
 """In which a job must be gone after one of its ranks was killed."""
+
+SHARED_MEMORY = Path("/dev/shm")
+SEGMENTS = ("mpich_shm_*", "vader_segment.*")
+"""What MPI libraries leave in the shared memory when a rank is killed."""
+
+ORPHANED_S = 10.0
+"""A segment that no process has mapped so long after its creation belongs to a job that has ended."""
 
 Index = tuple[int, ...]
 
@@ -127,6 +135,8 @@ class Installation:
         return subprocess.Popen(
             command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+            # also where the campaign runs in the background
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
 
@@ -170,13 +180,46 @@ def end(job: subprocess.Popen[str], output: Path, python: str, patience_s: float
         job.wait(patience_s)
     except subprocess.TimeoutExpired:
         kill([*ranks_of(output, python).values(), job.pid])
-        raise AssertionError("a job hung after one of its ranks was killed") from None
+        raise AssertionError("a job hung") from None
     limit = time.monotonic() + AFTER_A_KILL_S
     while pids := ranks_of(output, python):
         if time.monotonic() > limit:
             kill(list(pids.values()))
             raise AssertionError("ranks outlived their job")
         time.sleep(0.02)
+    clear_shared_memory()
+
+
+def workers_of(pid: int) -> list[int]:
+    """Process ids of the worker processes that a process has started with -j."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and b"spawn_main" in (entry / "cmdline").read_bytes():
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                found += [int(entry.name)] if parent == pid else []
+        except OSError:
+            continue
+    return found
+
+
+def clear_shared_memory() -> None:
+    """Remove the segments that killed ranks have left in the shared memory, and that no process uses."""
+    found = [path for pattern in SEGMENTS for path in SHARED_MEMORY.glob(pattern)]
+    if not found:
+        return
+    used = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            text = maps.read_text()
+        except OSError:
+            continue
+        used |= {path for path in found if path.name in text}
+    for path in set(found) - used:
+        with suppress(OSError):
+            state = path.stat()
+            if state.st_uid == os.getuid() and time.time() - state.st_mtime > ORPHANED_S:
+                path.unlink()
 
 
 def done_in(path: Path) -> int:

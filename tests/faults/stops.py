@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 from harness import PATIENCE_S, Installation, Truth, Writer, done_in, end, kill, ranks_of
@@ -12,6 +14,8 @@ from harness import PATIENCE_S, Installation, Truth, Writer, done_in, end, kill,
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 STOPPED_EARLY = 75
+
+INTERRUPTED = 130
 
 
 def time_limits(
@@ -80,3 +84,49 @@ def signals(
         if last.returncode != 0 or not truth.equals(path):
             problems.append(f"{number.name}: at last {last.returncode} {last.stderr[-300:]}")
     return stopped, problems
+
+
+def ctrl_c(
+    here: Installation, config: Path, truth: Truth, path: Path, *, stops: int, writer: Writer, chance: random.Random
+) -> tuple[Counter[int], list[str]]:
+    """Press Ctrl-C once or twice, as a terminal does: in all processes of the job's group; and continue.
+
+    Returns
+    -------
+    codes : Counter
+        Exit codes of the jobs: of one process 130, of several what their launcher makes of it.
+    problems : list of str
+        What went otherwise than promised, the end included.
+    """
+    codes: Counter[int] = Counter()
+    problems = []
+    known: set[tuple[int, ...]] = set()
+    arguments = ("run", config, "-o", path, *writer.options)
+    for _ in range(stops):
+        before = done_in(path)
+        job = here.start(here.command(writer.ranks, *arguments))
+        while job.poll() is None and done_in(path) <= before:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.2))
+        for _ in range(chance.randint(1, 2)):
+            if job.poll() is None:
+                os.killpg(job.pid, signal.SIGINT)
+                time.sleep(chance.uniform(0.0, 0.1))
+        end(job, path, here.python)
+        codes[job.returncode] += 1
+        done, wrong = truth.wrong_in(path)
+        complete = len(done) == truth.trials
+        if (
+            wrong
+            or known - done
+            or (job.returncode == 0) != complete
+            or (not writer.ranks and job.returncode not in (0, INTERRUPTED))
+        ):
+            problems.append(f"Ctrl-C: {job.returncode}, {wrong} wrong, {len(known - done)} lost")
+        known = done
+        if complete:
+            break
+    last = here.run(writer.ranks, *arguments)
+    if last.returncode != 0 or not truth.equals(path):
+        problems.append(f"Ctrl-C: at last {last.returncode} {last.stderr[-300:]}")
+    return codes, problems
