@@ -13,7 +13,7 @@ from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import Correlated, correlated, transformed
 from hpcmass.compare.series import Real
-from hpcmass.compare.settings import bins_of, lag_samples, require_settings
+from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
 from hpcmass.compare.significance import pool
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
@@ -100,7 +100,7 @@ def compare_point(
     n_compared = lif.n_trials
     if n_compared == 0:
         return {"n_compared": 0}
-    count = compare.histogram_count or float(n_compared * bins.frequency.size)
+    count = histogram_count(compare, n_compared, bins)
     by_model = [
         {
             "n_diverged": averages.n_diverged,
