@@ -15,19 +15,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hpcmass import statistics
     from hpcmass.config import Experiment
     from hpcmass.config.file import load_experiment
     from hpcmass.trial import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Experiment", "__version__", "load_experiment", "simulate"]
+__all__ = ["Experiment", "__version__", "load_experiment", "simulate", "statistics"]
 
 _HOME = {"Experiment": "config", "load_experiment": "config.file", "simulate": "trial"}
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and only then: the import of the package alone loads nothing."""
+    if name == "statistics":
+        return importlib.import_module("hpcmass.statistics")
     if name not in _HOME:
         raise AttributeError(f"module 'hpcmass' has no attribute '{name}'")
     return getattr(importlib.import_module(f"hpcmass.{_HOME[name]}"), name)

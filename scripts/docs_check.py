@@ -38,6 +38,7 @@ PAGES = (
     "docs/guide/reading-a-map.md",
     "docs/guide/reading.md",
     "docs/guide/configuration.md",
+    "docs/guide/python.md",
     "docs/guide/cluster.md",
     "docs/guide/mass-models.md",
 )

@@ -25,7 +25,7 @@ def test_the_import_alone_loads_nothing(python_run):
     python_run(
         "-c",
         "import sys, hpcmass; assert not {'numpy', 'numba', 'h5py', 'pydantic', 'mpi4py'} & set(sys.modules); "
-        "assert dir(hpcmass) == ['Experiment', '__version__', 'load_experiment', 'simulate']",
+        "assert dir(hpcmass) == ['Experiment', '__version__', 'load_experiment', 'simulate', 'statistics']",
     )
 
 

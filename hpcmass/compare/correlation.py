@@ -10,6 +10,7 @@ import numpy as np
 import scipy.fft
 
 from hpcmass.compare.series import Real, sum_of_squares
+from hpcmass.compare.significance import Memory, effective_samples, outlasting, tapered
 
 MEMORY_SHARE: Final = 5
 """Autocorrelations are used up to lag n / 5 (Pyper & Peterman 1998)."""
@@ -54,6 +55,11 @@ class Transformed:
         if not self.series.any():
             return np.full(self.n_lags + 1, np.nan)
         return np.asarray(products / products[0])
+
+    @cached_property
+    def tapered(self) -> Real:
+        """The autocorrelation as far as the series remembers."""
+        return tapered(self.autocorrelation)
 
 
 def transformed(series: Real, max_lag: int) -> Transformed:
@@ -133,3 +139,33 @@ def best_lag(correlation: Real) -> tuple[int, float]:
     equal = np.flatnonzero(correlation >= np.nanmax(correlation) - TIE) - max_lag
     lag = int(equal[np.lexsort((-equal, np.abs(equal)))[0]])
     return lag, float(correlation[lag + max_lag])
+
+
+@dataclass(frozen=True)
+class Correlated:
+    """How two series correlate over the lags.
+
+    Attributes
+    ----------
+    curve : array, (2 max_lag + 1,)
+        From `lagged_correlation`.
+    lag : float
+        In samples, from `best_lag`; NaN if no correlation is defined.
+    rho : float
+        The correlation there.
+    memory : Memory
+    """
+
+    curve: Real
+    lag: float
+    rho: float
+    memory: Memory
+
+
+def correlated(x: Transformed, y: Transformed, max_lag: int) -> Correlated:
+    """Correlate two series of equal length at lags up to `max_lag` (samples)."""
+    curve = lagged_correlation(x, y, max_lag)
+    lag, rho = best_lag(curve)
+    least = outlasting(x.autocorrelation, y.autocorrelation)
+    memory = effective_samples(x.tapered, y.tapered, x.series.size, least)
+    return Correlated(curve, float("nan") if np.isnan(rho) else lag, rho, memory)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from hpcmass.compare.agreement import agreement
 from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
-from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
+from hpcmass.compare.correlation import Correlated, correlated, transformed
 from hpcmass.compare.series import Real
-from hpcmass.compare.settings import bins_of, lag_samples, require_settings
-from hpcmass.compare.significance import Memory, effective_samples, outlasting, pool, tapered
+from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
+from hpcmass.compare.significance import pool
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
@@ -72,13 +72,11 @@ def compare_point(
     lif, predicted = Averages(sampling), [Averages(sampling) for _ in models]
     rho = np.full((n_trials, len(models)), np.nan)
     lag = np.full((n_trials, len(models)), np.nan)
-    curves: list[list[Real]] = [[] for _ in models]
-    memories: list[list[Memory]] = [[] for _ in models]
+    found: list[list[Correlated]] = [[] for _ in models]
     example: Result = {}
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
         network_series = transformed(measured[0], max_lag)
-        network_memory = tapered(network_series.autocorrelation)
         if not example:
             example = {
                 "example_v_lif": traces.mean_v[window],
@@ -96,28 +94,19 @@ def compare_point(
                 predicted[m].n_diverged += 1
                 continue
             series = transformed(predicted[m].add(potential[after], measured)[0], max_lag)
-            curve = lagged_correlation(network_series, series, max_lag)
-            best, rho[number, m] = best_lag(curve)
-            lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt
-            curves[m].append(curve)
-            memories[m].append(
-                effective_samples(
-                    network_memory,
-                    tapered(series.autocorrelation),
-                    n_samples,
-                    outlasting(network_series.autocorrelation, series.autocorrelation),
-                )
-            )
+            correlation = correlated(network_series, series, max_lag)
+            rho[number, m], lag[number, m] = correlation.rho, correlation.lag * dt
+            found[m].append(correlation)
     n_compared = lif.n_trials
     if n_compared == 0:
         return {"n_compared": 0}
-    count = compare.histogram_count or float(n_compared * bins.frequency.size)
+    count = histogram_count(compare, n_compared, bins)
     by_model = [
         {
             "n_diverged": averages.n_diverged,
             **averages.result("", "_model"),
             **agreement(lif, averages, count),
-            **_correlation_result([] if averages.n_diverged else curves[m], memories[m], lag[:, m], compare),
+            **_correlation_result([] if averages.n_diverged else found[m], lag[:, m], compare),
         }
         for m, averages in enumerate(predicted)
     ]
@@ -148,9 +137,9 @@ def _summaries(
     return summaries
 
 
-def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, compare: CompareParameters) -> Result:
-    """One model's correlation with the network over the trials (`curves` is empty if the model failed)."""
-    pooled = pool(curves, memories[: len(curves)])
+def _correlation_result(found: list[Correlated], lag: Real, compare: CompareParameters) -> Result:
+    """One model's correlation with the network over the trials (`found` is empty if the model failed)."""
+    pooled = pool([each.curve for each in found], [each.memory for each in found])
     lags = lag[~np.isnan(lag)]
     return {
         "rho": pooled.rho,
@@ -160,6 +149,6 @@ def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, c
         "rho_pvalue": pooled.pvalue,
         "rho_agrees": int(pooled.agrees(compare.alpha, compare.rho_min)),
         "n_eff": pooled.n_eff,
-        "lag": float(np.median(lags)) if curves and lags.size else float("nan"),
-        "lag_se": standard_error(lags) if curves else float("nan"),
+        "lag": float(np.median(lags)) if found and lags.size else float("nan"),
+        "lag_se": standard_error(lags) if found else float("nan"),
     }

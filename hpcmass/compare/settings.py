@@ -29,6 +29,11 @@ def bins_of(network: NetworkParameters, compare: CompareParameters) -> Bins:
     return spectral_bins(n_samples, network.dt_ms, compare.band_hz, compare.bin_hz)
 
 
+def histogram_count(compare: CompareParameters, n_trials: int, bins: Bins) -> float:
+    """Total count C of the spectra as histograms, averaged over `n_trials`."""
+    return compare.histogram_count or float(n_trials * bins.frequency.size)
+
+
 def setting_problems(network: NetworkParameters, compare: CompareParameters) -> list[str]:
     """One sentence for each setting of the statistics that recordings of this length cannot give.
 

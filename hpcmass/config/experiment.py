@@ -302,6 +302,49 @@ class Experiment(_Section):
             copy._text = None
         return copy
 
+    def vary(self, keys: Mapping[str, Any] | None = None, /, **named: Any) -> Experiment:
+        """A changed copy, validated like a configuration file.
+
+        Parameters
+        ----------
+        keys : mapping of str to object, optional
+            Dotted key of a configuration file → its value, `{"network.tau_E_ms": 5}`; None sets a key to its default,
+            or removes an axis.
+        **named
+            The same by plain name: `p` and `lam`, `trials`, and any key of `network`, `mass` and `compare`. A parameter
+            of the network that the grid sweeps, or that is given several values, is an axis of the grid. An axis is a
+            number, a sequence, an array, `{"linspace": [first, last, n]}` or `{"logspace": [first, last, n]}`.
+
+        Returns
+        -------
+        Experiment
+            Its text, which is stored in files, has the changes.
+
+        Raises
+        ------
+        UserError
+            If a name is unknown, or given twice.
+        ConfigError
+            With every problem of the copy, as of a file.
+
+        Examples
+        --------
+        >>> from hpcmass import Experiment
+        >>> experiment = Experiment(grid={"p": 0.2, "lam": 0.8})
+        >>> slower = experiment.vary(tau_E_ms=5, trials=3, p=[0.1, 0.5])
+        >>> slower.network.tau_E_ms, slower.trials, slower.grid.p
+        (5.0, 3, (0.1, 0.5))
+        >>> experiment.vary(w_I=[0.002, 0.004]).grid.axes()
+        {'p': (0.2,), 'lam': (0.8,), 'w_I': (0.002, 0.004)}
+        >>> experiment.vary(tau_e_ms=5)
+        Traceback (most recent call last):
+            ...
+        hpcmass.errors.UserError: there is no key 'tau_e_ms'; did you mean 'tau_E_ms'?
+        """
+        from hpcmass.config.vary import varied
+
+        return varied(self, keys or {}, named)
+
     @property
     def text(self) -> str:
         """The YAML text this experiment was read from, or an equivalent one."""

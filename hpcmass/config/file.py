@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import eq
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,8 @@ from hpcmass.config.experiment import ASIDE, Experiment, plain_message
 from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
+
+Section = TypeVar("Section", bound=BaseModel)
 
 SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
 """Other spellings of a key, in lower case."""
@@ -151,3 +153,19 @@ def load_experiment(path: str | Path) -> Experiment:
 def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configuration") -> Experiment:
     """An experiment with other values of some keys of its file, validated as one (`name`: see `parse_experiment`)."""
     return parse_experiment(written(experiment.model_dump(mode="json", exclude_none=True) | keys), name)
+
+
+def validated(section: type[Section], keys: Mapping[str, Any]) -> Section:
+    """One section of a configuration from its keys; the others have their defaults.
+
+    Raises
+    ------
+    UserError
+        With every problem, in one sentence.
+    """
+    (name,) = (name for name, field in Experiment.model_fields.items() if field.annotation is section)
+    try:
+        return section.model_validate(dict(keys))
+    except ValidationError as error:
+        problems = [_explain({**e, "loc": (name, *e["loc"])}, {name: keys}) for e in error.errors()]
+        raise UserError("; ".join(problems)) from None

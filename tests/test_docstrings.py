@@ -1,0 +1,16 @@
+"""The examples in the docstrings of what a notebook uses."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["config.experiment", "statistics", "trial"])
+def test_the_examples_hold(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = doctest.testmod(importlib.import_module(f"hpcmass.{name}"), optionflags=doctest.ELLIPSIS)
+    assert outcome.attempted
+    assert not outcome.failed
