@@ -18,10 +18,9 @@ import numpy.typing as npt
 from hpcmass.compare import coherence as coherences
 from hpcmass.compare.agreement import agreement
 from hpcmass.compare.averages import Averages, Sampling
-from hpcmass.compare.correlation import Correlated, correlated, transformed
+from hpcmass.compare.correlation import Correlated, correlated, pooled, transformed
 from hpcmass.compare.series import centred
 from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
-from hpcmass.compare.significance import pool
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.config import CompareParameters, NetworkParameters
 from hpcmass.config.file import validated
@@ -177,8 +176,8 @@ def spike_contrast(
     Examples
     --------
     >>> from hpcmass.statistics import spike_contrast
-    >>> volleys = [100.0, 100.0, 100.0, 300.0, 300.0, 300.0]
-    >>> synchrony = spike_contrast(volleys, [0, 1, 2, 0, 1, 2], n_neurons=3, duration_ms=400)
+    >>> bursts = [100.0, 100.0, 100.0, 300.0, 300.0, 300.0]
+    >>> synchrony = spike_contrast(bursts, [0, 1, 2, 0, 1, 2], n_neurons=3, duration_ms=400)
     >>> round(synchrony.value, 3)
     1.0
     """
@@ -252,14 +251,14 @@ def lagged_correlation(
     network, settings = _settings(a, dt_ms, max_lag_ms=max_lag_ms)
     n_lags = lag_samples(network, settings)
     found = _correlated(a, b, n_lags)
-    pooled = pool([each.curve for each in found], [each.memory for each in found])
+    together = pooled(found)
     lags = np.array([each.lag for each in found])
     defined = lags[np.isfinite(lags)]
     return LaggedCorrelation(
-        rho=pooled.rho,
+        rho=together.rho,
         lag_ms=float(np.median(defined)) * network.dt_ms if defined.size else float("nan"),
-        pvalue=pooled.pvalue,
-        n_eff=pooled.n_eff,
+        pvalue=together.pvalue,
+        n_eff=together.n_eff,
         lags_ms=network.dt_ms * np.arange(-n_lags, n_lags + 1, dtype=np.float64),
         curve=np.array([each.curve for each in found]).reshape(*np.shape(x)[:-1], -1),
     )
@@ -293,8 +292,7 @@ def effective_samples(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     >>> bool(effective_samples(slow_x, slow_y) < 0.2 * effective_samples(x, y))
     True
     """
-    found = _correlated(*_pair(x, y), n_lags=0)
-    return pool([each.curve for each in found], [each.memory for each in found]).n_eff
+    return pooled(_correlated(*_pair(x, y), n_lags=0)).n_eff
 
 
 def chi_squared(
@@ -342,7 +340,8 @@ def chi_squared(
     >>> chi_squared(x, y, dt_ms=0.5).dof
     249
     """
-    found = _agreement(*_pair(x, y), dt_ms, count, band_hz=band_hz, bin_hz=bin_hz)
+    a, b = _pair(x, y)
+    found = _agreement(a, b, *_settings(a, dt_ms, histogram_count=count, band_hz=band_hz, bin_hz=bin_hz))
     return ChiSquared(found["chi2"], found["chi2_dof"], found["chi2_pvalue"], float(found["chi2_se"]))
 
 
@@ -389,7 +388,8 @@ def log_ratio(
     >>> log_ratio(x, y, dt_ms=0.5).pvalue > 0.01 > log_ratio(x, slow, dt_ms=0.5).pvalue
     True
     """
-    found = _agreement(*_pair(x, y), dt_ms, None, band_hz=band_hz, bin_hz=bin_hz)
+    a, b = _pair(x, y)
+    found = _agreement(a, b, *_settings(a, dt_ms, band_hz=band_hz, bin_hz=bin_hz))
     return LogRatio(
         found["log_ratio"], found["log_ratio_pvalue"], float(found["log_ratio_se"]), found["spectral_distance"]
     )
@@ -439,7 +439,7 @@ def coherence(
     """
     a, b = _pair(x, y)
     network, settings = _settings(a, dt_ms, band_hz=band_hz, bin_hz=bin_hz, alpha=alpha)
-    found = _agreement(a, b, dt_ms, None, band_hz=band_hz, bin_hz=bin_hz)
+    found = _agreement(a, b, network, settings)
     bins = bins_of(network, settings)
     least = coherences.threshold(coherences.independent_components(bins, len(a)), settings.alpha)
     return Coherence(bins.frequency, found["coherence"], least, found["coherence_mean"])
@@ -453,9 +453,8 @@ def _correlated(x: Real, y: Real, n_lags: int) -> list[Correlated]:
     ]
 
 
-def _agreement(x: Real, y: Real, dt_ms: float, count: float | None, **settings: Any) -> dict[str, Any]:
+def _agreement(x: Real, y: Real, network: NetworkParameters, compare: CompareParameters) -> dict[str, Any]:
     """What a comparison says of the spectra of `y` against those of `x`."""
-    network, compare = _settings(x, dt_ms, histogram_count=count, **settings)
     bins = bins_of(network, compare)
     sampling = Sampling(network.dt_ms, component_frequencies_hz(x.shape[1], network.dt_ms), bins)
     of_x, of_y = Averages(sampling), Averages(sampling)

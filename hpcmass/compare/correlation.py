@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -10,7 +11,7 @@ import numpy as np
 import scipy.fft
 
 from hpcmass.compare.series import Real, sum_of_squares
-from hpcmass.compare.significance import Memory, effective_samples, outlasting, tapered
+from hpcmass.compare.significance import Memory, PooledCorrelation, effective_samples, outlasting, pool, tapered
 
 MEMORY_SHARE: Final = 5
 """Autocorrelations are used up to lag n / 5 (Pyper & Peterman 1998)."""
@@ -169,3 +170,8 @@ def correlated(x: Transformed, y: Transformed, max_lag: int) -> Correlated:
     least = outlasting(x.autocorrelation, y.autocorrelation)
     memory = effective_samples(x.tapered, y.tapered, x.series.size, least)
     return Correlated(curve, float("nan") if np.isnan(rho) else lag, rho, memory)
+
+
+def pooled(found: Sequence[Correlated]) -> PooledCorrelation:
+    """What the trials' correlations say together, see `significance.pool`."""
+    return pool([each.curve for each in found], [each.memory for each in found])

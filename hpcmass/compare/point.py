@@ -11,10 +11,9 @@ import numpy.typing as npt
 from hpcmass.compare.agreement import agreement
 from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
-from hpcmass.compare.correlation import Correlated, correlated, transformed
+from hpcmass.compare.correlation import Correlated, correlated, pooled, transformed
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
-from hpcmass.compare.significance import pool
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
@@ -139,16 +138,16 @@ def _summaries(
 
 def _correlation_result(found: list[Correlated], lag: Real, compare: CompareParameters) -> Result:
     """One model's correlation with the network over the trials (`found` is empty if the model failed)."""
-    pooled = pool([each.curve for each in found], [each.memory for each in found])
+    together = pooled(found)
     lags = lag[~np.isnan(lag)]
     return {
-        "rho": pooled.rho,
-        "rho_z": pooled.z,
-        "rho_se": pooled.se,
-        "rho_se_trials": pooled.se_trials,
-        "rho_pvalue": pooled.pvalue,
-        "rho_agrees": int(pooled.agrees(compare.alpha, compare.rho_min)),
-        "n_eff": pooled.n_eff,
+        "rho": together.rho,
+        "rho_z": together.z,
+        "rho_se": together.se,
+        "rho_se_trials": together.se_trials,
+        "rho_pvalue": together.pvalue,
+        "rho_agrees": int(together.agrees(compare.alpha, compare.rho_min)),
+        "n_eff": together.n_eff,
         "lag": float(np.median(lags)) if found and lags.size else float("nan"),
         "lag_se": standard_error(lags) if found else float("nan"),
     }
