@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,11 @@ class Sampling:
     bins: Bins
 
 
-Analysed = tuple[Real, Complex]
-"""One series of one trial: centred, and its windowed Fourier components."""
+class Analysed(NamedTuple):
+    """One series of one trial: centred, and its windowed Fourier components."""
+
+    series: Real
+    transform: Complex
 
 
 @dataclass
@@ -71,9 +74,9 @@ class Averages:
         self.means.append(float(v.mean(dtype=np.float64)))
         self.variances.append(sum_of_squares(series) / series.size)
         if network is not None:
-            cross = cross_density(network[1][: bins.stop], transform[: bins.stop], series.size, dt_ms)
+            cross = cross_density(network.transform[: bins.stop], transform[: bins.stop], series.size, dt_ms)
             self.crosses.append(bins.mean(cross))
-        return series, transform
+        return Analysed(series, transform)
 
     @property
     def n_trials(self) -> int:

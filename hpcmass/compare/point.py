@@ -75,7 +75,7 @@ def compare_point(
     example: Result = {}
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
-        network_series = transformed(measured[0], max_lag)
+        network_series = transformed(measured.series, max_lag)
         if not example:
             example = {
                 "example_v_lif": traces.mean_v[window],
@@ -92,7 +92,7 @@ def compare_point(
             if not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
-            series = transformed(predicted[m].add(potential[after], measured)[0], max_lag)
+            series = transformed(predicted[m].add(potential[after], measured).series, max_lag)
             correlation = correlated(network_series, series, max_lag)
             rho[number, m], lag[number, m] = correlation.rho, correlation.lag * dt
             found[m].append(correlation)
