@@ -104,17 +104,17 @@ def one_file(home: Path, n_trials: int, repeats: int) -> None:
 def many_files(home: Path, n_parts: int) -> None:
     """Count `hpcmass status` of the parts of a job array of the paper's grid."""
     sweep = experiment(home, n_p=24, n_lam=21, trials=10)
-    sweep_trials = math.prod(shape(sweep))
     paths = [home / f"part-{number}.h5" for number in range(1, n_parts + 1)]
     first = assign(sweep, Part(1, n_parts))
     create_sweep_file(paths[0], sweep, driver="serial", provenance={"uuid": str(uuid.uuid4())}, assignment=first)
     for number, path in enumerate(paths[1:], 2):  # a copy is made faster than a new file
         shutil.copy(paths[0], path)
-        trials = sweep_trials * (number - 1) // n_parts, sweep_trials * number // n_parts
+        part = assign(sweep, Part(number, n_parts))
         with h5py.File(path, "r+") as file:
-            file.attrs.update({"part": f"{number}/{n_parts}", "part_trials": trials})
+            file.attrs.update({"part": str(part.part), "part_trials": (part.start, part.stop)})
     program = [sys.executable, "-m", "hpcmass", "status"]
-    print(f"`hpcmass status` of parts of {sweep_trials} trials; processor time (s) and peak memory (MB) of the process")
+    n_trials = math.prod(shape(sweep))
+    print(f"`hpcmass status` of parts of {n_trials} trials; processor time (s) and peak memory (MB) of the process")
     for some in (paths[:1], paths):
         _, seconds, megabytes = run(*program, *map(str, some))
         print(f"{len(some):>4} parts {seconds:8.2f} {megabytes:8.0f}", flush=True)
