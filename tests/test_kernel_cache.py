@@ -16,6 +16,7 @@ import pytest
 
 from hpcmass import kernel_cache
 from hpcmass.kernel_cache import SUFFIX, KernelCache, Unusable, source_key, usable_directory
+from slow_cases import slow_except
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Shared = Callable[[str, Callable[[Path], object]], Path]
@@ -327,9 +328,7 @@ def test_what_is_kept_is_loaded(home: Path, python_run: Run) -> None:
     assert misses == 0
 
 
-@pytest.mark.parametrize(
-    "kind", ["swapped", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("emptied", *LOADED))]
-)
+@pytest.mark.parametrize("kind", slow_except(["emptied", "swapped", *LOADED], "swapped"))
 def test_a_damaged_kernel_is_compiled_again(home: Path, python_run: Run, kind: str) -> None:
     (path,) = home.glob(f"kernels/mass-*/_integrate-*{SUFFIX}")
     before = kernels(home, "mass")
@@ -364,9 +363,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=() if name == "run" else pytest.mark.slow) for name in COMMANDS]
-)
+@pytest.mark.parametrize("command", slow_except(COMMANDS, "run"))
 def test_a_damaged_cache_stops_no_command(home: Path, python_run: Run, command: str) -> None:
     package, arguments, expected = COMMANDS[command]
     damage_some(home, package, *(["run_steps"] if command == "run" else []))

@@ -20,6 +20,7 @@ import pytest
 from hpcmass import messages
 from hpcmass.store.status import sweep_status
 from hpcmass.streams import _Descriptor
+from slow_cases import slow_except
 
 Run = Callable[..., Any]
 Shared = Callable[[str, Callable[[Path], object]], Path]
@@ -52,8 +53,7 @@ COMMANDS = {
 }
 """A line for each command, in a directory with a sweep and its comparison."""
 
-LONG = ("compare", "plot", "trial")
-SOME = [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in COMMANDS]
+QUICK = [name for name in COMMANDS if name not in ("compare", "plot", "trial")]
 
 FULL = "cannot write the results to standard output: no space left on device"
 
@@ -124,7 +124,7 @@ def test_work_that_is_left_is_told_whatever_becomes_of_the_streams(shell: Shell)
         assert shell(f"{COMMANDS['run']} --time-limit 0.001s {streams}").returncode == 75, streams
 
 
-@pytest.mark.parametrize("command", SOME)
+@pytest.mark.parametrize("command", slow_except(COMMANDS, *QUICK))
 def test_results_that_cannot_be_written_are_an_error(command: str, shell: Shell, here: Path) -> None:
     done = shell(f"{COMMANDS[command]} >/dev/full")
     assert done.returncode == 2
@@ -138,7 +138,7 @@ def test_results_that_cannot_be_written_are_an_error(command: str, shell: Shell,
         assert sweep_status(here / "new.h5").done == 9
 
 
-@pytest.mark.parametrize("command", ["help", "status", "run", pytest.param("trial", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("command", slow_except(["help", "status", "run", "trial"], "help", "status", "run"))
 def test_a_reader_that_leaves_is_no_error_and_ends_no_work(command: str, here: Path, mpi_env: dict[str, str]) -> None:
     """Without buffers the first line fails already, and the rest of the work is yet to be done."""
     pipe = closed_pipe()
@@ -198,7 +198,7 @@ def test_a_file_that_has_the_number_already_is_left_alone(tmp_path: Path) -> Non
     assert (tmp_path / "file").read_text() == ""
 
 
-@pytest.mark.parametrize("command", SOME)
+@pytest.mark.parametrize("command", slow_except(COMMANDS, *QUICK))
 def test_few_characters_and_an_unknown_backend(command: str, shell: Shell) -> None:
     """A terminal that knows ASCII alone, and a MPLBACKEND that matplotlib has never heard of."""
     env = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "MPLBACKEND": "foo"}
@@ -270,9 +270,7 @@ def test_a_stream_that_must_not_block_is_waited_for(here: Path, mpi_env: dict[st
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(
-    "streams", ["2>/dev/full", *(pytest.param(s, marks=pytest.mark.slow) for s in ("<&- 2>&-", "<&- >&- 2>&-"))]
-)
+@pytest.mark.parametrize("streams", slow_except(["2>/dev/full", "<&- 2>&-", "<&- >&- 2>&-"], "2>/dev/full"))
 def test_ranks_with_broken_streams(streams: str, here: Path, mpi_env: dict[str, str]) -> None:
     line = f"exec {sys.executable} -m hpcmass run config.yml -o new.h5 {streams}"
     done = subprocess.run(

@@ -21,6 +21,7 @@ from hpcmass.compare.spectral_tests import chi_squared, log_ratio
 from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
 from hpcmass.network.simulation import Network
+from slow_cases import slow_except
 
 pytestmark = pytest.mark.long
 
@@ -41,7 +42,7 @@ CASES = {
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=() if name == "fast rhythm" else pytest.mark.slow) for name in CASES],
+    params=slow_except(CASES, "fast rhythm"),
 )
 def pairs(request: pytest.FixtureRequest) -> list[tuple[Real, Real]]:
     """Give independent pairs of mean potentials, centred."""

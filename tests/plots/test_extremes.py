@@ -27,6 +27,7 @@ from hpcmass.plots.trial_figure import trial_figure
 from hpcmass.plots.view import open_view
 from hpcmass.report.page import report_html
 from hpcmass.store import schema
+from slow_cases import slow_except
 
 MAX, SUBNORMAL = float(np.finfo("f8").max), 5e-324
 
@@ -61,9 +62,7 @@ def embedded(page: str) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if kind == "from tiny to huge" else pytest.mark.slow) for kind in KINDS]
-)
+@pytest.mark.parametrize("kind", slow_except(KINDS, "from tiny to huge"))
 def test_every_figure_and_the_page_are_drawn(
     kind: str, small_comparison: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ):

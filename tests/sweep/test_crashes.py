@@ -1,7 +1,7 @@
 """A rank that dies at the worst moment: the file opens, what is done is true, and the same command does the rest."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from sweep_state import make_pending, require_true, science, wall_times
 
 from hpcmass.store.status import Status
+from slow_cases import slow_except
 
 Run = Callable[..., Any]
 StatusAfter = Callable[[Path], Status]
@@ -17,11 +18,6 @@ StatusAfter = Callable[[Path], Status]
 parallel = pytest.mark.skipif(
     not h5py.get_config().mpi, reason="only ranks with a parallel HDF5 write traces themselves"
 )
-
-
-def one_soon(cases: Iterable[str], soon: str) -> list[Any]:
-    """Parameters of a test: one of the cases for `make test`, the others for `make test-slow`."""
-    return [pytest.param(case, marks=() if case == soon else pytest.mark.slow) for case in cases]
 
 
 @pytest.fixture
@@ -74,7 +70,7 @@ RANK_0 = {
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("moment", one_soon(RANK_0, "the numbers are on the disk, not the status"))
+@pytest.mark.parametrize("moment", slow_except(RANK_0, "the numbers are on the disk, not the status"))
 def test_rank_0_dies_while_it_stores(
     moment: str, sabotage: Run, require_continued: Callable[[], set[tuple[int, ...]]]
 ) -> None:
@@ -136,7 +132,7 @@ hpcmass.network.simulate = dying
 
 @parallel
 @pytest.mark.mpi
-@pytest.mark.parametrize("moment", one_soon(WORKER, "its traces are on the disk, not reported"))
+@pytest.mark.parametrize("moment", slow_except(WORKER, "its traces are on the disk, not reported"))
 def test_a_worker_dies_between_its_traces_and_its_report(
     moment: str, sabotage: Run, require_continued: Callable[[], set[tuple[int, ...]]], tmp_path: Path
 ) -> None:
@@ -240,7 +236,7 @@ ENDS = {
 
 @parallel
 @pytest.mark.mpi
-@pytest.mark.parametrize("end", one_soon(ENDS, "told to stop"))
+@pytest.mark.parametrize("end", slow_except(ENDS, "told to stop"))
 def test_the_last_trial_of_each_worker_is_stored_however_the_sweep_ends(
     end: str, sabotage: Run, reference: Path, tmp_path: Path
 ) -> None:
