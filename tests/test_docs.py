@@ -93,7 +93,8 @@ def test_a_page_gets_no_help_with_mpi(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_what_the_commands_leave_is_ignored_by_git(tmp_path: Path) -> None:
     reader = docs_check.Reader(tmp_path)
-    for name in ("look.png", "maps/lag.png", "maps/report.html", "sweep.h5", "docs/maps/lag.png", "novel.txt"):
+    given = ("trial.pdf", "first.png", "maps/lag.png", "maps/report.html", "sweep.h5", "docs/maps/lag.png", "novel.txt")
+    for name in given:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert reader.left_behind() == ["docs/maps/lag.png", "novel.txt"]
