@@ -87,7 +87,7 @@ def _sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError):  # the machine's or a damaged file's, not the program's
         from hpcmass.store.files import reason
 
-        return f"cannot continue: {reason(error)}; look at the disk, or at the file with `hpcmass check`"
+        return f"cannot continue: {reason(error)}; check the disk, and the file with `hpcmass check`"
     return None
 
 
@@ -154,11 +154,11 @@ def make_parser() -> Parser:
 
     parser = Parser(
         prog="hpcmass",
-        description="Brute-force maps of where neural mass models stand for the spiking network they summarise.",
+        description="Map where neural mass models reproduce the spiking network that they summarise.",
         epilog="exit codes: 0 done, 2 bad input or results that could not be written, 3 finished with failed trials, "
         "75 stopped early (run it again), 130 interrupted with Ctrl-C (what is done is kept)",
     )
-    parser.add_argument("--version", action=Version, nargs=0, help="show the version, also of MPI, HDF5 and numba")
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version, and those of MPI, HDF5 and numba")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(commands)

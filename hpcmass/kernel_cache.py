@@ -115,7 +115,7 @@ class KernelCache:
 
     def report_unkept(self, name: str, problem: Exception) -> None:
         """Say that a kernel cannot be kept."""
-        _report(f"the kernel {name} cannot be kept: {_reason(problem)}; it is compiled again at every start")
+        _report(f"the kernel {name} cannot be cached: {_reason(problem)}; it is compiled again at every start")
 
     def _remove_damaged(self, directory: Path) -> int:
         """Remove every damaged file; returns the number of good ones."""

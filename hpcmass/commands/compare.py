@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "compare", run, "run the mass models on a sweep and compare them with the network",
                       "hpcmass compare sweep.h5 -o comparison.h5 -j 4",
-                      "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and a master",
+                      "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and rank 0",
                       "the same command again                                           resumes",
                       "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
@@ -92,5 +92,5 @@ def _names(text: str) -> tuple[str, ...]:
     """The type of an argument that is a list of names, A,B,C."""
     listed = tuple(name.strip() for name in text.split(","))
     if not all(listed):
-        raise argparse.ArgumentTypeError(f"give names with commas between, not '{text}'")
+        raise argparse.ArgumentTypeError(f"give names separated by commas, not '{text}'")
     return listed

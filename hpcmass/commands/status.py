@@ -30,15 +30,15 @@ CLEAR = "\x1b[H\x1b[J"
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "status", run, "say how far a sweep is, also while it runs",
+    parser = add_command(commands, "status", run, "show the progress of a sweep, also while it runs",
                       "hpcmass status sweep.h5",
-                      "hpcmass status sweep.h5 --watch           every 10 s, until nothing is pending",
+                      "hpcmass status sweep.h5 --watch           every 10 s, until no trial is pending",
                       "hpcmass status sweep.h5 --json | jq .eta_s",
                       "hpcmass status results/part-*.h5          the parts of a job array, and their sum")  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep files")
-    parser.add_argument("--json", action="store_true", help="for programs; of several files a list")
+    parser.add_argument("--json", action="store_true", help="print JSON; a list for several files")
     parser.add_argument("--watch", type=positive, nargs="?", const=10.0, metavar="S",
-                        help="look again every S seconds (default 10) until none is pending")  # fmt: skip
+                        help="repeat every S seconds (default 10) until no trial is pending")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

@@ -94,7 +94,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
         if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
             raise UserError(f"{path} compares another sweep than {sweep.name}; {START_OVER}")
         if any(variable.name not in file for variable in VARIABLES):
-            raise UserError(f"{path} was made by an earlier hpcmass, which computed less; {START_OVER}")
+            raise UserError(f"{path} was made by an older hpcmass, which computed fewer statistics; {START_OVER}")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
     differences = [
         f"{section}.{key} is {theirs} there and {ours} here"

@@ -164,7 +164,7 @@ def compare_sweep(
         raise UserError(f"jobs = {jobs}: give at least one process")
     paths = [Path(sweep)] if isinstance(sweep, str | os.PathLike) else [Path(path) for path in sweep]
     if not paths:
-        raise UserError("there is no sweep to compare; name at least one file")
+        raise UserError("there is no sweep to compare; give at least one file")
     if jobs > 1 and workers is None:
         require_main_guard()  # before anything else: the parent holds the lock
     require_compiler()

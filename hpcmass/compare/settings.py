@@ -119,4 +119,4 @@ def _count_problems(count: float | None) -> list[str]:
     low, high = COUNTS
     if count is None or low <= count <= high:
         return []
-    return [f"compare.histogram_count = {count:g} is no count of a histogram; give {low:g} to {high:g}, or null"]
+    return [f"compare.histogram_count = {count:g} is not a valid count; give {low:g} to {high:g}, or null"]

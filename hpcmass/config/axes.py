@@ -85,7 +85,7 @@ def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> 
         problems.append(f"values must increase strictly, but {_listed(falls)}")
     broken = [f"{v:.12g}" for v in values if whole and v != int(v)]
     if broken:
-        problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are no whole numbers'}")
+        problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are not whole numbers'}")
     outside = [f"{v:.12g}" for v in values if not within(v, bounds)]
     if outside:
         verb = "is" if len(outside) == 1 else "are"

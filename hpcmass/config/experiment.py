@@ -208,7 +208,7 @@ class CompareParameters(_Section):
     alpha: float = _parameter(0.01, "1", "paper", "level of every test", gt=0, lt=1)
     rho_min: float = _parameter(0.9, "1", "choice", "correlation that counts as agreement", ge=-1, lt=1)
     spike_contrast_min: float = _parameter(0.2, "1", "choice", "Spike-contrast of a synchronised network", ge=0, le=1)
-    max_lag_ms: float = _parameter(50.0, "ms", "choice", "largest lag that is sought, either way", gt=0)
+    max_lag_ms: float = _parameter(50.0, "ms", "choice", "largest lag searched, in either direction", gt=0)
     bin_hz: float = _parameter(2.0, "Hz", "choice", "width of the components that chi-squared compares", gt=0)
     band_hz: Annotated[tuple[float, float], _Listed] = _parameter(
         (0.0, 500.0), "Hz", "choice", "band of the spectra, lowest and highest frequency; zero itself is excluded"

@@ -73,8 +73,8 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
         lengths = " x ".join(str(len(values)) for values in axes.values())
         return (
             f"grid: {lengths} points with {trials} {'trial' if trials == 1 else 'trials'} each are "
-            f"{_count(points * trials)} trials, and a sweep has {_count(MOST_TRIALS)} at most; make the grid coarser, "
-            "or several sweeps of it"
+            f"{_count(points * trials)} trials, and a sweep may have {_count(MOST_TRIALS)}; make the grid coarser, "
+            "or run several sweeps"
         )
     largest = {**network, **{name: values[-1] for name, values in axes.items()}}
     needed = trial_bytes(largest)
@@ -82,8 +82,8 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
         causes = ("n_neurons", "n_external", "duration_ms", "dt_ms", "t_ref_ms", "external_rate_hz")
         said = ", ".join(f"{name} = {largest[name]:g}" for name in causes)
         return (
-            f"network: one trial with {said} takes {needed / 2**30:.3g} GiB of memory, and {MOST_TRIAL_BYTES >> 30} "
-            "GiB are the most; make it smaller or shorter"
+            f"network: one trial with {said} takes {needed / 2**30:.3g} GiB of memory, and the limit is "
+            f"{MOST_TRIAL_BYTES >> 30} GiB; make it smaller or shorter"
         )
     return None
 

@@ -35,7 +35,7 @@ def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]
             used = round(value / network.dt_ms) * network.dt_ms
             more = f", and {len(rounded) - 1} more of its values likewise" if len(rounded) > 1 else ""
             sentences.append(
-                f"{section}.{name}: {value:.12g} ms is no multiple of dt_ms = {network.dt_ms:g}; {used:.12g} ms is "
+                f"{section}.{name}: {value:.12g} ms is not a multiple of dt_ms = {network.dt_ms:g}; {used:.12g} ms is "
                 f"used{more}"
             )
     return sentences

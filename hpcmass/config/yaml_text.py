@@ -150,7 +150,7 @@ class _Reader:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise Refused(f"has a key in line {_line(key_node)} that is no name; write NAME: VALUE")
+                raise Refused(f"has a key in line {_line(key_node)} that is not a name; write NAME: VALUE")
             key = str(key_node.value)
             if key == MERGE and key_node.style is None:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
@@ -198,7 +198,7 @@ def meaning_of(word: str) -> Meaning:
         truth = OTHER_TRUTHS[word]
         return _either(word, truth, str(truth).lower(), is_text=True)
     if DATE.fullmatch(word):
-        return Meaning(word, f"{word} is a date to some readers of YAML and a text to others; write '{word}' in quotes")
+        return Meaning(word, f"{word} is a date to some YAML parsers and a string to others; write '{word}' in quotes")
     for pattern, number in NUMBERS:
         if pattern.fullmatch(word):
             if len(word) > MOST_DIGITS:
@@ -210,7 +210,7 @@ def meaning_of(word: str) -> Meaning:
 def _either(word: str, value: Any, said: str, *, is_text: bool = False) -> Meaning:
     """Something to YAML 1.1, and a text to YAML 1.2; `is_text`: someone may mean the text."""
     quoted = f", or '{word}' in quotes" if is_text else ""
-    return Meaning(value, f"{word} is {said} to some readers of YAML and a text to others; write {said}{quoted}")
+    return Meaning(value, f"{word} is {said} to some YAML parsers and a string to others; write {said}{quoted}")
 
 
 def _leading_zero(word: str) -> Meaning:
@@ -221,9 +221,7 @@ def _leading_zero(word: str) -> Meaning:
     octal = int(word, 8)
     if octal == decimal:
         return Meaning(octal, f"{word} has a zero in front; write {decimal}")
-    return Meaning(
-        octal, f"{word} is {decimal} to some readers of YAML and {octal} to others; write {decimal} or {octal}"
-    )
+    return Meaning(octal, f"{word} is {decimal} to some YAML parsers and {octal} to others; write {decimal} or {octal}")
 
 
 def _of_base(base: int) -> Callable[[str], Meaning]:
@@ -231,7 +229,7 @@ def _of_base(base: int) -> Callable[[str], Meaning]:
 
     def meaning(word: str) -> Meaning:
         value = int(word.replace("_", ""), base)
-        return Meaning(word if base == 8 else value, f"{word} is no decimal number; write {value}")
+        return Meaning(word if base == 8 else value, f"{word} is not a decimal number; write {value}")
 
     return meaning
 

@@ -61,7 +61,7 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
         If there is such a model already, or the name cannot be used.
     """
     if not isinstance(name, str):
-        raise ValueError(f"{name!r} is no name for a mass model; write @mass_model('NAME')")
+        raise ValueError(f"{name!r} is not a name for a mass model; write @mass_model('NAME')")
     if not name or not name.isprintable() or name != name.strip() or name[0] == "_" or {",", "$"} & set(name):
         raise ValueError(f"{name!r} cannot name a mass model; see `mass_model` for what a name may hold")
     traces = [field.name for field in fields(Traces)]
@@ -128,7 +128,7 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
             listed = ", ".join(known) + (f" ({hint})" if hint else "")
             raise UserError(f"mass.models: there is no mass model '{name}'; known models: {listed}")
         if names.count(name) > 1:
-            raise UserError(f"mass.models: '{name}' is given twice; name each model once")
+            raise UserError(f"mass.models: '{name}' is given twice; list each model once")
         contract.require_signature(name, _MODELS[name])
         missing = set(_NEEDS[name]).difference(traces) if traces is not None else set()
         if missing:

@@ -88,7 +88,7 @@ def _why(exit_codes: Iterator[int | None]) -> str:
     code = next((code for code in exit_codes if code not in (None, 0, -signal.SIGTERM)), -signal.SIGTERM)
     if code == EXIT_REIMPORTED:
         return (
-            "a worker process imports the script that starts it, and came upon the same call there; put that call "
+            "a worker process imports the script that starts it, and reached the same call there; put that call "
             'under `if __name__ == "__main__":`, or ask for one process'
         )
     if code == -signal.SIGKILL:

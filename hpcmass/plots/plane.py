@@ -121,11 +121,11 @@ def cut_plane(
     fixed = dict(fixed or {})
     for name in (right, up, *fixed):
         if name not in swept:
-            raise UserError(f"'{name}' is no axis of this sweep; it has {', '.join(swept)}")
+            raise UserError(f"'{name}' is not an axis of this sweep; it has {', '.join(swept)}")
     if right == up:
         raise UserError(f"a map needs two different axes, not {right} twice")
     if (shown := next((name for name in (right, up) if name in fixed), None)) is not None:
-        raise UserError(f"{shown} is shown along a side of the map; hold another axis, or show others")
+        raise UserError(f"{shown} is shown along a side of the map; fix another axis, or show others")
     indices = {name: _index_of(dataset, name, fixed) for name in swept if name not in (right, up)}
     return Plane(
         right=right,

@@ -94,7 +94,7 @@ def make_directory(directory: Path) -> None:
         If it is a file, its parent does not exist, or it cannot be made.
     """
     if directory.exists() and not directory.is_dir():
-        raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
+        raise UserError(f"cannot write figures into {directory}: it is a file; give a directory")
     if not directory.parent.is_dir():
         raise UserError(f"cannot make {directory}: the directory {directory.parent} does not exist; create it first")
     try:
@@ -113,7 +113,7 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
     """
     existing = next((path for path in paths if path.exists()), None)
     if existing is not None and not force:
-        raise UserError(f"{existing} exists; name another place, or --force (in Python force=True) to replace it")
+        raise UserError(f"{existing} exists; give another path, or --force (in Python force=True) to replace it")
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     """
     for kind in formats:
         if kind not in FORMATS:
-            raise UserError(f"no figure format '{kind}'; choose from {', '.join(FORMATS)}")
+            raise UserError(f"unknown figure format '{kind}'; choose from {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(formats))
 
 

@@ -100,11 +100,11 @@ def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
     if len(os.fsencode(path.name)) > NAME_BYTES:
         raise UserError(f"cannot write {path}: its name is too long; give one of at most {NAME_BYTES} bytes")
     if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a directory; name a file in it")
+        raise UserError(f"cannot write {path}: it is a directory; give a file in it")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {path}: no permission to write into {directory}")
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise UserError(f"cannot write {path}: it is not a regular file; name another one")
+        raise UserError(f"cannot write {path}: it is not a regular file; give another one")
     for given in inputs:
         if same_file(path, given):
             raise UserError(f"{path} is the same file as the input {given}; give another name for the output")
@@ -168,10 +168,10 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
                 complete.truncate(needed)
             os.fsync(complete.fileno())  # its parts may be deleted as soon as it is there
         if path.exists():
-            logger.info("the old %s is now %s", path.name, backup(path).name)
+            logger.info("backed up the old %s as %s", path.name, backup(path).name)
         os.replace(growing, path)
     except (OSError, RuntimeError) as error:  # h5py raises the latter when it flushes or closes
-        raise cannot_write(path, error, "free some space or name another place") from error
+        raise cannot_write(path, error, "free some space or give another path") from error
     finally:
         growing.unlink(missing_ok=True)
 
@@ -204,7 +204,7 @@ def _allocate(descriptor: int, start: int, n_bytes: int) -> None:
 def cannot_write(path: Path, error: BaseException, what_to_do: str) -> UserError:
     """The sentence for a file that the disk refuses."""
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        what_to_do = "raise the limit on file sizes (ulimit -f), or name another place"
+        what_to_do = "raise the limit on file sizes (ulimit -f), or give another path"
     return UserError(f"cannot write {path}: {reason(error)}; {what_to_do}")
 
 

@@ -239,7 +239,7 @@ def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
     if need > free:
         raise UserError(
             f"{output} may take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
-            "free some space or name another place"
+            "free some space or give another path"
         )
 
 

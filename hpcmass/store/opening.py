@@ -82,13 +82,13 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         raise
     except _UNUSABLE as error:
         file.close()
-        raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any") from None
+        raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); restore a backup, if any") from None
     return file
 
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+        raise UserError(f"{path} is a directory; give an HDF5 file in it")
     if not path.exists():
         refuse_shards(path)
         raise UserError(f"there is no file {path}; {missing_file(path)}")
@@ -135,7 +135,7 @@ def _check_contents(file: h5py.File) -> None:
     """
     fault = next(faults(file), None)
     if fault is not None:
-        raise UserError(f"{file.filename} is damaged: {fault}; take a copy of it, if any")
+        raise UserError(f"{file.filename} is damaged: {fault}; restore a backup, if any")
     experiment_of(file)
 
 
@@ -149,7 +149,7 @@ def _check_filetype(file: h5py.File, filetype: str) -> None:
     found = filetype_of(file)
     if found != filetype:
         what = "an HDF5 file of another program" if found is None else f"a file of type '{found}'"
-        raise UserError(f"{file.filename} is {what}, not '{filetype}'; name another file")
+        raise UserError(f"{file.filename} is {what}, not '{filetype}'; give another file")
     if major_version(file) > FORMAT_VERSION[0]:
         newest = "{}.{}".format(*FORMAT_VERSION)
         raise UserError(
@@ -174,7 +174,7 @@ def major_version(file: h5py.File) -> int:
     """
     major = str(file.attrs.get("format_version", "")).split(".")[0]
     if not major.isdecimal():
-        raise UserError(f"{file.filename} says no format version; it is damaged or foreign, name another file")
+        raise UserError(f"{file.filename} has no format version; it is damaged or not from hpcmass, give another file")
     return int(major)
 
 
@@ -237,7 +237,7 @@ def _part_faults(file: h5py.File, found: Mapping[str, h5py.h5d.DatasetID]) -> It
     try:
         parse_part(str(text))
     except ValueError:
-        yield f"it says that it holds part '{text}'"
+        yield f"its attribute 'part' is '{text}'"
         return
     shape = found["status"].shape
     if major_version(file) < 2:
@@ -275,7 +275,7 @@ def experiment_of(file: h5py.File) -> Experiment:
         return _parsed(str(file.attrs["config_yaml"]))
     except UserError as error:
         why = " ".join(str(error).split())
-        raise UserError(f"{file.filename} is damaged: {why}; take a copy of it, if any") from None
+        raise UserError(f"{file.filename} is damaged: {why}; restore a backup, if any") from None
 
 
 @functools.lru_cache(maxsize=16)
@@ -288,9 +288,9 @@ def _why_unreadable(path: Path, error: OSError) -> str:
     if not os.access(path, os.R_OK):
         return "no permission; ask its owner"
     if path.stat().st_size == 0:
-        return "it is empty; name another file"
+        return "it is empty; give another file"
     if "truncated" in str(error):
         return "it is cut off, as by an incomplete copy; copy it again"
     if not h5py.is_hdf5(path):
-        return "it is not an HDF5 file; name another file"
+        return "it is not an HDF5 file; give another file"
     return f"{reason(error)}; the file is damaged"

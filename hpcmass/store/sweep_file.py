@@ -232,7 +232,7 @@ class SweepFile(Closing):
         try:
             yield
         except (OSError, RuntimeError) as error:
-            raise UserError(f"cannot read {what} in {self.path}: {reason(error)}; take a copy of it, if any") from error
+            raise UserError(f"cannot read {what} in {self.path}: {reason(error)}; restore a backup, if any") from error
 
     # ------------------------------------------------------------------------------------ where it belongs
 

@@ -217,7 +217,7 @@ class SweepWriter(Closing):
             for name, values in spikes.items():
                 self._file.put(name, (), values)
         except OSError as error:
-            raise cannot_write(self.path, error, "free some space or name another place") from error
+            raise cannot_write(self.path, error, "free some space or give another path") from error
 
     def close(self) -> None:
         """Close the file."""

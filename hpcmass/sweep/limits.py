@@ -124,7 +124,7 @@ def watched(deadline: float | None, limit_s: float | None) -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: object) -> None:
-        raise TrialTimeout("interrupted, it had stopped looking at the time")
+        raise TrialTimeout("interrupted because it did not react to its deadline")
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:

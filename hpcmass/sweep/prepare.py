@@ -160,7 +160,7 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
             )
         grown = f"`--reuse {output}` with another -o copies what it has; "
         file.require_same_sweep(experiment, START_OVER, grown)
-        file.require_same_part(options.part, f"give the --part that it holds, or {START_OVER}")
+        file.require_same_part(options.part, f"repeat the --part of its first start, if any, or {START_OVER}")
         file.require_same_seeds(trials, START_OVER)
         status, assigned, changed = file.status, file.assigned, changed_settings(file.experiment, experiment)
         known = any(line.endswith(f"{OTHER_SETTINGS}{changed}") for line in file.history)
@@ -219,5 +219,5 @@ def _require_space(experiment: Experiment, output: Path, n_trials: int) -> None:
     if need > free:
         raise UserError(
             f"{output} will take {need / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; "
-            "free some space, name another place, or make the grid smaller"
+            "free some space, give another path, or make the grid smaller"
         )

@@ -147,7 +147,7 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
         return f"nothing to do, {count} {what} are done{left}"
     workers = max(1, comm.size - 1)
-    who = "this process" if comm.size == 1 else f"{workers} {'rank' if workers == 1 else 'ranks'} and a master"
+    who = "this process" if comm.size == 1 else f"{workers} {'worker' if workers == 1 else 'workers'}"
     rest = f" ({done} are done already{left})" if done or left else ""
     return (
         f"{prepared.missing} of {prepared.total} {what} to do{rest}, by {who}, into {prepared.output} "
