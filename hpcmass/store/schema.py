@@ -173,7 +173,7 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
             "spectral_distance", _MODEL, "f8", "dB", "rms difference of the spectra's shapes beyond sampling errors",
         )),
         *_with_error(Variable("coherence", _MODEL_SPECTRUM, "f8", "1", "magnitude-squared coherence with the network")),
-        Variable("coherence_threshold", _SPECTRUM, "f8", "1", "coherence that independent series exceed at level alpha"),
+        Variable("coherence_threshold", _SPECTRUM, "f8", "1", "critical value of the coherence at level alpha"),
         *_with_error(Variable("coherence_mean", _MODEL, "f8", "1", "coherence weighted by the network's power")),
         Variable("rho", _MODEL, "f8", "1", "correlation at the best lag, averaged over trials by Fisher's z"),
         Variable("rho_z", _MODEL, "f8", "1", "mean over trials of Fisher's z = atanh(rho)"),
