@@ -55,7 +55,7 @@ def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        # a library whose import is interrupted may turn that into an error of its own
+        # a library whose import is interrupted may raise another error instead
         if isinstance(error, KeyboardInterrupt) or interrupts.asked:
             drop_results()
             _say_interrupted(continues)
@@ -81,7 +81,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _sentence(error: BaseException) -> str | None:
-    """What to say of an error; None if it is a bug, which keeps its traceback."""
+    """The message for an error; None if it is a bug, which keeps its traceback."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):  # the machine's or a damaged file's, not the program's
@@ -121,7 +121,7 @@ def _require_working_directory() -> None:
 def _end_ranks_at_once(interrupts: Interrupts) -> None:
     """Let Ctrl-C end one of several ranks at once.
 
-    It has no one to clean up with: the launcher passes the signal to all, and what is done is on the disk.
+    It cannot clean up with the others: the launcher passes the signal to all, and what is done is on the disk.
     """
     from hpcmass.parallel.communicator import is_launched
 
@@ -134,7 +134,7 @@ def _end_ranks_at_once(interrupts: Interrupts) -> None:
 def _say_interrupted(continues: bool) -> None:
     from hpcmass.messages import logger, show
 
-    show("error")  # it may not have come to that yet
+    show("error")  # it may not have been assigned yet
     logger.error("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
 
 

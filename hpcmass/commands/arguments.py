@@ -53,7 +53,7 @@ class Assignments(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, and what a misspelt word was meant to be."""
+    """Reports an error in one sentence, with a suggestion for a misspelt word."""
 
     def __init__(self, *arguments: Any, **details: Any) -> None:
         super().__init__(*arguments, **details)
@@ -64,7 +64,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, but a command's own parser tells of options that it does not know, for it knows the others."""
+        """Like argparse's, but a command's own parser reports unknown options, because it knows the others."""
         options, unknown = super().parse_known_args(args, namespace)
         option = next((text.partition("=")[0] for text in unknown if text.startswith("--")), None)
         if option is not None:

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.parallel.executors import launched_ranks
 
     with launched_ranks() as workers:
-        if workers is not None:  # else this is a worker that has done its part
+        if workers is not None:  # else this is a worker that has finished
             _compare(options, workers)
     return EXIT_DONE
 
@@ -74,7 +74,7 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
 
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
-    """Settings in place of the sweep's own."""
+    """Settings that replace the sweep's own."""
     from hpcmass.config.file import load_experiment
     from hpcmass.store.sweep_file import SweepFile
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from hpcmass.forecast import Calibration, Forecast
 
 SIDE_BY_SIDE = 8
-"""Most calibrating processes: a login node is shared."""
+"""Largest number of calibration processes: a login node is shared."""
 
 MARGIN = 1.3
-"""Time to ask a batch system for, over the expected one."""
+"""Requested time limit over the expected time."""
 
 MOST_RANKS = 1025
 """Largest number of ranks in the table that is shown where none is given."""
@@ -161,7 +161,7 @@ def _as_dict(
 
 
 def _table(n_trials: int, cores: int) -> list[int]:
-    """This machine's cores and a master; then powers of two and a master, up to a rank a trial."""
+    """This machine's cores and rank 0; then powers of two and rank 0, up to one rank per trial."""
     wanted = {cores + 1, *(2**k + 1 for k in range(4, 11))}
     return sorted(n for n in wanted if n <= max(cores + 1, min(MOST_RANKS, n_trials + 1)))
 

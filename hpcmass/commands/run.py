@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _inspect(experiment: Experiment) -> None:
-    """Refuse what cannot be computed, before a file is made; warn of what a comparison will refuse."""
+    """Refuse what cannot be computed, before a file is created; warn of what a comparison will refuse."""
     from hpcmass.compiled import require_compiler
 
     require_compiler()
@@ -73,7 +73,7 @@ def _inspect(experiment: Experiment) -> None:
 
 
 def _warn_of_comparison(experiment: Experiment) -> None:
-    """What only a comparison needs does not stop a sweep, but is better known before the night than after."""
+    """Problems that only concern a comparison do not stop a sweep, but are reported before it starts."""
     from hpcmass.compare.settings import setting_problems
     from hpcmass.mass import models_named
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from hpcmass.store.status import Status
 
 SHOWN_FAILURES = 10
-"""Failed trials that are listed before the rest is counted."""
+"""Largest number of failed trials that are listed; the rest is counted."""
 
 SHOWN_FILES = 20
-"""Files that are listed one by one; of more, only those that have something left."""
+"""Largest number of files that are listed one by one; of more, only unfinished ones."""
 
 CLEAR = "\x1b[H\x1b[J"
-"""Takes a terminal back to its first line."""
+"""Escape sequence: cursor to the first line of the terminal."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -92,7 +92,7 @@ def describe_all(found: Sequence[Status]) -> str:
 
 
 def _missing_parts(found: Sequence[Status]) -> list[str]:
-    """The parts of a job array of which no file was given."""
+    """The parts of a job array that no given file contains."""
     numbers = [status.part.split("/") for status in found if status.part]
     counts = {count for _, count in numbers}
     if len(numbers) < len(found) or len(counts) != 1:

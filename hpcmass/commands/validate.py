@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _judged(config: Path) -> str:
-    """A line about a configuration that is valid.
+    """One line about a valid configuration.
 
     Raises
     ------

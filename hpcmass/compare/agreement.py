@@ -17,7 +17,7 @@ NAN = float("nan")
 
 
 def agreement(network: Averages, model: Averages, histogram_count: float) -> dict[str, Any]:
-    """All that compares averages, under the names of the file; NaN if the model diverged in a trial.
+    """All statistics that compare averages, by variable name; NaN if the model diverged in a trial.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The comparison file while it is made: laid out whole, then filled point by point, so that it can be resumed.
+"""The comparison file while it is written: created at full size, then filled point by point, so that it can be resumed.
 
 As with a sweep, nothing but raw data is written after the layout, and a point is marked as compared after its results
-have reached the disk: whatever moment a comparison is killed in, the file opens and the same command continues it.
+have reached the disk: at whatever moment a comparison is killed, the file opens and the same command continues it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TESTS = ("chi2", "log_ratio", "rho")
 
 
 def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
-    """Create the comparison file, or see whether the one that is there can be continued.
+    """Create the comparison file, or check that an existing one can be continued.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
 
 
 class ComparisonFile:
-    """A comparison file that is there already, open for writing; a context manager.
+    """An existing comparison file, open for writing; a context manager.
 
     Parameters
     ----------
@@ -128,18 +128,18 @@ class ComparisonFile:
         self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
 
     def _read(self, *names: str) -> list[npt.NDArray[Any]]:
-        """Variables as they are now: a file that stays open may hold old values in a buffer."""
+        """Current variables: a file that stays open may have old values in a buffer."""
         with read_hdf5(self.path) as file:
             return [file[name][()] for name in names]
 
     def is_complete(self, sweep: SweepParts) -> bool:
-        """True if it holds everything there is about the sweep."""
+        """True if nothing of the sweep is left to compare."""
         status, agrees, agrees_bh = self._read("status", "rho_agrees", "rho_agrees_bh")
         same = np.array_equal(status, sweep.status) and np.array_equal(agrees < 0, agrees_bh < 0)
         return same and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))
 
     def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str) -> None:
-        """Copy the sweep's numbers and note in the history what is going to happen.
+        """Copy the sweep's numbers and write what follows into the history.
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """
@@ -178,7 +178,7 @@ class ComparisonFile:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """What the block writes is on the disk when it ends; if that is impossible, say so in one sentence."""
+        """What the block writes is on the disk when it ends; if that fails, raise one sentence."""
         try:
             yield
             self._file.sync()

@@ -39,7 +39,7 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class ComparisonSummary:
-    """What a comparison holds now.
+    """State of a comparison.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class ComparisonSummary:
 class Task:
     """One point for a worker.
 
-    The main process chooses the trials, so that one comparison has one view of a sweep that is still growing.
+    The main process chooses the trials, so that one comparison sees one state of a sweep that is still growing.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Task:
 
 @dataclass(frozen=True)
 class _Recordings:
-    """Index and traces of each trial of a point, read when it is needed, as often as asked for."""
+    """Index and traces of each trial of a point, read when needed, as often as requested."""
 
     task: Task
 
@@ -166,7 +166,7 @@ def compare_sweep(
     if not paths:
         raise UserError("there is no sweep to compare; give at least one file")
     if jobs > 1 and workers is None:
-        require_main_guard()  # before anything else: the parent holds the lock
+        require_main_guard()  # before anything else: the parent process has the lock
     require_compiler()
     output = real_path(Path(output_path))
     require_output(output, paths)
@@ -181,7 +181,7 @@ def compare_sweep(
                 complete = file.is_complete(parts)
                 tasks = [] if complete else _tasks(file, parts, experiment)
                 if not complete:
-                    open_cache("mass")  # before the workers do: this process alone warns of what is wrong there
+                    open_cache("mass")  # before the workers do: only this process warns about its problems
                     n_points = int(np.prod(parts.shape[:-1]))
                     before = int((parts.status == DONE).any(axis=-1).sum()) - len(tasks)
                     what = f"{len(tasks)} of {n_points} points to compare"

@@ -73,7 +73,7 @@ def log_ratio(
     correlated at their common edge, which enters the variance of S.
 
     Series that are coherent with each other (a model and the network that drives it) have ratios closer to 1 than
-    independent ones, so the test then rejects less often than it says.
+    independent ones, so the test then rejects less often than its level.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Times are whole numbers of steps: which of those given are not, and what is used instead."""
+"""Times are whole numbers of steps: which of the given times are not, and what is used instead."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TOLERANCE: Final = 1e-6
 """Steps that a time may be off: 0.3 / 0.1 is not quite 3 in floating point."""
 
 DIGITS: Final = 1e-11
-"""Share of a time that it may be off: it may be written with twelve digits, as the values of axes are."""
+"""Relative tolerance of a time: values of axes have twelve digits."""
 
 
 def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]]) -> list[str]:
-    """A sentence for each key whose time is no multiple of the step: the key, the time given and the time used.
+    """A sentence for each key whose time is not a multiple of the step: the key, the time given and the time used.
 
     Parameters
     ----------

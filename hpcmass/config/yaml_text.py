@@ -1,8 +1,8 @@
-"""YAML text → plain values; what two readers of YAML take for different things is found.
+"""YAML text → plain values; what two YAML parsers read differently is found.
 
-YAML 1.1 and 1.2 disagree about `010`, `1_000`, `30:00`, `on` and others, and so do programs. A file that was written by
-hand is read strictly: each of these is a problem that says what to write. Texts that were accepted before, such as the
-configuration within a sweep file, are read as they always were.
+YAML 1.1 and 1.2 disagree about `010`, `1_000`, `30:00`, `on` and others, and so do programs. A file that was written
+by hand is read strictly: each of these is reported with what to write instead. Texts that were accepted before, such as
+the configuration within a sweep file, are read as before.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Final
 import yaml
 
 MOST_LEVELS: Final = 20
-"""Values within each other; a configuration has five: file, section, axis, list, number."""
+"""Deepest nesting; a configuration has five levels: file, section, axis, list, number."""
 
 MOST_VALUES: Final = 1_000_000
-"""Values in a document when its aliases are written out; ten aliases of ten aliases of … are soon more than atoms."""
+"""Values in a document with its aliases expanded: nested aliases grow exponentially."""
 
 Path = tuple[str | int, ...]
 
@@ -32,16 +32,16 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """What a text holds.
+    """Contents of a YAML text.
 
     Attributes
     ----------
     value : object
         Mappings with names as keys, lists, texts, numbers, truth values, None.
     twice : dict
-        Path of a key that is given twice → what to say of it.
+        Path of a key that is given twice → the message.
     ambiguous : dict
-        Path of a value → what others take it for, and what to write.
+        Path of a value → how other parsers read it, and what to write.
     """
 
     value: Any
@@ -59,7 +59,7 @@ def read(text: str) -> Document:
     yaml.YAMLError
         If it is not YAML, or has tags for more than texts, numbers and truth values.
     Refused
-        If it is nested too deeply, its aliases make it too large or contain themselves, or a key is no name.
+        If it is nested too deeply, its aliases make it too large or contain themselves, or a key is not a name.
     """
     node = _Loader(text).get_single_node()
     if node is None:
@@ -74,7 +74,7 @@ def written(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes also what is a text to YAML 1.1 alone."""
+    """Also quotes what only YAML 1.1 reads as a string."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
@@ -85,7 +85,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 class _Loader(yaml.SafeLoader):
-    """Makes the nodes; what a plain word means is not decided here."""
+    """Builds the nodes; the meaning of a plain word is decided later."""
 
     _level = 0
 
@@ -177,9 +177,9 @@ class Meaning:
     Attributes
     ----------
     value : object
-        As it was always read here.
+        As hpcmass always read it.
     problem : str or None
-        What other readers take it for, and what to write.
+        How other parsers read it, and what to write.
     """
 
     value: Any
@@ -208,7 +208,7 @@ def meaning_of(word: str) -> Meaning:
 
 
 def _either(word: str, value: Any, said: str, *, is_text: bool = False) -> Meaning:
-    """Something to YAML 1.1, and a text to YAML 1.2; `is_text`: someone may mean the text."""
+    """Another value in YAML 1.1 than the string of YAML 1.2; `is_text`: the string may be intended."""
     quoted = f", or '{word}' in quotes" if is_text else ""
     return Meaning(value, f"{word} is {said} to some YAML parsers and a string to others; write {said}{quoted}")
 
@@ -280,7 +280,7 @@ DATE: Final = re.compile(
 )
 
 MOST_DIGITS: Final = 400
-"""More than a number has that a float can hold."""
+"""More digits than a float can represent."""
 
 NUMBERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], Meaning]], ...]] = (
     (re.compile(r"[-+]?(0|[1-9][0-9]*)"), lambda word: Meaning(int(word))),
