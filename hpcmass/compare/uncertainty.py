@@ -38,7 +38,7 @@ def leave_one_out(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def jackknife_error(statistic: Callable[[int], Any], n_trials: int) -> Any:
-    """Jackknife standard error of a statistic that is no plain mean (Efron & Stein 1981); NaN for a single trial.
+    """Jackknife standard error of a statistic that is not a mean (Efron & Stein 1981); NaN for a single trial.
 
     Parameters
     ----------

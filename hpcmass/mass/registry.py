@@ -32,10 +32,10 @@ class FittedModel(Protocol):
     """A model with free coefficients, fitted to a point's trials without the one that it then predicts."""
 
     def summarise(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
-        """What one trial teaches; small, and the traces are not needed again to learn from it."""
+        """Summary of one trial for the fit; small, so that the traces are not needed again."""
 
     def fit(self, summaries: Mapping[int, Any], held_out: int, network: NetworkParameters) -> MassModel:
-        """The model of trial `held_out`, which was not fitted to it (`summaries`: trial → `summarise`)."""
+        """The model for trial `held_out`, fitted to the other trials (`summaries`: trial → `summarise`)."""
 
 
 _MODELS: dict[str, MassModel | FittedModel] = {}
@@ -53,7 +53,7 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
         Any printable text without spaces around it, `,` (`--models A,B`), `$` (which figures take for mathematics) and
         `_` in front (which legends leave out).
     needs : tuple of str
-        Traces that it uses beside those that every sweep has.
+        Traces that it needs in addition to those that every sweep has.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def known_models() -> tuple[str, ...]:
     Raises
     ------
     UserError
-        If a module of the package cannot be loaded: it might be the one with a model that is asked for.
+        If a module of the package cannot be loaded: it might define a requested model.
     """
     package = importlib.import_module("hpcmass.mass")
     for module in pkgutil.iter_modules(package.__path__):
@@ -92,7 +92,7 @@ def known_models() -> tuple[str, ...]:
 
 
 def _load(module: str) -> None:
-    """Import one module; nothing that it registered remains if that fails, so that it can be tried again."""
+    """Import one module; if that fails, its registrations are undone, so that it can be tried again."""
     before = set(_MODELS)
     try:
         importlib.import_module(module)
@@ -107,7 +107,7 @@ def _load(module: str) -> None:
 
 
 def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> dict[str, MassModel | FittedModel]:
-    """The models that a configuration asks for, in its order.
+    """The models that a configuration lists, in its order.
 
     Parameters
     ----------
