@@ -109,8 +109,8 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, continues=continues)
-    said = parser.add_argument_group("messages", "on standard error; standard output holds results only")
-    level = said.add_mutually_exclusive_group()
+    messages = parser.add_argument_group("messages", "on standard error; standard output holds results only")
+    level = messages.add_mutually_exclusive_group()
     level.add_argument("-q", "--quiet", action="store_const", dest="log_level", const="error", default="info",
                        help="show errors only: no progress, no warnings")  # fmt: skip
     level.add_argument("--log-level", choices=LEVELS, default="info", help="lowest level shown (default: info)")

@@ -172,7 +172,7 @@ def compare_sweep(
     require_output(output, paths)
     with SweepParts(paths) as parts:
         experiment = _with_settings(parts.experiment, mass, compare)
-        models_named(experiment.mass.models, parts.traces_held)
+        models_named(experiment.mass.models, parts.trace_names)
         require_settings(experiment.network, experiment.compare)
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):

@@ -14,7 +14,7 @@ from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of, lag_samples, require_settings
-from hpcmass.compare.significance import Memory, effective_samples, outlasting, pool, tapered
+from hpcmass.compare.significance import EffectiveSamples, effective_samples, outlasting, pool, tapered
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
@@ -78,12 +78,12 @@ def compare_point(
     rho = np.full((n_trials, len(models)), np.nan)
     lag = np.full((n_trials, len(models)), np.nan)
     curves: list[list[Real]] = [[] for _ in models]
-    memories: list[list[Memory]] = [[] for _ in models]
+    samples: list[list[EffectiveSamples]] = [[] for _ in models]
     example: Result = {}
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
         network_series = transformed(measured.series, max_lag)
-        network_memory = tapered(network_series.autocorrelation)
+        network_tapered = tapered(network_series.autocorrelation)
         if not example:
             example = {
                 "example_v_lif": traces.mean_v[window],
@@ -105,9 +105,9 @@ def compare_point(
             best, rho[number, m] = best_lag(curve)
             lag[number, m] = np.nan if np.isnan(rho[number, m]) else best * dt
             curves[m].append(curve)
-            memories[m].append(
+            samples[m].append(
                 effective_samples(
-                    network_memory,
+                    network_tapered,
                     tapered(series.autocorrelation),
                     n_samples,
                     outlasting(network_series.autocorrelation, series.autocorrelation),
@@ -122,7 +122,7 @@ def compare_point(
             "n_diverged": averages.n_diverged,
             **averages.result("", "_model"),
             **agreement(lif, averages, count),
-            **_correlation_result([] if averages.n_diverged else curves[m], memories[m], lag[:, m], compare),
+            **_correlation_result([] if averages.n_diverged else curves[m], samples[m], lag[:, m], compare),
         }
         for m, averages in enumerate(predicted)
     ]
@@ -153,9 +153,11 @@ def _summaries(
     return summaries
 
 
-def _correlation_result(curves: list[Real], memories: list[Memory], lag: Real, compare: CompareParameters) -> Result:
+def _correlation_result(
+    curves: list[Real], samples: list[EffectiveSamples], lag: Real, compare: CompareParameters
+) -> Result:
     """One model's correlation with the network over the trials (`curves` is empty if the model failed)."""
-    pooled = pool(curves, memories[: len(curves)])
+    pooled = pool(curves, samples[: len(curves)])
     lags = lag[~np.isnan(lag)]
     return {
         "rho": pooled.rho,

@@ -31,7 +31,7 @@ LARGEST_R: Final = 1 - 1e-15
 
 
 @dataclass(frozen=True)
-class Memory:
+class EffectiveSamples:
     """Effective sample size for the correlation of two series, from their autocorrelations, if they are independent.
 
     Attributes
@@ -70,8 +70,8 @@ def _taper_width(r: Real) -> int:
     """Last lag of the taper: TAPER times the autocorrelation time, or the longest lag available."""
     sums = 2 * np.cumsum(r**2) - 1  # squares have one sign: a rhythm's zero crossings do not end the sum
     beyond = np.flatnonzero(np.arange(r.size) >= SUM_WINDOW * sums)
-    memory = int(beyond[0]) if beyond.size else r.size - 1
-    return min(math.ceil(TAPER * memory), r.size - 1)
+    last = int(beyond[0]) if beyond.size else r.size - 1
+    return min(math.ceil(TAPER * last), r.size - 1)
 
 
 def outlasting(r_x: Real, r_y: Real) -> float:
@@ -102,7 +102,7 @@ def outlasting(r_x: Real, r_y: Real) -> float:
     return known + 2 * last * last / (before - last) if last < before else math.inf
 
 
-def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -> Memory:
+def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -> EffectiveSamples:
     """N_eff = n / Σ_j r_x(j) r_y(j): Bartlett's variance of the correlation of two independent series.
 
     N_eff is never taken to exceed n.
@@ -117,7 +117,7 @@ def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -
         What the sum is taken for if it is less: `outlasting`.
     """
     if np.isnan(x[0]) or np.isnan(y[0]):
-        return Memory(math.nan, math.nan)
+        return EffectiveSamples(math.nan, math.nan)
     if x.size < y.size:
         x, y = y, x
     # y vanishes beyond its own end, x one lag later at the latest: both sums are complete.
@@ -125,7 +125,7 @@ def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -
     total = 2 * sum_of_products(x[: y.size], y) - 1.0
     neighbours = np.concatenate(([x[1]], (x[:-2] + x[2:]) / 2))
     rough = 2 * sum_of_products(x[: y.size] - neighbours, y) - (x[0] - x[1])
-    return Memory(n_samples / max(total, at_least), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
+    return EffectiveSamples(n_samples / max(total, at_least), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
 
 
 def largest_of_lags(u: float, roughness: float, n_lags: int) -> float:
@@ -170,7 +170,7 @@ class PooledCorrelation:
         return self.pvalue < alpha and self.rho > rho_min
 
 
-def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) -> PooledCorrelation:
+def pool(curves: Sequence[npt.NDArray[np.float64]], samples: Sequence[EffectiveSamples]) -> PooledCorrelation:
     """Pool the trials in which the correlation is defined; all NaN if there is none.
 
     The p-value is that of the largest u(lag) = Σ_i (N_i - 3) z_i(lag) / sqrt(Σ_i (N_i - 3)) over the lags, with the
@@ -181,19 +181,19 @@ def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) 
     ----------
     curves : sequence of array, (n_lags,)
         Correlation at each lag, one array per trial; NaN where undefined.
-    memories : sequence of Memory
+    samples : sequence of EffectiveSamples
         Of the same trials.
     """
-    defined = [(r, memory) for r, memory in zip(curves, memories, strict=True) if not np.isnan(r).all()]
+    defined = [(r, e) for r, e in zip(curves, samples, strict=True) if not np.isnan(r).all()]
     if not defined:
         return PooledCorrelation(*[math.nan] * 6)
     z = np.arctanh(np.clip([r for r, _ in defined], -LARGEST_R, LARGEST_R))
-    n_eff = np.array([memory.n_eff for _, memory in defined])
+    n_eff = np.array([e.n_eff for _, e in defined])
     weight = np.maximum(n_eff - 3, 0)
     best = np.nanmax(z, axis=1)
     n, mean_z = len(defined), float(best.mean())
     u = np.sum(weight[:, None] * z, axis=0) / np.sqrt(weight.sum()) if weight.any() else np.full(z.shape[1], np.nan)
-    roughness = float(np.mean([memory.roughness for _, memory in defined]))
+    roughness = float(np.mean([e.roughness for _, e in defined]))
     return PooledCorrelation(
         rho=math.tanh(mean_z),
         z=mean_z,

@@ -80,9 +80,9 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
     needed = trial_bytes(largest)
     if needed > MOST_TRIAL_BYTES:
         causes = ("n_neurons", "n_external", "duration_ms", "dt_ms", "t_ref_ms", "external_rate_hz")
-        said = ", ".join(f"{name} = {largest[name]:g}" for name in causes)
+        named = ", ".join(f"{name} = {largest[name]:g}" for name in causes)
         return (
-            f"network: one trial with {said} takes {needed / 2**30:.3g} GiB of memory, and the limit is "
+            f"network: one trial with {named} takes {needed / 2**30:.3g} GiB of memory, and the limit is "
             f"{MOST_TRIAL_BYTES >> 30} GiB; make it smaller or shorter"
         )
     return None

@@ -207,10 +207,10 @@ def meaning_of(word: str) -> Meaning:
     return Meaning(word)
 
 
-def _either(word: str, value: Any, said: str, *, is_text: bool = False) -> Meaning:
+def _either(word: str, value: Any, what: str, *, is_text: bool = False) -> Meaning:
     """Another value in YAML 1.1 than the string of YAML 1.2; `is_text`: the string may be intended."""
     quoted = f", or '{word}' in quotes" if is_text else ""
-    return Meaning(value, f"{word} is {said} to some YAML parsers and a string to others; write {said}{quoted}")
+    return Meaning(value, f"{word} is {what} to some YAML parsers and a string to others; write {what}{quoted}")
 
 
 def _leading_zero(word: str) -> Meaning:

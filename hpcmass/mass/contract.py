@@ -123,12 +123,12 @@ def reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if len(text) > LONGEST_REASON:
         text = f"{text[:LONGEST_REASON]}…"
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     theirs = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _CALLERS]
     if not theirs or isinstance(error, SyntaxError):  # whose message has the line
-        return said
+        return message
     last = [f for f in theirs if f.filename == theirs[0].filename][-1]  # not within a library that it calls
-    return f"{said} ({Path(last.filename).name}, line {last.lineno})"
+    return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
 
 _CALLERS: Final = {
@@ -151,10 +151,10 @@ def _failures_of(name: str) -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also sys.exit: a model does not end the comparison of the others
-        said = reason(error)
-        hint = "what a model is given is read-only: change a copy" if _READ_ONLY.search(said) else ""
+        message = reason(error)
+        hint = "a model's arguments are read-only: change a copy" if _READ_ONLY.search(message) else ""
         raise ModelError(
-            f"the mass model {name} failed, {said}; {hint or 'correct it, or leave it out of the models'}"
+            f"the mass model {name} failed, {message}; {hint or 'correct it, or leave it out of the models'}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Figures on disk: complete or not there, and never in the place of another one unasked."""
+"""Writing figures: atomically, and never over an existing one unless asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REPRODUCIBLE: Final[dict[str, dict[str, Any]]] = {
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
 }
-"""A figure of the same data is the same file, whenever it is drawn."""
+"""Metadata without dates: the same data give the same file."""
 NOTEBOOK_DPI: Final = 80
 """A whole page then fits into a notebook's column."""
 
@@ -67,7 +67,7 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
 
 
 def save_text(text: str, path: Path) -> Path:
-    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable.
+    """Write a text file in the same way; a lone surrogate, as in a file name, is escaped.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class _Sheet:
     panels: Sequence[Panel]
 
     def keyed(self) -> Iterator[tuple[str, Panel]]:
-        """Every map with the key by which the script knows it."""
+        """Every map with its key in the script."""
         return ((f"{self.name}-{k}", panel) for k, panel in enumerate(self.panels))
 
 
@@ -93,12 +93,12 @@ def _part(name: str) -> str:
 
 
 def _label(panel: Panel) -> str:
-    """What a map shows, as the tables say it: quantity and unit, without the scale's own remarks."""
+    """What a map shows, for the tables: quantity and unit, without remarks on the scale."""
     return panel.scale.label.split(", square-root scale")[0]
 
 
 def _shown(view: View, sheet: _Sheet) -> dict[str, Any]:
-    """A sheet's figures for the template."""
+    """A sheet's maps for the template."""
     frame = Frame(view.plane)
     one_scale = all(panel.scale is sheet.panels[0].scale for panel in sheet.panels)
     figures = [

@@ -1,4 +1,4 @@
-"""Opening a result file: one clear sentence for whatever is not one of ours, or is damaged."""
+"""Opening a result file: one clear sentence for a damaged file, or one that is not from hpcmass."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ COORDINATES = {
 """Dimensions that every file has beside its axes, with the type of their values, by the file's type."""
 
 _UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
-"""What h5py raises where a file's contents make no sense."""
+"""Exceptions of h5py for invalid contents of a file."""
 
 SHOWN_PARTS = 8
-"""Parts of a virtual file that the command to copy them names one by one."""
+"""Most parts of a virtual file that the command to copy them lists one by one."""
 
 
 def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File:
@@ -58,7 +58,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     filetype : str
         The schema's file type that it must have.
     checked : bool
-        It has been opened before: leave out what takes a time that grows with the number of trials.
+        It was opened before: skip the checks whose time grows with the number of trials.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _refuse_virtual(file: h5py.File) -> None:
 
 
 def _check_contents(file: h5py.File) -> None:
-    """Refuse an open file of ours that does not have what every file of its type has.
+    """Refuse an open file that lacks what every file of its type has.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def _check_filetype(file: h5py.File, filetype: str) -> None:
 
 
 def filetype_of(file: h5py.File) -> str | None:
-    """What an open file says it is, None if it is not one of ours."""
+    """The file type of an open file; None if it is not from hpcmass."""
     found = file.attrs.get("filetype")
     return found.decode(errors="replace") if isinstance(found, bytes) else None if found is None else str(found)
 
@@ -170,7 +170,7 @@ def major_version(file: h5py.File) -> int:
     Raises
     ------
     UserError
-        If it says none.
+        If it has none.
     """
     major = str(file.attrs.get("format_version", "")).split(".")[0]
     if not major.isdecimal():
@@ -179,14 +179,14 @@ def major_version(file: h5py.File) -> int:
 
 
 def variables_of(file: h5py.File) -> Mapping[str, Variable]:
-    """What an open file should have, by its type and the version of its format."""
+    """The variables of an open file, by its type and format version."""
     if filetype_of(file) == COMPARISON_FILETYPE:
         return COMPARED_VARIABLES
     return SWEEP_VARIABLES if major_version(file) >= 2 else SWEEP_VARIABLES_1
 
 
 def faults(file: h5py.File) -> Iterator[str]:
-    """What an open file lacks, or has in another shape; cheap enough for every opening.
+    """What an open file lacks or has in another shape; fast enough to check at every opening.
 
     A sweep of an older version may lack variables, and one of a newer minor version may have more. A comparison may
     lack any: code that needs one checks that it exists.
@@ -230,7 +230,7 @@ def faults(file: h5py.File) -> Iterator[str]:
 
 
 def _part_faults(file: h5py.File, found: Mapping[str, h5py.h5d.DatasetID]) -> Iterator[str]:
-    """What is wrong with the part that an open sweep file is to hold, if it is one."""
+    """What is wrong with the part attributes of an open sweep file, if it is a part."""
     text = file.attrs.get("part")
     if text is None:
         return

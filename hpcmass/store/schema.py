@@ -1,8 +1,8 @@
 """The contract of the result files: names, dimensions, types, units, flags and the format's version.
 
 Both kinds of file, sweep and comparison, are HDF5 with dimension scales, so that
-`xarray.open_dataset(path, engine="h5netcdf")` gives labelled arrays. Nothing else in the package spells a
-dataset's name in a second place: writers create what stands here, readers ask for it.
+`xarray.open_dataset(path, engine="h5netcdf")` gives labelled arrays. These tables are
+the only definition of the datasets: writers create them, readers look them up.
 """
 
 from __future__ import annotations

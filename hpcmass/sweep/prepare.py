@@ -30,15 +30,15 @@ from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable
 
 SHOWN_CHARACTERS = 60
-"""Of a changed setting's value, in the history."""
+"""Most characters of a changed setting's value in the history."""
 
 OTHER_SETTINGS = "; other settings: "
-"""Before the changed settings, in the history."""
+"""Text before the changed settings in the history."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a user asks of one start of a sweep.
+    """Options of one start of a sweep.
 
     Attributes
     ----------
@@ -203,7 +203,7 @@ def _short(value: Any) -> str:
 
 
 def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
-    """Copy what an earlier sweep has of the missing trials; returns what is missing still."""
+    """Copy the missing trials that an earlier sweep has; returns those that are still missing."""
     copied = {trial.index for trial in copy_reusable(old, output, missing)} if missing else set()
     logger.info("%d trials copied from %s", len(copied), old)
     if copied:

@@ -39,7 +39,7 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
 
 
 def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
-    """Copy from an earlier sweep what it has of some trials.
+    """Copy trials that an earlier sweep has.
 
     Parameters
     ----------

@@ -279,7 +279,7 @@ def test_any_two_axes_can_be_shown(small_comparison):
 def test_axes_of_one_value_are_not_shown_where_others_vary(small_comparison):
     with open_view(small_comparison([0.1], [0.5, 1.0], further="w_I: [0.001, 0.002]")) as view:
         assert (view.plane.right, view.plane.up) == ("lam", "w_I")
-        assert view.plane.held_values == {"p": 0.1}
+        assert view.plane.fixed_values == {"p": 0.1}
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------
