@@ -272,7 +272,7 @@ def main() -> int:
     """Print the claims; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("comparison", type=Path, metavar="CMP", help="comparison file")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     try:
         with open_view(options.comparison, ("p", "lam")) as view:
@@ -281,7 +281,7 @@ def main() -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyError:
-        why = "was made by an earlier hpcmass, which computed less; compare again"
+        why = "was made by an older hpcmass, which computed fewer statistics; compare again"
         print(f"{parser.prog}: {options.comparison} {why}", file=sys.stderr)
         return EXIT_BAD_INPUT
     if options.json:

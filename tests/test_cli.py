@@ -385,7 +385,7 @@ def test_a_trial_of_another_number_is_no_sweep_to_continue(
     [
         (("--p", "1.5", "--lam", "0.5"), "grid.p: 1.5 is outside the allowed range, [0, 1]"),
         (("--p", "0.5", "--lam", "nan"), "grid.lam:"),
-        (("--p", "0.5", "--lam", "0.5", "--spikes"), "name it with -o"),
+        (("--p", "0.5", "--lam", "0.5", "--spikes"), "give it with -o"),
         (("--p", "0.5", "--lam", "0.5", "-o", "/no/where.h5"), "does not exist"),
     ],
 )

@@ -45,8 +45,8 @@ def refusal(text: str) -> str:
 
 def test_a_sweep_of_too_many_trials():
     assert refusal(HUGE) == (
-        "grid: 100000 x 100000 points with 10 trials each are 100 000 000 000 trials, and a sweep has 10 000 000 at "
-        "most; make the grid coarser, or several sweeps of it"
+        "grid: 100000 x 100000 points with 10 trials each are 100 000 000 000 trials, and a sweep may have 10 000 000; "
+        "make the grid coarser, or run several sweeps"
     )
 
 
@@ -89,7 +89,7 @@ def test_the_file_of_the_largest_sweep_can_be_addressed():
         ),
         ("t_ref_ms: 1.0e+308", "network.t_ref_ms: must be at most"),
         ("external_rate_hz: 1.0e+12", "network: one trial with n_neurons = 10000, n_external = 10000, duration_ms"),
-        ("external_rate_hz: 1.0e+300", "GiB of memory, and 1024 GiB are the most"),
+        ("external_rate_hz: 1.0e+300", "GiB of memory, and the limit is 1024 GiB"),
         ("n_neurons: 65535, t_ref_ms: 9.0e+7, duration_ms: 9.0e+7", "one trial with n_neurons = 65535"),
     ],
 )

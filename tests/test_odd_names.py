@@ -195,7 +195,7 @@ def test_standard_output_takes_any_title(tmp_path: Path, encoding: str) -> None:
         ("{a: " * 3000 + "}" * 3000, "line 1"),
         (
             "2024-99-99",
-            "title: 2024-99-99 is a date to some readers of YAML and a text to others; write '2024-99-99' in",
+            "title: 2024-99-99 is a date to some YAML parsers and a string to others; write '2024-99-99' in",
         ),
         ("!!int ''", "title: the tag !!int changes what a value means; write the value alone"),
     ],

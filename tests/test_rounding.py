@@ -21,7 +21,7 @@ trials: 1
 network: {n_neurons: 200, n_external: 200, p_ext: 1.0, w_ext: 0.1, duration_ms: 400.0, transient_ms: 100.04}
 grid: {p: 0.5, lam: 0.8, t_ref_ms: [2.0, 2.05, 2.07]}
 """
-TRANSIENT = "network.transient_ms: 100.04 ms is no multiple of dt_ms = 0.1; 100 ms is used"
+TRANSIENT = "network.transient_ms: 100.04 ms is not a multiple of dt_ms = 0.1; 100 ms is used"
 
 
 def rounded(**network: Any) -> list[str]:
@@ -30,9 +30,9 @@ def rounded(**network: Any) -> list[str]:
 
 def test_each_key_is_named_with_what_is_given_and_what_is_used():
     assert rounded(duration_ms=500.06, transient_ms=100.04, t_ref_ms=0.04) == [
-        "network.duration_ms: 500.06 ms is no multiple of dt_ms = 0.1; 500.1 ms is used",
+        "network.duration_ms: 500.06 ms is not a multiple of dt_ms = 0.1; 500.1 ms is used",
         TRANSIENT,
-        "network.t_ref_ms: 0.04 ms is no multiple of dt_ms = 0.1; 0 ms is used",
+        "network.t_ref_ms: 0.04 ms is not a multiple of dt_ms = 0.1; 0 ms is used",
     ]
 
 
@@ -68,7 +68,7 @@ def test_swept_values_replace_the_networks_own():
     network = NetworkParameters.model_validate({"t_ref_ms": 0.04})
     assert rounded_times(network, {"t_ref_ms": [2.0, 3.0]}) == []
     assert rounded_times(network, {"t_ref_ms": [2.0, 2.06, 2.17]}) == [
-        "grid.t_ref_ms: 2.06 ms is no multiple of dt_ms = 0.1; 2.1 ms is used, and 1 more of its values likewise"
+        "grid.t_ref_ms: 2.06 ms is not a multiple of dt_ms = 0.1; 2.1 ms is used, and 1 more of its values likewise"
     ]
 
 
@@ -83,7 +83,7 @@ def test_commands_say_it(config: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["validate", str(config)]) == 0
     said = capsys.readouterr()
     assert f"hpcmass: {config}: {TRANSIENT}\n" in said.err
-    assert "grid.t_ref_ms: 2.05 ms is no multiple of dt_ms = 0.1; 2 ms is used, and 1 more" in said.err
+    assert "grid.t_ref_ms: 2.05 ms is not a multiple of dt_ms = 0.1; 2 ms is used, and 1 more" in said.err
     assert "is valid" in said.out
     inspect(load_experiment(config))  # what `run` does first, on rank 0
     said = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What is said of an experiment before it is run: its size, whether this machine can hold it, what is rounded."""
+"""Messages about an experiment before it runs: its size, whether this machine has the memory, what is rounded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def require_memory(experiment: Experiment) -> None:
 
 
 def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[float]], where: str = "") -> None:
-    """Say which times are no multiples of the step (`axes`: the values that replace the network's own)."""
+    """Log which times are not multiples of the step (`axes`: the values that replace the network's own)."""
     from hpcmass.config.rounding import rounded_times
 
     for sentence in rounded_times(network, axes):

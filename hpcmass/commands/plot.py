@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
     parser.add_argument("--at", action=Assignments,
                         help="value at which a further axis is fixed (default: its first)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace figures that are there")
+    parser.add_argument("--force", action="store_true", help="replace existing figures")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from hpcmass.messages import logger
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "validate", run, "say what is wrong in a configuration, all of it",
+    parser = add_command(commands, "validate", run, "check a configuration and report every problem",
                       "hpcmass validate configs/quickstart.yml",
                       "hpcmass validate configs/*.yml        each of several; exit code 2 if one is wrong")  # fmt: skip
     parser.add_argument("configs", type=Path, nargs="+", metavar="CONFIG", help="YAML files")

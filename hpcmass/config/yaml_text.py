@@ -1,8 +1,8 @@
-"""YAML text → plain values; what two readers of YAML take for different things is found.
+"""YAML text → plain values; what two YAML parsers read differently is found.
 
-YAML 1.1 and 1.2 disagree about `010`, `1_000`, `30:00`, `on` and others, and so do programs. A file that was written by
-hand is read strictly: each of these is a problem that says what to write. Texts that were accepted before, such as the
-configuration within a sweep file, are read as they always were.
+YAML 1.1 and 1.2 disagree about `010`, `1_000`, `30:00`, `on` and others, and so do programs. A file that was written
+by hand is read strictly: each of these is reported with what to write instead. Texts that were accepted before, such as
+the configuration within a sweep file, are read as before.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Final
 import yaml
 
 MOST_LEVELS: Final = 20
-"""Values within each other; a configuration has five: file, section, axis, list, number."""
+"""Deepest nesting; a configuration has five levels: file, section, axis, list, number."""
 
 MOST_VALUES: Final = 1_000_000
-"""Values in a document when its aliases are written out; ten aliases of ten aliases of … are soon more than atoms."""
+"""Values in a document with its aliases expanded: nested aliases grow exponentially."""
 
 MOST_DIGITS: Final = 400
 """More than a number has that a float can hold."""
@@ -53,7 +53,7 @@ class Document:
     value : object
         Mappings with names as keys, lists, texts, numbers, truth values, None.
     twice : dict
-        Path of a key that is given twice → what to say of it.
+        Path of a key that is given twice → the message.
     ambiguous : dict
         Path of a value → what others take it for, and what to write.
 
@@ -62,7 +62,7 @@ class Document:
     yaml.YAMLError
         If the text is not YAML, or has tags for more than texts, numbers and truth values.
     Refused
-        If it is nested too deeply, its aliases make it too large or contain themselves, or a key is no name.
+        If it is nested too deeply, its aliases make it too large or contain themselves, or a key is not a name.
     """
 
     def __init__(self, text: str) -> None:
@@ -135,7 +135,7 @@ def written(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes also what is a text to YAML 1.1 alone."""
+    """Also quotes what only YAML 1.1 reads as a string."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
@@ -145,7 +145,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 class _Loader(yaml.SafeLoader):
-    """Makes the nodes; what a plain word means is not decided here."""
+    """Builds the nodes; the meaning of a plain word is decided later."""
 
     _level = 0
 

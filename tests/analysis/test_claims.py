@@ -155,4 +155,4 @@ def test_program_prints_six_verdicts_with_numbers(comparison, monkeypatch, capsy
         del file["lag_se"]
     code, _, err = printed(str(comparison))
     assert (code, err.count("\n")) == (2, 1)
-    assert "was made by an earlier hpcmass" in err
+    assert "was made by an older hpcmass" in err

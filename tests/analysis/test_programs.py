@@ -156,10 +156,10 @@ def test_mistakes_are_said_in_a_sentence(comparison: Path, tmp_path: Path, load:
     make = program.sheets_of("lag")
     for arguments, message in (
         ([str(tmp_path / "none.h5")], "there is no file"),
-        ([str(comparison), "--formats", "gif"], "no figure format 'gif'"),
+        ([str(comparison), "--formats", "gif"], "unknown figure format 'gif'"),
         ([str(comparison), "--axes", "p"], "--axes p: give two axes"),
         ([str(comparison), "--axes", "p,w_I"], "'w_I' is no axis"),
-        ([str(comparison), "-o", str(comparison)], "it is a file; name a directory"),
+        ([str(comparison), "-o", str(comparison)], "it is a file; give a directory"),
     ):
         assert program.run(make, program.parser_of("x"), arguments) == 2
         said = capsys.readouterr().err

@@ -53,7 +53,7 @@ UNLOADABLE = {
     "error": (f"{HEAD}x = 1 / 0\n", r"ZeroDivisionError: .*\(bad_model.py, line 5\)"),
     "after": (f"{model('return traces.mean_v')}\nraise RuntimeError\n", r"RuntimeError \(bad_model.py, line 9\)"),
     "twice": (model("return traces.mean_v").replace("BAD", "MFM"), "there are two mass models named MFM"),
-    "no name": (model("return traces.mean_v").replace("('BAD')", ""), "is no name for a mass model"),
+    "no name": (model("return traces.mean_v").replace("('BAD')", ""), "is not a name for a mass model"),
     "null": ("\0\n", "null bytes"),
     "no text": ("x = '\udcff'\n", "SyntaxError"),
 }

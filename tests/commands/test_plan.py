@@ -59,7 +59,7 @@ def test_without_ranks_there_is_a_table(config: Path, capsys: pytest.CaptureFixt
 def test_ranks_that_make_it_in_time(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 rank" in plan(capsys, config, "--time", "24h")
     assert main(["plan", str(config), "--time", "0.001s", "--seconds", "0.1", "-j", "1"]) == 2
-    assert "no number of ranks makes it in that time" in capsys.readouterr().err
+    assert "no number of ranks finishes in that time" in capsys.readouterr().err
 
 
 @pytest.mark.process

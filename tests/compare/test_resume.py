@@ -178,7 +178,7 @@ def test_what_cannot_be_continued_is_refused(comparison, make_sweep, tmp_path, e
         compare_sweep(sweep, tmp_path / "other.h5")
     with h5py.File(path, "r+") as file:
         del file["coherence"]
-    with pytest.raises(UserError, match="earlier hpcmass, which computed less"):
+    with pytest.raises(UserError, match="older hpcmass, which computed fewer statistics"):
         compare_sweep(sweep, path)
 
 

@@ -41,8 +41,8 @@ REFUSED = [
     (LONG, "max_lag_ms", 6751.0, "more than a quarter of the 27000 ms after the transient; give at most 6750"),
     (LONG, "max_lag_ms", 1.7e308, "give at most 6750"),
     (SHORT, "max_lag_ms", 76.0, "give at most 75"),
-    (LONG, "histogram_count", 1e300, r"no count of a histogram; give 1 to 1e\+15, or null"),
-    (LONG, "histogram_count", 1e-300, "no count of a histogram"),
+    (LONG, "histogram_count", 1e300, r"not a valid count; give 1 to 1e\+15, or null"),
+    (LONG, "histogram_count", 1e-300, "not a valid count"),
 ]
 
 

@@ -119,15 +119,15 @@ def test_lines_within_a_bin_do_not_spoil_the_level():
     rng = np.random.default_rng(8)
     n, sharp = 4000, [1.0, -2 * 0.999 * np.cos(0.5), 0.999**2]
     bins = spectral_bins(n, 1.0, (0.0, 300.0), 8.0)
-    flat, even = [], []
+    flat, corrected = [], []
     for _ in range(300):
         raw = [power_density(centred(noise(sharp, n + 3000, rng)[3000:]), 1.0) for _ in range(2)]
         p, q = map(bins.mean, raw)
         flat.append(log_ratio(p, q, 1, bins.n_components).pvalue)
-        even.append(log_ratio(p, q, 1, bins.n_components, effective_bin_fraction(sum(raw), bins, 1)).pvalue)
+        corrected.append(log_ratio(p, q, 1, bins.n_components, effective_bin_fraction(sum(raw), bins, 1)).pvalue)
     assert np.mean(np.array(flat) < 0.01) > 0.05
-    assert consistent(even, 0.01)
-    assert consistent(even, 0.1)
+    assert consistent(corrected, 0.01)
+    assert consistent(corrected, 0.1)
 
 
 def test_distance_is_the_difference_of_the_shapes_however_much_data():

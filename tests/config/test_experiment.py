@@ -260,7 +260,7 @@ def test_axes_that_are_refused(spec: Any, said: str):
          "-0.1, 7, 8 and 1 more are outside the allowed range, [0, 1]"),
         ("p: 0.5, lam: 0.8, n_neurons: [300, 200.5, 1, 1.5]",
          "grid.n_neurons: values must increase strictly, but 200.5 follows 300, 1 follows 200.5; "
-         "200.5, 1.5 are no whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
+         "200.5, 1.5 are not whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
         ("p: '0.5', lam: 0.8", "grid.p: give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: "
          "[first, last, n]}, not '0.5'"),
         ("p: 1.0000001, lam: 0.8", "grid.p: 1.0000001 is outside the allowed range, [0, 1]"),

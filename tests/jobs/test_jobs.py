@@ -114,7 +114,7 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     said = submit("qsub", "-l", resources, "-v", variables, "jobs/pbs/mpi.pbs")
     assert "fake qsub, not the real one" in said
     log = next(tmp_path.glob("hpcmass.o*")).read_text()
-    assert "by 2 ranks and a master" in log
+    assert "by 2 workers" in log
     assert fingerprint(sweep) == expected
 
 
@@ -130,7 +130,7 @@ def test_lsf_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     log = tmp_path / "log"
     said = submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", CONFIG=config, SWEEP=sweep)
     assert "fake bsub, not the real one" in said
-    assert "by 2 ranks and a master" in log.read_text()
+    assert "by 2 workers" in log.read_text()
     assert fingerprint(sweep) == expected
 
 

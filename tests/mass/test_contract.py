@@ -397,7 +397,7 @@ def test_a_name_can_be_in_a_list(name):
 
 @pytest.mark.parametrize("name", [3, None, lambda traces, network, mass: FLAT])
 def test_a_name_is_a_text(name):
-    with pytest.raises(ValueError, match=r"no name for a mass model; write @mass_model\('NAME'\)"):
+    with pytest.raises(ValueError, match=r"not a name for a mass model; write @mass_model\('NAME'\)"):
         mass_model(name)
 
 

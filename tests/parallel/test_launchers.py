@@ -133,5 +133,5 @@ def test_ranks_that_see_each_other_are_one_job_inside_a_step(
 ) -> None:
     sweep = tmp_path / "sweep.h5"
     done = mpi_run(2, "-m", "hpcmass", "run", config, "-o", sweep, env=STEP | {"OMPI_MCA_plm": "rsh"})
-    assert "by 1 rank and a master" in done.stderr
+    assert "by 1 worker" in done.stderr
     assert is_complete(sweep)

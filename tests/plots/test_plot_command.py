@@ -35,9 +35,9 @@ def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--formats", "gif"], "no figure format 'gif'; choose from png, svg, pdf"),
-        (["--axes", "p,q"], "'q' is no axis of this sweep; it has p, lam"),
-        (["--at", "w_I=1"], "'w_I' is no axis of this sweep; it has p, lam"),
+        (["--formats", "gif"], "unknown figure format 'gif'; choose from png, svg, pdf"),
+        (["--axes", "p,q"], "'q' is not an axis of this sweep; it has p, lam"),
+        (["--at", "w_I=1"], "'w_I' is not an axis of this sweep; it has p, lam"),
         (["--at", "p=0.1"], "p is shown along a side of the map"),
     ],
 )
@@ -57,4 +57,4 @@ def test_a_map_has_two_axes(axes: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as end:
         main(["plot", "cmp.h5", "-o", "maps", "--axes", axes])
     assert end.value.code == 2
-    assert f"give two axes with a comma between, not '{axes}'" in capsys.readouterr().err
+    assert f"give two axes separated by a comma, not '{axes}'" in capsys.readouterr().err

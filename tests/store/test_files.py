@@ -53,8 +53,8 @@ def file_size_limit(n_bytes: int) -> Iterator[None]:
     ("name", "message"),
     [
         ("no/a.h5", "the directory .*no does not exist; create it first"),
-        ("dir", "it is a directory; name a file in it"),
-        ("fifo", "it is not a regular file; name another one"),
+        ("dir", "it is a directory; give a file in it"),
+        ("fifo", "it is not a regular file; give another one"),
         ("a" * (NAME_BYTES - 2) + ".h5", "its name is too long; give one of at most 220 bytes"),
         ("Ü" * (NAME_BYTES // 2) + ".h5", "its name is too long"),
     ],
@@ -182,7 +182,7 @@ def test_no_space_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
     with (
-        pytest.raises(UserError, match=r"a\.h5: no space left on device; free some space or name another place"),
+        pytest.raises(UserError, match=r"a\.h5: no space left on device; free some space or give another path"),
         creating(tmp_path / "a.h5", size=KB, filled=KB),
     ):
         pytest.fail("went on")

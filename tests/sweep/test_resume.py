@@ -195,7 +195,7 @@ def test_told_to_stop_it_ends_cleanly_and_is_continued_later(
     status = sweep_status(path)
     assert code == 75, err
     assert out == f"{path}: {status.done} of 18 trials done\n"
-    assert f"stopped as asked, {status.pending} trials are left; the same command continues" in err
+    assert f"stopped by a signal, {status.pending} trials are left; the same command continues" in err
     assert 2 <= status.done < 18
     assert (status.failed, status.running) == (0, False)
     before = wall_times(path)
@@ -298,7 +298,7 @@ def test_force_starts_over_and_destroys_nothing(
     path = tmp_path / "sweep.h5"
     shutil.copy(reference, path)
     done = command("run", config, "-o", path, "--force")
-    assert "the old sweep.h5 is now sweep.1.h5" in done.stderr
+    assert "backed up the old sweep.h5 as sweep.1.h5" in done.stderr
     assert (tmp_path / "sweep.1.h5").read_bytes() == reference.read_bytes()
     assert science(path) == science(reference)
     assert wall_times(path) != wall_times(reference)

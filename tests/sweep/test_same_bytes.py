@@ -42,7 +42,7 @@ def test_four_ranks_give_the_same_bytes(by_four: tuple[Path, Any], reference: Pa
     path, done = by_four
     driver = "mpio" if h5py.get_config().mpi else "gather"
     assert done.stdout == f"{path}: 12 of 12 trials done\n"
-    assert f"12 of 12 trials to do, by 3 ranks and a master, into {path} ({driver})" in done.stderr
+    assert f"12 of 12 trials to do, by 3 workers, into {path} ({driver})" in done.stderr
     assert "12/12 trials" in done.stderr
     require_written_by(path, 4, driver, reference)
 
@@ -52,7 +52,7 @@ def test_four_ranks_give_the_same_bytes(by_four: tuple[Path, Any], reference: Pa
 def test_so_do_one_and_two(n: int, config: Path, reference: Path, mpi_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     done = mpi_run(n, "-m", "hpcmass", "run", config, "-o", path)
-    assert ("by this process" if n == 1 else "by 1 rank and a master") in done.stderr
+    assert ("by this process" if n == 1 else "by 1 worker") in done.stderr
     parallel = "mpio" if h5py.get_config().mpi else "gather"
     require_written_by(path, n, "serial" if n == 1 else parallel, reference)
 
@@ -65,7 +65,7 @@ def test_so_does_rank_0_that_writes_for_all(
     path = tmp_path / "sweep.h5"
     command = ("-m", "hpcmass", "run", config, "-o", path)
     done = mpi_run(3, *command, "--gather") if how == "--gather" else mpi_run(3, *command, env=serial_h5py)
-    assert "by 2 ranks and a master" in done.stderr
+    assert "by 2 workers" in done.stderr
     assert "3 ranks, gather" in history(path)[0]
     require_written_by(path, 3, "gather", reference)
 
