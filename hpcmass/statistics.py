@@ -252,7 +252,7 @@ def lagged_correlation(
     network, settings = _settings(a, dt_ms, max_lag_ms=max_lag_ms)
     n_lags = lag_samples(network, settings)
     found = _correlated(a, b, n_lags)
-    pooled = pool([each.curve for each in found], [each.memory for each in found])
+    pooled = pool([each.curve for each in found], [each.samples for each in found])
     lags = np.array([each.lag for each in found])
     defined = lags[np.isfinite(lags)]
     return LaggedCorrelation(
@@ -294,7 +294,7 @@ def effective_samples(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     True
     """
     found = _correlated(*_pair(x, y), n_lags=0)
-    return pool([each.curve for each in found], [each.memory for each in found]).n_eff
+    return pool([each.curve for each in found], [each.samples for each in found]).n_eff
 
 
 def chi_squared(

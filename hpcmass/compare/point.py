@@ -139,7 +139,7 @@ def _summaries(
 
 def _correlation_result(found: list[Correlated], lag: Real, compare: CompareParameters) -> Result:
     """One model's correlation with the network over the trials (`found` is empty if the model failed)."""
-    pooled = pool([each.curve for each in found], [each.memory for each in found])
+    pooled = pool([each.curve for each in found], [each.samples for each in found])
     lags = lag[~np.isnan(lag)]
     return {
         "rho": pooled.rho,

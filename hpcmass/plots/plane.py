@@ -131,7 +131,7 @@ def cut_plane(
         right_label=_label(dataset, right),
         up_label=_label(dataset, up),
         fixed=indices,
-        held_values={name: others[name][i] for name, i in indices.items()},
+        fixed_values={name: others[name][i] for name, i in indices.items()},
     )
 
 

@@ -1,7 +1,7 @@
 """Two independent stretches of one spiking network: each test rejects as often as it says.
 
-Stretches of one long run, so that the network is the same, apart by many times its memory. Counts are compared with
-the interval that holds them in all but 1 in 1000 experiments; the seeds are fixed.
+Stretches of one long run, so that the network is the same, apart by many times its autocorrelation time. Counts are
+compared with the interval that holds them in all but 1 in 1000 experiments; the seeds are fixed.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def test_correlation_keeps_its_level(pairs):
     for a, b in pairs:
         x, y = transformed(a, MAX_LAG), transformed(b, MAX_LAG)
         r_x, r_y = x.autocorrelation, y.autocorrelation
-        memory = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
-        pvalues.append(pool([lagged_correlation(x, y, MAX_LAG)], [memory]).pvalue)
+        samples = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
+        pvalues.append(pool([lagged_correlation(x, y, MAX_LAG)], [samples]).pvalue)
     for alpha in (0.01, 0.1):
         assert consistent(int(np.sum(np.array(pvalues) < alpha)), len(pvalues), alpha), alpha
 
@@ -102,6 +102,6 @@ def test_dependent_pairs_are_found(pairs):
         mixed = centred(a * b.std() / a.std() + b)
         x, y = transformed(a, MAX_LAG), transformed(mixed, MAX_LAG)
         r_x, r_y = x.autocorrelation, y.autocorrelation
-        memory = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
-        found.append(pool([lagged_correlation(x, y, MAX_LAG)], [memory]).pvalue < 0.01)
+        samples = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
+        found.append(pool([lagged_correlation(x, y, MAX_LAG)], [samples]).pvalue < 0.01)
     assert np.mean(found) > 0.5

@@ -68,7 +68,7 @@ def test_effective_samples_of_short_and_constant_series():
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.sampled_from([RED, RHYTHM, WHITE]))
-def test_memory_is_always_within_its_bounds_and_symmetric(seed_x, seed_y, a):
+def test_effective_samples_are_always_within_its_bounds_and_symmetric(seed_x, seed_y, a):
     x, y = noise(a, 300, np.random.default_rng(seed_x)), noise(RHYTHM, 300, np.random.default_rng(seed_y))
     one, other = samples_of(x, y), samples_of(y, x)
     assert 0 < one.n_eff <= 300

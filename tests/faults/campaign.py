@@ -254,8 +254,8 @@ def calls(table: Table, here: Installation, place: Path, trials: int = 4) -> Non
             table.add("system calls", f"skipped: {error}", True)
             return
         parts = [
-            f"{'rank ' + str(c.rank) if writer.ranks else 'the process'}: {c.large} writes of traces, {c.small} smaller, "
-            f"{c.syncs} syncs, {c.bytes / 1e6:.3g} MB"
+            f"{'rank ' + str(c.rank) if writer.ranks else 'the process'}: {c.large} writes of traces, "
+            f"{c.small} smaller, {c.syncs} syncs, {c.bytes / 1e6:.3g} MB"
             for c in counted
         ]
         table.add(
