@@ -45,7 +45,7 @@ CLAIMS: Final = {
     5: "Rho: agreement inside part of the synchronised region, and a small area as p -> 0.",
     6: "tau_max of the MFM changes where p becomes large enough for the network to spike.",
 }
-"""The claims; what is asked of the file for each is said by the function that checks it."""
+"""The claims; the docstring of each check is its criterion."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def main() -> int:
         print(json_text([asdict(verdict) for verdict in listed], indent=2))
         return EXIT_DONE
     for v in listed:
-        print(f"{v.claim}. {v.text}\n   {v.verdict}: {v.numbers}\n   asked: {v.criterion}")
+        print(f"{v.claim}. {v.text}\n   {v.verdict}: {v.numbers}\n   criterion: {v.criterion}")
     return EXIT_DONE
 
 
