@@ -57,7 +57,7 @@ def test_hooks_use_the_tools_of_the_environment_alone():
         ("VENV", "hpcmass", "hpcmass exists and is not a virtual environment"),
     ],
 )
-def test_set_up_says_what_is_wrong(variable, value, sentence):
+def test_set_up_reports_what_is_wrong(variable, value, sentence):
     outcome = subprocess.run(
         [ROOT / "scripts" / "setup_env.sh"],
         env=os.environ | {"HPCMASS_APT": "never", "HPCMASS_HDF5": "serial"} | {variable: value},

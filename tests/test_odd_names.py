@@ -43,10 +43,10 @@ def hpcmass(home: Path, *args: str, code: int = 0, program: tuple[str, ...] = PR
     """Run a command in a directory; its standard output and error."""
     command = [*program, *args]
     done = subprocess.run(command, cwd=home, env={**os.environ, **STRICT, **env}, capture_output=True, timeout=300)
-    said = done.stderr.decode(errors="backslashreplace")
-    assert "Traceback" not in said, said
-    assert done.returncode == code, said
-    return done.stdout, said
+    printed = done.stderr.decode(errors="backslashreplace")
+    assert "Traceback" not in printed, printed
+    assert done.returncode == code, printed
+    return done.stdout, printed
 
 
 @pytest.fixture(params=[NAMES["signs"], pytest.param(NAMES["bytes"], marks=pytest.mark.slow)], ids=["signs", "bytes"])
@@ -122,7 +122,7 @@ def test_every_command_in_a_directory_of_an_odd_name(home: Path) -> None:
     texts = Text(page).texts
     assert texts["title"] == [TITLE]
     assert "".join(texts["h1"]) == TITLE
-    assert "not at hand" not in page, "the sweep is found by the path that the comparison holds"
+    assert "not available" not in page, "the sweep is found by the path in the comparison"
     assert str(escape(one_line(str(home / sweep)))) in page
     assert readable(f"comparison ({comparison})") in texts["th"]
 
@@ -179,14 +179,14 @@ def test_ranks_in_a_directory_of_an_odd_name(home: Path, mpi_env: dict[str, str]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict", "latin-1"])
-def test_standard_output_takes_any_title(tmp_path: Path, encoding: str) -> None:
+def test_standard_output_accepts_any_title(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "c.yml").write_text(CONFIG.replace("title: ", "title: '脳' #"), encoding="utf-8")
     out, _ = hpcmass(tmp_path, "validate", "c.yml", PYTHONIOENCODING=encoding)
     assert ("脳".encode() if "utf" in encoding else b"\\u8133") in out
 
 
 @pytest.mark.parametrize(
-    ("title", "said"),
+    ("title", "printed"),
     [
         (r'"a\0b"', "title: must be text without control characters, not 'a\\x00b'"),
         (r'"a\ud800b"', "title: must be text without control characters, not 'a\\ud800b'"),
@@ -202,11 +202,11 @@ def test_standard_output_takes_any_title(tmp_path: Path, encoding: str) -> None:
     ids=["NUL", "surrogate", "escape", "lists", "mappings", "date", "tag"],
 )
 @pytest.mark.parametrize("command", [("validate",), ("run", "-o", "new.h5")], ids=lambda command: command[0])
-def test_a_title_that_no_file_can_hold(tmp_path: Path, command: tuple[str, ...], title: str, said: str) -> None:
+def test_a_title_that_no_file_can_hold(tmp_path: Path, command: tuple[str, ...], title: str, printed: str) -> None:
     (tmp_path / "c.yml").write_text(f"title: {title}\ngrid: {{p: 0.1, lam: 0.8}}\n")
     _, stderr = hpcmass(tmp_path, command[0], "c.yml", *command[1:], code=2)
     assert stderr.startswith("hpcmass: c.yml ")
-    assert said in stderr
+    assert printed in stderr
     assert not (tmp_path / "new.h5").exists()
 
 

@@ -1,4 +1,4 @@
-"""YAML as people write it: anchors and merge keys work, and what readers of YAML disagree about is refused."""
+"""YAML: anchors and merge keys work, and what YAML parsers read differently is refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ AMBIGUOUS = {
     "!!int 10": "the tag !!int changes what a value means; write the value alone",
     "!!float 010": "the tag !!float changes",
 }
-"""A word → what is said of it."""
+"""A word → the message."""
 
 PLAIN = {
     "0": 0, "12": 12, "-3": -3, "+5": 5, "0.5": 0.5, ".5": 0.5, "5.": 5.0, "-.5": -0.5, "1e3": 1000.0, "5E-4": 5e-4,
@@ -76,7 +76,7 @@ def problems(text: str) -> list[str]:
 def test_ambiguous_words_are_found_in_any_position(word: str, place: str, path: str):
     found = Document(place.format(word)).ambiguous
     if not word and path in ("", "a.linspace.2"):
-        return  # nothing at all is no document, and nothing behind a comma is no value
+        return  # an empty text is not a document, and nothing behind a comma is not a value
     ((where, problem),) = found.items()
     assert ".".join(map(str, where)) == path
     assert AMBIGUOUS[word] in problem
@@ -102,7 +102,7 @@ def test_every_number_that_python_writes_is_read_as_it_is(value: float):
 
 @given(st.text(alphabet="0123456789abox_:.+-eE ", max_size=8))
 def test_what_yaml_1_1_and_1_2_read_differently_is_ambiguous(word: str):
-    """PyYAML reads YAML 1.1. A number or date there that is no number of JSON's kind here has a problem."""
+    """PyYAML reads YAML 1.1. A number or date there that is not a JSON number here has a problem."""
     try:
         theirs = yaml.safe_load(f"a: {word}")
         ours = Document(f"a: {word}")
@@ -156,7 +156,7 @@ def test_one_problem_and_no_second_one_that_follows_from_it(text: str, line: str
     assert found.startswith(line)
 
 
-def test_ambiguous_values_are_said_with_all_other_problems():
+def test_ambiguous_values_are_reported_with_all_other_problems():
     lines = problems("grid: {p: [0, 1.5], lam: 010}\ntrials: 0x10\ntitel: on\nroot_seed: -1\n")
     paths = [line.split(":")[0] for line in lines]
     assert sorted(paths) == ["grid.lam", "grid.p", "root_seed", "titel", "trials"]
@@ -209,7 +209,7 @@ def test_a_merge_of_merges():
     assert document.twice == document.ambiguous == {}
 
 
-def test_a_merged_value_that_is_ambiguous_is_said_once():
+def test_a_merged_value_that_is_ambiguous_is_reported_once():
     (line,) = problems("x-base: &base {n_neurons: 0100}\nnetwork: {<<: *base}\n" + SMALL)
     assert line.startswith("x-base.n_neurons: 0100 is")
 
@@ -219,7 +219,7 @@ def test_only_the_file_itself_has_keys_that_are_not_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "printed"),
     [
         ("a: &a {<<: *a}", "my.yml has an alias in line 1 that contains itself"),
         ("a: &a [1, *a]", "contains itself"),
@@ -234,10 +234,10 @@ def test_only_the_file_itself_has_keys_that_are_not_read():
         ("a: 1\n---\nb: 2", "my.yml is not YAML: expected a single document"),
     ],
 )
-def test_what_cannot_be_a_configuration_is_one_sentence(text: str, said: str):
+def test_what_cannot_be_a_configuration_is_one_sentence(text: str, printed: str):
     with pytest.raises(ConfigError) as caught:
         parse_experiment(text, "my.yml")
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert str(caught.value).count("\n") == 0
 
 

@@ -1,4 +1,4 @@
-"""A comparison that stops anywhere goes on where it was, and ends as if it had never stopped."""
+"""A comparison that stops anywhere continues there, and ends as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_only_points_with_more_trials_are_compared_again(comparison, same_conten
 
 
 def test_a_failed_trial_tried_again_is_seen(comparison, experiment):
-    """What the file says about trials follows the sweep, also where no point has to be compared again."""
+    """The file's trial status follows the sweep, also where no point has to be compared again."""
     sweep, path = comparison
     with SweepWriter(sweep) as writer:
         for trial in all_trials(experiment):

@@ -196,7 +196,7 @@ def test_undefined_and_perfect_correlations():
 
 
 def test_a_rhythm_that_outlasts_the_trial_does_not_pass_for_agreement():
-    """Two independent lines as sharp as the trial is long correlate at some lag almost fully, and it says nothing."""
+    """Two independent rhythms that stay coherent for the whole trial correlate almost fully at some lag by chance."""
     rng = np.random.default_rng(20)
     n, sharp = 4000, [1.0, -2 * 0.9995 * math.cos(0.3), 0.9995**2]
     naive, careful = [], []

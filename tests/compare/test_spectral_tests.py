@@ -53,7 +53,7 @@ def test_chi_squared_sees_shapes_only_and_grows_with_the_count(p, q, scale, coun
 
 def test_chi_squared_of_disjoint_and_empty_spectra():
     assert chi_squared(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 10).statistic == pytest.approx(20)
-    assert chi_squared(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 10).dof == 1  # a bin empty in both says nothing
+    assert chi_squared(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 10).dof == 1  # a bin empty in both is ignored
     for undefined in (np.zeros(3), np.full(3, np.nan)):
         assert np.isnan(chi_squared(np.ones(3), undefined, 10).statistic)
         assert np.isnan(log_ratio(undefined, np.ones(3), 2, np.full(3, 4)).pvalue)
@@ -108,7 +108,7 @@ def test_log_ratio_has_its_level_for_equal_spectra(colour, n_trials, bin_hz):
             for _ in range(2)
         )
         pvalues.append(log_ratio(p, q, n_trials, bins.n_components).pvalue)
-    few = n_trials * bins.n_components.min() < 8  # with few components the approximation errs to the safe side
+    few = n_trials * bins.n_components.min() < 8  # with few components the approximation is conservative
     for alpha in (0.01, 0.1, 0.5):
         rate = np.mean(np.array(pvalues) < alpha)
         assert consistent(pvalues, alpha) or (few and rate < alpha), (alpha, rate)

@@ -1,8 +1,8 @@
-"""The fault campaign: hurt sweeps in every way that is promised to be harmless, and print a table of what happened.
+"""The fault campaign: inject every fault that the documentation calls harmless, and print a table of the outcomes.
 
     python tests/faults/campaign.py [--kills 4] [--trials 100000] [--seed 1] [--also VENV …] [--only kills …]
 
-Exit code 1 if any promise was broken.
+Exit code 1 if any guarantee was broken.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FAULTS = ("kills", "copies", "stops", "disks", "limits", "array", "damage", "ran
 
 
 class Table:
-    """Rows as they come: what was done, what happened, whether that was promised."""
+    """The rows: the fault, the outcome, whether it is as guaranteed."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, bool]] = []

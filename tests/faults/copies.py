@@ -77,7 +77,7 @@ def merge_kills(
 def compare_kills(
     here: Installation, sweep: Path, directory: Path, *, kills: int, ranks: int, chance: random.Random, jobs: int = 0
 ) -> Toll:
-    """Kill comparisons until so many kills; let each of them finish at last and compare it.
+    """Kill comparisons until so many kills; let each of them finish in the end and compare it.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def time_limits(
     stopped : int
         Runs that ended with 75.
     problems : list of str
-        What went otherwise than promised, the end included.
+        Deviations from the guarantees, including the end.
     """
     stopped, problems = 0, []
     known: set[tuple[int, ...]] = set()

@@ -129,7 +129,7 @@ def test_a_trial_that_fails_is_left_out():
 
 
 @pytest.mark.process
-def test_if_all_fail_the_user_hears_why():
+def test_if_all_fail_the_reason_is_reported():
     unstable = CONFIG.replace("w_E: 0.02, w_I: 0.1", "w_E: 1.0, w_I: 5000.0")
     failing = parse_experiment(unstable.replace("lam: [0.5, 1.0]", "lam: 0.5"))
     with pytest.raises(UserError, match=r"all 3 trials of the calibration failed; the last: the membrane potential"):

@@ -190,7 +190,7 @@ def test_phi_is_the_exact_sum_of_out_degrees() -> None:
 
 
 def test_mean_field_equation_closes() -> None:
-    """tau_m d<v>/dt = -(<v> - V_L) - I_syn, to the step, while nobody spikes and without noise."""
+    """tau_m d<v>/dt = -(<v> - V_L) - I_syn, to the step, while no neuron spikes and without noise."""
     q = parameters(noise_q=0.0, v_threshold_mv=0.0, v_reset_mv=-74.0, w_ext=0.1)
     r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
     assert r.n_spikes == 0

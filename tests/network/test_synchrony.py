@@ -52,7 +52,7 @@ def random(rng: np.random.Generator, n_steps: int, n: int) -> Raster:
 
 
 def synchronous(rng: np.random.Generator, n_steps: int, n: int) -> Raster:
-    """Volleys in which nearly all take part, with a jitter of some steps."""
+    """Population bursts of nearly all neurons, with a jitter of some steps."""
     raster = np.zeros((n_steps, n), bool)
     for volley in np.sort(rng.choice(np.arange(20, n_steps - 20), max(2, n_steps // 400), replace=False)):
         who = np.flatnonzero(rng.random(n) < 0.9)

@@ -21,7 +21,7 @@ Run = Callable[..., Any]
 
 
 class ByHand(Executor):
-    """An executor whose tasks end when the test says so, in the order that it says.
+    """An executor whose tasks end when, and in the order in which, the test ends them.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def test_while_nothing_ends_the_caller_is_woken_with_empty_batches() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_told_to_stop_it_takes_back_what_has_not_begun_and_waits_for_what_has() -> None:
+def test_a_stop_cancels_tasks_that_have_not_begun_and_waits_for_the_others() -> None:
     by_hand = ByHand()
     going = [True]
     work = batches(by_hand, operator.neg, range(100), in_flight=3, keep_going=lambda: going[0])
@@ -117,7 +117,7 @@ def test_the_error_of_a_task_reaches_the_caller_and_the_others_are_taken_back() 
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_caller_that_leaves_takes_everything_back() -> None:
+def test_a_caller_that_leaves_cancels_everything() -> None:
     by_hand = ByHand()
     work = batches(by_hand, operator.neg, range(9), in_flight=3)
     next(work)

@@ -1,4 +1,4 @@
-"""Who started this process: nobody, a launcher, or a launcher of another MPI whose processes do not see each other."""
+"""How this process was started: by hand, by a launcher, or by a launcher of another MPI library."""
 
 import os
 import pty

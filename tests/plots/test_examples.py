@@ -1,4 +1,4 @@
-"""Examples: potentials, inputs and spectra are those of the files, and the numbers beside them those of the tables."""
+"""Examples: potentials, inputs and spectra are those of the files, and the numbers are those of the tables."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_where_all_are_synchronised_none_is_called_otherwise(comparison: Make, f
         assert pick_regimes(view)[0].name == "least synchronised"
 
 
-def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, full):
+def test_a_regime_that_does_not_occur_is_marked_as_missing(comparison: Make, full):
     path = comparison(median_frequency_lif=np.full_like(full["median_frequency_lif"], 20.0))
     with open_view(path) as view:
         assert pick_regimes(view)[2].point is None
@@ -240,7 +240,7 @@ def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_pat
     assert len(draw(path, tmp_path / "maps")) == len(FEW) - blank
 
 
-def test_further_axes_are_held_and_named(small_comparison):
+def test_further_axes_are_fixed_and_named(small_comparison):
     path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="n_neurons: [1000, 5000]")
     with h5py.File(path) as file:
         lag = file["lag"][()]

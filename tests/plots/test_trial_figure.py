@@ -71,9 +71,9 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     assert len(inputs.lines) == 3
     frequency, power = (np.asarray(v) for v in spectra.lines[0].get_data())
     assert frequency[np.argmax(power)] == pytest.approx(20, abs=1)
-    said = texts(figure)
+    printed = texts(figure)
     assert numbers.texts
-    assert {"rate_E", "12.5", "Hz", "not defined", "40000"} <= set(said)
+    assert {"rate_E", "12.5", "Hz", "not defined", "40000"} <= set(printed)
     assert draw(tmp_path / "trial.png", trial, models).stat().st_size > 30_000
 
 

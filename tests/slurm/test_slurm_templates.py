@@ -32,7 +32,7 @@ def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path
     assert fingerprint(sweep) == undisturbed(small)
 
 
-def test_mpi_stops_before_its_limit_and_goes_on(
+def test_mpi_stops_before_its_limit_and_continues(
     slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     undisturbed(middling)

@@ -129,7 +129,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """What it said on standard error, if that was one sentence."""
+        """Its standard error, if that was one sentence."""
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("hpcmass: "), self.err

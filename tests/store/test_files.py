@@ -1,4 +1,4 @@
-"""What the disk may do to a file: refused in one sentence, created all or nothing, written raw and in place."""
+"""Files on a disk: refused in one sentence, created atomically, written raw and in place."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_a_file_that_this_process_has_open_with_locks_is_read_all_the_same(tmp_p
         read_hdf5(tmp_path / "b.h5")
 
 
-def test_an_error_is_what_the_system_says_without_internal_calls(tmp_path: Path) -> None:
+def test_an_error_is_the_systems_message_without_internal_calls(tmp_path: Path) -> None:
     assert reason(OSError(errno.ENOSPC, "…")) == "no space left on device"
     assert reason(RuntimeError("file write failed: errno = 27, error message = 'File too large', buf")) == (
         "file too large"
@@ -224,7 +224,7 @@ def test_an_error_is_what_the_system_says_without_internal_calls(tmp_path: Path)
 
 @pytest.fixture
 def raw_path(tmp_path: Path) -> Path:
-    """Three variables, one of them without elements, and a group that is nobody's business."""
+    """Three variables, one of them without elements, and a group that must be ignored."""
     with h5py.File(tmp_path / "raw.h5", "w") as file:
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -318,7 +318,7 @@ def test_an_error_of_the_disk_is_an_error_of_the_system(
     assert caught.value.errno == code
 
 
-def test_a_system_that_takes_no_byte_is_no_endless_loop(raw_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_of_zero_bytes_does_not_loop_for_ever(raw_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pwrite", lambda *_: 0)
     with RawFile(raw_path) as file, pytest.raises(OSError, match="Input/output error"):
         file.put("a", (0,), 1)

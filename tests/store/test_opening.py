@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file, opening it says so in one sentence that names it and says what to do."""
+"""Opening a faulty file gives one sentence that names it and says what to do."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def refusals(path: Path) -> set[str]:
-    """What each reader says about a file that none of them takes."""
-    said = set()
+    """Every reader's message about a file that all of them refuse."""
+    printed = set()
     for reader in READERS.values():
         with pytest.raises(UserError) as caught:
             reader(path)
         message = str(caught.value)
         assert path.name in message
         assert "\n" not in message
-        said.add(message)
-    return said
+        printed.add(message)
+    return printed
 
 
 # ---------------------------------------------------------------------------------------- no sweep at all
@@ -101,10 +101,10 @@ def test_what_is_no_sweep_is_refused(how: str, tmp_path: Path, write_sweep: Writ
     path = write_sweep(tmp_path / "sweep.h5")
     spoil, message = NO_SWEEP[how]
     spoil(path)
-    (said,) = refusals(path)
+    (printed,) = refusals(path)
     with pytest.raises(UserError, match=message):
         SweepFile(path)
-    assert said
+    assert printed
 
 
 def test_a_newer_minor_version_is_read(tmp_path: Path, write_sweep: Write) -> None:
@@ -119,7 +119,7 @@ def test_a_sweep_is_no_comparison(tmp_path: Path, write_sweep: Write) -> None:
         open_comparison(write_sweep(tmp_path / "sweep.h5"))
 
 
-def test_no_permission_is_said(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_permission_is_reported(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_sweep(tmp_path / "sweep.h5")
     monkeypatch.setattr("os.access", lambda *_: False)  # root may read everything
 
@@ -189,10 +189,10 @@ def test_a_damaged_sweep_is_refused(how: str, tmp_path: Path, write_sweep: Write
     path = write_sweep(tmp_path / "sweep.h5")
     spoil, message = DAMAGE[how]
     spoil(path)
-    (said,) = refusals(path)
+    (printed,) = refusals(path)
     with pytest.raises(UserError, match=f"sweep.h5 is damaged: .*({message}).*; restore a backup, if any"):
         SweepFile(path)
-    assert said
+    assert printed
 
 
 PARTS: dict[str, tuple[dict[str, object], str]] = {
@@ -206,7 +206,7 @@ PARTS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("how", PARTS)
-def test_a_part_that_does_not_say_what_it_holds_is_refused(how: str, tmp_path: Path, write_sweep: Write) -> None:
+def test_a_part_without_valid_attributes_is_refused(how: str, tmp_path: Path, write_sweep: Write) -> None:
     path = write_sweep(tmp_path / "part.h5", part=Part(1, 3))
     attributes, message = PARTS[how]
     with h5py.File(path, "r+", locking=False) as file:

@@ -1,4 +1,4 @@
-"""However often a sweep is stopped, and whoever continues it, nothing done is done again and the bytes are the same."""
+"""A sweep may be stopped and continued any number of times by any processes: no trial is repeated, the bytes are equal."""
 
 import json
 import os

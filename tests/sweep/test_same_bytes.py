@@ -1,4 +1,4 @@
-"""The same numbers whoever computes them and wherever they are written."""
+"""The same numbers for all processes, and for all ways of writing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_one_process_needs_no_mpiexec(reference: Path) -> None:
 
 
 def require_written_by(path: Path, n: int, driver: str, reference: Path) -> None:
-    """The reference's bytes, and rank 0 only hands out."""
+    """The reference's bytes, and rank 0 only distributes."""
     assert science(path) == science(reference)
     assert (attribute(path, "driver"), attribute(path, "n_ranks")) == (driver, n)
     assert "MPI" in attribute(path, "mpi_library")
@@ -118,7 +118,7 @@ def test_merged_and_packed_they_are_what_one_run_gives(
     assert history(merged)[-1].endswith("merged from 3 files")
 
 
-def test_a_part_knows_what_it_holds(parts: list[Path], config: Path, command: Run) -> None:
+def test_a_part_knows_its_trials(parts: list[Path], config: Path, command: Run) -> None:
     before = parts[0].read_bytes()
     again = command("run", config, "-o", parts[0], "--part", "1/3")
     assert "nothing to do, all" in again.stderr
@@ -134,7 +134,7 @@ BOOKKEEPING = {"sweep_uuid", "sweep_path", "history", "date", "n_ranks", "mpi_li
 
 
 def statistics(path: Path) -> dict[str, bytes]:
-    """Everything in a comparison file but where and when it was made."""
+    """Everything in a comparison file except where and when it was made."""
     with h5py.File(path, "r", locking=False) as file:
         found = {name: np.asarray(dataset[()]).tobytes() for name, dataset in file.items() if name != "model"}
         return found | {name: str(value).encode() for name, value in file.attrs.items() if name not in BOOKKEEPING}
