@@ -1,4 +1,4 @@
-"""What the figure programs share: a comparison file in, figures out, a user's mistake said in one sentence."""
+"""What the figure programs share: a comparison file in, figures out, a user's mistake reported in one sentence."""
 
 from __future__ import annotations
 

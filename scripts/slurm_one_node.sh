@@ -36,7 +36,7 @@ install_slurm() {
         fail "there is no Slurm here ($(lacking)is missing), and no right to install it with apt-get."
     fi
     "${sudo[@]}" apt-get update -qq
-    # The packages start no daemon of their own here: policy-rc.d forbids it, or there is no systemd, or no slurm.conf.
+    # The packages start no daemon here: policy-rc.d forbids it, or there is no systemd, or no slurm.conf.
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
 }
@@ -176,7 +176,7 @@ run() { # command
     trap 'exit 130' INT
     setsid "$self" watch $$ "$base" </dev/null >/dev/null 2>&1 &
     start "$dir"
-    # in the background, for bash to hear of signals
+    # in the background, so that bash receives signals
     SLURM_CONF=$dir/slurm.conf "$@" <&0 &
     command=$!
     wait "$command" || code=$?

@@ -37,7 +37,7 @@ PATIENCE_S = 120.0
 
 
 class Command:
-    """`hpcmass …` in the background, in a process group of its own as a terminal's foreground job is."""
+    """`hpcmass …` in the background, in its own process group, like a terminal's foreground job."""
 
     def __init__(self, env: dict[str, str], cwd: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(

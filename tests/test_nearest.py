@@ -61,7 +61,7 @@ def test_a_directory_of_many_files_is_not_searched(place: Path, monkeypatch: pyt
     assert missing_file(place / "quikstart.yml") == "check the name"
 
 
-def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """One line."""
     printed = refused(capsys, *arguments)
     assert printed.count("\n") == 1
@@ -84,14 +84,14 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     ],
 )
 def test_words_of_the_command_line(arguments: tuple[str, ...], hint: str, capsys: pytest.CaptureFixture[str]):
-    assert hint in complaint(capsys, *arguments)
+    assert hint in error_line(capsys, *arguments)
 
 
 def test_files_that_are_read(place: Path, capsys: pytest.CaptureFixture[str]):
     right = f"did you mean {place / 'quickstart.yml'}?"
-    assert right in complaint(capsys, "validate", place / "quickstar.yml")
-    assert right in complaint(capsys, "plan", place / "quickstar.yml")
-    assert "check the name" in complaint(capsys, "validate", place / "zebra.yml")
+    assert right in error_line(capsys, "validate", place / "quickstar.yml")
+    assert right in error_line(capsys, "plan", place / "quickstar.yml")
+    assert "check the name" in error_line(capsys, "validate", place / "zebra.yml")
     with pytest.raises(UserError, match=r"did you mean .*quickstart\.h5\?"):
         open_hdf5(place / "quikstart.h5", SWEEP_FILETYPE)
 

@@ -72,7 +72,7 @@ def test_one_share_is_given_and_it_is_that_of_the_work(clock: Clock, terminal: b
     with Progress(300, "trial", work=1000.0, stream=stream, cadence_s=10) as progress:
         clock.now = 10
         progress.advance(weight=130, units=12)
-        progress.note("failed: x")  # draws a bar anew
+        progress.note("failed: x")  # redraws the bar
         clock.now = 20
         progress.advance(weight=865, units=287)
         clock.now = 30

@@ -318,4 +318,4 @@ def test_a_message_is_no_error_in_python_either(stream: Any, monkeypatch: pytest
     monkeypatch.setattr(sys, "stderr", stream)
     messages.show("info")
     messages.logger.warning("something")
-    assert printed.getvalue() == "", "standard output holds results alone"
+    assert printed.getvalue() == "", "standard output has only results"

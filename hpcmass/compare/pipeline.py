@@ -71,7 +71,7 @@ class Task:
     ----------
     point : tuple of int
     trials : tuple of (Path, int)
-        The file that holds a trial, and the trial's index at the point.
+        The file that has a trial, and the trial's index at the point.
     mass, compare : parameters
     """
 

@@ -199,9 +199,9 @@ def explain(values: FloatMap, reasons: list[tuple[Gap, Mask]]) -> list[tuple[Gap
     """
     left: Mask = ~np.isfinite(values)
     found = []
-    for gap, holds in [*reasons, (UNDEFINED, np.ones_like(left))]:
-        cells = left & holds
+    for gap, here in [*reasons, (UNDEFINED, np.ones_like(left))]:
+        cells = left & here
         if cells.any():
             found.append((gap, cells))
-        left = left & ~holds
+        left = left & ~here
     return found

@@ -135,8 +135,8 @@ class SweepParts(Closing):
     @cached_property
     def trace_names(self) -> tuple[str, ...]:
         """Traces that all files have."""
-        held = [set(self.file(i).trace_names) for i in self.indices]
-        return tuple(name for name in TRACES if all(name in names for names in held))
+        stored = [set(self.file(i).trace_names) for i in self.indices]
+        return tuple(name for name in TRACES if all(name in names for names in stored))
 
     @property
     def indices(self) -> range:

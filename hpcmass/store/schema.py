@@ -23,7 +23,7 @@ ERROR_LENGTH: Final = 240
 """Bytes of a failed trial's message, which has a fixed length so that writing it changes no metadata."""
 
 LETTERS: Final = "letter"
-"""Dimension of the bytes of a text, as netCDF stores texts of fixed length; it has no values of its own."""
+"""Dimension of the bytes of a text, as netCDF stores texts of fixed length; it has no coordinate values."""
 
 AXES: Final = "axes"
 """Stands in `Variable.dims` for the swept axes, in the configuration's order (p, lam, …)."""

@@ -140,7 +140,7 @@ class SweepFile(Closing):
         """A trial for messages: `p=0.2 lam=0.8 trial 3`."""
         return trial_label(self.values_at(index), int(self.trial_numbers[index[-1]]))
 
-    # ------------------------------------------------------------------------------------ what it holds
+    # ------------------------------------------------------------------------------------ contents
 
     def __contains__(self, name: str) -> bool:
         return name in self.hdf5

@@ -94,7 +94,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def install_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Give `install_model(text)`: adds a module to `hpcmass.mass`, also in worker processes, and gives a configuration."""
+    """Give `install_model(text)`: adds a module to `hpcmass.mass`, also in workers, and gives a configuration."""
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     known_models()

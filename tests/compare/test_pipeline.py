@@ -179,7 +179,7 @@ def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_p
 
 @pytest.mark.long
 def test_the_sweeps_own_settings_leave_its_text_as_it_was_written(make_sweep, experiment, tmp_path):
-    """Comments say where a number comes from; dumped anew, the text would have none."""
+    """Comments say where a number comes from; a new dump of the text would have none."""
     text = f"# where the numbers come from\n{experiment.text}"
     sweep = make_sweep(experiment=parse_experiment(text))
     for k, given in enumerate(({}, {"mass": experiment.mass, "compare": experiment.compare})):

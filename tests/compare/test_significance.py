@@ -68,7 +68,7 @@ def test_effective_samples_of_short_and_constant_series():
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.sampled_from([RED, RHYTHM, WHITE]))
-def test_effective_samples_are_always_within_its_bounds_and_symmetric(seed_x, seed_y, a):
+def test_effective_samples_are_within_bounds_and_symmetric(seed_x, seed_y, a):
     x, y = noise(a, 300, np.random.default_rng(seed_x)), noise(RHYTHM, 300, np.random.default_rng(seed_y))
     one, other = samples_of(x, y), samples_of(y, x)
     assert 0 < one.n_eff <= 300
@@ -212,7 +212,7 @@ def test_a_rhythm_that_outlasts_the_trial_does_not_pass_for_agreement():
     assert np.sum(np.array(careful) < 0.01) <= stats.binom.ppf(0.999, 150, 0.01)
 
 
-def test_memories_that_end_are_taken_as_they_are():
+def test_autocorrelations_that_end_are_not_extrapolated():
     lag = np.arange(1001)
     ends, lasts = 0.9**lag, 0.999**lag
     assert outlasting(ends, lasts) == 1.0

@@ -135,7 +135,7 @@ def _kill_after(
 
 
 def _compared(path: Path, undisturbed: Path, known: set[int], toll: Toll) -> set[int]:
-    """Points that are compared, each held against the undisturbed comparison."""
+    """Points that are compared, each checked against the undisturbed comparison."""
     if not path.exists() and not known:
         return known
     try:

@@ -101,7 +101,7 @@ class Job:
         assert self.state() in states, what()
 
     def ends(self, *, timeout: float = 300) -> str:
-        """Wait for its end, skipping the two minutes for which Slurm holds a requeued job back; return the state."""
+        """Wait for its end, skipping the two minutes for which Slurm delays a requeued job; return the state."""
 
         def ended() -> bool:
             fields = self.fields()

@@ -30,7 +30,7 @@ def parameters(**changed: Any) -> NetworkParameters:
 
 
 def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> None:
-    """What holds of every recording: lengths, finiteness, ranges, and numbers that follow from the kept spikes."""
+    """Properties of every recording: lengths, finiteness, ranges, and numbers that follow from the kept spikes."""
     n, n_exc = q.n_neurons, round(lam * q.n_neurons)
     for trace in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext, r.mean_i_syn):
         assert trace.dtype == np.float32
@@ -279,7 +279,7 @@ def test_inhibition_beyond_the_step_is_a_failure_with_time_and_reason() -> None:
 
 
 def assert_sound_or_explained(q: NetworkParameters, p: float, lam: float, seed: Seed) -> None:
-    """Either a recording in which everything holds, or a failure that says when and why."""
+    """Either a valid recording, or a failure with time and reason."""
     try:
         r = simulate(q, p, lam, seed, keep_spikes=True)
     except TrialFailure as failure:

@@ -1,4 +1,4 @@
-"""What goes wrong on one rank ends the job with one message, and never hangs it."""
+"""An error on one rank ends the job with one message, and never hangs it."""
 
 import errno
 import time

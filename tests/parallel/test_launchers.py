@@ -37,7 +37,7 @@ SEVERAL = {
     "MVAPICH": {"MV2_COMM_WORLD_SIZE": "3", "MV2_COMM_WORLD_RANK": "0"},
 }
 ONE = {
-    "nobody": {},
+    "by hand": {},
     "batch script": BATCH,
     "step of one task": STEP | {"SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"},
     "batch script submitted from within a step": STEP | {"SLURM_TASKS_PER_NODE": "1"},

@@ -173,8 +173,8 @@ def test_smoothed_spectra_keep_the_power_of_white_noise():
 def test_lines_differ_in_grey_and_windows_hold_some_periods():
     dashes = {str(style.model_line(k)["linestyle"]) for k in range(5)}
     assert len(dashes) == 5
-    looks = {(style.model_line(k)["color"], str(style.model_line(k)["linestyle"])) for k in range(30)}
-    assert len(looks) == 30
+    styles = {(style.model_line(k)["color"], str(style.model_line(k)["linestyle"])) for k in range(30)}
+    assert len(styles) == 30
     assert window_ms(20.0, 1e4) == 600.0
     assert window_ms(1000.0, 1e4) == 40.0
     assert window_ms(1.0, 500.0) == window_ms(NAN, 500.0) == 500.0

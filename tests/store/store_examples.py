@@ -137,7 +137,7 @@ class Outcome:
 
 
 class Command(Protocol):
-    """Runs one command of hpcmass in a process of its own."""
+    """Runs one command of hpcmass in a separate process."""
 
     def __call__(
         self, *arguments: object, cwd: Path, limit: int | None = ..., patches: Mapping[str, object] | None = ...

@@ -64,7 +64,7 @@ def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path, name: str, 
     os.mkfifo(tmp_path / "fifo")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=message), creating(tmp_path / name, size=1, filled=1, force=True):
-        pytest.fail("went on")
+        pytest.fail("not refused")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -152,7 +152,7 @@ def test_an_existing_file_is_refused_or_backed_up(tmp_path: Path) -> None:
             ),
             creating(path, size=KB, filled=KB),
         ):
-            pytest.fail("went on")
+            pytest.fail("not refused")
         assert path.read_text() == text
         with creating(path, size=KB, filled=KB, force=True) as file:
             file["x"] = 1
@@ -171,7 +171,7 @@ def test_a_disk_that_refuses_the_file_is_asked_before_hdf5_meets_it(tmp_path: Pa
         pytest.raises(UserError, match=r"cannot write .*a\.h5: file too large; raise the limit on file sizes"),
         creating(path, **sizes, force=True),
     ):
-        pytest.fail("went on")
+        pytest.fail("not refused")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -185,7 +185,7 @@ def test_no_space_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         pytest.raises(UserError, match=r"a\.h5: no space left on device; free some space or give another path"),
         creating(tmp_path / "a.h5", size=KB, filled=KB),
     ):
-        pytest.fail("went on")
+        pytest.fail("not refused")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -93,19 +93,19 @@ ParallelTraceWriter.write = here
 def test_parts_divide_the_trials_into_ranges_of_the_same_bytes(parts: list[Path], reference: Path) -> None:
     with SweepFile(reference) as whole:
         numbers = np.arange(whole.status.size).reshape(whole.shape)
-        held: list[int] = []
+        found: list[int] = []
         for i, path in enumerate(parts, start=1):
             with SweepFile(path) as part:
                 done = part.status == DONE
                 assert str(part.part) == f"{i}/3"
                 assert (done == part.assigned).all()
                 assert done.any()
-                held += numbers[done].tolist()
+                found += numbers[done].tolist()
                 assert part.variable("rate_E")[done].tobytes() == whole.variable("rate_E")[done].tobytes()
                 for index in np.argwhere(done):
                     place = tuple(map(int, index))
                     assert part.value("mean_v", place).tobytes() == whole.value("mean_v", place).tobytes()
-    assert held == list(range(12)), "each part is a range, and each trial is in one of them"
+    assert found == list(range(12)), "each part is a range, and each trial is in one of them"
 
 
 def test_merged_and_packed_they_are_what_one_run_gives(

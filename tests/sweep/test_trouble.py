@@ -1,4 +1,4 @@
-"""What goes wrong on one rank ends the job with its message and never hangs it; what is done is kept."""
+"""An error on one rank ends the job with its message and never hangs it; what is done is kept."""
 
 from collections.abc import Callable
 from pathlib import Path
