@@ -39,7 +39,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def require_compiler() -> None:
-    """Refuse to begin what could not be computed."""
+    """Refuse to start what cannot be computed."""
     if not _compiles():
         raise UserError("nothing can be computed while NUMBA_DISABLE_JIT is set; unset it")
 

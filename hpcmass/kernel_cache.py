@@ -85,7 +85,7 @@ class KernelCache:
             return None
 
     def discard(self, name: str, problem: Exception) -> None:
-        """Remove what is damaged, and say so."""
+        """Remove a damaged file and warn."""
         assert self.directory is not None  # something was read
         _remove(self.directory / name)
         _report(

@@ -102,7 +102,7 @@ class Progress:
             self._log()
 
     def note(self, message: str) -> None:
-        """Write a warning on a line of its own."""
+        """Write a warning on a separate line."""
         if not logger.isEnabledFor(logging.WARNING):
             return
         if self._bar is not None:

@@ -44,7 +44,7 @@ def memory_problem(experiment: Experiment) -> str | None:
 
 
 def require_memory(experiment: Experiment) -> None:
-    """Refuse an experiment of which this machine cannot hold one trial."""
+    """Refuse an experiment of which one trial does not fit into this machine's memory."""
     problem = memory_problem(experiment)
     if problem is not None:
         raise UserError(problem)

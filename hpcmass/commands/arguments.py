@@ -146,5 +146,5 @@ def names(text: str) -> tuple[str, ...]:
     """The type of an argument that is a list of names, A,B,C."""
     listed = tuple(name.strip() for name in text.split(","))
     if not all(listed):
-        raise argparse.ArgumentTypeError(f"give names with commas between, not '{text}'")
+        raise argparse.ArgumentTypeError(f"give names separated by commas, not '{text}'")
     return listed

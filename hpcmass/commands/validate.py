@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _judged(config: Path) -> str:
-    """A line about a configuration that is valid."""
+    """One line about a valid configuration."""
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
     from hpcmass.compare.settings import setting_problems
     from hpcmass.config.file import load_experiment

@@ -77,7 +77,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
         if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
             raise UserError(f"{path} compares another sweep than {sweep.name}; {START_OVER}")
         if any(name not in file for name in COMPARED_VARIABLES):
-            raise UserError(f"{path} was made by an earlier hpcmass, which computed less; {START_OVER}")
+            raise UserError(f"{path} was made by an older hpcmass, which computed fewer statistics; {START_OVER}")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
     differences = [
         f"{section}.{key} is {theirs} there and {ours} here"
@@ -92,7 +92,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
 
 
 class ComparisonFile(Closing):
-    """A comparison file that is there already, open for writing; a context manager.
+    """An existing comparison file, open for writing; a context manager.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class ComparisonFile(Closing):
         self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
 
     def is_complete(self, sweep: SweepParts) -> bool:
-        """True if it holds everything there is about the sweep."""
+        """True if nothing of the sweep is left to compare."""
         status, agrees, agrees_bh = map(self._file.read, ("status", "rho_agrees", "rho_agrees_bh"))
         same = np.array_equal(status, sweep.status) and np.array_equal(agrees < 0, agrees_bh < 0)
         return same and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))

@@ -17,7 +17,7 @@ LEAST_MV: Final = 1e-30
 
 
 def centred(series: npt.NDArray[Any]) -> Real:
-    """`series` less its temporal mean; exactly zero everywhere if the series is constant."""
+    """`series` minus its temporal mean; exactly zero everywhere if the series is constant."""
     values = np.asarray(series, dtype=np.float64)
     low, high = values.min(), values.max()
     if high - low <= max(ROUNDING * max(abs(low), abs(high)), LEAST_MV):

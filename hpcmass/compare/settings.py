@@ -48,7 +48,7 @@ def setting_problems(network: NetworkParameters, compare: CompareParameters) -> 
 
 
 def require_settings(network: NetworkParameters, compare: CompareParameters) -> None:
-    """Refuse settings that recordings of this length cannot give."""
+    """Refuse settings that recordings of this length do not allow."""
     problems = setting_problems(network, compare)
     if problems:
         raise UserError("; ".join(problems))

@@ -62,7 +62,7 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
     try:
         experiment = Experiment.model_validate(keys)
     except ValidationError as error:
-        # what follows from a value that is ambiguous is not said, too
+        # errors that follow from an ambiguous value are not reported as well
         others = (e for e in error.errors() if not any(all(map(eq, path, e["loc"])) for path in found))
         problems += [_explain(dict(e), keys) for e in others]
     if experiment is None or problems:

@@ -75,8 +75,8 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
         lengths = " x ".join(str(len(values)) for values in axes.values())
         return (
             f"grid: {lengths} points with {counted(trials, 'trial')} each are "
-            f"{_count(points * trials)} trials, and a sweep has {_count(MOST_TRIALS)} at most; make the grid coarser, "
-            "or several sweeps of it"
+            f"{_count(points * trials)} trials, and a sweep may have {_count(MOST_TRIALS)}; make the grid coarser, "
+            "or run several sweeps"
         )
     largest = {**network, **{name: values[-1] for name, values in axes.items()}}
     needed = trial_bytes(largest)

@@ -18,7 +18,7 @@ DIGITS: Final = 1e-11
 
 
 def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]]) -> list[str]:
-    """A sentence for each key whose time is no multiple of the step: the key, the time given and the time used."""
+    """A sentence for each key whose time is not a multiple of the step: the key, the time given and the time used."""
     sentences = []
     for name in TIMES:
         section, values = ("grid", axes[name]) if name in axes else ("network", [getattr(network, name)])

@@ -20,7 +20,7 @@ MOST_VALUES: Final = 1_000_000
 """Values in a document with its aliases expanded: nested aliases grow exponentially."""
 
 MOST_DIGITS: Final = 400
-"""More than a number has that a float can hold."""
+"""More digits than a float can represent."""
 
 Path = tuple[str | int, ...]
 
@@ -55,7 +55,7 @@ class Document:
     twice : dict
         Path of a key that is given twice → the message.
     ambiguous : dict
-        Path of a value → what others take it for, and what to write.
+        Path of a value → how other parsers read it, and what to write.
 
     Raises
     ------
@@ -109,7 +109,7 @@ class Document:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise Refused(f"has a key in line {_line(key_node)} that is no name; write NAME: VALUE")
+                raise Refused(f"has a key in line {_line(key_node)} that is not a name; write NAME: VALUE")
             key = str(key_node.value)
             if key == MERGE and key_node.style is None:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
@@ -164,9 +164,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def meaning_of(word: str) -> tuple[Any, str | None]:
-    """What a plain word, one without quotes, stands for, as it was always read here, and what is wrong with it.
+    """The value of a plain word (one without quotes) as hpcmass always read it, and a problem, if any.
 
-    Wrong is what other readers take for something else; the text says what to write.
+    A word is a problem if other parsers read it differently; the text says what to write.
     """
     if word == "":
         return None, "has no value; give one, or leave the key out"
@@ -175,10 +175,10 @@ def meaning_of(word: str) -> tuple[Any, str | None]:
         return None, None
     if kind == "bool":
         truth = _YAML_1_1.bool_values[word.lower()]
-        said = str(truth).lower()
-        return truth, None if word.lower() == said else _either(word, said, is_text=True)
+        what = str(truth).lower()
+        return truth, None if word.lower() == what else _either(word, what, is_text=True)
     if kind == "timestamp":
-        return word, f"{word} is a date to some readers of YAML and a text to others; write '{word}' in quotes"
+        return word, f"{word} is a date to some YAML parsers and a string to others; write '{word}' in quotes"
     if kind not in ("int", "float") and not NUMBER.fullmatch(word) and not OCTAL.fullmatch(word):
         return word, None
     if len(word) > MOST_DIGITS:
@@ -190,7 +190,7 @@ def meaning_of(word: str) -> tuple[Any, str | None]:
         lost = value == 0 and re.search(r"[1-9]", re.split("[eE]", word)[0])
         return value, f"{word} is too small for a number; write 0" if lost else None
     if OCTAL.fullmatch(word):
-        return word, f"{word} is no decimal number; write {int(word, 8)}"
+        return word, f"{word} is not a decimal number; write {int(word, 8)}"
     node = yaml.ScalarNode(TAG + kind, word)
     try:
         value = (_YAML_1_1.construct_yaml_int if kind == "int" else _YAML_1_1.construct_yaml_float)(node)
@@ -199,25 +199,25 @@ def meaning_of(word: str) -> tuple[Any, str | None]:
     if not math.isfinite(value):
         return value, None
     if word.lstrip("+-").startswith(("0b", "0x")):
-        return value, f"{word} is no decimal number; write {value}"
+        return value, f"{word} is not a decimal number; write {value}"
     return value, _either(word, f"{value:.15g}" if isinstance(value, float) else str(value), is_text=":" in word)
 
 
-def _either(word: str, said: str, *, is_text: bool) -> str:
-    """Something to YAML 1.1, and a text to YAML 1.2; `is_text`: someone may mean the text."""
+def _either(word: str, what: str, *, is_text: bool) -> str:
+    """Another value in YAML 1.1 than the string of YAML 1.2; `is_text`: the string may be intended."""
     quoted = f", or '{word}' in quotes" if is_text else ""
-    return f"{word} is {said} to some readers of YAML and a text to others; write {said}{quoted}"
+    return f"{word} is {what} to some YAML parsers and a string to others; write {what}{quoted}"
 
 
 def _whole(word: str) -> tuple[Any, str | None]:
-    """`010`: 8 in YAML 1.1, 10 in YAML 1.2; `08`: a text in YAML 1.1."""
+    """`010`: 8 in YAML 1.1, 10 in YAML 1.2; `08`: a string in YAML 1.1."""
     decimal = int(word)
     if not re.fullmatch(r"[-+]?0[0-9]+", word):
         return decimal, None
     octal = int(word, 8) if re.fullmatch(r"[-+]?[0-7]+", word) else word
     if octal in (decimal, word):
         return octal, f"{word} has a zero in front; write {decimal}"
-    return octal, f"{word} is {decimal} to some readers of YAML and {octal} to others; write {decimal} or {octal}"
+    return octal, f"{word} is {decimal} to some YAML parsers and {octal} to others; write {decimal} or {octal}"
 
 
 def _line(node: yaml.Node) -> int:

@@ -25,7 +25,7 @@ EXIT_REIMPORTED = 79
 
 
 class _Pool(ProcessPoolExecutor):
-    """Knows its processes."""
+    """A process pool that can end its processes."""
 
     def __init__(self, count: int) -> None:
         self.others = set(multiprocessing.active_children())

@@ -210,7 +210,7 @@ class Spikes:
 
 
 def draw_raster(axes: Axes, spikes: Spikes, shown_ms: tuple[float, float]) -> None:
-    """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: both kinds in the share that they have."""
+    """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: in the network's proportion of both kinds."""
     time, neuron, n_neurons = spikes.time_ms, spikes.neuron, spikes.n_neurons
     chosen = np.unique(np.linspace(0, n_neurons - 1, min(RASTER_NEURONS, n_neurons)).round().astype(np.int64))
     row_of = np.full(n_neurons, -1)

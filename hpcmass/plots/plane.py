@@ -120,7 +120,7 @@ def cut_plane(
     if right == up:
         raise UserError(f"a map needs two different axes, not {right} twice")
     if (shown := next((name for name in (right, up) if name in fixed), None)) is not None:
-        raise UserError(f"{shown} is shown along a side of the map; hold another axis, or show others")
+        raise UserError(f"{shown} is shown along a side of the map; fix another axis, or show others")
     others = {name: _values(dataset, name) for name in swept if name not in (right, up)}
     indices = {name: grid_index(name, fixed.get(name, axis[0]), axis) for name, axis in others.items()}
     return Plane(

@@ -51,7 +51,7 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
 
 
 def save_text(text: str, path: Path) -> Path:
-    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable."""
+    """Write a text file in the same way; a lone surrogate, as in a file name, is escaped."""
     with _replacing(path) as growing:
         growing.write_text(readable(text), encoding="utf-8")
     return path

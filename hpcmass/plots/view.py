@@ -177,8 +177,8 @@ def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | No
     ----------
     view : View
     paths : sequence of Path
-        Its file or files; none: it is looked for where it was when it was compared, and None is yielded where it is no
-        longer there.
+        Its file or files; none: the path stored in the comparison is used, and None is yielded if the sweep is
+        not there.
     """
     with ExitStack() as stack:
         if paths:

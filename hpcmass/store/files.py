@@ -74,7 +74,7 @@ def read_hdf5(path: Path) -> h5py.File:
 
 
 def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link."""
+    """Refuse an output path that cannot be written, or that is one of the inputs under another path or link."""
     directory = path.parent
     if not directory.is_dir():
         raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")

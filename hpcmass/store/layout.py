@@ -209,7 +209,7 @@ def creating_file(
 
 
 def _encoded(text: str) -> bytes:
-    """A text as bytes: a file's name may be no text, but bytes that Python escapes."""
+    """A text as bytes: a file name may be bytes that Python escapes."""
     return text.encode(errors="surrogateescape")
 
 

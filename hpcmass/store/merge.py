@@ -203,7 +203,7 @@ def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
 def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
     """Refuse a copy that may not fit: its compressed size is not known in advance."""
     need = n_trials * trial_bytes(parts.experiment)
-    require_space(output, need, will="may", remedy=" or name another place")
+    require_space(output, need, will="may", remedy=" or give another path")
 
 
 def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:

@@ -68,7 +68,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     """
     path = Path(path)
     if path.is_dir():
-        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+        raise UserError(f"{path} is a directory; give an HDF5 file in it")
     if not path.exists():
         refuse_shards(path)
         raise UserError(f"there is no file {path}; {missing_file(path)}")
@@ -82,7 +82,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         if not checked:
             fault = next(faults(file), None)
             if fault is not None:
-                raise UserError(f"{path} is damaged: {fault}; take a copy of it, if any")
+                raise UserError(f"{path} is damaged: {fault}; restore a backup, if any")
             experiment_of(file)
     except UserError:
         file.close()
