@@ -158,7 +158,7 @@ def test_mistakes_are_one_sentence(comparison: Path, tmp_path: Path, load: Load,
         ([str(tmp_path / "none.h5")], "there is no file"),
         ([str(comparison), "--formats", "gif"], "unknown figure format 'gif'"),
         ([str(comparison), "--axes", "p"], "--axes p: give two axes"),
-        ([str(comparison), "--axes", "p,w_I"], "'w_I' is no axis"),
+        ([str(comparison), "--axes", "p,w_I"], "'w_I' is not an axis"),
         ([str(comparison), "-o", str(comparison)], "it is a file; give a directory"),
     ):
         assert program.run(make, program.parser_of("x"), arguments) == 2
