@@ -147,7 +147,7 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
     if not prepared.missing:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
         return f"nothing to do, {count} {what} are done{left}"
-    who = "this process" if comm.size == 1 else f"{counted(comm.size - 1, 'worker')}"
+    who = "this process" if comm.size == 1 else counted(comm.size - 1, "worker")
     rest = f" ({done} are done already{left})" if done or left else ""
     return (
         f"{prepared.missing} of {prepared.total} {what} to do{rest}, by {who}, into {prepared.output} "
