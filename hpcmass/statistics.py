@@ -177,8 +177,8 @@ def spike_contrast(
     Examples
     --------
     >>> from hpcmass.statistics import spike_contrast
-    >>> volleys = [100.0, 100.0, 100.0, 300.0, 300.0, 300.0]
-    >>> synchrony = spike_contrast(volleys, [0, 1, 2, 0, 1, 2], n_neurons=3, duration_ms=400)
+    >>> bursts = [100.0, 100.0, 100.0, 300.0, 300.0, 300.0]
+    >>> synchrony = spike_contrast(bursts, [0, 1, 2, 0, 1, 2], n_neurons=3, duration_ms=400)
     >>> round(synchrony.value, 3)
     1.0
     """

@@ -174,7 +174,7 @@ def test_no_file_gets_the_number_of_a_stream(closed: str, tmp_path: Path) -> Non
         "import os, subprocess, sys; from hpcmass.streams import guard; guard()\n"
         "with open('file', 'w') as file:\n"
         "    print(file.fileno() > 2, file=file, flush=True)\n"
-        "    for stream in (sys.stdout, sys.stderr): print('said', file=stream, flush=True)\n"
+        "    for stream in (sys.stdout, sys.stderr): print('text', file=stream, flush=True)\n"
         "    subprocess.run('echo more; echo more >&2', shell=True)\n"
         "    for stream in (1, 2): os.write(stream, b'and by a library')\n"
     )
@@ -190,7 +190,7 @@ def test_a_file_that_has_the_number_already_is_left_alone(tmp_path: Path) -> Non
     code = (
         "import sys; file = open(sys.argv[1], 'w'); assert file.fileno() == 1\n"
         "from hpcmass.streams import guarded\n"
-        "with guarded(): print('said', flush=True)\n"
+        "with guarded(): print('text', flush=True)\n"
         "assert sys.stdout is None\n"
     )
     command = f'{sys.executable} -c "$1" "$2" >&-'

@@ -29,7 +29,7 @@ from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
 
 IN_FLIGHT = 4
-"""Points handed out at a time per worker: enough to keep all busy, few enough that results do not pile up."""
+"""Points in flight per worker: enough to keep all busy, few enough that results do not pile up."""
 
 Progress = Callable[[int, int], object]
 """Called with (points compared, points to compare), both with those of earlier runs: at the start, then after each."""

@@ -88,7 +88,7 @@ def filtered(
 def products(rows: Potential) -> Potential:
     """Sum over rows of the products of all pairs of columns, (P, P).
 
-    A loop of its own, because the rounding of a BLAS depends on how many threads it takes.
+    A plain loop, because the rounding of a BLAS depends on its number of threads.
     """
     n_columns = rows.shape[1]
     sums = np.zeros((n_columns, n_columns))

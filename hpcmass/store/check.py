@@ -27,7 +27,7 @@ BLOCK_BYTES = 2**26
 
 
 def check_sweep(path: Path) -> list[str]:
-    """Look at everything that can be checked without a simulation; a sentence for each problem."""
+    """Check everything that needs no simulation; a sentence for each problem."""
     with SweepFile(path) as file:  # which refuses a wrong structure
         return list(_problems(file))
 

@@ -114,7 +114,7 @@ def is_locked(sweep: Path) -> bool:
 
 
 def workers_now(sweep: Path) -> int | None:
-    """How many processes work for a sweep that is locked, None if they have not said."""
+    """How many processes work for a sweep that is locked; None if unknown."""
     try:
         return int(json.loads(lock_path(sweep).read_bytes())["workers"])
     except (OSError, ValueError, KeyError, TypeError):

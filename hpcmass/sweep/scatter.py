@@ -201,7 +201,7 @@ class Tally:
 def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Tally:
     """Run trials on all ranks and store them; returns when this rank has nothing more to do.
 
-    Queue and tally are rank 0's; each rank has a clock of its own.
+    Queue and tally are rank 0's; each rank has its own clock.
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1)

@@ -37,10 +37,10 @@ for line in sys.stdin:
     _, status = os.waitpid(pid, 0)
     print(json.dumps([label, os.waitstatus_to_exitcode(status)]), flush=True)
 """
-"""Every command in a process of its own, forked after the imports, which take longer than the command."""
+"""Every command in a separate process, forked after the imports, which take longer than the command."""
 
 HARMLESS = (0, 2, 3, 75)
-"""Exit codes of a command that has not noticed the damage, or says so, or lacks trials."""
+"""Exit codes of a command that has not noticed the damage, reports it, or lacks trials."""
 
 
 @dataclass

@@ -38,7 +38,7 @@ def equally_long(n_points: int, trials: int, seconds: float = 2.0, start_s: floa
 def test_wall_time_of_equal_trials():
     expected = equally_long(6, 2)
     assert expected.core_s == 24
-    assert expected.wall_s(1) == expected.wall_s(2) == 25  # one alone works; of two, one hands out
+    assert expected.wall_s(1) == expected.wall_s(2) == 25  # one alone works; of two, rank 0 runs no trials
     assert expected.wall_s(3) == 13
     assert expected.wall_s(6) == 1 + 3 * 2  # 12 trials by 5 workers
     assert expected.wall_s(1000) == 3
