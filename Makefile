@@ -9,12 +9,12 @@ MAKEFLAGS += --no-builtin-rules
 export VENV ?= .venv
 
 BIN := $(VENV)/bin
-# nproc takes OMP_NUM_THREADS for the number of cores, so it must not see it.
+# nproc would return OMP_NUM_THREADS, so it must not see it.
 CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
-# Rank 0 only scatters the trials.
+# Rank 0 only distributes the trials.
 RANKS ?= $(shell echo $$(($(CORES) + 1)))
-# Of the tests. They share the cores with the MPI jobs that some of them start. Each begins with a part of its own, in
-# the order of the files, so that what a file's tests share is seldom made twice; who is done first takes from the others.
+# Workers of pytest share the cores with the MPI jobs that some tests start. Each worker begins with a contiguous share of
+# the files, so that shared results are seldom computed twice; a worker that has finished takes tests from the others.
 WORKERS ?= $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4)))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PYTEST_ARGS ?=
@@ -44,8 +44,8 @@ run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw maps a
 medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
 
-# Sweep and comparison run every time: each does only what its file lacks, and leaves a complete file as it is. The maps are
-# drawn again where the comparison, or the code that draws them, is newer.
+# Sweep and comparison run every time: each does only what is missing in its file. The maps are drawn again if the
+# comparison, or the code that draws them, is newer.
 $(SWEEP): env always
 	@mkdir -p $(RESULTS)
 	@$(BIN)/hpcmass validate $(CONFIG) >/dev/null
@@ -65,16 +65,16 @@ $(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/report/*)
 # An interrupted sweep or comparison is to be continued, not deleted.
 .PRECIOUS: $(SWEEP) $(COMPARISON)
 
-test: env ## all that it does, real mpiexec jobs included: 5 minutes on 2 cores (PYTEST_ARGS=… to choose)
+test: env ## test every feature, with real mpiexec jobs: 6 minutes on 2 cores (PYTEST_ARGS=… to choose)
 	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
-test-fast: env ## what needs one process, for up to a second a test: 1 minute
+test-fast: env ## only tests in one process of up to a second each: 1 minute
 	@$(PYTEST) -m 'not (mpi or process or browser or long or slow)' $(PYTEST_ARGS)
 
-test-slow: env ## what `make test` leaves out: large samples, campaigns of faults, rare cases
+test-slow: env ## tests that `make test` omits: large samples, campaigns of faults, rare cases
 	@$(PYTEST) -m slow $(PYTEST_ARGS)
 
-test-all: test test-slow ## every test but those under Slurm
+test-all: test test-slow ## every test except those under Slurm
 
 test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, started and stopped here (3 minutes)
 	@scripts/slurm_one_node.sh install
@@ -90,15 +90,15 @@ lint: env ## style, types, import rules, shell scripts, spelling, dead links
 	$(BIN)/python scripts/docs_generate.py --check
 	$(BIN)/python scripts/check_links.py
 
-docs: env ## the documentation into site/, strict: a dead link or a page without a link to it is an error
+docs: env ## build the documentation into site/; a dead link or an unlinked page is an error
 	@$(BIN)/python scripts/docs_generate.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo site/index.html
 
-docs-check: env ## every command of README and documentation, its output compared with what the page says
+docs-check: env ## run every command of README and documentation and compare its output with the page
 	@$(BIN)/python scripts/docs_check.py
 
-coverage: env ## lines that the tests run, of all but the compiled kernels: at least 90 %
+coverage: env ## line coverage without the compiled kernels: at least 90 %
 	@$(PYTEST) -m 'not slow' -q --cov --cov-report=term:skip-covered --cov-fail-under=90 $(PYTEST_ARGS)
 
 wheel-check: env ## build the wheel and use it in a new environment, away from the checkout
@@ -108,14 +108,14 @@ format: env ## reformat the Python code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: env ## the benchmarks, one after the other
+bench: env ## run the benchmarks, one after the other
 	@. scripts/mpi_env.sh; for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
-bench-peers: env ## the same network in Brian2 and NEST, in environments of their own (PEERS_ARGS=… to choose)
+bench-peers: env ## run the same network in Brian2 and NEST, in separate environments (PEERS_ARGS=… to choose)
 	@benchmarks/peers/setup_peers.sh
 	@$(BIN)/python benchmarks/peers/compare.py $(PEERS_ARGS)
 
-faults: env ## the fault campaign: kills, stops, full disks, damaged files (FAULTS_ARGS=… to choose)
+faults: env ## run the fault campaign: kills, stops, full disks, damaged files (FAULTS_ARGS=… to choose)
 	@PYTHONPATH=tests/helpers $(BIN)/python tests/faults/campaign.py $(FAULTS_ARGS)
 
 clean: ## remove .venv*, caches; results/ stays

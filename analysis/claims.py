@@ -45,7 +45,7 @@ CLAIMS: Final = {
     5: "Rho: agreement inside part of the synchronised region, and a small area as p -> 0.",
     6: "tau_max of the MFM changes where p becomes large enough for the network to spike.",
 }
-"""The claims; what is asked of the file for each is said by the function that checks it."""
+"""The claims; the docstring of each check is its criterion."""
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def main() -> int:
     """Print the claims; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("comparison", type=Path, metavar="CMP", help="comparison file")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     try:
         with open_view(options.comparison, ("p", "lam")) as view:
@@ -281,14 +281,14 @@ def main() -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyError:
-        why = "was made by an earlier hpcmass, which computed less; compare again"
+        why = "was made by an older hpcmass, which computed fewer statistics; compare again"
         print(f"{parser.prog}: {options.comparison} {why}", file=sys.stderr)
         return EXIT_BAD_INPUT
     if options.json:
         print(json_text([asdict(verdict) for verdict in listed], indent=2))
         return EXIT_DONE
     for v in listed:
-        print(f"{v.claim}. {v.text}\n   {v.verdict}: {v.numbers}\n   asked: {v.criterion}")
+        print(f"{v.claim}. {v.text}\n   {v.verdict}: {v.numbers}\n   criterion: {v.criterion}")
     return EXIT_DONE
 
 

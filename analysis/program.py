@@ -1,4 +1,4 @@
-"""What the figure programs share: a comparison file in, figures out, a user's mistake said in one sentence."""
+"""What the figure programs share: a comparison file in, figures out, a user's mistake reported in one sentence."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), metavar="DIR",
                         help="directory of the figures (default figures)")  # fmt: skip
     parser.add_argument("--formats", default="png,svg", metavar="LIST",
-                        help=f"any of {', '.join(FORMATS)}, with commas between (default png,svg)")  # fmt: skip
+                        help=f"any of {', '.join(FORMATS)}, separated by commas (default png,svg)")  # fmt: skip
     parser.add_argument("--sweep", type=Path, nargs="+", default=(), metavar="FILE",
                         help="the sweep compared (default: where it was when it was compared)")  # fmt: skip
     parser.add_argument("--axes", type=lambda text: tuple(text.split(",")), metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace figures that are there")
+    parser.add_argument("--force", action="store_true", help="replace existing figures")
     return parser
 
 
@@ -47,7 +47,7 @@ def run(make: Make, parser: argparse.ArgumentParser, arguments: Sequence[str] | 
     try:
         formats = check_formats(options.formats.split(","))
         if options.axes is not None and len(options.axes) != 2:
-            raise UserError(f"--axes {','.join(options.axes)}: give two axes with a comma between")
+            raise UserError(f"--axes {','.join(options.axes)}: give two axes separated by a comma")
         with (
             open_view(options.comparison, options.axes) as view,
             open_sweep_of(view, options.sweep) as sweep,

@@ -48,7 +48,7 @@ def sweep(config: str, ranks: int, *options: str) -> dict[str, float]:
         path.write_text(config)
         command = [MPIEXEC, "-n", str(ranks), sys.executable, str(JOB), str(path), f"{folder}/out.h5", *options]
         out = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-    # numba may end a rank's standard output with an escape code of its own
+    # numba may end a rank's standard output with an escape code
     result: dict[str, float] = json.loads(out[out.index("{") : out.index("}") + 1])
     return result
 

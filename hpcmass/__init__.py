@@ -1,4 +1,4 @@
-"""hpcmass: where in the {p, λ} plane does a neural mass model stand for its network?
+"""hpcmass: where in the {p, λ} plane does a neural mass model reproduce its network?
 
 In a notebook, one trial as `hpcmass trial` runs it:
 

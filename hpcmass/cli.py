@@ -55,7 +55,7 @@ def _run(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        # a library whose import is interrupted may turn that into an error of its own
+        # a library whose import is interrupted may raise another error instead
         if isinstance(error, KeyboardInterrupt) or interrupts.asked:
             drop_results()
             _say_interrupted(continues)
@@ -84,13 +84,13 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _sentence(error: BaseException) -> str | None:
-    """What to say of an error; None if it is a bug, which keeps its traceback."""
+    """The message for an error; None if it is a bug, which keeps its traceback."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):  # the machine's or a damaged file's, not the program's
         from hpcmass.store.files import reason
 
-        return f"cannot continue: {reason(error)}; look at the disk, or at the file with `hpcmass check`"
+        return f"cannot continue: {reason(error)}; check the disk, and the file with `hpcmass check`"
     return None
 
 
@@ -118,7 +118,7 @@ def _require_working_directory() -> None:
 def _end_ranks_at_once(interrupts: Interrupts) -> None:
     """Let Ctrl-C end one of several ranks at once.
 
-    It has no one to clean up with: the launcher passes the signal to all, and what is done is on the disk.
+    It cannot clean up with the others: the launcher passes the signal to all, and what is done is on the disk.
     """
     from hpcmass.parallel.communicator import is_first, is_launched
 
@@ -129,7 +129,7 @@ def _end_ranks_at_once(interrupts: Interrupts) -> None:
 def _say_interrupted(continues: bool) -> None:
     from hpcmass.messages import logger, show
 
-    show("error")  # it may not have come to that yet
+    show("error")  # it may not have been assigned yet
     logger.error("interrupted; what is done is kept, the same command continues" if continues else "interrupted")
 
 
@@ -141,11 +141,11 @@ def make_parser() -> Parser:
 
     parser = Parser(
         prog="hpcmass",
-        description="Brute-force maps of where neural mass models stand for the spiking network they summarise.",
+        description="Map where neural mass models reproduce the spiking network that they summarise.",
         epilog="exit codes: 0 done, 2 bad input or results that could not be written, 3 finished with failed trials, "
         "75 stopped early (run it again), 130 interrupted with Ctrl-C (what is done is kept)",
     )
-    parser.add_argument("--version", action=Version, nargs=0, help="show the version, also of MPI, HDF5 and numba")
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version, and those of MPI, HDF5 and numba")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(commands)

@@ -1,7 +1,7 @@
-"""The decorator of every compiled function, and what numba needs to keep it in the kernel cache.
+"""The decorator of every compiled function, and its interface to the kernel cache.
 
-numba has a cache of its own, but it executes what it finds without a check: a damaged file ends the program, or changes
-its results. It also notices only a change of the very file that holds a function, not of the helpers in another one.
+numba's own cache executes what it finds without a check: a damaged file ends the program, or changes its results.
+It also notices only a change of the file that defines a function, not of helpers in other files.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def require_compiler() -> None:
-    """Refuse to begin what could not be computed."""
+    """Refuse to start what cannot be computed."""
     if not _compiles():
         raise UserError("nothing can be computed while NUMBA_DISABLE_JIT is set; unset it")
 
 
 def open_cache(package: str) -> None:
-    """Look at the kernel cache of a subpackage of hpcmass, before other processes that are to be started use it."""
+    """Check the kernel cache of a subpackage of hpcmass before other processes, which are started later, use it."""
     cache_of(Path(__file__).parent / package)
 
 
@@ -67,7 +67,7 @@ class _Kept(NullCache):
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         self._package = Path(inspect.getfile(function)).parent
         self._name = function.__qualname__.replace("<", "").replace(">", "")
-        # a value that a function encloses is part of its code, and no source says what it was
+        # a closure's value is part of its code, and the source does not show it
         self._storable = function.__closure__ is None
         line = function.__code__.co_firstlineno
         self._fixed = (function.__module__, function.__qualname__, line, sorted(options.items()))
@@ -91,12 +91,12 @@ class _Kept(NullCache):
             from numba.core.compiler import CompileResult
 
             return CompileResult._rebuild(target_context, *pickle.loads(content))
-        except Exception as error:  # whatever it is, the function can be compiled
+        except Exception as error:  # whatever the error is, the function can be compiled
             cache.discard(name, error)
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep what was compiled for a signature."""
+        """Store what was compiled for a signature."""
         name = self._file_name(signature, result.codegen)
         # machine code with addresses of this process in it, or functions apart from it, cannot be kept
         if name is None or result.library.has_dynamic_globals or result.lifted:
@@ -106,13 +106,13 @@ class _Kept(NullCache):
             from numba.core.serialize import dumps
 
             content = dumps(result._reduce())
-        except Exception as error:  # the function works, whatever another version of numba does here
+        except Exception as error:  # the function works even if another version of numba differs here
             cache.report_unkept(name, error)
         else:
             cache.write(name, content)
 
     def _file_name(self, signature: Any, codegen: Any) -> str | None:
-        """A name for the function, the kind of arguments and the processor; None if there is no lasting one."""
+        """A key for the function, the argument types and the processor; None if there is no stable one."""
         key = repr((self._fixed, signature, codegen.magic_tuple()))
         if not self._storable or " at 0x" in key:
             return None

@@ -1,4 +1,4 @@
-"""What a trial is expected to cost, and the parts of equal cost into which a job array divides a sweep.
+"""Expected cost of a trial, and the parts of equal cost into which a job array divides a sweep.
 
 Costs are relative to each other and decide about the order of the work, never about its result.
 """
@@ -19,7 +19,7 @@ from hpcmass.grid import shape
 Real = npt.NDArray[np.float64]
 
 POINTS_AT_ONCE = 2**16
-"""Points whose costs are calculated together: it bounds the memory, never the result."""
+"""Points per block of the cost calculation: bounds the memory, never changes the result."""
 
 HALVINGS = 40
 """Steps of the bisection for the mean-field rate."""

@@ -1,4 +1,4 @@
-"""What can go wrong for a user, and the exit codes that say so.
+"""Errors of a user's input or environment, and the exit codes.
 
 Every mistake a user can make (a configuration, a path, a foreign file, a full disk) is raised as
 `UserError` with one sentence that names the key or the path and says what to do. The command line
@@ -14,9 +14,9 @@ EXIT_DONE: Final = 0
 EXIT_BAD_INPUT: Final = 2
 EXIT_FAILED_TRIALS: Final = 3
 EXIT_STOPPED_EARLY: Final = 75
-"""As EX_TEMPFAIL of sysexits.h: the batch system may requeue the job, the sweep continues."""
+"""EX_TEMPFAIL of sysexits.h: the batch system may requeue the job, which continues the sweep."""
 EXIT_INTERRUPTED: Final = 130
-"""As a shell says it for Ctrl-C."""
+"""The shell's exit code for Ctrl-C."""
 
 
 class UserError(Exception):
@@ -48,7 +48,7 @@ class ConfigError(UserError):
 
 
 class TrialFailure(Exception):
-    """A trial left the physical regime; the sweep marks it as failed and goes on."""
+    """A trial left the physical regime; the sweep marks it as failed and continues."""
 
 
 class TrialTimeout(TrialFailure):

@@ -1,7 +1,7 @@
 """Ctrl-C: the first one unwinds the command, which cleans up; a second one does not disturb that, a third one ends all.
 
 Python raises `KeyboardInterrupt` wherever the program is. Where that is a place that cannot raise (a destructor, a
-callback from C), it would print a traceback and be lost; it is raised again then.
+callback from C), it would print a traceback and be lost; in that case it is raised again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import FrameType
 from hpcmass.errors import EXIT_INTERRUPTED
 
 AGAIN_S = 0.02
-"""After an interrupt was lost it is raised again: not at once, for the place that cannot raise has to be left."""
+"""A lost interrupt is raised again after this time (s), when the code that cannot raise has returned."""
 
 
 class Interrupts:
@@ -93,7 +93,7 @@ def answered(*, to_the_end: bool = False) -> Iterator[Interrupts]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Ctrl-C waits until the block has ended, and processes that are started in the block never hear of it."""
+    """Ctrl-C waits until the block has ended, and processes that are started in the block never receive it."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is None:
         yield

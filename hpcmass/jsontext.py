@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it: what is undefined is null, for NaN and infinity are no JSON."""
+"""JSON as in RFC 8259: undefined values are null, because JSON has neither NaN nor infinity."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Where compiled kernels are kept between processes.
 
-The directory is local to the node (hundreds of ranks that start at once do not meet on a shared file system), private
-to the user, and named after the sources of a whole package: a kernel also holds the code of the helpers that it calls.
+The directory is local to the node (hundreds of ranks that start at once do not load a shared file system), private to
+the user, and named after the sources of a whole package: a kernel also contains the code of the helpers that it calls.
 `NUMBA_CACHE_DIR`, if set, replaces the node's temporary directory.
 
-What is loaded from the cache is executed, so nothing is loaded that another user could have written, and nothing that
-is not, byte by byte, what was once stored under its name. A cache that is damaged, cannot be used or cannot be written
+What is loaded from the cache is executed. So a file is loaded only if no other user could have written it, and if its
+checksum shows that it is what was stored under its name. A cache that is damaged, cannot be used or cannot be written
 costs time and one warning, never a result: kernels are compiled again.
 """
 
@@ -35,14 +35,14 @@ _MAGIC = b"hpcmass kernel 1\n"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 PROBE_BYTES = 2**20
-"""Written once per start to see whether the disk has room; all kernels together take twice as much."""
+"""Bytes written once per start to test whether the disk has room; all kernels take twice as much."""
 
 LOCAL_RANKS = ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID",
                "SLURM_LOCALID")  # fmt: skip
 """Environment variables by which mpiexec or srun numbers the processes of one node."""
 
 _OPENED_BY = "HPCMASS_KERNEL_CACHE_OPENED_BY"
-"""Environment variable by which a process tells those that it starts that it has looked at the cache."""
+"""Environment variable that tells child processes that the cache was checked already."""
 
 _reported: list[str] = []
 
@@ -57,7 +57,7 @@ class KernelCache:
     Attributes
     ----------
     directory : Path or None
-        Where the kernels are kept; None if they are kept nowhere.
+        Where the kernels are stored; None if they are not stored.
     """
 
     def __init__(self, package: Path) -> None:
@@ -67,13 +67,13 @@ class KernelCache:
         except Unusable as problem:
             _report(f"{problem}; kernels are compiled again at every start")
             return
-        # one process looks before the others load, so that one alone says what is wrong
+        # one process checks before the others load, so that only one of them warns
         if _is_first_here():
             n_good = self._remove_damaged(self.directory)
             self._require_room(self.directory, n_good)
 
     def read(self, name: str) -> bytes | None:
-        """What is stored under a name; None if there is nothing, or nothing that can be trusted."""
+        """What is stored under a name; None if there is nothing trustworthy."""
         if self.directory is None:
             return None
         try:
@@ -85,7 +85,7 @@ class KernelCache:
             return None
 
     def discard(self, name: str, problem: Exception) -> None:
-        """Remove what is damaged, and say so."""
+        """Remove a damaged file and warn."""
         assert self.directory is not None  # something was read
         _remove(self.directory / name)
         _report(
@@ -93,7 +93,7 @@ class KernelCache:
         )
 
     def write(self, name: str, content: bytes) -> None:
-        """Store under a name, whole or not at all."""
+        """Store under a name, atomically."""
         if self.directory is None:
             return
         growing = None
@@ -108,8 +108,8 @@ class KernelCache:
             self._report_unwritable(self.directory, error)
 
     def report_unkept(self, name: str, problem: Exception) -> None:
-        """Say that a kernel cannot be kept."""
-        _report(f"the kernel {name} cannot be kept: {_reason(problem)}; it is compiled again at every start")
+        """Warn that a kernel cannot be stored."""
+        _report(f"the kernel {name} cannot be cached: {_reason(problem)}; it is compiled again at every start")
 
     def _remove_damaged(self, directory: Path) -> int:
         """Remove every damaged file; returns the number of good ones."""
@@ -138,7 +138,7 @@ class KernelCache:
             with tempfile.TemporaryFile(dir=directory) as probe:
                 probe.write(bytes(PROBE_BYTES))
         except OSError as error:
-            # a cache that was filled once and is only read since, as in a container, lacks nothing
+            # a read-only cache that was filled before, as in a container, is complete
             if not (n_good and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)):
                 self._report_unwritable(directory, error)
 
@@ -169,7 +169,7 @@ def source_key(package: Path) -> str:
 
 
 def usable_directory(package: Path) -> Path:
-    """The directory for this user and these sources, made if need be.
+    """The directory for this user and these sources, created if necessary.
 
     Raises
     ------
@@ -192,9 +192,9 @@ def usable_directory(package: Path) -> Path:
 
 
 def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
-    """Make a directory, or see that no one but its owner, this user or root, writes into the one that is there.
+    """Create a directory, or check that only its owner, this user or root, can write into the existing one.
 
-    Into one that is sticky, such as /tmp, others may write, too, but not touch what is ours.
+    Others may write into a sticky directory such as /tmp, because they cannot change our files there.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -215,7 +215,7 @@ def _require_own(info: os.stat_result) -> None:
 
 
 def _read(path: Path) -> bytes:
-    """What was stored in a file, if it is still that."""
+    """Contents of a file, if its checksum is right."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
         info = os.fstat(file.fileno())
         _require_own(info)
@@ -231,7 +231,7 @@ def _read(path: Path) -> bytes:
 
 
 def _digest(name: str, content: bytes) -> bytes:
-    """Ties a content to its name, which says for which function and processor it was compiled."""
+    """Checksum over contents and name, which identifies the function and the processor."""
     return hashlib.sha256(os.fsencode(name) + b"\n" + content).digest()
 
 
@@ -250,7 +250,7 @@ def _reason(problem: Exception) -> str:
 
 
 def _is_first_here() -> bool:
-    """Whether this process, of all that one command started on this node, is the one to look and to warn."""
+    """Whether this process is the one of this command on this node that checks and warns."""
     parent = multiprocessing.parent_process()
     if parent is not None and os.environ.get(_OPENED_BY) == str(parent.pid):
         return False
@@ -258,7 +258,7 @@ def _is_first_here() -> bool:
 
 
 def _report(sentence: str) -> None:
-    """Warn, once per process: one trouble follows from another, and each costs the same."""
+    """Warn once per process: further problems usually have the same cause."""
     if not _reported and _is_first_here():
         logger.warning(sentence)
     _reported.append(sentence)

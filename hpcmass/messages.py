@@ -1,7 +1,7 @@
-"""What is said beside results: one line a message on standard error, behind the program's name, without colours.
+"""Messages: one line each on standard error, behind the program's name, without colours.
 
-Everything goes through the logger `hpcmass`, so that a notebook or another program may send it elsewhere. Nothing is
-said by the import alone: the command line, or the program that uses the package, chooses the level.
+Everything goes through the logger `hpcmass`, so that a notebook or another program may redirect it. The import alone
+configures nothing: the command line, or the program that uses the package, sets the level.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def show(level: str) -> None:
 
 
 class _StandardError(logging.Handler):
-    """Writes to what is standard error at that moment; a log that cannot be written ends no work."""
+    """Writes to the current standard error; a log that cannot be written does not end the work."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:

@@ -1,4 +1,4 @@
-"""What a misspelt name was meant to be."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 CUTOFF: Final = 0.5
-"""Likeness from which a key, a command or a model is named, of 1."""
+"""Similarity, of 1, from which a key, a command or a model is suggested."""
 
 FILE_CUTOFF: Final = 0.75
-"""Likewise of a file: names in a directory are often alike."""
+"""Likewise for a file: names in a directory are often similar."""
 
 MOST_FILES: Final = 10_000
-"""Names of a directory that are looked at."""
+"""Most names of a directory that are compared."""
 
 ENDINGS: Final = (".yml", ".yaml", ".h5")
 """Of configurations and result files."""
@@ -36,7 +36,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest_file(path: Path) -> Path | None:
-    """The file beside a `path` that is not there which is most like it; None if none is.
+    """The existing file most like `path`, in its directory; None if there is none.
 
     It has the same ending, or the same name with another ending of ours.
     """

@@ -1,4 +1,4 @@
-"""How far and how long still: a bar on a terminal, lines now and then in a log, both with rate and time left."""
+"""Progress: a bar on a terminal, occasional lines in a log, both with rate and time left."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Progress:
     unit : str
         What they are, singular, e.g. `trial`.
     work : float, optional
-        Sum of the units' weights, if they are not equally costly: the share done and the time left then go by weight.
+        Sum of the units' weights, if they are not equally costly: share done and time left then use the weights.
     before : int
         Units of `total` that an earlier run has done; the rate is that of this run alone.
     work_before : float
@@ -83,7 +83,7 @@ class Progress:
                 )  # fmt: skip
 
     def advance(self, weight: float = 1.0, units: int = 1) -> None:
-        """Count `units` more that have ended, of `weight` together."""
+        """Count `units` more that have ended, of total weight `weight`."""
         self.done += units
         self._work_done += weight
         if self._bar is not None and self._stream is not None:
@@ -102,7 +102,7 @@ class Progress:
             self._log()
 
     def note(self, message: str) -> None:
-        """Write a warning on a line of its own."""
+        """Write a warning on a separate line."""
         if not logger.isEnabledFor(logging.WARNING):
             return
         if self._bar is not None:
@@ -114,7 +114,7 @@ class Progress:
     def line(self) -> str:
         """Count, share, rate and time left, e.g. `12/300 trials (4 %), 3.2/min, 1 h 30 min left`.
 
-        Where the units are not equally costly, the share is that of the work, for the time goes by it:
+        Where the units are not equally costly, the share is that of the work, which determines the time:
         `12/300 trials (13 % of the work), …`.
         """
         if self._weighted and self.done < self.total:
@@ -158,9 +158,9 @@ class Progress:
 
 @contextmanager
 def progress_of(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, total) that shows the progress of some work, which need not know of `Progress`.
+    """A callback `(done, total)` that shows progress, for code that does not use `Progress`.
 
-    Its first call says what was done before.
+    Its first call gives the number done before.
     """
     with ExitStack() as stack:
         shown: list[Progress] = []

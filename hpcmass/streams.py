@@ -1,4 +1,4 @@
-"""Standard output and standard error of a command: either may be closed, full, or gone with its terminal or reader.
+"""Standard output and standard error of a command: either may be closed, full, or lost with its terminal or reader.
 
 What cannot be written to standard error is dropped, because a log never ends the work. Standard output holds results:
 its first error is kept for the exit code, and the work continues. Characters that a stream's encoding lacks are written
@@ -26,7 +26,7 @@ def guarded(*, to_the_end: bool = False) -> Iterator[None]:
     Parameters
     ----------
     to_the_end : bool
-        The process ends with the block: the streams stay guarded, so that nothing said or flushed later fails either.
+        The process ends with the block: the streams stay guarded, so that later writes and flushes never fail.
     """
     before = (sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__)
     guard()
@@ -58,7 +58,7 @@ def lost_results() -> OSError | None:
 
 
 def reader_has_left() -> bool:
-    """Whether nothing reads the results any more: the next program of the pipe has ended, or the terminal is closed."""
+    """Whether nothing reads the results any more: the next program in the pipe has ended, or the terminal is closed."""
     error, raw = lost_results(), _raw(sys.stdout)
     if error is None or raw is None:
         return False
@@ -66,14 +66,14 @@ def reader_has_left() -> bool:
 
 
 def drop_results() -> None:
-    """Write no more results, neither what still waits in a buffer: the command was interrupted."""
+    """Write no more results, not even what is still in a buffer: the command was interrupted."""
     raw = _raw(sys.stdout)
     if raw is not None and raw.error is None:
         raw.error = InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
 
 
 def _open_missing() -> None:
-    """Otherwise the next file that is opened, a sweep perhaps, gets the number of a stream, and is written into."""
+    """Otherwise the next file that is opened, such as a sweep, gets the number of a stream, and messages go into it."""
     for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(descriptor)
@@ -108,7 +108,7 @@ class _Descriptor(io.RawIOBase):
     error : OSError or None
         The last one.
     was_terminal : bool
-        At the start; a terminal that is gone is none.
+        At the start; false for a terminal that has vanished.
     """
 
     mode = "wb"

@@ -1,4 +1,4 @@
-"""Text that any file and any screen can hold, whatever a file name holds.
+"""Text that any file and any screen can represent, also for file names that are not UTF-8.
 
 Linux takes any bytes for a file name. Python keeps a byte that is not UTF-8 as a lone surrogate (PEP 383), which
 cannot be written as UTF-8; here it is written as the name of the byte, `\\xfc`.
@@ -13,14 +13,14 @@ import unicodedata
 _NAMED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 ANY_TEXT = "hpcmass.any_text"
-"""Error handler of a stream: a file name's bytes as they are, a sign that the encoding lacks as its escape."""
+"""Error handler of a stream: a file name's bytes unchanged, a character that the encoding lacks as an escape."""
 
 
 def readable(text: str) -> str:
-    """The same text without lone surrogates; those that are the bytes of UTF-8 text become that text."""
+    """The same text without lone surrogates; those that are bytes of UTF-8 text are decoded."""
     try:
         content = text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # other surrogates, which are no bytes
+    except UnicodeEncodeError:  # other surrogates, which do not stand for bytes
         content = text.encode("utf-8", "backslashreplace")
     return content.decode("utf-8", "backslashreplace")
 
@@ -36,12 +36,12 @@ def one_line(text: str) -> str:
 
 
 def is_control(character: str) -> bool:
-    """Whether a character stands for no sign: a line break, NUL, a lone surrogate, …"""
+    """Whether a character is not printable text: a line break, NUL, a lone surrogate, …"""
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
 def name_of(text: str) -> str:
-    """The file name that `readable` or `one_line` has written, if it held bytes that are not UTF-8."""
+    """The file name behind the text of `readable` or `one_line`, if it had bytes that are not UTF-8."""
     return _NAMED_BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode("utf-8", "surrogateescape"), text)
 
 

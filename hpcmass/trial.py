@@ -63,7 +63,7 @@ class TrialResult:
 
     @cached_property
     def potentials(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Mass model → the potential (mV) that it predicts, (n_steps,); models that are fitted are left out."""
+        """Mass model → the potential (mV) that it predicts, (n_steps,); fitted models are left out."""
         traces = Traces(**{f.name: getattr(self.recording, f.name) for f in dataclasses.fields(Traces)})
         return predict(traces, self.network, self.experiment.mass)
 

@@ -1,4 +1,4 @@
-"""What `hpcmass --version` says: the program and the libraries that its results depend on, without initialising MPI."""
+"""Output of `hpcmass --version`: the program and the libraries that its results depend on, without initialising MPI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpcmass.errors import EXIT_DONE
 
 
 class Version(argparse.Action):
-    """`--version`; looks at the libraries only then."""
+    """`--version`; imports the libraries only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(describe())
@@ -38,5 +38,5 @@ def describe() -> str:
 
 
 def _short(library: str) -> str:
-    """`Open MPI v4.1.4` of a line that goes on to tell how it was built."""
+    """`Open MPI v4.1.4` from a longer line with build details."""
     return " ".join(library.split(",")[0].split())

@@ -53,7 +53,7 @@ def dead_links(page: Path) -> list[str]:
 
 
 def main(names: list[str]) -> int:
-    """Look at the files named, or at all Markdown that git knows; 1 if a link is dead."""
+    """Check the given files, or all Markdown files in git; 1 if a link is dead."""
     if not names:
         command = ["git", "ls-files", "-coz", "--exclude-standard", "--", "*.md"]
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout

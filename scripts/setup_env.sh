@@ -3,10 +3,10 @@
 #
 #   scripts/setup_env.sh            (or: make env)
 #
-# On a machine that offers a parallel HDF5 (cluster modules, distribution packages; Debian and Ubuntu
+# On a machine with a parallel HDF5 (cluster modules, distribution packages; Debian and Ubuntu
 # packages are installed as root or with password-less sudo), h5py is built against it and all ranks
-# write one file. Elsewhere h5py is the serial wheel and every process writes its own shard.
-# A second call with nothing changed only says so.
+# write one file. Elsewhere h5py is the serial wheel and rank 0 writes the file.
+# If nothing has changed, a second call does nothing.
 #
 # Environment variables; what is not set keeps the value of the last call for the same VENV:
 #   VENV            where the environment goes                         .venv
@@ -56,7 +56,7 @@ case $HPCMASS_HDF5 in auto | parallel | serial) ;; *) fail "HPCMASS_HDF5 is '$HP
 case $HPCMASS_APT in auto | never) ;; *) fail "HPCMASS_APT is '$HPCMASS_APT'; it must be auto or never." ;; esac
 
 command -v "$PYTHON" >/dev/null 2>&1 ||
-    fail "there is no '$PYTHON' on PATH; install Python 3.11 or newer, or name one with PYTHON=..."
+    fail "there is no '$PYTHON' on PATH; install Python 3.11 or newer, or give one with PYTHON=..."
 
 # Version, prefix and path of an interpreter, those of the base of a virtual environment.
 describe() {
@@ -65,15 +65,15 @@ paths = (getattr(sys, "base_prefix", ""), getattr(sys, "_base_executable", sys.e
 print("%d.%d.%d\t%s\t%s" % (tuple(sys.version_info[:3]) + paths))' 2>/dev/null
 }
 description=$(describe "$PYTHON") ||
-    fail "'$PYTHON' does not run; name another interpreter with PYTHON=... (or remove $VENV)."
+    fail "'$PYTHON' does not run; give another interpreter with PYTHON=... (or remove $VENV)."
 IFS=$'\t' read -r python_version python_prefix python_base <<<"$description"
 case $python_version in
     2.* | 3.[0-9].* | 3.10.*)
-        fail "Python $python_version is too old; hpcmass needs 3.11 or newer (name another interpreter with PYTHON=...)."
+        fail "Python $python_version is too old; hpcmass needs 3.11 or newer (give another interpreter with PYTHON=...)."
         ;;
 esac
 
-# An activated environment must not pass its own mpiexec for the machine's.
+# The mpiexec of an activated environment must not be mistaken for the machine's.
 clean_path=
 IFS=: read -r -a path_entries <<<"$PATH"
 for entry in "${path_entries[@]}"; do
@@ -84,7 +84,7 @@ for entry in "${path_entries[@]}"; do
 done
 on_path() { PATH=$clean_path command -v "$1" 2>/dev/null; }
 
-# Two calls at once (make -j, two terminals) take turns.
+# Two simultaneous calls (make -j, two terminals) run one after the other.
 if command -v flock >/dev/null 2>&1; then
     exec 9<"${BASH_SOURCE[0]}"
     flock 9
@@ -156,7 +156,7 @@ has_headers() {
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'
 }
 
-# Print what this machine lacks for a build of h5py against a parallel HDF5; nothing if it lacks nothing.
+# Print what is missing for a build of h5py against a parallel HDF5; nothing if it is complete.
 obstacle() {
     if ! on_path mpiexec >/dev/null; then
         echo "there is no mpiexec on PATH"
@@ -193,7 +193,7 @@ else
     why=$(obstacle)
 fi
 
-# Packages come in where the distribution's MPI, or none, is there: a cluster's own MPI is not mixed with it.
+# Packages are installed only if the MPI is the distribution's or missing: they are not mixed with a cluster's MPI.
 if [[ -n $why && $HPCMASS_HDF5 != serial ]]; then
     case $(on_path mpiexec) in
         "" | /usr/bin/* | /bin/*)
@@ -222,13 +222,13 @@ if ((${#packages[@]})); then
 fi
 
 if [[ $HPCMASS_HDF5 == parallel && -n $why ]]; then
-    fail "HPCMASS_HDF5=parallel cannot be had: $why."
+    fail "HPCMASS_HDF5=parallel is not possible: $why."
 fi
 
 # ---------------------------------------------------------------------------- virtual environment
 
 if [[ -e $VENV && ! -f $VENV/pyvenv.cfg && -n $(ls -A "$VENV" 2>/dev/null) ]]; then
-    fail "$VENV is there and is no virtual environment; choose another place with VENV=..."
+    fail "$VENV exists and is not a virtual environment; choose another path with VENV=..."
 fi
 present=$(describe "$VENV/bin/python" || true)
 if [[ $present != "$python_version"$'\t'"$python_prefix"$'\t'* ]] || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -255,7 +255,7 @@ build_h5py() {
         'cython>=3,<4' 'setuptools>=77' packaging pkgconfig || return 1
     if [[ $(cat "$built_against" 2>/dev/null) == "$hdf5" ]] && h5py_is parallel; then return 0; fi
     say "building h5py against the parallel HDF5 in $hdf5"
-    # Isolated, the build compiles an old mpi4py; cached, pip hands back a build for another HDF5.
+    # An isolated build compiles an old mpi4py; pip's cache may return a build for another HDF5.
     quietly env HDF5_MPI=ON CC="$MPICC" CFLAGS=-g0 HDF5_DIR="$hdf5" \
         "${pip[@]}" install -q --no-cache-dir --force-reinstall --no-deps --no-binary=h5py --no-build-isolation \
         'h5py>=3.11' || return 1
@@ -287,11 +287,11 @@ if [[ -n $why ]]; then
     fi
 fi
 
-# h5py satisfies the requirement by now, so pip leaves it alone.
+# h5py satisfies the requirement already, so pip does not replace it.
 say "installing hpcmass and its dependencies"
 must "installing hpcmass" "${pip[@]}" install -q -e ".${HPCMASS_EXTRAS:+[$HPCMASS_EXTRAS]}"
 
-# The tests of the shards want a serial h5py beside the parallel one; PYTHONPATH chooses it.
+# Some tests need a serial h5py beside the parallel one; PYTHONPATH selects it.
 if [[ -z $why && ,$HPCMASS_EXTRAS, == *,dev,* && ! -d $VENV/serial-h5py/h5py ]]; then
     must "installing a serial h5py for the tests" "${pip[@]}" install -q --target "$VENV/serial-h5py" --no-deps \
         --only-binary=h5py 'h5py>=3.11'
@@ -300,7 +300,7 @@ fi
 # -------------------------------------------------------------------------------------- last checks
 
 quietly "$python" -c 'import mpi4py; mpi4py.rc.initialize = False; import mpi4py.MPI' ||
-    fail "mpi4py does not load the MPI library of $(on_path mpiexec): $(tail -n 1 "$log"). Load another MPI module, or hide this one from PATH and the mpich wheel is taken."
+    fail "mpi4py does not load the MPI library of $(on_path mpiexec): $(tail -n 1 "$log"). Load another MPI module, or remove this one from PATH to use the mpich wheel."
 
 if [[ -z $why ]]; then
     h5py_is parallel || fail "another package replaced the parallel h5py; remove $VENV and try again."

@@ -8,12 +8,12 @@
 #                                               unless HPCMASS_APT=never
 #
 # Under `run` the command finds the cluster by SLURM_CONF; after `start` set SLURM_CONF=DIRECTORY/slurm.conf. Any user
-# may have one; the user is its administrator. However `run` ends, SIGKILL included, no daemon and no job is left.
+# may start one and is its administrator. After any end of `run`, even by SIGKILL, no daemon and no job is left.
 # The node claims more processors and memory than it has, so that templates for big jobs are accepted as they are.
 set -euo pipefail
 
 self=$(readlink -f "${BASH_SOURCE[0]}")
-# Debian keeps the daemons where an ordinary user does not look.
+# Debian's daemons are outside an ordinary user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
 fail() {
@@ -36,7 +36,7 @@ install_slurm() {
         fail "there is no Slurm here ($(lacking)is missing), and no right to install it with apt-get."
     fi
     "${sudo[@]}" apt-get update -qq
-    # The packages start no daemon of their own here: policy-rc.d forbids it, or there is no systemd, or no slurm.conf.
+    # The packages start no daemon here: policy-rc.d forbids it, or there is no systemd, or no slurm.conf.
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
 }
@@ -60,7 +60,7 @@ configure() { # directory
     user=$(id -un)
     mkdir -m 711 "$dir" "$dir"/{munge,state,spool,log}
     (umask 077 && head -c 1024 /dev/urandom >"$dir/munge/key")
-    # Containers seldom let anybody have cgroups.
+    # Containers seldom allow cgroups.
     echo CgroupPlugin=cgroup/v1 >"$dir/cgroup.conf"
     cat >"$dir/slurm.conf" <<CONF
 ClusterName=one
@@ -104,7 +104,7 @@ daemons() { # directory
 start() { # directory
     local dir=$1
     [[ -z $(lacking) ]] || fail "there is no Slurm here ($(lacking)is missing); see \`$self install\`."
-    [[ ! -e $dir ]] || fail "$dir exists; stop the Slurm in it, or name another directory."
+    [[ ! -e $dir ]] || fail "$dir exists; stop the Slurm in it, or give another directory."
     configure "$dir"
     # The mark by which `stop` finds what is left of it.
     if ! SLURM_CONF=$dir/slurm.conf HPCMASS_ONE_NODE=$dir daemons "$dir" 2>"$dir/log/start.log"; then
@@ -130,10 +130,10 @@ remains() { # directory
 
 no_job() { [[ -z $(squeue --noheader 2>/dev/null) ]]; }
 
-# Also when no one has asked for its exit code yet.
+# Also if its exit code has not been collected yet.
 is_gone() { ! grep -qs '^State:[[:space:]]*[^Z]' "/proc/$1/status"; }
 
-end() { # pidfile: end its process, by force if need be
+end() { # pidfile: end its process, by force if necessary
     local pid
     pid=$(cat "$1" 2>/dev/null) && [[ -n $pid ]] || return 0
     kill "$pid" 2>/dev/null && within 10 is_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
@@ -176,7 +176,7 @@ run() { # command
     trap 'exit 130' INT
     setsid "$self" watch $$ "$base" </dev/null >/dev/null 2>&1 &
     start "$dir"
-    # in the background, for bash to hear of signals
+    # in the background, so that bash receives signals
     SLURM_CONF=$dir/slurm.conf "$@" <&0 &
     command=$!
     wait "$command" || code=$?

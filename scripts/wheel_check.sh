@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the wheel, install it into a new environment, and use it in a folder that has nothing of the checkout.
+# Build the wheel, install it into a new environment, and use it in a folder outside the checkout.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -10,7 +10,7 @@ trap 'rm -rf "$place"' EXIT
 "$python" -m build --wheel --outdir "$place" . >"$place/build.log" 2>&1 || { cat "$place/build.log" >&2; exit 1; }
 wheel=("$place"/hpcmass-*.whl)
 if "$python" -m zipfile -l "${wheel[0]}" | grep -E '(^| )(tests|benchmarks|configs)/'; then
-    echo "the wheel holds more than the package" >&2
+    echo "the wheel contains more than the package" >&2
     exit 1
 fi
 
@@ -28,6 +28,6 @@ hpcmass=$place/venv/bin/hpcmass
 ls maps/report.html
 where=$("$place/venv/bin/python" -c 'import hpcmass; print(hpcmass.__file__)')
 case $where in
-    "$root"/*) echo "this was the checkout, not the wheel: $where" >&2; exit 1 ;;
+    "$root"/*) echo "this was imported from the checkout, not from the wheel: $where" >&2; exit 1 ;;
 esac
 echo "the wheel works outside the checkout"

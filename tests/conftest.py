@@ -1,4 +1,4 @@
-"""What all tests share: jobs in processes of their own, results computed once, and the marks that make the lanes."""
+"""Shared by all tests: jobs in separate processes, results computed once, and the marks of the test commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ settings.load_profile("hpcmass")
 
 @pytest.fixture(autouse=True)
 def as_many_messages_as_before() -> Generator[None]:
-    """`--quiet` of a command that a test calls in this process is not for the next test."""
+    """`--quiet` of a command that a test calls in this process must not affect the next test."""
     yield
     messages.logger.setLevel("INFO")
 
@@ -46,7 +46,7 @@ MARKS = {"mpi_run": "mpi", "mpi_env": "process"}
 """Fixture → the mark of every test that uses it, itself or through another fixture."""
 
 PROGRAMS = r"python[\d.]*|mpi(exec|run)|hpcmass|bash|sh|make"
-"""What an unmarked test may not start. Others are libraries' own business (git, fc-list)."""
+"""Programs that an unmarked test must not start. Libraries may start others (git, fc-list)."""
 
 
 def marked(item: pytest.Item, *names: str) -> bool:
@@ -67,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
-    """An unmarked test that starts a process fails, so `make test-fast` stays what it is."""
+    """An unmarked test that starts a process fails, so that `make test-fast` stays fast."""
     if marked(item, "mpi", "process", "browser"):
         return (yield)
 
@@ -98,7 +98,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent  # every worker has a folder of its own below the run's
+        base = base.parent  # every worker has its own folder below the run's
 
     def directory(name: str, make: Callable[[Path], object]) -> Path:
         final = base / f"shared-{name}"

@@ -106,16 +106,16 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str) -> None:
     import re
 
-    said = refused(capsys, *arguments)
-    assert re.search(message, said)
-    assert said.count("\n") == 1
+    printed = refused(capsys, *arguments)
+    assert re.search(message, printed)
+    assert printed.count("\n") == 1
 
 
 def test_validate(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(config)]) == 0
-    said = capsys.readouterr().out
-    assert "is valid" in said
-    assert "p (2), lam (2), 4 points, 8 trials" in said
+    printed = capsys.readouterr().out
+    assert "is valid" in printed
+    assert "p (2), lam (2), 4 points, 8 trials" in printed
 
 
 def test_validate_judges_each_of_several(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,11 +123,11 @@ def test_validate_judges_each_of_several(config: Path, capsys: pytest.CaptureFix
     wrong.write_text(CONFIG.replace("titel", "title").replace("trials: 2", "trials: 0"))
     other.write_text(CONFIG + "mass: {models: [XXX]}\n")
     assert main(["validate", *map(str, (wrong, config, none, other, config))]) == 2
-    said = capsys.readouterr()
-    assert [line.split(" is valid")[0] for line in said.out.splitlines()] == [str(config)] * 2
-    assert f"hpcmass: {wrong} has 1 problem:\n  trials: " in said.err
-    assert f"hpcmass: cannot read the configuration {none}" in said.err
-    assert f"hpcmass: {other}: mass.models: there is no mass model 'XXX'" in said.err
+    printed = capsys.readouterr()
+    assert [line.split(" is valid")[0] for line in printed.out.splitlines()] == [str(config)] * 2
+    assert f"hpcmass: {wrong} has 1 problem:\n  trials: " in printed.err
+    assert f"hpcmass: cannot read the configuration {none}" in printed.err
+    assert f"hpcmass: {other}: mass.models: there is no mass model 'XXX'" in printed.err
     assert main(["validate", str(config), str(config)]) == 0
 
 
@@ -152,9 +152,9 @@ def test_a_wrong_configuration(
     assert old in CONFIG
     config.write_text(CONFIG.replace(old, new, 1))
     more = {"validate": (), "trial": ("--p", 0.1, "--lam", 0.8)}[command]
-    said = refused(capsys, command, config, *more)
-    assert message in said
-    assert "config.yml" in said
+    printed = refused(capsys, command, config, *more)
+    assert message in printed
+    assert "config.yml" in printed
 
 
 def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +163,7 @@ def test_a_configuration_that_is_not_there(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("n", [0, 3])
-def test_run_says_a_wrong_key_once(n: int, config: Path, python_run: Run, mpi_run: Run, tmp_path: Path) -> None:
+def test_run_reports_a_wrong_key_once(n: int, config: Path, python_run: Run, mpi_run: Run, tmp_path: Path) -> None:
     config.write_text(CONFIG.replace("w_E", "w_EE"))
     start = python_run if n == 0 else lambda *a, **k: mpi_run(n, *a, **k)
     done = start("-m", "hpcmass", "run", config, "-o", tmp_path / "sweep.h5", check=False)
@@ -182,9 +182,9 @@ def test_run_refuses_an_output_that_cannot_be(
     output: str, message: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "foreign.h5").write_text("a diary")
-    said = refused(capsys, "run", config, "-o", tmp_path / output)
-    assert message in said
-    assert said.count("\n") == 1
+    printed = refused(capsys, "run", config, "-o", tmp_path / output)
+    assert message in printed
+    assert printed.count("\n") == 1
     assert (tmp_path / "foreign.h5").read_text() == "a diary"
 
 
@@ -202,19 +202,19 @@ def test_commands_that_read_refuse_what_is_not_theirs(
         with h5py.File(path, "w") as file:
             file["x"] = 1
     more = () if command == "status" else ("-o", tmp_path / "out")
-    said = refused(capsys, command, path, *more)
-    assert str(path) in said
-    assert said.count("\n") == 1
+    printed = refused(capsys, command, path, *more)
+    assert str(path) in printed
+    assert printed.count("\n") == 1
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
 def test_the_two_kinds_of_file_are_not_confused(
     sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
+    printed = refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
     comparison = sweep.with_name("sweep-cmp.h5")
-    assert f"{sweep} is a sweep" in said
-    assert f"run `hpcmass compare {sweep} -o {comparison}` first, then plot {comparison}" in said
+    assert f"{sweep} is a sweep" in printed
+    assert f"run `hpcmass compare {sweep} -o {comparison}` first, then plot {comparison}" in printed
     assert not (tmp_path / "maps").exists()
     assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
     capsys.readouterr()
@@ -224,9 +224,9 @@ def test_the_two_kinds_of_file_are_not_confused(
 
 def test_status(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(sweep)]) == 0
-    said = capsys.readouterr().out
-    assert "for the command line (serial, not running)" in said
-    assert "8 of 8 trials done, 0 failed, 0 pending" in said
+    printed = capsys.readouterr().out
+    assert "for the command line (serial, not running)" in printed
+    assert "8 of 8 trials done, 0 failed, 0 pending" in printed
     assert main(["status", str(sweep), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == 8
 
@@ -238,11 +238,11 @@ def test_status_of_several_files(config: Path, tmp_path: Path, capsys: pytest.Ca
         main(["run", str(config), "-o", str(paths[i]), *part, *options])
     capsys.readouterr()
     assert main(["status", *map(str, paths)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{paths[0]}: part 1/3, 3 of 3 trials done, 0 failed, 0 pending"
-    assert said[1] == f"{paths[1]}: part 2/3, 0 of 2 trials done, 0 failed, 2 pending"
-    assert said[3] == "6 of 8 trials done, 0 failed, 2 pending"
-    assert "core-hours used" in said[4]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{paths[0]}: part 1/3, 3 of 3 trials done, 0 failed, 0 pending"
+    assert printed[1] == f"{paths[1]}: part 2/3, 0 of 2 trials done, 0 failed, 2 pending"
+    assert printed[3] == "6 of 8 trials done, 0 failed, 2 pending"
+    assert "core-hours used" in printed[4]
     assert main(["status", "--json", *map(str, paths)]) == 0
     assert [status["done"] for status in json.loads(capsys.readouterr().out)] == [3, 0, 3]
 
@@ -254,14 +254,14 @@ def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(
     wrong.write_text(config.read_text() + "mass: {models: [CFM, MFN]}\n")
     assert "MFN" in refused(capsys, "validate", wrong)
     assert main(["run", str(wrong), "-o", str(tmp_path / "sweep.h5")]) == 0
-    said = capsys.readouterr().err
-    assert "MFN" in said
-    assert "the sweep runs" in said
+    printed = capsys.readouterr().err
+    assert "MFN" in printed
+    assert "the sweep runs" in printed
     wrong.write_text(wrong.read_text() + "colour: red\n")
-    said = refused(capsys, "validate", wrong)
-    assert "has 2 problems" in said
-    assert "colour: unknown key" in said
-    assert "MFN" in said
+    printed = refused(capsys, "validate", wrong)
+    assert "has 2 problems" in printed
+    assert "colour: unknown key" in printed
+    assert "MFN" in printed
 
 
 @pytest.mark.long
@@ -271,9 +271,9 @@ def test_compare_and_plot(
     draw_fewer(monkeypatch, "lag")
     comparison, maps = tmp_path / "cmp.h5", tmp_path / "maps"
     assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"{comparison}: 4 of 4 points, 8 trials compared\n"
-    assert "4/4 points" in said.err
+    printed = capsys.readouterr()
+    assert printed.out == f"{comparison}: 4 of 4 points, 8 trials compared\n"
+    assert "4/4 points" in printed.err
     assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
     assert "nothing to do" in capsys.readouterr().err
     assert main(["compare", str(sweep), "-o", str(comparison), "--force"]) == 0
@@ -292,13 +292,13 @@ def test_a_trial_is_the_sweeps_trial(sweep: Path, tmp_path: Path, capsys: pytest
     config, path = sweep.with_name("config.yml"), tmp_path / "trial.h5"
     arguments = ["trial", str(config), "--p", "1", "--lam", "0.8", "--trial", "1", "-o", str(path)]
     assert main([*arguments, "--spikes"]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     with SweepFile(sweep) as whole, SweepFile(path) as one:
         for name in TRACES:
             np.testing.assert_array_equal(one.traces((0, 0), 0)[name], whole.traces((1, 1), 1)[name])
         for name in NUMBERS:
             np.testing.assert_array_equal(one.numbers()[name].ravel(), whole.numbers()[name][1, 1, 1])
-        assert f"{whole.numbers()['rate_E'][1, 1, 1]:.6g} Hz" in said
+        assert f"{whole.numbers()['rate_E'][1, 1, 1]:.6g} Hz" in printed
         assert one.experiment.grid.axes() == {"p": (1.0,), "lam": (0.8,)}
         n_spikes = whole.numbers()["n_spikes"][1, 1, 1]
     with xr.open_dataset(path, engine="h5netcdf") as dataset:
@@ -329,11 +329,11 @@ def test_a_trial_of_a_grid_with_more_axes(config: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("name", ["p", "lam"])
 def test_a_trial_has_one_p_and_one_lam(name: str, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(capsys, "trial", config, "--p", 0.5, "--lam", 0.5, "--at", f"{name}=1.0")
-    assert f"{name} is given twice, as 0.5 and with --at (in Python at=) as 1; leave out the latter" in said
+    printed = refused(capsys, "trial", config, "--p", 0.5, "--lam", 0.5, "--at", f"{name}=1.0")
+    assert f"{name} is given twice, as 0.5 and with --at (in Python at=) as 1; leave out the latter" in printed
 
 
-def test_different_options_and_names_may_be_given_together() -> None:
+def test_different_options_and_names_may_be_combined() -> None:
     from hpcmass.cli import make_parser
 
     options = make_parser().parse_args(
@@ -352,9 +352,7 @@ def test_a_file_is_counted_once(
     assert "is given twice" in refused(capsys, "status", sweep, tmp_path / "link.h5")
 
 
-def test_a_comparison_never_takes_the_place_of_its_sweep(
-    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_comparison_never_replaces_its_sweep(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = tmp_path / "sweep.h5"
     whole.write_bytes(sweep.read_bytes())
     (tmp_path / "link.h5").symlink_to(whole)
@@ -365,8 +363,8 @@ def test_a_comparison_never_takes_the_place_of_its_sweep(
 
 
 def test_models_of_a_comparison_are_named_once(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(capsys, "compare", sweep, "-o", tmp_path / "cmp.h5", "--models", "CFM,MFM,CFM")
-    assert "'CFM' is given twice" in said
+    printed = refused(capsys, "compare", sweep, "-o", tmp_path / "cmp.h5", "--models", "CFM,MFM,CFM")
+    assert "'CFM' is given twice" in printed
 
 
 def test_a_trial_of_another_number_is_no_sweep_to_continue(
@@ -385,7 +383,7 @@ def test_a_trial_of_another_number_is_no_sweep_to_continue(
     [
         (("--p", "1.5", "--lam", "0.5"), "grid.p: 1.5 is outside the allowed range, [0, 1]"),
         (("--p", "0.5", "--lam", "nan"), "grid.lam:"),
-        (("--p", "0.5", "--lam", "0.5", "--spikes"), "name it with -o"),
+        (("--p", "0.5", "--lam", "0.5", "--spikes"), "give it with -o"),
         (("--p", "0.5", "--lam", "0.5", "-o", "/no/where.h5"), "does not exist"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Expected costs: they order the work sensibly, and are the same however many are calculated together."""
+"""Expected costs: they order the work sensibly, and do not depend on the block size."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_costs_of_all_points():
 
 
 def test_costs_of_many_points_are_those_of_each(monkeypatch):
-    """Also where they are calculated in several blocks; every parameter that has a part in them is an axis here."""
+    """Also where they are calculated in several blocks; every parameter that they depend on is an axis here."""
     experiment = parse_experiment(
         "grid: {p: [0, 0.1, 1.0], lam: [0, 0.8, 1], w_E: [0, 0.001], n_neurons: [100, 10000], t_ref_ms: [0, 5], "
         "v_threshold_mv: [-59, -54], p_ext: [0.5, 1], external_rate_hz: [0, 50], tau_m_ms: [10, 20]}"

@@ -52,7 +52,7 @@ def follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.process
-def test_a_page_that_holds(follow) -> None:
+def test_a_correct_page(follow) -> None:
     page = """
 ```text title="name.txt"
 world
@@ -157,6 +157,6 @@ def test_pages_take_their_tables_from_the_program() -> None:
     assert sorted(used) == sorted(docs_generate.GENERATED)
 
 
-def test_the_pages_hold_what_the_program_says_now() -> None:
+def test_the_generated_parts_of_the_pages_are_up_to_date() -> None:
     behind = [p.name for p in (ROOT / "docs").rglob("*.md") if docs_generate.generated(p.read_text()) != p.read_text()]
     assert not behind, "run `make docs`"

@@ -54,10 +54,10 @@ def test_hooks_use_the_tools_of_the_environment_alone():
         ("PYTHON", "no-such-python", "there is no 'no-such-python' on PATH"),
         ("HPCMASS_HDF5", "perhaps", "HPCMASS_HDF5 is 'perhaps'; it must be auto, parallel or serial."),
         ("HPCMASS_APT", "perhaps", "HPCMASS_APT is 'perhaps'; it must be auto or never."),
-        ("VENV", "hpcmass", "hpcmass is there and is no virtual environment"),
+        ("VENV", "hpcmass", "hpcmass exists and is not a virtual environment"),
     ],
 )
-def test_set_up_says_what_is_wrong(variable, value, sentence):
+def test_set_up_reports_what_is_wrong(variable, value, sentence):
     outcome = subprocess.run(
         [ROOT / "scripts" / "setup_env.sh"],
         env=os.environ | {"HPCMASS_APT": "never", "HPCMASS_HDF5": "serial"} | {variable: value},

@@ -1,4 +1,4 @@
-"""What the tests stand on: marks that are kept, results made once, jobs found and ended."""
+"""Test infrastructure: marks that are enforced, results computed once, jobs found and ended."""
 
 from __future__ import annotations
 

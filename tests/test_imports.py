@@ -1,4 +1,4 @@
-"""The house rules: imports point one way, and every part imports only the libraries that are its own."""
+"""Import rules: imports point one way, and every part imports only its own libraries."""
 
 import shutil
 import subprocess

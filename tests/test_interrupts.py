@@ -37,7 +37,7 @@ PATIENCE_S = 120.0
 
 
 class Command:
-    """`hpcmass …` in the background, in a process group of its own as a terminal's foreground job is."""
+    """`hpcmass …` in the background, in its own process group, like a terminal's foreground job."""
 
     def __init__(self, env: dict[str, str], cwd: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -48,7 +48,7 @@ class Command:
         )  # fmt: skip
 
     def wait_until(self, state: Callable[[], object]) -> None:
-        """Look at something until it is so."""
+        """Wait until a condition holds."""
         end = time.monotonic() + PATIENCE_S
         while not state():
             if self.process.poll() is not None or time.monotonic() > end:
@@ -62,7 +62,7 @@ class Command:
         return self.end()
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end; returns the exit code and what was said on standard error, without lines of progress."""
+        """Wait for its end; returns the exit code and its standard error, without lines of progress."""
         _, err = self.process.communicate(timeout=PATIENCE_S)
         lines = [line for line in err.splitlines(keepends=True) if not PROGRESS.match(line)]
         return self.process.returncode, "".join(lines)
@@ -114,7 +114,7 @@ def n_compared(path: Path) -> int:
 
 
 def ended(pids: list[int]) -> bool:
-    """True if none of them runs any more; one whose end nobody has noticed yet has ended."""
+    """True if none of them runs any more; one that was not yet waited for has ended."""
     for pid in pids:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -238,7 +238,7 @@ EVERYWHERE = {
 PRESS = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\n"
 HARDSHIPS = {
     "an import": PRESS,
-    "an import that takes it for an error of its own": f"""
+    "an import that raises another error instead": f"""
 try:
     exec({PRESS!r})
 except BaseException:
@@ -260,7 +260,7 @@ time.sleep(1000)
 @pytest.mark.parametrize("command", EVERYWHERE)
 def test_during_the_imports(command: str, start: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
-    (tmp_path / "modules" / "numpy.py").write_text(PRESS)  # all of them need it, sooner or later
+    (tmp_path / "modules" / "numpy.py").write_text(PRESS)  # all of them need it
     job = start(*EVERYWHERE[command].split(), env={"PYTHONPATH": str(tmp_path / "modules")})
     line = ONE_LINE if command in ("run", "compare", "merge") else "hpcmass: interrupted\n"
     assert job.end() == (130, line)
@@ -291,8 +291,8 @@ def test_a_third_one_ends_what_does_not_unwind(start: Run, tmp_path: Path) -> No
         "    print('unwinding', flush=True)\n    time.sleep(1000)\n"
     )
     job = start("validate", "config.yml", env={"PYTHONPATH": str(tmp_path / "modules")})
-    for said in ("there", "unwinding"):
-        assert job.process.stdout.readline() == f"{said}\n"
+    for printed in ("there", "unwinding"):
+        assert job.process.stdout.readline() == f"{printed}\n"
         os.killpg(job.process.pid, signal.SIGINT)
     while job.process.poll() is None:
         os.killpg(job.process.pid, signal.SIGINT)

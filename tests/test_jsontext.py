@@ -1,4 +1,4 @@
-"""JSON that any parser reads: no NaN and no infinity, in whatever a program may read."""
+"""JSON that any parser reads: no NaN and no infinity in any machine-readable output."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ anything = st.recursive(
 
 
 @given(anything)
-def test_whatever_it_holds_it_is_json_and_keeps_what_is_finite(value: Any):
+def test_any_value_becomes_json_and_finite_numbers_are_kept(value: Any):
     def expected(value: Any) -> Any:
         if isinstance(value, float):
             return value if math.isfinite(value) else None
@@ -68,7 +68,7 @@ def test_whatever_it_holds_it_is_json_and_keeps_what_is_finite(value: Any):
 
 @pytest.mark.process
 def test_a_plan_of_one_point(config: Path, capsys: pytest.CaptureFixture[str]):
-    """There is nothing to judge the uncertainty by."""
+    """The uncertainty is undefined."""
     assert main(["plan", str(config), "--json", "--seconds", "0.1", "-j", "1"]) == 0
     facts = strictly(capsys.readouterr().out)
     assert facts["point_uncertainty"] is None

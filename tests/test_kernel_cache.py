@@ -78,7 +78,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package of one source, and no warning said yet."""
+    """A package of one source, and no warning yet."""
     monkeypatch.setattr(kernel_cache, "_reported", [])
     package = tmp_path / "network"
     package.mkdir()
@@ -96,7 +96,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def warm(shared: Shared, python_run: Run) -> Path:
-    """A cache that holds all kernels, with a sweep and its comparison beside it; not to be changed."""
+    """A cache with all kernels, with a sweep and its comparison beside it; not to be changed."""
 
     def make(home: Path) -> None:
         (home / "config.yml").write_text(CONFIG)
@@ -133,7 +133,7 @@ def the_warning(stderr: str) -> str:
 
 
 def same(one: Path, other: Path) -> bool:
-    """Whether two result files hold the same bits."""
+    """Whether two result files have the same bits."""
     with h5py.File(one, locking=False) as a, h5py.File(other, locking=False) as b:
         names = [name for name, item in a.items() if isinstance(item, h5py.Dataset) and name not in TIMES]
         assert len(names) > 20
@@ -201,7 +201,7 @@ UNUSABLE_KINDS = [pytest.param(kind, marks=AS_ROOT if kind in NEED_ROOT else ())
 
 @pytest.mark.parametrize("kind", UNUSABLE_KINDS)
 @pytest.mark.parametrize("inner", [False, True])
-def test_a_place_that_others_or_nobody_can_write_to_is_not_used(
+def test_a_directory_with_wrong_permissions_is_not_used(
     temporary: Path, package: Path, kind: str, inner: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = temporary
@@ -320,7 +320,7 @@ print(len(found), sum(hits for hits, _ in counts), sum(misses for _, misses in c
 
 
 def test_what_is_kept_is_loaded(home: Path, python_run: Run) -> None:
-    """Holds numba to what the cache expects of it: that a dispatcher asks `_cache` before it compiles."""
+    """Checks the cache's assumption about numba: a dispatcher asks `_cache` before it compiles."""
     env = {"NUMBA_CACHE_DIR": str(home / "kernels")}
     found, hits, misses = map(int, python_run("-c", EVERY_KERNEL, env=env).stdout.split())
     assert found > 25
@@ -376,7 +376,7 @@ def test_a_damaged_cache_stops_no_command(home: Path, python_run: Run, command: 
 
 @pytest.mark.slow
 @pytest.mark.mpi
-def test_ranks_that_meet_a_damaged_cache_together(home: Path, mpi_run: Run) -> None:
+def test_ranks_that_find_a_damaged_cache_at_the_same_time(home: Path, mpi_run: Run) -> None:
     damage_some(home, "network")
     env = {"NUMBA_CACHE_DIR": str(home / "kernels")}
     done = mpi_run(3, "-m", "hpcmass", "run", "config.yml", "-o", "new.h5", cwd=home, env=env, timeout=300)
@@ -439,7 +439,7 @@ def test_a_full_disk(home: Path, python_run: Run) -> None:
 @pytest.mark.slow
 @AS_ROOT
 def test_a_cache_that_is_only_read(home: Path, python_run: Run) -> None:
-    """As in a container: it is used, and lacks nothing until a kernel is missing."""
+    """As in a container: it is used, without a warning until a kernel is missing."""
     full = home / "kernels"
     full.rename(home / "copy")
     with disk(full, 2**24):
@@ -482,7 +482,7 @@ def test_what_computes_nothing_needs_no_compiler(home: Path, python_run: Run) ->
 
 
 @pytest.mark.process
-def test_without_a_compiler_python_says_the_same() -> None:
+def test_without_a_compiler_python_raises_the_same_error() -> None:
     program = (
         "from hpcmass.errors import UserError\n"
         "from hpcmass import Experiment, simulate\n"

@@ -45,8 +45,8 @@ def refusal(text: str) -> str:
 
 def test_a_sweep_of_too_many_trials():
     assert refusal(HUGE) == (
-        "grid: 100000 x 100000 points with 10 trials each are 100 000 000 000 trials, and a sweep has 10 000 000 at "
-        "most; make the grid coarser, or several sweeps of it"
+        "grid: 100000 x 100000 points with 10 trials each are 100 000 000 000 trials, and a sweep may have 10 000 000; "
+        "make the grid coarser, or run several sweeps"
     )
 
 
@@ -78,7 +78,7 @@ def test_the_file_of_the_largest_sweep_can_be_addressed():
 
 
 @pytest.mark.parametrize(
-    ("network", "said"),
+    ("network", "printed"),
     [
         ("duration_ms: 1.0e+12", "network.duration_ms: must be at most 1 000 000 000 steps of dt_ms = 0.1, not 1000"),
         ("duration_ms: 1.0e+308", "network.duration_ms: must be at most"),
@@ -89,14 +89,14 @@ def test_the_file_of_the_largest_sweep_can_be_addressed():
         ),
         ("t_ref_ms: 1.0e+308", "network.t_ref_ms: must be at most"),
         ("external_rate_hz: 1.0e+12", "network: one trial with n_neurons = 10000, n_external = 10000, duration_ms"),
-        ("external_rate_hz: 1.0e+300", "GiB of memory, and 1024 GiB are the most"),
+        ("external_rate_hz: 1.0e+300", "GiB of memory, and the limit is 1024 GiB"),
         ("n_neurons: 65535, t_ref_ms: 9.0e+7, duration_ms: 9.0e+7", "one trial with n_neurons = 65535"),
     ],
 )
-def test_a_trial_that_no_machine_holds(network: str, said: str):
+def test_a_trial_too_large_for_any_machine(network: str, printed: str):
     with pytest.raises(ConfigError) as caught:
         parse_experiment(f"grid: {{p: 0.5, lam: 0.8}}\nnetwork: {{{network}}}\n", "my.yml")
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
 
 
 def test_a_swept_parameter_counts_with_its_largest_value():
@@ -129,7 +129,7 @@ def test_that_many_steps_are_made_at_a_time():
     assert limits.STEPS_AT_A_TIME == LONGEST_CHUNK
 
 
-def test_twenty_axes_are_looked_at_in_pairs(monkeypatch: pytest.MonkeyPatch):
+def test_twenty_axes_are_checked_in_pairs(monkeypatch: pytest.MonkeyPatch):
     """Their corners are a million."""
     looked = []
     at = Experiment.network_at
@@ -158,7 +158,7 @@ def test_a_condition_between_two_of_many_axes():
 def test_a_machine_that_cannot_hold_one_trial(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """Refused where it would run; where it is only looked at, a warning."""
+    """Refused where it would run; otherwise a warning."""
     monkeypatch.setattr(advice, "machine_bytes", lambda: 500_000)
     for command in (["plan"], ["trial", "--p", "0.5", "--lam", "0.5"]):
         assert main([command[0], str(config), *command[1:]]) == 2
@@ -166,17 +166,17 @@ def test_a_machine_that_cannot_hold_one_trial(
     with pytest.raises(UserError, match="one trial takes at least"):
         inspect(load_experiment(config))  # what `run` does, without its MPI
     assert main(["validate", str(config)]) == 0
-    said = capsys.readouterr()
-    assert f"hpcmass: {config}: one trial takes at least" in said.err
-    assert "is valid" in said.out
+    printed = capsys.readouterr()
+    assert f"hpcmass: {config}: one trial takes at least" in printed.err
+    assert "is valid" in printed.out
 
 
-def test_a_machine_of_unknown_memory_holds_anything(config: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_machine_of_unknown_memory_accepts_anything(config: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(advice, "machine_bytes", lambda: None)
     assert main(["validate", str(config)]) == 0
 
 
-def test_validate_says_the_size(config: Path, capsys: pytest.CaptureFixture[str]):
+def test_validate_prints_the_size(config: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["validate", str(config)]) == 0
     assert "axes p (3), lam (3), 9 points, 18 trials of 0.4 s, sweep file 1.7 MB, hash " in capsys.readouterr().out
 

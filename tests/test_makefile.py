@@ -1,4 +1,4 @@
-"""`make run` with fake programs: what is done again, and that an interrupted comparison is continued."""
+"""`make run` with fake programs: what is repeated, and that an interrupted comparison is continued."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def make_run(place: Path, succeeds: bool = True) -> tuple[list[str], list[str]]:
-    """What the program was called for, and the lines that `make run` printed."""
+    """The subcommands called, and the lines that `make run` printed."""
     calls = place / "calls"
     calls.unlink(missing_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -75,10 +75,10 @@ def touch(path: Path, seconds: float = 1) -> None:
 
 
 def test_a_rerun_changes_nothing_draws_nothing_and_is_short(place: Path) -> None:
-    calls, said = make_run(place)
+    calls, printed = make_run(place)
     assert calls == ["run", "compare", "plot"]
-    assert said == ["open results/quickstart-maps/report.html"]
-    assert make_run(place) == (["run", "compare"], said)
+    assert printed == ["open results/quickstart-maps/report.html"]
+    assert make_run(place) == (["run", "compare"], printed)
     assert (place / COMPARISON).read_text() == "half\nwhole\n"
 
 

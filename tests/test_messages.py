@@ -1,4 +1,4 @@
-"""Standard output holds results alone; how much is said beside them is the user's to choose."""
+"""Standard output has only results; the user sets the level of the messages."""
 
 import io
 import logging
@@ -29,9 +29,9 @@ def test_levels(level: str, capsys: pytest.CaptureFixture[str]) -> None:
     messages.logger.info("b")
     messages.logger.warning("c")
     messages.logger.error("d")
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.split() == [w for m in "abcd"[messages.LEVELS.index(level) :] for w in ("hpcmass:", m)]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.split() == [w for m in "abcd"[messages.LEVELS.index(level) :] for w in ("hpcmass:", m)]
 
 
 def test_messages_of_parts_of_the_package_are_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,26 +42,26 @@ def test_messages_of_parts_of_the_package_are_shown_once(capsys: pytest.CaptureF
 
 
 def test_progress_keeps_quiet() -> None:
-    said = io.StringIO()
+    printed = io.StringIO()
     for level, lines in (("info", 2), ("warning", 1), ("error", 0)):
         messages.show(level)
-        said.seek(0)
-        said.truncate()
-        with Progress(1, "trial", stream=said) as progress:
+        printed.seek(0)
+        printed.truncate()
+        with Progress(1, "trial", stream=printed) as progress:
             progress.note("failed: one")
             progress.advance()
-        assert said.getvalue().count("\n") == lines, level
+        assert printed.getvalue().count("\n") == lines, level
 
 
-def test_quiet_says_errors_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_shows_only_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yml").write_text(CONFIG)
     for k, option in enumerate(([], ["--quiet"], ["-q"], ["--log-level", "warning"])):
         output = tmp_path / f"{k}.h5"
         assert main(["run", str(tmp_path / "config.yml"), "-o", str(output), *option]) == 0
-        said = capsys.readouterr()
-        assert said.out == f"{output}: 2 of 2 trials done\n"
-        assert ("2 of 2 trials to do" in said.err) == (not option)
-        assert not (option and said.err)
+        printed = capsys.readouterr()
+        assert printed.out == f"{output}: 2 of 2 trials done\n"
+        assert ("2 of 2 trials to do" in printed.err) == (not option)
+        assert not (option and printed.err)
     assert main(["validate", "-q", str(tmp_path / "none.yml")]) == 2
     assert "cannot read" in capsys.readouterr().err
 
@@ -83,10 +83,10 @@ def test_no_escape_codes_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hpcmass", "trial", str(tmp_path / "config.yml"), "--p", "0.1", "--lam", "0.8"]
     subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, check=True, timeout=120)
     os.close(theirs)
-    said = os.read(ours, 100_000).decode()
+    printed = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert "spike_contrast" in said
-    assert "\x1b" not in said
+    assert "spike_contrast" in printed
+    assert "\x1b" not in printed
 
 
 def test_versions_without_initialising_mpi(python_run) -> None:
@@ -103,7 +103,7 @@ def test_versions_without_initialising_mpi(python_run) -> None:
     )
 
 
-def test_the_shell_is_told_how_a_line_goes_on(python_run) -> None:
+def test_the_shell_gets_completions(python_run) -> None:
     line = "hpcmass plan --se"
     asked = (
         "import os, sys; os.environ.update(_ARGCOMPLETE='1', _ARGCOMPLETE_STDOUT_FILENAME='/dev/stdout', "

@@ -1,4 +1,4 @@
-"""What a misspelt name was meant to be: of keys, commands, options, models and files."""
+"""Suggestions for misspelt keys, commands, options, models and files."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def test_the_nearest_file(name: str, found: str | None, place: Path):
     assert nearest_file(place / name) == (None if found is None else place / found)
 
 
-def test_a_directory_of_many_files_is_not_looked_through(place: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_directory_of_many_files_is_not_searched(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("hpcmass.nearest.MOST_FILES", 0)
     assert missing_file(place / "quikstart.yml") == "check the name"
 
 
-def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+def error_line(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """One line."""
-    said = refused(capsys, *arguments)
-    assert said.count("\n") == 1
-    return said
+    printed = refused(capsys, *arguments)
+    assert printed.count("\n") == 1
+    return printed
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     ],
 )
 def test_words_of_the_command_line(arguments: tuple[str, ...], hint: str, capsys: pytest.CaptureFixture[str]):
-    assert hint in complaint(capsys, *arguments)
+    assert hint in error_line(capsys, *arguments)
 
 
 def test_files_that_are_read(place: Path, capsys: pytest.CaptureFixture[str]):
     right = f"did you mean {place / 'quickstart.yml'}?"
-    assert right in complaint(capsys, "validate", place / "quickstar.yml")
-    assert right in complaint(capsys, "plan", place / "quickstar.yml")
-    assert "check the name" in complaint(capsys, "validate", place / "zebra.yml")
+    assert right in error_line(capsys, "validate", place / "quickstar.yml")
+    assert right in error_line(capsys, "plan", place / "quickstar.yml")
+    assert "check the name" in error_line(capsys, "validate", place / "zebra.yml")
     with pytest.raises(UserError, match=r"did you mean .*quickstart\.h5\?"):
         open_hdf5(place / "quikstart.h5", SWEEP_FILETYPE)
 

@@ -12,7 +12,7 @@ from hpcmass.progress import Progress, duration, rate
 
 
 class Clock:
-    """Time that passes when told to."""
+    """A clock that the test advances."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -72,7 +72,7 @@ def test_one_share_is_given_and_it_is_that_of_the_work(clock: Clock, terminal: b
     with Progress(300, "trial", work=1000.0, stream=stream, cadence_s=10) as progress:
         clock.now = 10
         progress.advance(weight=130, units=12)
-        progress.note("failed: x")  # draws a bar anew
+        progress.note("failed: x")  # redraws the bar
         clock.now = 20
         progress.advance(weight=865, units=287)
         clock.now = 30
@@ -102,7 +102,7 @@ def test_a_terminal_gets_a_bar(clock: Clock) -> None:
     assert "failed: x\n" in shown
     assert " 50 % |" in shown
     assert "| 1/2 trials, 1/s, 1 s left" in shown
-    assert "work" not in shown  # equally costly: one share says it
+    assert "work" not in shown  # equally costly: one share is enough
     last = shown.rsplit("\r", 1)[-1]
     assert last.startswith("100 % |")
     assert last.endswith("| 2/2 trials, 1/s, took 2 s\n")
@@ -139,7 +139,7 @@ def test_a_resumed_run_counts_what_was_done_before(clock: Clock, terminal: bool)
         assert progress.line().startswith("600/600")
 
 
-def test_a_resumed_run_knows_the_work_that_was_done_before(clock: Clock) -> None:
+def test_a_resumed_run_counts_the_work_done_before(clock: Clock) -> None:
     progress = Progress(600, "trial", work=1000.0, before=500, work_before=900.0, stream=io.StringIO())
     clock.now = 10
     progress.advance(weight=50)

@@ -1,4 +1,4 @@
-"""A time that is no whole number of steps is rounded, and that is said: the key, the time given, the time used."""
+"""A time that is not a whole number of steps is rounded, with a message: the key, the time given, the time used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ trials: 1
 network: {n_neurons: 200, n_external: 200, p_ext: 1.0, w_ext: 0.1, duration_ms: 400.0, transient_ms: 100.04}
 grid: {p: 0.5, lam: 0.8, t_ref_ms: [2.0, 2.05, 2.07]}
 """
-TRANSIENT = "network.transient_ms: 100.04 ms is no multiple of dt_ms = 0.1; 100 ms is used"
+TRANSIENT = "network.transient_ms: 100.04 ms is not a multiple of dt_ms = 0.1; 100 ms is used"
 
 
 def rounded(**network: Any) -> list[str]:
@@ -30,18 +30,18 @@ def rounded(**network: Any) -> list[str]:
 
 def test_each_key_is_named_with_what_is_given_and_what_is_used():
     assert rounded(duration_ms=500.06, transient_ms=100.04, t_ref_ms=0.04) == [
-        "network.duration_ms: 500.06 ms is no multiple of dt_ms = 0.1; 500.1 ms is used",
+        "network.duration_ms: 500.06 ms is not a multiple of dt_ms = 0.1; 500.1 ms is used",
         TRANSIENT,
-        "network.t_ref_ms: 0.04 ms is no multiple of dt_ms = 0.1; 0 ms is used",
+        "network.t_ref_ms: 0.04 ms is not a multiple of dt_ms = 0.1; 0 ms is used",
     ]
 
 
-def test_what_is_said_to_be_used_is_used():
+def test_the_rounded_time_in_the_message_is_the_one_used():
     network = NetworkParameters.model_validate(
         {"n_neurons": 64, "dt_ms": 0.3, "duration_ms": 100.0, "transient_ms": 10.0, "t_ref_ms": 1.0}
     )
-    said = rounded_times(network, {})
-    for sentence, steps in zip(said, (network.n_steps, network.n_transient, _held(network)), strict=True):
+    printed = rounded_times(network, {})
+    for sentence, steps in zip(printed, (network.n_steps, network.n_transient, _held(network)), strict=True):
         assert float(sentence.split("; ")[1].split(" ms")[0]) == pytest.approx(steps * 0.3)
 
 
@@ -68,7 +68,7 @@ def test_swept_values_replace_the_networks_own():
     network = NetworkParameters.model_validate({"t_ref_ms": 0.04})
     assert rounded_times(network, {"t_ref_ms": [2.0, 3.0]}) == []
     assert rounded_times(network, {"t_ref_ms": [2.0, 2.06, 2.17]}) == [
-        "grid.t_ref_ms: 2.06 ms is no multiple of dt_ms = 0.1; 2.1 ms is used, and 1 more of its values likewise"
+        "grid.t_ref_ms: 2.06 ms is not a multiple of dt_ms = 0.1; 2.1 ms is used, and 1 more of its values likewise"
     ]
 
 
@@ -81,17 +81,17 @@ def config(tmp_path: Path) -> Path:
 
 def test_commands_say_it(config: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["validate", str(config)]) == 0
-    said = capsys.readouterr()
-    assert f"hpcmass: {config}: {TRANSIENT}\n" in said.err
-    assert "grid.t_ref_ms: 2.05 ms is no multiple of dt_ms = 0.1; 2 ms is used, and 1 more" in said.err
-    assert "is valid" in said.out
+    printed = capsys.readouterr()
+    assert f"hpcmass: {config}: {TRANSIENT}\n" in printed.err
+    assert "grid.t_ref_ms: 2.05 ms is not a multiple of dt_ms = 0.1; 2 ms is used, and 1 more" in printed.err
+    assert "is valid" in printed.out
     inspect(load_experiment(config))  # what `run` does first, on rank 0
-    said = capsys.readouterr()
-    assert TRANSIENT in said.err
-    assert "grid.t_ref_ms" in said.err
+    printed = capsys.readouterr()
+    assert TRANSIENT in printed.err
+    assert "grid.t_ref_ms" in printed.err
     assert main(["trial", str(config), "--p", "0.5", "--lam", "0.8", "--at", "t_ref_ms=2.0"]) == 0
-    said = capsys.readouterr()
-    assert TRANSIENT in said.err
-    assert "t_ref_ms" not in said.err
+    printed = capsys.readouterr()
+    assert TRANSIENT in printed.err
+    assert "t_ref_ms" not in printed.err
     assert main(["trial", str(config), "--p", "0.5", "--lam", "0.8", "--at", "t_ref_ms=2.17", "-q"]) == 0
     assert capsys.readouterr().err == ""

@@ -91,7 +91,7 @@ def shell(here: Path, mpi_env: dict[str, str]) -> Shell:
 
 
 def closed_pipe() -> int:
-    """The writing end of a pipe that nobody reads."""
+    """The writing end of a pipe without a reader."""
     read, write = os.pipe()
     os.close(read)
     return write
@@ -169,12 +169,12 @@ def test_watching_ends_with_its_reader_or_its_disk(shell: Shell) -> None:
 @pytest.mark.process
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_no_file_gets_the_number_of_a_stream(closed: str, tmp_path: Path) -> None:
-    """Or what is said, also by libraries and by processes that are started, would be written into a sweep."""
+    """Otherwise messages, also of libraries and child processes, would be written into a sweep."""
     code = (
         "import os, subprocess, sys; from hpcmass.streams import guard; guard()\n"
         "with open('file', 'w') as file:\n"
         "    print(file.fileno() > 2, file=file, flush=True)\n"
-        "    for stream in (sys.stdout, sys.stderr): print('said', file=stream, flush=True)\n"
+        "    for stream in (sys.stdout, sys.stderr): print('text', file=stream, flush=True)\n"
         "    subprocess.run('echo more; echo more >&2', shell=True)\n"
         "    for stream in (1, 2): os.write(stream, b'and by a library')\n"
     )
@@ -190,7 +190,7 @@ def test_a_file_that_has_the_number_already_is_left_alone(tmp_path: Path) -> Non
     code = (
         "import sys; file = open(sys.argv[1], 'w'); assert file.fileno() == 1\n"
         "from hpcmass.streams import guarded\n"
-        "with guarded(): print('said', flush=True)\n"
+        "with guarded(): print('text', flush=True)\n"
         "assert sys.stdout is None\n"
     )
     command = f'{sys.executable} -c "$1" "$2" >&-'
@@ -200,7 +200,7 @@ def test_a_file_that_has_the_number_already_is_left_alone(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("command", slow_except(COMMANDS, *QUICK))
 def test_few_characters_and_an_unknown_backend(command: str, shell: Shell) -> None:
-    """A terminal that knows ASCII alone, and a MPLBACKEND that matplotlib has never heard of."""
+    """A terminal that knows ASCII alone, and an MPLBACKEND that matplotlib does not know."""
     env = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "MPLBACKEND": "foo"}
     done = shell(COMMANDS[command], env=env)
     assert done.returncode == 0, done.stderr
@@ -311,9 +311,9 @@ def test_a_message_is_no_error_in_python_either(stream: Any, monkeypatch: pytest
     if stream == "closed":
         stream = io.StringIO()
         stream.close()
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", said)
+    printed = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", printed)
     monkeypatch.setattr(sys, "stderr", stream)
     messages.show("info")
     messages.logger.warning("something")
-    assert said.getvalue() == "", "standard output holds results alone"
+    assert printed.getvalue() == "", "standard output has only results"

@@ -1,4 +1,4 @@
-"""Any text can be written, whatever bytes a file name holds."""
+"""Any text can be written, with any bytes in a file name."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_whatever_the_text_it_can_be_written_on_one_line(text: str) -> None:
     ("encoding", "written"),
     [("utf-8", b"b\xfcro \xce\xbb"), ("ascii", b"b\xfcro \\u03bb"), ("latin-1", b"b\xfcro \\u03bb")],
 )
-def test_a_stream_takes_any_text(encoding: str, written: bytes) -> None:
+def test_a_stream_accepts_any_text(encoding: str, written: bytes) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, errors=ANY_TEXT)
     stream.write(LATIN)

@@ -37,51 +37,51 @@ def test_an_unknown_name_is_no_attribute():
 def test_it_is_the_sweeps_trial(tmp_path):
     experiment = Experiment(grid={"p": 0.2, "lam": 0.8, "noise_q": [0.1, 0.2]}, network=NETWORK, trials=3)
     (trial,) = [t for t in trials(experiment) if t.number == 2 and t.values["noise_q"] == 0.2]
-    look = simulate(experiment, 0.2, 0.8, 2, at={"noise_q": 0.2}, output=tmp_path / "one.h5")
+    result = simulate(experiment, 0.2, 0.8, 2, at={"noise_q": 0.2}, output=tmp_path / "one.h5")
     alone = simulate_network(experiment.network_at(trial.values), 0.2, 0.8, trial.seed)
-    assert np.array_equal(look.recording.mean_v, alone.mean_v)
-    assert look.recording.spike_time is not None
-    assert look.network.noise_q == 0.2
-    assert look.time_ms[-1] == pytest.approx(399.9)
+    assert np.array_equal(result.recording.mean_v, alone.mean_v)
+    assert result.recording.spike_time is not None
+    assert result.network.noise_q == 0.2
+    assert result.time_ms[-1] == pytest.approx(399.9)
     assert (tmp_path / "one.h5").exists()
 
 
 def test_potentials_and_figure(tmp_path):
-    look = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8)
-    assert list(look.potentials) == ["CFM", "MFM"]
-    for potential in look.potentials.values():
-        assert potential.shape == look.time_ms.shape == look.recording.mean_v.shape
-    assert look.figure().get_suptitle() == "p = 0.2, λ = 0.8, trial 0"
-    assert look.draw(tmp_path / "one.svg").read_text().startswith("<?xml")
+    result = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8)
+    assert list(result.potentials) == ["CFM", "MFM"]
+    for potential in result.potentials.values():
+        assert potential.shape == result.time_ms.shape == result.recording.mean_v.shape
+    assert result.figure().get_suptitle() == "p = 0.2, λ = 0.8, trial 0"
+    assert result.draw(tmp_path / "one.svg").read_text().startswith("<?xml")
 
 
 def test_a_cell_can_be_run_again(tmp_path):
-    """A picture is drawn anew, unless one asks to leave it; messages name the keyword, not only the option."""
+    """A picture is replaced unless `force=False`; messages name the keyword, not only the option."""
     experiment = Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK)
-    look = simulate(experiment, 0.2, 0.8, output=tmp_path / "one.h5")
+    result = simulate(experiment, 0.2, 0.8, output=tmp_path / "one.h5")
     path = tmp_path / "one.png"
     path.write_text("older")
-    assert look.draw(path).stat().st_size > 10_000
+    assert result.draw(path).stat().st_size > 10_000
     with pytest.raises(UserError, match=r"one\.png exists.*force=True"):
-        look.draw(path, force=False)
+        result.draw(path, force=False)
     with pytest.raises(UserError, match=r"one\.h5 exists.*force=True"):
         simulate(experiment, 0.2, 0.8, output=tmp_path / "one.h5")
 
 
-def test_it_says_briefly_what_it_is():
-    look = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8, 3)
-    assert repr(look).startswith("<p = 0.2, λ = 0.8, trial 3: ")
-    assert f"Spike-contrast {look.recording.spike_contrast:.2g}" in repr(look)
-    assert len(repr(look)) < 100
+def test_its_repr_is_short():
+    result = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8, 3)
+    assert repr(result).startswith("<p = 0.2, λ = 0.8, trial 3: ")
+    assert f"Spike-contrast {result.recording.spike_contrast:.2g}" in repr(result)
+    assert len(repr(result)) < 100
 
 
 @pytest.mark.process
 def test_a_notebook_shows_it_without_being_told_to():
-    """The last line of a cell is a picture, of the look itself and of its figure, and no magic was run."""
+    """The last line of a cell is a picture, of the result itself and of its figure, without a magic command."""
     network = f"Experiment(grid={{'p': 0.2, 'lam': 0.8}}, network={NETWORK!r})"
     cells = [
-        f"from hpcmass import Experiment, simulate\nlook = simulate({network}, 0.2, 0.8)\nlook",
-        "look.figure()",
+        f"from hpcmass import Experiment, simulate\nresult = simulate({network}, 0.2, 0.8)\nresult",
+        "result.figure()",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=300).execute()

@@ -1,4 +1,4 @@
-"""YAML as people write it: anchors and merge keys work, and what readers of YAML disagree about is refused."""
+"""YAML: anchors and merge keys work, and what YAML parsers read differently is refused."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from hpcmass.errors import ConfigError
 SMALL = "grid: {p: [0.1, 0.2], lam: 0.8}\n"
 
 AMBIGUOUS = {
-    "010": "010 is 10 to some readers of YAML and 8 to others; write 10 or 8",
+    "010": "010 is 10 to some YAML parsers and 8 to others; write 10 or 8",
     "-010": "write -10 or -8",
     "0123": "write 123 or 83",
     "08": "08 has a zero in front; write 8",
     "007": "007 has a zero in front; write 7",
-    "30:00": "30:00 is 1800 to some readers of YAML and a text to others; write 1800, or '30:00' in quotes",
+    "30:00": "30:00 is 1800 to some YAML parsers and a string to others; write 1800, or '30:00' in quotes",
     "-1:30.5": "write -90.5, or '-1:30.5' in quotes",
     "12:30:45": "write 45045",
-    "1_000": "1_000 is 1000 to some readers of YAML and a text to others; write 1000",
+    "1_000": "1_000 is 1000 to some YAML parsers and a string to others; write 1000",
     "1_0.5": "write 10.5",
-    "0b11": "0b11 is no decimal number; write 3",
+    "0b11": "0b11 is not a decimal number; write 3",
     "0x1F": "write 31",
     "-0x1_F": "write -31",
     "0o17": "write 15",
-    "on": "on is true to some readers of YAML and a text to others; write true, or 'on' in quotes",
+    "on": "on is true to some YAML parsers and a string to others; write true, or 'on' in quotes",
     "OFF": "write false, or 'OFF' in quotes",
     "Yes": "write true",
     "no": "write false",
-    "2024-01-01": "2024-01-01 is a date to some readers of YAML and a text to others; write '2024-01-01' in quotes",
+    "2024-01-01": "2024-01-01 is a date to some YAML parsers and a string to others; write '2024-01-01' in quotes",
     "2024-13-45": "in quotes",
     "2024-1-1 10:00:00": "in quotes",
     "": "has no value; give one, or leave the key out",
@@ -48,7 +48,7 @@ AMBIGUOUS = {
     "!!int 10": "the tag !!int changes what a value means; write the value alone",
     "!!float 010": "the tag !!float changes",
 }
-"""A word → what is said of it."""
+"""A word → the message."""
 
 PLAIN = {
     "0": 0, "12": 12, "-3": -3, "+5": 5, "0.5": 0.5, ".5": 0.5, "5.": 5.0, "-.5": -0.5, "1e3": 1000.0, "5E-4": 5e-4,
@@ -76,7 +76,7 @@ def problems(text: str) -> list[str]:
 def test_ambiguous_words_are_found_in_any_position(word: str, place: str, path: str):
     found = Document(place.format(word)).ambiguous
     if not word and path in ("", "a.linspace.2"):
-        return  # nothing at all is no document, and nothing behind a comma is no value
+        return  # an empty text is not a document, and nothing behind a comma is not a value
     ((where, problem),) = found.items()
     assert ".".join(map(str, where)) == path
     assert AMBIGUOUS[word] in problem
@@ -102,7 +102,7 @@ def test_every_number_that_python_writes_is_read_as_it_is(value: float):
 
 @given(st.text(alphabet="0123456789abox_:.+-eE ", max_size=8))
 def test_what_yaml_1_1_and_1_2_read_differently_is_ambiguous(word: str):
-    """PyYAML reads YAML 1.1. A number or date there that is no number of JSON's kind here has a problem."""
+    """PyYAML reads YAML 1.1. A number or date there that is not a JSON number here has a problem."""
     try:
         theirs = yaml.safe_load(f"a: {word}")
         ours = Document(f"a: {word}")
@@ -145,7 +145,7 @@ def test_an_experiment_of_any_title_can_be_written():
         (SMALL + "title: 2024-01-01", "title: 2024-01-01 is a date"),
         (SMALL + "compare:", "compare: has no value"),
         ("grid: {p: [0, 01], lam: 0.8}", "grid.p: 01 has a zero in front; write 1"),
-        ("grid: {p: {linspace: [0, 1, 0b11]}, lam: 0.8}", "grid.p.linspace: 0b11 is no decimal number; write 3"),
+        ("grid: {p: {linspace: [0, 1, 0b11]}, lam: 0.8}", "grid.p.linspace: 0b11 is not a decimal number; write 3"),
         ("grid: {p: 0.1, lam: 0.8, w_E: }", "grid.w_E: has no value"),
         ("trials: 1\ntrials: 2\n" + SMALL, "trials: the key 'trials' is given twice, again in line 2"),
         ("grid: {p: 0.1, lam: 0.8, p: 0.2}", "grid.p: the key 'p' is given twice, again in line 1"),
@@ -156,7 +156,7 @@ def test_one_problem_and_no_second_one_that_follows_from_it(text: str, line: str
     assert found.startswith(line)
 
 
-def test_ambiguous_values_are_said_with_all_other_problems():
+def test_ambiguous_values_are_reported_with_all_other_problems():
     lines = problems("grid: {p: [0, 1.5], lam: 010}\ntrials: 0x10\ntitel: on\nroot_seed: -1\n")
     paths = [line.split(":")[0] for line in lines]
     assert sorted(paths) == ["grid.lam", "grid.p", "root_seed", "titel", "trials"]
@@ -209,7 +209,7 @@ def test_a_merge_of_merges():
     assert document.twice == document.ambiguous == {}
 
 
-def test_a_merged_value_that_is_ambiguous_is_said_once():
+def test_a_merged_value_that_is_ambiguous_is_reported_once():
     (line,) = problems("x-base: &base {n_neurons: 0100}\nnetwork: {<<: *base}\n" + SMALL)
     assert line.startswith("x-base.n_neurons: 0100 is")
 
@@ -219,7 +219,7 @@ def test_only_the_file_itself_has_keys_that_are_not_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "printed"),
     [
         ("a: &a {<<: *a}", "my.yml has an alias in line 1 that contains itself"),
         ("a: &a [1, *a]", "contains itself"),
@@ -227,17 +227,17 @@ def test_only_the_file_itself_has_keys_that_are_not_read():
         ("<<: 5", "my.yml merges something in line 1 that has no keys"),
         ("<<: [{a: 1}, 5]", "has no keys"),
         ("<<:", "has no keys"),
-        ("? [1, 2]\n: 3", "my.yml has a key in line 1 that is no name"),
+        ("? [1, 2]\n: 3", "my.yml has a key in line 1 that is not a name"),
         ("a: !!set {b, c}", "my.yml is not YAML: the tag 'tag:yaml.org,2002:set' is not understood"),
         ("a: !mine b", "the tag '!mine' is not understood"),
         ("a: !!python/name:os.system", "is not understood"),
         ("a: 1\n---\nb: 2", "my.yml is not YAML: expected a single document"),
     ],
 )
-def test_what_cannot_be_a_configuration_is_one_sentence(text: str, said: str):
+def test_what_cannot_be_a_configuration_is_one_sentence(text: str, printed: str):
     with pytest.raises(ConfigError) as caught:
         parse_experiment(text, "my.yml")
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
     assert str(caught.value).count("\n") == 0
 
 

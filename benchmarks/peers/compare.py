@@ -3,7 +3,7 @@
     make bench-peers [PEERS_ARGS="--p 0.02 1 --simulators brian2-same"]
 
 At each connection probability every peer runs between two runs of hpcmass, so that all see the machine in the same
-state; a ratio is the peer's time over the mean of the two. Each run is a process of its own, one at a time. Prints a
+state; a ratio is the peer's time over the mean of the two. Each run is a separate process, one at a time. Prints a
 table in Markdown and whether the mean rates agree (see agreement.py); ends with 1 if they do not. NEST's shortest delay
 makes spikes one step later than the model has them, so its rates are compared with those of Brian2 with that delay.
 """
@@ -75,7 +75,7 @@ class Row:
 
 
 def run(simulator: Simulator, p: float, seed: int, arguments: argparse.Namespace, trials: int) -> Measurement:
-    """Run one simulator in a process of its own."""
+    """Run one simulator in a separate process."""
     python = Path(sys.executable) if simulator is HPCMASS else ROOT / simulator.environment / "bin" / "python"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYNEST_QUIET": "1"}
     with tempfile.TemporaryDirectory() as directory:

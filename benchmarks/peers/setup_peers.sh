@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the other simulators, each into an environment of its own: .venv-peers-brian2, .venv-peers-nest.
+# Install the other simulators, each into a separate environment: .venv-peers-brian2, .venv-peers-nest.
 # A second call with unchanged requirements does nothing.
 #
 #   benchmarks/peers/setup_peers.sh        (or: make bench-peers, which also runs the comparison)

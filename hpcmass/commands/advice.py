@@ -1,4 +1,4 @@
-"""What is said of an experiment before it is run: its size, whether this machine can hold it, what is rounded."""
+"""Messages about an experiment before it runs: its size, whether this machine has the memory, what is rounded."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def memory_problem(experiment: Experiment) -> str | None:
 
 
 def require_memory(experiment: Experiment) -> None:
-    """Refuse an experiment of which this machine cannot hold one trial."""
+    """Refuse an experiment of which one trial does not fit into this machine's memory."""
     problem = memory_problem(experiment)
     if problem is not None:
         raise UserError(problem)
 
 
 def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[float]], where: str = "") -> None:
-    """Say which times are no multiples of the step (`axes`: the values that replace the network's own)."""
+    """Log which times are not multiples of the step (`axes`: the values that replace the network's own)."""
     from hpcmass.config.rounding import rounded_times
 
     for sentence in rounded_times(network, axes):

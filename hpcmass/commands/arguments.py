@@ -41,7 +41,7 @@ class Assignments(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, and what a misspelt word was meant to be."""
+    """Reports an error in one sentence, with a suggestion for a misspelt word."""
 
     def __init__(self, *arguments: Any, **details: Any) -> None:
         super().__init__(*arguments, **details)
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's, but a command's own parser tells of options that it does not know, for it knows the others."""
+        """Like argparse's, but a command's own parser reports unknown options, because it knows the others."""
         options, unknown = super().parse_known_args(args, namespace)
         option = next((text.partition("=")[0] for text in unknown if text.startswith("--")), None)
         if option is not None:
@@ -86,11 +86,11 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, continues=continues)
-    said = parser.add_argument_group("messages", "on standard error; standard output holds results alone")
-    level = said.add_mutually_exclusive_group()
+    messages = parser.add_argument_group("messages", "on standard error; standard output holds results only")
+    level = messages.add_mutually_exclusive_group()
     level.add_argument("-q", "--quiet", action="store_const", dest="log_level", const="error", default="info",
-                       help="no progress, no warnings, only errors")  # fmt: skip
-    level.add_argument("--log-level", choices=LEVELS, default="info", help="the least that is said (default: info)")
+                       help="show errors only: no progress, no warnings")  # fmt: skip
+    level.add_argument("--log-level", choices=LEVELS, default="info", help="lowest level shown (default: info)")
     return parser
 
 
@@ -146,5 +146,5 @@ def names(text: str) -> tuple[str, ...]:
     """The type of an argument that is a list of names, A,B,C."""
     listed = tuple(name.strip() for name in text.split(","))
     if not all(listed):
-        raise argparse.ArgumentTypeError(f"give names with commas between, not '{text}'")
+        raise argparse.ArgumentTypeError(f"give names separated by commas, not '{text}'")
     return listed

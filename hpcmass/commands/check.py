@@ -1,4 +1,4 @@
-"""`hpcmass check`: is a sweep file what it claims to be?"""
+"""`hpcmass check`: the consistency of a sweep file."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "compare", run, "run the mass models on a sweep and compare them with the network",
                       "hpcmass compare sweep.h5 -o comparison.h5 -j 4",
-                      "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and a master",
+                      "mpiexec -n 5 hpcmass compare sweep.h5 -o comparison.h5           4 workers and rank 0",
                       "the same command again                                           resumes",
                       "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.parallel.executors import launched_ranks
 
     with launched_ranks() as workers:
-        if workers is not None:  # else this is a worker that has done its part
+        if workers is not None:  # else this is a worker that has finished
             _compare(options, workers)
     return EXIT_DONE
 
@@ -74,7 +74,7 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
 
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
-    """Settings in place of the sweep's own."""
+    """Settings that replace the sweep's own."""
     from hpcmass.config.file import load_experiment
     from hpcmass.store.sweep_file import SweepFile
 

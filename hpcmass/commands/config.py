@@ -10,11 +10,11 @@ from hpcmass.jsontext import json_text
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "config", run, "print what a configuration may hold",
+    parser = add_command(commands, "config", run, "print all configuration keys, or their JSON Schema",
                       "hpcmass config --defaults > my.yml       all keys, with unit, origin and meaning",
                       "hpcmass config --schema > hpcmass.json   JSON Schema, for completion in an editor")  # fmt: skip
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--defaults", action="store_true", help="commented YAML, valid as it stands")
+    what.add_argument("--defaults", action="store_true", help="all keys as commented, valid YAML")
     what.add_argument("--schema", action="store_true", help="JSON Schema")
 
 

@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
     parser.add_argument("--pack", action="store_true",
                         help="a compressed and checksummed copy, which is never changed again")  # fmt: skip
-    parser.add_argument("--partial", action="store_true", help="also if trials or parts are missing")
+    parser.add_argument("--partial", action="store_true", help="accept missing trials or parts")
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
 
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         )
     print(f"{merged.output}: {merged.done} of {merged.total} trials, from {counted(merged.n_files, 'file')}")
     if merged.overlapping:
-        logger.info("%d trials are in several files, equal in all", merged.overlapping)
+        logger.info("%d trials are in several files, identical in all of them", merged.overlapping)
     if merged.failed:
         logger.warning("%d trials failed; `hpcmass status %s` says why", merged.failed, merged.output)
     pending = merged.total - merged.done - merged.failed

@@ -22,31 +22,33 @@ if TYPE_CHECKING:
     from hpcmass.forecast import Calibration, Forecast
 
 SIDE_BY_SIDE = 8
-"""Most calibrating processes: a login node is shared."""
+"""Largest number of calibration processes: a login node is shared."""
 
 MARGIN = 1.3
-"""Time to ask a batch system for, over the expected one."""
+"""Requested time limit over the expected time."""
 
 MOST_RANKS = 1025
 """Largest number of ranks in the table that is shown where none is given."""
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "plan", run, "say what a sweep takes, after a few seconds' calibration here",
+    parser = add_command(commands, "plan", run, "predict time, memory and file size from a few seconds' calibration",
                       "hpcmass plan configs/paper.yml                  time for several numbers of ranks",
-                      "hpcmass plan configs/paper.yml -n 129           for 128 workers and a master",
-                      "hpcmass plan configs/paper.yml --time 24h       ranks that make it within a day")  # fmt: skip
+                      "hpcmass plan configs/paper.yml -n 129           for 128 workers and rank 0",
+                      "hpcmass plan configs/paper.yml --time 24h       ranks that finish within a day")  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
-    parser.add_argument("-n", "--ranks", type=whole(1), metavar="N", help="MPI ranks; one of several only hands out")
+    parser.add_argument(
+        "-n", "--ranks", type=whole(1), metavar="N", help="MPI ranks (of several, rank 0 runs no trials)"
+    )
     parser.add_argument("--time", type=time_span, metavar="TIME",
-                        help="longest job, e.g. 90m, 24h, 2d or 08:00:00")  # fmt: skip
+                        help="longest job allowed, e.g. 90m, 24h, 2d or 08:00:00")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path("sweep.h5"),
-                        help="where the sweep file will be, for the space on that disk (default: here)")  # fmt: skip
+                        help="path of the sweep file, to check the free space there (default: here)")  # fmt: skip
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N",
-                        help=f"calibrating processes (default: a core each, at most {SIDE_BY_SIDE})")  # fmt: skip
+                        help=f"calibration processes (default: one per core, at most {SIDE_BY_SIDE})")  # fmt: skip
     parser.add_argument("--seconds", type=positive, default=5.0, metavar="S",
-                        help="time to calibrate, without the start (default 5)")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for programs")
+                        help="calibration time without start-up (default 5)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     warn_of_rounding(experiment.network, experiment.grid.axes())
     directory = options.output.parent
     if not directory.is_dir():
-        raise UserError(f"the directory {directory} does not exist; create it, or name another place with -o")
+        raise UserError(f"the directory {directory} does not exist; create it, or give another path with -o")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = options.jobs or max(1, min(cores, SIDE_BY_SIDE, (options.ranks or cores + 1) - 1))
     logger.info(f"calibrating for {options.seconds:g} s in {counted(processes, 'process', 'processes')}")
@@ -68,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     if n_ranks is None and options.time is not None:
         n_ranks = expected.ranks_for(options.time / MARGIN)
         if n_ranks is None:
-            raise UserError(f"no number of ranks makes it in that time: one trial takes up to "
+            raise UserError(f"no number of ranks finishes in that time: one trial takes up to "
                             f"{expected.point_s.max():.3g} s; give a longer --time")  # fmt: skip
     ranks = _table(expected.n_trials, cores) if n_ranks is None else [n_ranks]
     free = shutil.disk_usage(directory).free
@@ -115,7 +117,7 @@ def _print(
     if calibration.n_failed:
         logger.warning(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
     if expected.file_bytes > free:
-        logger.warning("the sweep file does not fit on that disk; name another place with -o, or make the grid smaller")
+        logger.warning("the sweep file does not fit on that disk; give another path with -o, or make the grid smaller")
 
 
 def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float | None = None) -> str:
@@ -160,7 +162,7 @@ def _as_dict(
 
 
 def _table(n_trials: int, cores: int) -> list[int]:
-    """This machine's cores and a master; then powers of two and a master, up to a rank a trial."""
+    """This machine's cores and rank 0; then powers of two and rank 0, up to one rank per trial."""
     wanted = {cores + 1, *(2**k + 1 for k in range(4, 11))}
     return sorted(n for n in wanted if n <= max(cores + 1, min(MOST_RANKS, n_trials + 1)))
 

@@ -20,12 +20,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--sweep", type=Path, nargs="+", default=(), metavar="FILE",
                         help="the sweep compared, or its parts, for recorded input and failures")  # fmt: skip
     parser.add_argument("--formats", type=names, default=("png",), metavar="LIST",
-                        help="any of png, svg, pdf, with commas between (default png)")  # fmt: skip
+                        help="any of png, svg, pdf, separated by commas (default png)")  # fmt: skip
     parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
     parser.add_argument("--at", action=Assignments,
                         help="value at which a further axis is fixed (default: its first)")  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace figures that are there")
+    parser.add_argument("--force", action="store_true", help="replace existing figures")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,5 +48,5 @@ def run(options: argparse.Namespace) -> int:
 def _two_names(text: str) -> tuple[str, str]:
     listed = names(text)
     if len(listed) != 2:
-        raise argparse.ArgumentTypeError(f"give two axes with a comma between, not '{text}'")
+        raise argparse.ArgumentTypeError(f"give two axes separated by a comma, not '{text}'")
     return listed[0], listed[1]

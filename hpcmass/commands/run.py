@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "run", run, "run a sweep, or what is missing of it",
+    parser = add_command(commands, "run", run, "run a sweep, or the rest of one that was stopped",
                       "hpcmass run configs/quickstart.yml -o sweep.h5                  one process",
-                      "mpiexec -n 5 hpcmass run configs/quickstart.yml -o sweep.h5     4 workers and a master",
+                      "mpiexec -n 5 hpcmass run configs/quickstart.yml -o sweep.h5     4 workers and rank 0",
                       "    (Open MPI on 4 cores: mpiexec --oversubscribe …; as root: --allow-run-as-root)",
                       "the same command again                                          resumes",
                       "hpcmass run configs/paper.yml -o part-3.h5 --part 3/16          one task of a job array",
@@ -32,9 +32,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--part", type=_part, metavar="I/N",
                         help="only part I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
     parser.add_argument("--time-limit", type=time_span, metavar="TIME",
-                        help="stop in time, e.g. 01:55:00 or 90m: exit code 75; run it again")  # fmt: skip
+                        help="stop before this time is over, e.g. 01:55:00 or 90m, with exit code 75")  # fmt: skip
     parser.add_argument("--trial-timeout", type=time_span, metavar="TIME",
-                        help="a trial that takes longer has hung and is marked as failed")  # fmt: skip
+                        help="mark a trial that takes longer as failed")  # fmt: skip
     parser.add_argument("--retry-failed", action="store_true", help="run failed trials once more")
     parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="OLD",
                         help="copy what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _inspect(experiment: Experiment) -> None:
-    """Refuse what cannot be computed, before a file is made; warn of what a comparison will refuse."""
+    """Refuse what cannot be computed, before a file is created; warn of what a comparison will refuse."""
     from hpcmass.compiled import require_compiler
 
     require_compiler()
@@ -74,7 +74,7 @@ def _inspect(experiment: Experiment) -> None:
 
 
 def _warn_of_comparison(experiment: Experiment) -> None:
-    """What only a comparison needs does not stop a sweep, but is better known before the night than after."""
+    """Problems that only concern a comparison do not stop a sweep, but are reported before it starts."""
     from hpcmass.compare.settings import setting_problems
     from hpcmass.mass import models_named
 
@@ -90,7 +90,7 @@ def _warn_of_comparison(experiment: Experiment) -> None:
 def _report(summary: Summary) -> None:
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
     if summary.pending:
-        why = "at the time limit" if summary.out_of_time else "as asked"
+        why = "at the time limit" if summary.out_of_time else "by a signal"
         logger.warning("stopped %s, %d trials are left; the same command continues", why, summary.pending)
     failed = summary.failed_before + summary.failed
     if failed:

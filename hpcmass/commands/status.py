@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from hpcmass.store.status import Status
 
 SHOWN_FAILURES = 10
-"""Failed trials that are listed before the rest is counted."""
+"""Largest number of failed trials that are listed; the rest is counted."""
 
 SHOWN_FILES = 20
-"""Files that are listed one by one; of more, only those that have something left."""
+"""Largest number of files that are listed one by one; of more, only unfinished ones."""
 
 CLEAR = "\x1b[H\x1b[J"
-"""Takes a terminal back to its first line."""
+"""Escape sequence: cursor to the first line of the terminal."""
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "status", run, "say how far a sweep is, also while it runs",
+    parser = add_command(commands, "status", run, "show the progress of a sweep, also while it runs",
                       "hpcmass status sweep.h5",
-                      "hpcmass status sweep.h5 --watch           every 10 s, until nothing is pending",
+                      "hpcmass status sweep.h5 --watch           every 10 s, until no trial is pending",
                       "hpcmass status sweep.h5 --json | jq .eta_s",
                       "hpcmass status results/part-*.h5          the parts of a job array, and their sum")  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep files")
-    parser.add_argument("--json", action="store_true", help="for programs; of several files a list")
+    parser.add_argument("--json", action="store_true", help="print JSON; a list for several files")
     parser.add_argument("--watch", type=positive, nargs="?", const=10.0, metavar="S",
-                        help="look again every S seconds (default 10) until none is pending")  # fmt: skip
+                        help="repeat every S seconds (default 10) until no trial is pending")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -93,7 +93,7 @@ def describe_all(found: Sequence[Status]) -> str:
 
 
 def _missing_parts(found: Sequence[Status]) -> list[str]:
-    """The parts of a job array of which no file was given."""
+    """The parts of a job array that no given file contains."""
     numbers = [status.part.split("/") for status in found if status.part]
     counts = {count for _, count in numbers}
     if len(numbers) < len(found) or len(counts) != 1:

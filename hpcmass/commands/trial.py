@@ -22,10 +22,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--at", action=Assignments,
                         help="value of a further axis of the grid")  # fmt: skip
     parser.add_argument("--trial", type=whole(0), default=0, metavar="K", help="trial number (default 0)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="keep it in a sweep file of one trial")
-    parser.add_argument("--spikes", action="store_true", help="keep every spike in it, too")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="store it in a sweep file of one trial")
+    parser.add_argument("--spikes", action="store_true", help="store every spike in it, too")
     parser.add_argument("--plot", action="store_true",
-                        help="draw it, beside the file of -o (trial.h5: trial.png) or as trial.png")  # fmt: skip
+                        help="draw it into a picture named after -o (trial.h5: trial.png), or trial.png")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
 
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         require_output(options.output, [options.config])
     elif options.spikes:
-        raise UserError("--spikes stores the spikes in a file; name it with -o")
+        raise UserError("--spikes stores the spikes in a file; give it with -o")
     picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
     experiment = load_experiment(options.config)
     require_memory(experiment)

@@ -13,7 +13,7 @@ from hpcmass.messages import logger
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "validate", run, "say what is wrong in a configuration, all of it",
+    parser = add_command(commands, "validate", run, "check a configuration and report every problem",
                       "hpcmass validate configs/quickstart.yml",
                       "hpcmass validate configs/*.yml        each of several; exit code 2 if one is wrong")  # fmt: skip
     parser.add_argument("configs", type=Path, nargs="+", metavar="CONFIG", help="YAML files")
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _judged(config: Path) -> str:
-    """A line about a configuration that is valid."""
+    """One line about a valid configuration."""
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
     from hpcmass.compare.settings import setting_problems
     from hpcmass.config.file import load_experiment

@@ -17,7 +17,7 @@ NAN = float("nan")
 
 
 def agreement(network: Averages, model: Averages, histogram_count: float) -> dict[str, Any]:
-    """All that compares averages, under the names of the file; NaN if the model diverged in a trial.
+    """All statistics that compare averages, by variable name; NaN if the model diverged in a trial.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     k, k_less = independent(n_trials), independent(n_trials - 1)
     c = coherence(cross, p, q, k)
     c_less = [coherence(crosses[i], ps[i], qs[i], k_less) for i in range(n_trials)]
-    even = _effective_bin_fraction(network, model)
-    chi2, log = chi_squared(p, q, count), log_ratio(p, q, n_trials, bins.n_components, even)
+    bin_fraction = _effective_bin_fraction(network, model)
+    chi2, log = chi_squared(p, q, count), log_ratio(p, q, n_trials, bins.n_components, bin_fraction)
 
     def error(statistic: Any) -> Any:
         return jackknife_error(statistic, n_trials)
@@ -79,7 +79,9 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     return {
         **_tests(chi2, log),
         "chi2_se": error(lambda i: chi_squared(ps[i], qs[i], count).statistic),
-        "log_ratio_se": error(lambda i: log_ratio(ps[i], qs[i], n_trials - 1, bins.n_components, even).statistic),
+        "log_ratio_se": error(
+            lambda i: log_ratio(ps[i], qs[i], n_trials - 1, bins.n_components, bin_fraction).statistic
+        ),
         **_pair(
             "spectral_distance",
             shape_distance_db(p, q, k, unbiased(c, k)),

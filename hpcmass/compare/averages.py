@@ -1,4 +1,4 @@
-"""What the trials of one point say about one potential, the network's or a model's: spectra, peaks, mean, variance."""
+"""Averages over the trials of a point of one potential, the network's or a model's: spectra, peaks, mean, variance."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Averages:
     means, variances, medians_hz : list of float
         Of each trial: temporal mean (mV) and variance (mV²), median frequency.
     n_diverged : int
-        Trials in which the model diverged; they are in none of the lists.
+        Trials in which the model diverged; the lists leave them out.
     """
 
     sampling: Sampling
@@ -63,7 +63,7 @@ class Averages:
         self.power = np.zeros(self.sampling.frequencies.size)
 
     def add(self, v: npt.NDArray[Any], network: Analysed | None = None) -> Analysed:
-        """Take in the potential of one trial after the transient; `network`: the network's, if this is a model's."""
+        """Add the potential of one trial after the transient; `network`: the network's, if this is a model's."""
         bins, dt_ms = self.sampling.bins, self.sampling.dt_ms
         series = centred(v)
         transform = windowed_transform(series)

@@ -21,7 +21,7 @@ FEWEST: Final = 1.001
 
 
 def independent_components(bins: Bins, n_trials: int) -> Real:
-    """K of each bin: trials × components, less what of them the Hamming window makes dependent, (L,)."""
+    """K of each bin: trials × components, reduced for the dependence that the Hamming window causes, (L,)."""
     return np.asarray(n_trials / merged_moments(bins.n_components)[0])
 
 
@@ -53,7 +53,7 @@ def threshold(k: Real, alpha: float) -> Real:
 
 
 def unbiased(c: Real, k: Real) -> Real:
-    """Coherence less what averaging over K components leaves of independent series, (K C - 1)/(K - 1), at least 0."""
+    """Coherence minus its bias for independent series averaged over K components, (K C - 1)/(K - 1), at least 0."""
     return np.maximum((k * c - 1) / np.where(k >= FEWEST, k - 1, np.nan), 0.0)
 
 

@@ -1,7 +1,7 @@
-"""The comparison file while it is made: laid out whole, then filled point by point, so that it can be resumed.
+"""The comparison file while it is written: created at full size, then filled point by point, so that it can be resumed.
 
 As with a sweep, nothing but raw data is written after the layout, and a point is marked as compared after its results
-have reached the disk: whatever moment a comparison is killed in, the file opens and the same command continues it.
+have reached the disk: at whatever moment a comparison is killed, the file opens and the same command continues it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TESTS = ("chi2", "log_ratio", "rho")
 
 
 def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
-    """Create the comparison file, or see whether the one that is there can be continued.
+    """Create the comparison file, or check that an existing one can be continued.
 
     The experiment is the sweep's, with the settings of this comparison.
     """
@@ -77,7 +77,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
         if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
             raise UserError(f"{path} compares another sweep than {sweep.name}; {START_OVER}")
         if any(name not in file for name in COMPARED_VARIABLES):
-            raise UserError(f"{path} was made by an earlier hpcmass, which computed less; {START_OVER}")
+            raise UserError(f"{path} was made by an older hpcmass, which computed fewer statistics; {START_OVER}")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
     differences = [
         f"{section}.{key} is {theirs} there and {ours} here"
@@ -92,7 +92,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
 
 
 class ComparisonFile(Closing):
-    """A comparison file that is there already, open for writing; a context manager.
+    """An existing comparison file, open for writing; a context manager.
 
     Attributes
     ----------
@@ -107,13 +107,13 @@ class ComparisonFile(Closing):
         self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
 
     def is_complete(self, sweep: SweepParts) -> bool:
-        """True if it holds everything there is about the sweep."""
+        """True if nothing of the sweep is left to compare."""
         status, agrees, agrees_bh = map(self._file.read, ("status", "rho_agrees", "rho_agrees_bh"))
         same = np.array_equal(status, sweep.status) and np.array_equal(agrees < 0, agrees_bh < 0)
         return same and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))
 
     def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str) -> None:
-        """Copy the sweep's numbers and note in the history what is going to happen.
+        """Copy the sweep's numbers and write what follows into the history.
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """
@@ -152,7 +152,7 @@ class ComparisonFile(Closing):
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """What the block writes is on the disk when it ends; if that is impossible, say so in one sentence."""
+        """What the block writes is on the disk when it ends; if that fails, raise one sentence."""
         try:
             yield
             self._file.sync()

@@ -11,9 +11,16 @@ import numpy as np
 import scipy.fft
 
 from hpcmass.compare.series import Real, sum_of_squares
-from hpcmass.compare.significance import Memory, PooledCorrelation, effective_samples, outlasting, pool, tapered
+from hpcmass.compare.significance import (
+    EffectiveSamples,
+    PooledCorrelation,
+    effective_samples,
+    outlasting,
+    pool,
+    tapered,
+)
 
-MEMORY_SHARE: Final = 5
+LAG_SHARE: Final = 5
 """Autocorrelations are used up to lag n / 5 (Pyper & Peterman 1998)."""
 
 TIE: Final = 1e-12
@@ -65,7 +72,7 @@ class Transformed:
 
 def transformed(series: Real, max_lag: int) -> Transformed:
     """`series` (centred) made ready for lags up to `max_lag` and for its own autocorrelation."""
-    return Transformed(series, max(max_lag, series.size // MEMORY_SHARE + 1))
+    return Transformed(series, max(max_lag, series.size // LAG_SHARE + 1))
 
 
 def lagged_correlation(x: Transformed, y: Transformed, max_lag: int) -> Real:
@@ -154,13 +161,13 @@ class Correlated:
         In samples, from `best_lag`; NaN if no correlation is defined.
     rho : float
         The correlation there.
-    memory : Memory
+    samples : EffectiveSamples
     """
 
     curve: Real
     lag: float
     rho: float
-    memory: Memory
+    samples: EffectiveSamples
 
 
 def correlated(x: Transformed, y: Transformed, max_lag: int) -> Correlated:
@@ -168,10 +175,10 @@ def correlated(x: Transformed, y: Transformed, max_lag: int) -> Correlated:
     curve = lagged_correlation(x, y, max_lag)
     lag, rho = best_lag(curve)
     least = outlasting(x.autocorrelation, y.autocorrelation)
-    memory = effective_samples(x.tapered, y.tapered, x.series.size, least)
-    return Correlated(curve, float("nan") if np.isnan(rho) else lag, rho, memory)
+    samples = effective_samples(x.tapered, y.tapered, x.series.size, least)
+    return Correlated(curve, float("nan") if np.isnan(rho) else lag, rho, samples)
 
 
 def pooled(found: Sequence[Correlated]) -> PooledCorrelation:
     """What the trials' correlations say together, see `significance.pool`."""
-    return pool([each.curve for each in found], [each.memory for each in found])
+    return pool([each.curve for each in found], [each.samples for each in found])

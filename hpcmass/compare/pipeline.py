@@ -29,7 +29,7 @@ from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
 
 IN_FLIGHT = 4
-"""Points handed out at a time per worker: enough to keep all busy, few enough that results do not pile up."""
+"""Points in flight per worker: enough to keep all busy, few enough that results do not pile up."""
 
 Progress = Callable[[int, int], object]
 """Called with (points compared, points to compare), both with those of earlier runs: at the start, then after each."""
@@ -37,7 +37,7 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class ComparisonSummary:
-    """What a comparison holds now.
+    """State of a comparison.
 
     Attributes
     ----------
@@ -65,13 +65,13 @@ class ComparisonSummary:
 class Task:
     """One point for a worker.
 
-    The main process chooses the trials, so that one comparison has one view of a sweep that is still growing.
+    The main process chooses the trials, so that one comparison sees one state of a sweep that is still growing.
 
     Attributes
     ----------
     point : tuple of int
     trials : tuple of (Path, int)
-        The file that holds a trial, and the trial's index at the point.
+        The file that has a trial, and the trial's index at the point.
     mass, compare : parameters
     """
 
@@ -83,7 +83,7 @@ class Task:
 
 @dataclass(frozen=True)
 class _Recordings:
-    """Index and traces of each trial of a point, read when it is needed, as often as asked for."""
+    """Index and traces of each trial of a point, read when needed, as often as requested."""
 
     task: Task
 
@@ -158,15 +158,15 @@ def compare_sweep(
         raise UserError(f"jobs = {jobs}: give at least one process")
     paths = [Path(sweep)] if isinstance(sweep, str | os.PathLike) else [Path(path) for path in sweep]
     if not paths:
-        raise UserError("there is no sweep to compare; name at least one file")
+        raise UserError("there is no sweep to compare; give at least one file")
     if jobs > 1 and workers is None:
-        require_main_guard()  # before anything else: the parent holds the lock
+        require_main_guard()  # before anything else: the parent process has the lock
     require_compiler()
     output = real_path(Path(output_path))
     require_output(output, paths)
     with SweepParts(paths) as parts:
         experiment = _with_settings(parts.experiment, mass, compare)
-        models_named(experiment.mass.models, parts.traces_held)
+        models_named(experiment.mass.models, parts.trace_names)
         require_settings(experiment.network, experiment.compare)
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):
@@ -175,7 +175,7 @@ def compare_sweep(
                 complete = file.is_complete(parts)
                 tasks = [] if complete else _tasks(file, parts, experiment)
                 if not complete:
-                    open_cache("mass")  # before the workers do: this process alone warns of what is wrong there
+                    open_cache("mass")  # before the workers do: only this process warns about its problems
                     n_points = int(np.prod(parts.shape[:-1]))
                     before = int((parts.status == DONE).any(axis=-1).sum()) - len(tasks)
                     what = f"{len(tasks)} of {n_points} points to compare"

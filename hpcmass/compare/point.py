@@ -127,7 +127,7 @@ def _summaries(
     network: NetworkParameters,
     mass: MassParameters,
 ) -> dict[str, dict[int, Any]]:
-    """What each fitted model learns from each trial, in a pass of its own over the recordings if there is any."""
+    """Each fitted model's summary of each trial, in a separate pass over the recordings if there is such a model."""
     fitted = {name: model for name, model in models.items() if isinstance(model, FittedModel)}
     summaries: dict[str, dict[int, Any]] = {name: {} for name in fitted}
     for number, traces in recordings if fitted else ():

@@ -1,4 +1,4 @@
-"""A series made ready for statistics: float64, its mean removed."""
+"""A series prepared for statistics: float64, its mean removed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 Real = npt.NDArray[np.float64]
 
 ROUNDING: Final = 1e-11
-"""A series that varies by less than this part of its size is constant: what is left is rounding."""
+"""A series that varies by less than this fraction of its size counts as constant: the rest is rounding."""
 
 LEAST_MV: Final = 1e-30
-"""So is one that varies by less than this: products of its powers would leave the range of double precision."""
+"""A series that varies by less than this counts as constant: products of its powers would underflow."""
 
 
 def centred(series: npt.NDArray[Any]) -> Real:
-    """`series` less its temporal mean; exactly zero everywhere if the series is constant."""
+    """`series` minus its temporal mean; exactly zero everywhere if the series is constant."""
     values = np.asarray(series, dtype=np.float64)
     low, high = values.min(), values.max()
     if high - low <= max(ROUNDING * max(abs(low), abs(high)), LEAST_MV):

@@ -1,4 +1,4 @@
-"""What the settings of the statistics mean for recordings of one length, and whether such recordings can give it."""
+"""What the settings of the statistics mean for recordings of one length, and whether the recordings allow them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FINEST_HZ: Final = float(CompareParameters.model_fields["bin_hz"].default)
 """Bins of this width are allowed for any recording: of a short one each component is a bin."""
 
 COUNTS: Final = (1.0, 1e15)
-"""Least and largest total count of a histogram: double precision counts no further one by one."""
+"""Smallest and largest total count of a histogram: beyond it, double precision cannot represent every integer."""
 
 ROUNDING: Final = 1e-5
-"""A limit is met within this part of it: a message shows six digits."""
+"""Relative tolerance of a limit: a message shows six digits."""
 
 
 def lag_samples(network: NetworkParameters, compare: CompareParameters) -> int:
@@ -35,10 +35,10 @@ def histogram_count(compare: CompareParameters, n_trials: int, bins: Bins) -> fl
 
 
 def setting_problems(network: NetworkParameters, compare: CompareParameters) -> list[str]:
-    """One sentence for each setting of the statistics that recordings of this length cannot give.
+    """One sentence for each setting of the statistics that recordings of this length do not allow.
 
-    They say the limit. What cannot be swept decides (`dt_ms`, `duration_ms`, `transient_ms`), so they hold for the
-    whole grid. A configuration is valid without: its sweep is not affected.
+    Each sentence names the limit, which depends only on what cannot be swept (`dt_ms`, `duration_ms`, `transient_ms`)
+    and so holds for the whole grid. Such a configuration is still valid: its sweep is not affected.
     """
     return [
         *_lag_problems(network, compare),
@@ -48,7 +48,7 @@ def setting_problems(network: NetworkParameters, compare: CompareParameters) -> 
 
 
 def require_settings(network: NetworkParameters, compare: CompareParameters) -> None:
-    """Refuse settings that recordings of this length cannot give."""
+    """Refuse settings that recordings of this length do not allow."""
     problems = setting_problems(network, compare)
     if problems:
         raise UserError("; ".join(problems))
@@ -112,4 +112,4 @@ def _count_problems(count: float | None) -> list[str]:
     low, high = COUNTS
     if count is None or low <= count <= high:
         return []
-    return [f"compare.histogram_count = {count:g} is no count of a histogram; give {low:g} to {high:g}, or null"]
+    return [f"compare.histogram_count = {count:g} is not a valid count; give {low:g} to {high:g}, or null"]

@@ -1,9 +1,9 @@
-"""How significant is a correlation of two autocorrelated series, sought over lags and pooled over trials?
+"""Significance of a correlation between two autocorrelated series, maximised over lags and pooled over trials.
 
 Fisher's z = atanh(r) is normal with standard error 1/sqrt(N_eff - 3), N_eff the effective number of samples. Two
-things beyond a textbook's test matter here. The series remember their past, so N_eff is far below their length
-(Bartlett 1935). And the correlation at the *best* lag is positive by construction, even if the series have nothing
-to do with each other; the test takes the search into account.
+things beyond a textbook's test matter here. The series are autocorrelated, so N_eff is far below their length
+(Bartlett 1935). And the correlation at the *best* lag is positive by construction, even if the series are
+independent; the test takes the search into account.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import scipy.special
 from hpcmass.compare.series import Real, sum_of_products
 
 SUM_WINDOW: Final = 5.0
-"""The memory of a series ends at the first lag beyond 5 times Σ r² (as in Sokal's automatic window)."""
+"""The autocorrelation time is the first lag beyond 5 times Σ r² (as in Sokal's automatic window)."""
 
 TAPER: Final = 3.0
 """The Parzen window that tapers the autocorrelations ends at 3 times that lag."""
 
 LARGEST_R: Final = 1 - 1e-15
-"""Correlations are kept at or below this, so that z is finite."""
+"""Correlations are clipped to this, so that z is finite."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What the autocorrelations of two series say about the estimates of their correlation, if it is zero.
+class EffectiveSamples:
+    """Effective sample size for the correlation of two series, from their autocorrelations, if they are independent.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Memory:
 
 
 def tapered(r: Real) -> Real:
-    """An autocorrelation under a Parzen window that is as wide as the series' memory asks for.
+    """An autocorrelation under a Parzen window whose width follows from the autocorrelation time.
 
     The result is a non-negative spectrum's, so that sums over products of two of them are never negative, and ends
     where the estimate is only noise.
@@ -63,19 +63,19 @@ def tapered(r: Real) -> Real:
 
 
 def _taper_width(r: Real) -> int:
-    """Last lag of the taper: TAPER times the memory, or the longest lag there is."""
-    sums = 2 * np.cumsum(r**2) - 1  # squares have one sign: a rhythm's zero crossings do not end the memory
+    """Last lag of the taper: TAPER times the autocorrelation time, or the longest lag available."""
+    sums = 2 * np.cumsum(r**2) - 1  # squares have one sign: a rhythm's zero crossings do not end the sum
     beyond = np.flatnonzero(np.arange(r.size) >= SUM_WINDOW * sums)
-    memory = int(beyond[0]) if beyond.size else r.size - 1
-    return min(math.ceil(TAPER * memory), r.size - 1)
+    last = int(beyond[0]) if beyond.size else r.size - 1
+    return min(math.ceil(TAPER * last), r.size - 1)
 
 
 def outlasting(r_x: Real, r_y: Real) -> float:
-    """Σ_j r_x(j) r_y(j) of two series that remember longer than their autocorrelations are known.
+    """Σ_j r_x(j) r_y(j) of two series whose autocorrelations outlast the lags at which they are known.
 
     A rhythm whose phase survives for as long as a fifth of the trial (nearly every spike at p = 1 without inhibition)
-    leaves less independent samples than the known lags tell. The products go on beyond these as they decayed within
-    them, from the second to the last third, geometrically.
+    leaves fewer independent samples than the known lags suggest. The products are extrapolated geometrically beyond
+    these, with their decay from the second to the last third.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def outlasting(r_x: Real, r_y: Real) -> float:
     Returns
     -------
     float
-        Sum over lags of both signs; infinite if there is no decay; 1, the least, unless both memories outlast.
+        Sum over lags of both signs; infinite if there is no decay; 1, the least, unless both outlast the known lags.
     """
     longest = r_x.size - 1
     if np.isnan(r_x[0]) or np.isnan(r_y[0]) or min(_taper_width(r_x), _taper_width(r_y)) < longest:
@@ -98,7 +98,7 @@ def outlasting(r_x: Real, r_y: Real) -> float:
     return known + 2 * last * last / (before - last) if last < before else math.inf
 
 
-def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -> Memory:
+def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -> EffectiveSamples:
     """N_eff = n / Σ_j r_x(j) r_y(j): Bartlett's variance of the correlation of two independent series.
 
     N_eff is never taken to exceed n.
@@ -106,14 +106,14 @@ def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -
     Parameters
     ----------
     x, y : array
-        `tapered` autocorrelations, each as long as its memory.
+        `tapered` autocorrelations, each up to its last lag.
     n_samples : int
         Length n of the series.
     at_least : float
         What the sum is taken for if it is less: `outlasting`.
     """
     if np.isnan(x[0]) or np.isnan(y[0]):
-        return Memory(math.nan, math.nan)
+        return EffectiveSamples(math.nan, math.nan)
     if x.size < y.size:
         x, y = y, x
     # y vanishes beyond its own end, x one lag later at the latest: both sums are complete.
@@ -121,7 +121,7 @@ def effective_samples(x: Real, y: Real, n_samples: int, at_least: float = 1.0) -
     total = 2 * sum_of_products(x[: y.size], y) - 1.0
     neighbours = np.concatenate(([x[1]], (x[:-2] + x[2:]) / 2))
     rough = 2 * sum_of_products(x[: y.size] - neighbours, y) - (x[0] - x[1])
-    return Memory(n_samples / max(total, at_least), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
+    return EffectiveSamples(n_samples / max(total, at_least), min(max(rough / total, 0.0), 1.0) if total > 0 else 1.0)
 
 
 def largest_of_lags(u: float, roughness: float, n_lags: int) -> float:
@@ -149,7 +149,7 @@ class PooledCorrelation:
     z, se, se_trials : float
         That mean, its standard error from the effective samples, and from the spread over trials (NaN for one).
     pvalue : float
-        Probability that independent series are so correlated at any common lag, all trials together.
+        Probability that independent series are so correlated at any common lag, all trials pooled.
     n_eff : float
         Mean over the trials.
     """
@@ -166,30 +166,30 @@ class PooledCorrelation:
         return self.pvalue < alpha and self.rho > rho_min
 
 
-def pool(curves: Sequence[npt.NDArray[np.float64]], memories: Sequence[Memory]) -> PooledCorrelation:
+def pool(curves: Sequence[npt.NDArray[np.float64]], samples: Sequence[EffectiveSamples]) -> PooledCorrelation:
     """Pool the trials in which the correlation is defined; all NaN if there is none.
 
     The p-value is that of the largest u(lag) = Σ_i (N_i - 3) z_i(lag) / sqrt(Σ_i (N_i - 3)) over the lags, with the
-    trials' z_i and effective samples N_i (a trial with N_i ≤ 3 weighs nothing): one search in all trials together, not
+    trials' z_i and effective samples N_i (a trial with N_i ≤ 3 weighs nothing): one search in the pooled trials, not
     the sum of one search in each, whose mean is far from zero even for independent series.
 
     Parameters
     ----------
     curves : sequence of array, (n_lags,)
         Correlation at each lag, one array per trial; NaN where undefined.
-    memories : sequence of Memory
+    samples : sequence of EffectiveSamples
         Of the same trials.
     """
-    defined = [(r, memory) for r, memory in zip(curves, memories, strict=True) if not np.isnan(r).all()]
+    defined = [(r, e) for r, e in zip(curves, samples, strict=True) if not np.isnan(r).all()]
     if not defined:
         return PooledCorrelation(*[math.nan] * 6)
     z = np.arctanh(np.clip([r for r, _ in defined], -LARGEST_R, LARGEST_R))
-    n_eff = np.array([memory.n_eff for _, memory in defined])
+    n_eff = np.array([e.n_eff for _, e in defined])
     weight = np.maximum(n_eff - 3, 0)
     best = np.nanmax(z, axis=1)
     n, mean_z = len(defined), float(best.mean())
     u = np.sum(weight[:, None] * z, axis=0) / np.sqrt(weight.sum()) if weight.any() else np.full(z.shape[1], np.nan)
-    roughness = float(np.mean([memory.roughness for _, memory in defined]))
+    roughness = float(np.mean([e.roughness for _, e in defined]))
     return PooledCorrelation(
         rho=math.tanh(mean_z),
         z=mean_z,

@@ -32,7 +32,7 @@ def component_frequencies_hz(n_samples: int, dt_ms: float) -> Real:
 
 @lru_cache(maxsize=2)
 def _window(n_samples: int) -> Real:
-    import scipy.signal  # takes most of a second, which a sweep that has its settings checked does not need
+    import scipy.signal  # takes most of a second, and a sweep that only checks its settings does not need it
 
     window = scipy.signal.windows.general_hamming(n_samples, HAMMING_ALPHA, sym=False)
     window.flags.writeable = False
@@ -111,8 +111,8 @@ class Bins:
 def spectral_bins(n_samples: int, dt_ms: float, band_hz: tuple[float, float], bin_hz: float) -> Bins:
     """Bins (low, low + bin_hz], (low + bin_hz, low + 2 bin_hz], … within `band_hz`.
 
-    A bin holds its upper edge, so zero is in none, and bins of a multiple of 1/T hold equally many components. The
-    last one ends at the band's end. The Nyquist frequency, whose component is real and has half the others' degrees
+    A bin includes its upper edge, so no bin contains zero, and bins of a multiple of 1/T have equally many components.
+    The last one ends at the band's end. The Nyquist frequency, whose component is real and has half the others' degrees
     of freedom, is left out, and so is a bin without any component.
     """
     low, high = band_hz

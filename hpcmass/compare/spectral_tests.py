@@ -58,7 +58,7 @@ def chi_squared(p: Real, q: Real, count: float) -> SpectralTest:
 
 
 def log_ratio(
-    p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp], even: Real | None = None
+    p: Real, q: Real, n_trials: int, n_components: npt.NDArray[np.intp], bin_fraction: Real | None = None
 ) -> SpectralTest:
     """S = Σ_l (d_l - d̄)²/s_l of the log-ratios d_l = ln(P_l/Q_l), and its probability under equal shapes.
 
@@ -73,7 +73,7 @@ def log_ratio(
     correlated at their common edge, which enters the variance of S.
 
     Series that are coherent with each other (a model and the network that drives it) have ratios closer to 1 than
-    independent ones, so the test then rejects less often than it says.
+    independent ones, so the test then rejects less often than its level.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def log_ratio(
     n_trials : int
     n_components : array of int, (L,)
         Raw components merged in each bin.
-    even : array, (L,), optional
+    bin_fraction : array, (L,), optional
         From `spectra.effective_bin_fraction`; without it the spectra are taken as flat within each bin.
 
     Returns
@@ -93,9 +93,9 @@ def log_ratio(
     if not (_has_power(p) and _has_power(q) and p.all() and q.all() and p.size > 1):
         return UNDEFINED
     second, third = merged_moments(n_components)
-    even = np.ones_like(second) if even is None else even
-    k = even * n_trials / second
-    excess_skew = (2 * third / n_trials**2 - 2 * second**2 / n_trials**2) / even**2
+    bin_fraction = np.ones_like(second) if bin_fraction is None else bin_fraction
+    k = bin_fraction * n_trials / second
+    excess_skew = (2 * third / n_trials**2 - 2 * second**2 / n_trials**2) / bin_fraction**2
     variance = 2 * (scipy.special.polygamma(1, k) - excess_skew)
     share = 1 / variance / np.sum(1 / variance)
     d = np.log(p / q)

@@ -1,4 +1,4 @@
-"""How sure a statistic is: standard errors over the trials of a point, p-values adjusted over a map."""
+"""Uncertainty of a statistic: standard errors over the trials of a point, p-values adjusted over a map."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def leave_one_out(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def jackknife_error(statistic: Callable[[int], Any], n_trials: int) -> Any:
-    """Standard error of a statistic that is no mean over trials (Efron & Stein 1981); NaN for a single trial.
+    """Jackknife standard error of a statistic that is not a mean (Efron & Stein 1981); NaN for a single trial.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The values of a swept parameter: from what a configuration says to a tuple of increasing numbers."""
+"""The values of a swept parameter: from the configuration's notation to a tuple of increasing numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 SHOWN = 3
-"""Values of an axis that a message lists."""
+"""Largest number of values of an axis that a message lists."""
 
 Bounds = dict[str, float]
 """Any of ge, gt, le, lt → limit."""
@@ -76,7 +76,7 @@ def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> 
         problems.append(f"values must increase strictly, but {_listed(falls)}")
     broken = [f"{v:.12g}" for v in values if whole and v != int(v)]
     if broken:
-        problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are no whole numbers'}")
+        problems.append(f"{_listed(broken)} {'is not a whole number' if len(broken) == 1 else 'are not whole numbers'}")
     outside = [f"{v:.12g}" for v in values if not within(v, bounds)]
     if outside:
         verb = "is" if len(outside) == 1 else "are"
@@ -91,13 +91,13 @@ def _listed(items: list[str]) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A wrong value for a message, of a long one the beginning."""
+    """A wrong value for a message, shortened if it is long."""
     text = "a list" if isinstance(value, list) else "keys" if isinstance(value, dict) else repr(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _is_number(value: Any) -> bool:
-    """A number that a float can hold: of an integer with hundreds of digits `math.isfinite` raises an error."""
+    """Whether a float can represent the number; `math.isfinite` fails for an integer of hundreds of digits."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -116,4 +116,4 @@ _SCHEMA: dict[str, Any] = {
 }
 
 Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis), WithJsonSchema(_SCHEMA)]
-"""The values of a swept parameter; what is wrong with them `axis_problems` says."""
+"""The values of a swept parameter, not validated: see `axis_problems`."""

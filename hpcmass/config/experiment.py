@@ -1,7 +1,7 @@
 """One experiment: the keys of a configuration file as validated, frozen `Experiment`.
 
-The field names are the keys of a configuration file and nothing else defines them, their units, their
-defaults or their allowed ranges. Defaults are the reference set of the documentation; the origin of each
+The fields are the only definition of the keys of a configuration file, their units, defaults and allowed
+ranges. Defaults are the reference set of the documentation; the origin of each
 number (the paper, related literature, our choice) is kept beside it. Reference: Deschle, Gossn, Tewarie,
 Schelter & Daffertshofer (2021), Front. Comput. Neurosci. 14:581040; equation numbers are that paper's.
 """
@@ -41,7 +41,7 @@ def _parameter(default: Any, unit: str, origin: Origin, meaning: str, **bounds: 
 
 
 _Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
-"""YAML knows lists, a frozen section holds tuples."""
+"""YAML has lists, a frozen section has tuples."""
 
 
 class _Section(BaseModel):
@@ -194,7 +194,7 @@ else:
 
 
 class MassParameters(_Section):
-    """The mass models of section "mass models": one synaptic time constant, and which models to run."""
+    """The section `mass`: one synaptic time constant, and which mass models to run."""
 
     tau_s_ms: float = _parameter(5.0, "ms", "paper", "synaptic time constant of the mass models", gt=0)
     models: Annotated[tuple[str, ...], _Listed] = _parameter(
@@ -208,7 +208,7 @@ class CompareParameters(_Section):
     alpha: float = _parameter(0.01, "1", "paper", "level of every test", gt=0, lt=1)
     rho_min: float = _parameter(0.9, "1", "choice", "correlation that counts as agreement", ge=-1, lt=1)
     spike_contrast_min: float = _parameter(0.2, "1", "choice", "Spike-contrast of a synchronised network", ge=0, le=1)
-    max_lag_ms: float = _parameter(50.0, "ms", "choice", "largest lag that is sought, either way", gt=0)
+    max_lag_ms: float = _parameter(50.0, "ms", "choice", "largest lag searched, in either direction", gt=0)
     bin_hz: float = _parameter(2.0, "Hz", "choice", "width of the components that chi-squared compares", gt=0)
     band_hz: Annotated[tuple[float, float], _Listed] = _parameter(
         (0.0, 500.0), "Hz", "choice", "band of the spectra, lowest and highest frequency; zero itself is excluded"
@@ -232,7 +232,7 @@ def plain_message(message: str) -> str:
 
 
 ASIDE = "x-"
-"""Keys of a configuration file that begin so are not read: a place for what anchors refer to."""
+"""Keys of a configuration file with this prefix are not read: a place for anchors."""
 
 
 class Experiment(_Section):
@@ -267,7 +267,7 @@ class Experiment(_Section):
 
     @model_validator(mode="after")
     def _size_is_possible(self) -> Self:
-        """Comes first: what follows takes a time that grows with the grid."""
+        """Runs first: the later checks take a time that grows with the grid."""
         problem = too_large(self.grid.axes(), self.trials, self.network.model_dump())
         if problem is not None:
             raise ValueError(problem)
@@ -277,8 +277,8 @@ class Experiment(_Section):
     def _every_point_is_a_network(self) -> Self:
         """Conditions between parameters (a swept threshold above the reset) hold at every corner of the grid.
 
-        No condition is between more than two of them, so any two axes are looked at together, and not the corners of
-        all axes, of which twenty have a million.
+        No condition concerns more than two of them, so the axes are checked in pairs; twenty axes have a million
+        corners.
         """
         axes = {name: values for name, values in self.grid.axes().items() if name not in ("p", "lam")}
         first = {name: values[0] for name, values in axes.items()}
@@ -296,7 +296,7 @@ class Experiment(_Section):
             raise ValueError(f"grid: at {where}: {'; '.join(wrong)}") from None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy; one that is changed no longer has the text that the original was read from."""
+        """A copy; a changed copy no longer has the text that the original was read from."""
         copy = super().model_copy(update=update, deep=deep)
         if update:
             copy._text = None

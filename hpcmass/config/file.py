@@ -23,13 +23,13 @@ SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
 """Other spellings of a key, in lower case."""
 
 LONGEST_QUOTE = 60
-"""Letters of a wrong value that a message repeats."""
+"""Most characters of a wrong value that a message quotes."""
 
 
 def parse_experiment(text: str, name: str = "configuration", *, strict: bool = False) -> Experiment:
     """Validate YAML text.
 
-    Keys of the file itself that begin with `x-` are left out: a place for what is referred to by anchors.
+    Top-level keys that begin with `x-` are not read: a place for anchors.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
     name : str
         What to call it in messages (a path).
     strict : bool
-        Refuse what is ambiguous, such as 010: right for a file that is about to be used. What is in a result file was
-        accepted once, and is read as it was then.
+        Refuse what is ambiguous, such as 010: for a file that is about to be used. The text in a result file was
+        accepted once, and is read as before.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
     try:
         experiment = Experiment.model_validate(keys)
     except ValidationError as error:
-        # what follows from a value that is ambiguous is not said, too
+        # errors that follow from an ambiguous value are not reported as well
         others = (e for e in error.errors() if not any(all(map(eq, path, e["loc"])) for path in found))
         problems += [_explain(dict(e), keys) for e in others]
     if experiment is None or problems:
@@ -80,7 +80,7 @@ def _explain(error: dict[str, Any], document: Any) -> str:
     """One line for one pydantic error in a document: the key's path, what is wrong, what is allowed."""
     location = [part for part in error["loc"] if isinstance(part, str | int)]
     path = ".".join(_shortened(str(part)) for part in location)
-    if not path:  # a condition on the whole file says its own path
+    if not path:  # a condition on the whole file names its own path
         return plain_message(str(error["msg"]))
     section, field = _resolve(location)
     if error["type"] == "extra_forbidden":
@@ -88,9 +88,7 @@ def _explain(error: dict[str, Any], document: Any) -> str:
     if error["type"] == "missing":
         return f"{path}: required, but missing"
     line = f"{path}: {plain_message(error['msg'])}"
-    if not isinstance(error["input"], dict | list | tuple) and location[:-1] != [
-        "grid"
-    ]:  # of an axis the message says it
+    if not isinstance(error["input"], dict | list | tuple) and location[:-1] != ["grid"]:  # an axis's message names it
         line += f", not {_shortened(repr(error['input']))}"
         line += "" if _is_given(location, document) else ", its default"
     allowed = range_text(bounds_of(field)) if field is not None else ""
@@ -107,7 +105,7 @@ def _is_given(location: list[str | int], document: Any) -> bool:
 
 
 def _shortened(text: str) -> str:
-    """A text for a message: of one that is very long the beginning."""
+    """A text for a message, shortened if it is very long."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 

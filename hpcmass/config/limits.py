@@ -1,7 +1,7 @@
-"""How large an experiment may be: what is beyond is refused as it is read, before anything grows with it.
+"""Size limits of an experiment: a larger one is refused when it is read, before anything is computed.
 
-Every limit is far above what a sweep needs, and below what the program or the file can hold. A sweep at all of them
-together has 2·10¹⁷ bytes of traces; HDF5 and MPI-IO count to 9·10¹⁸.
+Every limit is far above what a sweep needs, and below what the program or the file can represent. A sweep at all
+limits has 2·10¹⁷ bytes of traces; HDF5 and MPI-IO count to 9·10¹⁸.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Final
 from hpcmass.text import counted
 
 MOST_TRIALS: Final = 10_000_000
-"""Of a sweep: the process that hands out the trials has 0.6 kB of memory for each, 6 GB in all."""
+"""Of a sweep: rank 0, which distributes the trials, needs 0.6 kB of memory for each, 6 GB in all."""
 
 MOST_STEPS: Final = 1_000_000_000
 """Of a trial: its steps are counted with 32 bits."""
 
 MOST_TRIAL_BYTES: Final = 2**40
-"""Memory of one trial: no core has that much to itself."""
+"""Memory of one trial: far more than one core has."""
 
 BYTES_PER_STEP: Final = 140
-"""Of memory, at the peak of a trial: its traces, in double precision while they are put together. Measured."""
+"""Of memory, at the peak of a trial: its traces, in double precision while they are assembled. Measured."""
 
 BYTES_PER_EVENT: Final = 48
 """Of memory, for an external spike of the steps that are made at a time."""
@@ -39,8 +39,8 @@ def steps(time_ms: float, dt_ms: float) -> float:
 def trial_bytes(network: Mapping[str, float]) -> int:
     """Memory that one trial takes at least, beside the program itself (`network`: parameter → value).
 
-    Both graphs, a bit for each pair of neurons; the steps of the refractory period, a bit for each neuron; the traces;
-    the external spikes that wait. Spikes, which depend on what the network does, come on top.
+    The sum of both graphs, a bit for each pair of neurons; the steps of the refractory period, a bit for each neuron;
+    the traces; the pending external spikes. Not included: the network's own spikes.
     """
     dt_ms = network["dt_ms"]
     n_steps = steps(network["duration_ms"], dt_ms)
@@ -75,17 +75,17 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
         lengths = " x ".join(str(len(values)) for values in axes.values())
         return (
             f"grid: {lengths} points with {counted(trials, 'trial')} each are "
-            f"{_count(points * trials)} trials, and a sweep has {_count(MOST_TRIALS)} at most; make the grid coarser, "
-            "or several sweeps of it"
+            f"{_count(points * trials)} trials, and a sweep may have {_count(MOST_TRIALS)}; make the grid coarser, "
+            "or run several sweeps"
         )
     largest = {**network, **{name: values[-1] for name, values in axes.items()}}
     needed = trial_bytes(largest)
     if needed > MOST_TRIAL_BYTES:
         causes = ("n_neurons", "n_external", "duration_ms", "dt_ms", "t_ref_ms", "external_rate_hz")
-        said = ", ".join(f"{name} = {largest[name]:g}" for name in causes)
+        named = ", ".join(f"{name} = {largest[name]:g}" for name in causes)
         return (
-            f"network: one trial with {said} takes {needed / 2**30:.3g} GiB of memory, and {MOST_TRIAL_BYTES >> 30} "
-            "GiB are the most; make it smaller or shorter"
+            f"network: one trial with {named} takes {needed / 2**30:.3g} GiB of memory, and the limit is "
+            f"{MOST_TRIAL_BYTES >> 30} GiB; make it smaller or shorter"
         )
     return None
 

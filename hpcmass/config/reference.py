@@ -15,7 +15,7 @@ from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, SWEEPABLE, Experiment
 
 EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0.5, 1, 11]}"}
-"""`grid` has no default: which plane to look at is the user's choice."""
+"""`grid` has no default: which plane to sweep is the user's choice."""
 
 HEAD = """\
 # Every key of a configuration with its default; keep what you change, leave out the rest. Each comment: the unit; where

@@ -1,4 +1,4 @@
-"""Times are whole numbers of steps: which of those given are not, and what is used instead."""
+"""Times are whole numbers of steps: which of the given times are not, and what is used instead."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TOLERANCE: Final = 1e-6
 """Steps that a time may be off: 0.3 / 0.1 is not quite 3 in floating point."""
 
 DIGITS: Final = 1e-11
-"""Share of a time that it may be off: it may be written with twelve digits, as the values of axes are."""
+"""Relative tolerance of a time: values of axes have twelve digits."""
 
 
 def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]]) -> list[str]:
-    """A sentence for each key whose time is no multiple of the step: the key, the time given and the time used."""
+    """A sentence for each key whose time is not a multiple of the step: the key, the time given and the time used."""
     sentences = []
     for name in TIMES:
         section, values = ("grid", axes[name]) if name in axes else ("network", [getattr(network, name)])
@@ -28,7 +28,7 @@ def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]
             used = round(value / network.dt_ms) * network.dt_ms
             more = f", and {len(rounded) - 1} more of its values likewise" if len(rounded) > 1 else ""
             sentences.append(
-                f"{section}.{name}: {value:.12g} ms is no multiple of dt_ms = {network.dt_ms:g}; {used:.12g} ms is "
+                f"{section}.{name}: {value:.12g} ms is not a multiple of dt_ms = {network.dt_ms:g}; {used:.12g} ms is "
                 f"used{more}"
             )
     return sentences

@@ -64,7 +64,7 @@ def _set(document: dict[str, Any], path: Path, value: Any) -> None:
     for section in sections:
         document = document.setdefault(section, {})
         if not isinstance(document, dict):
-            raise UserError(f"{'.'.join(path)}: {section} is no section; give it a value of its own")
+            raise UserError(f"{'.'.join(path)}: {section} is not a section; give it a single value")
     if value is None:
         document.pop(key, None)
     else:

@@ -1,8 +1,8 @@
-"""YAML text → plain values; what two readers of YAML take for different things is found.
+"""YAML text → plain values; what two YAML parsers read differently is found.
 
-YAML 1.1 and 1.2 disagree about `010`, `1_000`, `30:00`, `on` and others, and so do programs. A file that was written by
-hand is read strictly: each of these is a problem that says what to write. Texts that were accepted before, such as the
-configuration within a sweep file, are read as they always were.
+YAML 1.1 and 1.2 disagree about `010`, `1_000`, `30:00`, `on` and others, and so do programs. A file that was written
+by hand is read strictly: each of these is reported with what to write instead. Texts that were accepted before, such as
+the configuration within a sweep file, are read as before.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Final
 import yaml
 
 MOST_LEVELS: Final = 20
-"""Values within each other; a configuration has five: file, section, axis, list, number."""
+"""Deepest nesting; a configuration has five levels: file, section, axis, list, number."""
 
 MOST_VALUES: Final = 1_000_000
-"""Values in a document when its aliases are written out; ten aliases of ten aliases of … are soon more than atoms."""
+"""Values in a document with its aliases expanded: nested aliases grow exponentially."""
 
 MOST_DIGITS: Final = 400
-"""More than a number has that a float can hold."""
+"""More digits than a float can represent."""
 
 Path = tuple[str | int, ...]
 
@@ -53,16 +53,16 @@ class Document:
     value : object
         Mappings with names as keys, lists, texts, numbers, truth values, None.
     twice : dict
-        Path of a key that is given twice → what to say of it.
+        Path of a key that is given twice → the message.
     ambiguous : dict
-        Path of a value → what others take it for, and what to write.
+        Path of a value → how other parsers read it, and what to write.
 
     Raises
     ------
     yaml.YAMLError
         If the text is not YAML, or has tags for more than texts, numbers and truth values.
     Refused
-        If it is nested too deeply, its aliases make it too large or contain themselves, or a key is no name.
+        If it is nested too deeply, its aliases make it too large or contain themselves, or a key is not a name.
     """
 
     def __init__(self, text: str) -> None:
@@ -109,7 +109,7 @@ class Document:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                raise Refused(f"has a key in line {_line(key_node)} that is no name; write NAME: VALUE")
+                raise Refused(f"has a key in line {_line(key_node)} that is not a name; write NAME: VALUE")
             key = str(key_node.value)
             if key == MERGE and key_node.style is None:
                 merged += value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
@@ -135,7 +135,7 @@ def written(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes also what is a text to YAML 1.1 alone."""
+    """Also quotes what only YAML 1.1 reads as a string."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
@@ -145,7 +145,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 class _Loader(yaml.SafeLoader):
-    """Makes the nodes; what a plain word means is not decided here."""
+    """Builds the nodes; the meaning of a plain word is decided later."""
 
     _level = 0
 
@@ -164,9 +164,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def meaning_of(word: str) -> tuple[Any, str | None]:
-    """What a plain word, one without quotes, stands for, as it was always read here, and what is wrong with it.
+    """The value of a plain word (one without quotes) as hpcmass always read it, and a problem, if any.
 
-    Wrong is what other readers take for something else; the text says what to write.
+    A word is a problem if other parsers read it differently; the text says what to write.
     """
     if word == "":
         return None, "has no value; give one, or leave the key out"
@@ -175,10 +175,10 @@ def meaning_of(word: str) -> tuple[Any, str | None]:
         return None, None
     if kind == "bool":
         truth = _YAML_1_1.bool_values[word.lower()]
-        said = str(truth).lower()
-        return truth, None if word.lower() == said else _either(word, said, is_text=True)
+        what = str(truth).lower()
+        return truth, None if word.lower() == what else _either(word, what, is_text=True)
     if kind == "timestamp":
-        return word, f"{word} is a date to some readers of YAML and a text to others; write '{word}' in quotes"
+        return word, f"{word} is a date to some YAML parsers and a string to others; write '{word}' in quotes"
     if kind not in ("int", "float") and not NUMBER.fullmatch(word) and not OCTAL.fullmatch(word):
         return word, None
     if len(word) > MOST_DIGITS:
@@ -190,7 +190,7 @@ def meaning_of(word: str) -> tuple[Any, str | None]:
         lost = value == 0 and re.search(r"[1-9]", re.split("[eE]", word)[0])
         return value, f"{word} is too small for a number; write 0" if lost else None
     if OCTAL.fullmatch(word):
-        return word, f"{word} is no decimal number; write {int(word, 8)}"
+        return word, f"{word} is not a decimal number; write {int(word, 8)}"
     node = yaml.ScalarNode(TAG + kind, word)
     try:
         value = (_YAML_1_1.construct_yaml_int if kind == "int" else _YAML_1_1.construct_yaml_float)(node)
@@ -199,25 +199,25 @@ def meaning_of(word: str) -> tuple[Any, str | None]:
     if not math.isfinite(value):
         return value, None
     if word.lstrip("+-").startswith(("0b", "0x")):
-        return value, f"{word} is no decimal number; write {value}"
+        return value, f"{word} is not a decimal number; write {value}"
     return value, _either(word, f"{value:.15g}" if isinstance(value, float) else str(value), is_text=":" in word)
 
 
-def _either(word: str, said: str, *, is_text: bool) -> str:
-    """Something to YAML 1.1, and a text to YAML 1.2; `is_text`: someone may mean the text."""
+def _either(word: str, what: str, *, is_text: bool) -> str:
+    """Another value in YAML 1.1 than the string of YAML 1.2; `is_text`: the string may be intended."""
     quoted = f", or '{word}' in quotes" if is_text else ""
-    return f"{word} is {said} to some readers of YAML and a text to others; write {said}{quoted}"
+    return f"{word} is {what} to some YAML parsers and a string to others; write {what}{quoted}"
 
 
 def _whole(word: str) -> tuple[Any, str | None]:
-    """`010`: 8 in YAML 1.1, 10 in YAML 1.2; `08`: a text in YAML 1.1."""
+    """`010`: 8 in YAML 1.1, 10 in YAML 1.2; `08`: a string in YAML 1.1."""
     decimal = int(word)
     if not re.fullmatch(r"[-+]?0[0-9]+", word):
         return decimal, None
     octal = int(word, 8) if re.fullmatch(r"[-+]?[0-7]+", word) else word
     if octal in (decimal, word):
         return octal, f"{word} has a zero in front; write {decimal}"
-    return octal, f"{word} is {decimal} to some readers of YAML and {octal} to others; write {decimal} or {octal}"
+    return octal, f"{word} is {decimal} to some YAML parsers and {octal} to others; write {decimal} or {octal}"
 
 
 def _line(node: yaml.Node) -> int:

@@ -1,8 +1,8 @@
 """A few seconds' calibration: short trials at points that cover the grid, timed on this machine's cores.
 
 A trial takes a fixed time (drawing the graph) and a time per step, which depends on how the network fires. Both are
-measured at each point that is tried, and interpolated between. The processor's time is taken, not the clock's: another
-program that runs beside does not count, a core that two processes share does.
+measured at each point that is tried, and interpolated between. Processor time is measured, not wall time: other
+programs do not count, but a core shared by two processes does.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ SHORT_MS = 1000.0
 """Length of a calibrating trial (ms), if the experiment's own are not shorter."""
 
 FEWEST_POINTS = 4
-"""Tried even if that takes longer than allowed."""
+"""Fewest points, even if they take longer than the budget."""
 
 MOST_POINTS = 256
-"""Tried even if there is time for more: they cover a grid well, and what follows from n of them takes n³ steps."""
+"""Most points, even if there is time for more: they cover a grid well, and the interpolation takes n³ steps."""
 
 BYTES_PER_SPIKE = 2.2
 """Of memory, at the peak of a trial. Measured."""
@@ -46,7 +46,7 @@ Measured = tuple[float, float]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was found on this machine.
+    """Result of a calibration on this machine.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Calibration:
     trial_s, peak_bytes : array of float, (n,)
         Processor time of a whole trial (s), memory of the process at its peak.
     n_failed : int
-        Further points where the trial failed.
+        Number of further points, where the trial failed.
     start_s : float
         Time (s) for a process to start and load the compiled kernels.
     processes : int
@@ -86,7 +86,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     Returns
     -------
     Calibration
-        Of `FEWEST_POINTS` points at least, or all of a smaller grid, if they do not fail; of `MOST_POINTS` at most.
+        At least `FEWEST_POINTS` points, or all of a smaller grid, if they do not fail; at most `MOST_POINTS`.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
         If every trial fails, or a process is killed.
     """
     require_compiler()
-    open_cache("network")  # before its processes do: it alone warns of what is wrong there
+    open_cache("network")  # before its processes do: only this process warns about its problems
     lengths = shape(experiment)[:-1]
     order = itertools.islice(spread_out(coordinates(lengths)), MOST_POINTS)
     tried: list[tuple[int, Measured | str]] = []
@@ -144,14 +144,14 @@ def _start() -> None:
 
 
 def _measure(experiment: Experiment, number: int) -> Measured | str:
-    """Run a short trial at a point (its number in the grid's order); why it failed, if it did."""
+    """Run a short trial at a point (its number in the grid's order); returns the reason if it failed."""
     from hpcmass.network import simulate
     from hpcmass.network.simulation import Network
 
     values = point_values(experiment, number)
     network = experiment.network_at(values)
     short = shortened(network)
-    # the seed of no trial of the sweep: nothing that is calculated here may be mistaken for a result
+    # a seed that no trial of the sweep has: this is not a result
     seed = trial_seed(experiment.root_seed, values, experiment.trials)
     begun = time.process_time()
     Network(short, values["p"], values["lam"], seed)
@@ -171,6 +171,6 @@ def _measure(experiment: Experiment, number: int) -> Measured | str:
 
 
 def peak_bytes() -> float:
-    """The most memory that this process ever had."""
+    """Peak memory of this process."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most * (1.0 if sys.platform == "darwin" else 1024.0)

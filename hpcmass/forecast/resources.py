@@ -18,12 +18,12 @@ from hpcmass.grid import shape
 from hpcmass.store.layout import sweep_bytes
 
 SCHEDULED_TRIALS = 50_000
-"""Trials at the end of a sweep whose schedule is followed one by one: how even the ranks are is decided there."""
+"""Trials at the end of a sweep whose schedule is simulated one by one: they decide how evenly the ranks finish."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a sweep takes on machines like this one.
+    """Predicted time, memory and file size of a sweep on machines like this one.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Forecast:
         workers = min(max(1, n_ranks - 1), self.n_trials)
         if workers == self.n_trials:
             return self.start_s + float(self.point_s.max())
-        # of many trials, the ranks are through with the first ones at about the same time: the last ones fill the gaps
+        # with many trials the ranks finish the first ones at about the same time: the last ones fill the gaps
         last = max(SCHEDULED_TRIALS, 8 * workers)
         free_at = [float(self._trial_s[:-last].sum()) / workers] * workers
         for seconds in self._trial_s[-last:].tolist():
@@ -75,7 +75,7 @@ class Forecast:
         return np.repeat(self.point_s[np.asarray(self.order)], self.trials_per_point)
 
     def efficiency(self, n_ranks: int) -> float:
-        """Share of the ranks' time that trials take."""
+        """Fraction of the ranks' time spent in trials."""
         return self.core_s / (n_ranks * self.wall_s(n_ranks))
 
     def ranks_for(self, wall_s: float) -> int | None:
@@ -83,7 +83,7 @@ class Forecast:
         most = self.n_trials + 1
         if self.wall_s(most) > wall_s:
             return None
-        # fewer workers than the work itself takes cannot do; more than Graham's bound for such schedules need not be
+        # the total work gives the lower bound, Graham's bound for such schedules the upper one
         work_s, longest_s = wall_s - self.start_s, float(self.point_s.max())
         low = max(0, int(self.core_s / work_s) - 1)
         high = min(most, int(self.core_s / (work_s - longest_s)) + 2) if work_s > longest_s else most

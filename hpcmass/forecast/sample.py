@@ -1,4 +1,4 @@
-"""Which points of a grid to try, and what they say about all others."""
+"""Which points of a grid to calibrate at, and the interpolation to all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 Real = npt.NDArray[np.float64]
 
 LARGEST_GRID = 20_000
-"""Points that are candidates; of a larger grid, every so many."""
+"""Largest number of candidate points; a larger grid is thinned out."""
 
 
 def coordinates(shape: tuple[int, ...]) -> Real:
@@ -20,7 +20,7 @@ def coordinates(shape: tuple[int, ...]) -> Real:
 
 
 def spread_out(points: Real) -> Iterator[int]:
-    """Numbers of points, each as far as can be from all before it: any first few of them cover the grid.
+    """Numbers of points, each as far as possible from all before it: any first few of them cover the grid.
 
     Starts at the last corner, where all axes are largest (the costliest one as a rule).
     """
@@ -49,7 +49,7 @@ def interpolate(known: Real, values: Real, wanted: Real) -> Real:
 
 
 def leave_one_out(known: Real, values: Real) -> Real:
-    """What the others say about each point, over what was found there; NaN for one that is alone.
+    """Leave-one-out prediction at each point, over its measured value; NaN for a single point.
 
     One inverse of the interpolation's matrix serves all points (Rippa 1999, Adv. Comput. Math. 11:193); to interpolate
     once for each of n points would take n times as long.
@@ -62,7 +62,7 @@ def leave_one_out(known: Real, values: Real) -> Real:
     between[n, n] = 0.0
     inverse = np.linalg.inv(between)
     by_others = values - (inverse[:n, :n] @ values) / np.diagonal(inverse)[:n]
-    ordered = np.sort(values)  # the others' range: a value that is there twice is its own second
+    ordered = np.sort(values)  # the range of the others; a value that occurs twice stays in it
     least = np.where(values == ordered[0], ordered[1], ordered[0])
     most = np.where(values == ordered[-1], ordered[-2], ordered[-1])
     return by_others.clip(least, most) / values

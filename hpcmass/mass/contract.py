@@ -1,8 +1,8 @@
-"""How a mass model is called: it cannot change what it is given, and what it returns is checked.
+"""How a mass model is called: its arguments are read-only, and what it returns is checked.
 
-A model is someone's own code. All models of a trial see the same recording, and the statistics see it too, so a model
+A model is user code. All models of a trial see the same recording, and the statistics see it too, so a model
 that changed its input in place would change the results of the others. Traces are therefore read-only (`Traces`), and
-each call gets its own containers: what a model does to them, or keeps of them, reaches no one else. A potential of a
+each call gets its own containers: what a model changes or stores in them affects nothing else. A potential of a
 wrong kind or length is the model author's mistake and is refused with the model's name. One that leaves the physical
 range is a result, the same for every model: NaN from there on.
 """
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from hpcmass.mass.registry import FittedModel, MassModel
 
 LONGEST_REASON: Final = 300
-"""Characters of another library's message that are shown: some fill a page."""
+"""Most characters of another library's message that are shown: some fill a page."""
 
 _READ_ONLY: Final = re.compile(r"read-?only|is frozen|cannot assign to field|cannot set WRITEABLE", re.IGNORECASE)
 
 
 class ModelError(UserError):
-    """A mass model that failed or returned something else than a potential; the message names the model."""
+    """A mass model that failed or did not return a potential; the message names the model."""
 
 
 def predicted(
@@ -57,7 +57,7 @@ def predicted(
     Returns
     -------
     array of float64, (n_steps,)
-        V (mV), a copy that the model does not know; NaN from the first step at which |V| exceeds `V_BOUND_MV` or is
+        V (mV), a copy; NaN from the first step at which |V| exceeds `V_BOUND_MV` or is
         not finite.
 
     Raises
@@ -71,7 +71,7 @@ def predicted(
 
 
 def summarise(name: str, model: FittedModel, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
-    """What a model learns from one trial; arguments and errors as for `predicted`."""
+    """A model's summary of one trial; arguments and errors as for `predicted`."""
     with _failures_of(name):
         return copy.deepcopy(model.summarise(dataclasses.replace(traces), network.model_copy(), mass.model_copy()))
 
@@ -96,7 +96,7 @@ def require_signature(name: str, model: MassModel | FittedModel) -> None:
     Raises
     ------
     ModelError
-        If it is a class, or a function of it takes other arguments.
+        If it is a class, or one of its functions takes other arguments.
     """
     if isinstance(model, type):
         raise ModelError(f"the mass model {name} is a class; register an instance of it: mass_model('{name}')(…())")
@@ -119,16 +119,16 @@ def require_signature(name: str, model: MassModel | FittedModel) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What another's code raised, on one line: kind, message, and the line of the code that the reader knows."""
+    """An exception of user code on one line: type, message, and the line in that code."""
     text = " ".join(str(error).split())
     if len(text) > LONGEST_REASON:
         text = f"{text[:LONGEST_REASON]}…"
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
     theirs = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _CALLERS]
     if not theirs or isinstance(error, SyntaxError):  # whose message has the line
-        return said
+        return message
     last = [f for f in theirs if f.filename == theirs[0].filename][-1]  # not within a library that it calls
-    return f"{said} ({Path(last.filename).name}, line {last.lineno})"
+    return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
 
 _CALLERS: Final = {
@@ -139,22 +139,22 @@ _CALLERS: Final = {
     "<frozen importlib._bootstrap>",
     "<frozen importlib._bootstrap_external>",
 }
-"""Files between the program and a model's code, without interest to its author."""
+"""Files between the program and a model's code, which do not help its author."""
 
 
 @contextmanager
 def _failures_of(name: str) -> Iterator[None]:
-    """Whatever a model raises becomes one sentence with its name; what NumPy's floats do in it, stays in it."""
+    """Turn whatever a model raises into one sentence with its name; ignore NumPy's floating-point warnings in it."""
     try:
         with np.errstate(all="ignore"):  # a potential that overflows is a result
             yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also sys.exit: a model does not end the comparison of the others
-        said = reason(error)
-        hint = "what a model is given is read-only: change a copy" if _READ_ONLY.search(said) else ""
+        message = reason(error)
+        hint = "a model's arguments are read-only: change a copy" if _READ_ONLY.search(message) else ""
         raise ModelError(
-            f"the mass model {name} failed, {said}; {hint or 'correct it, or leave it out of the models'}"
+            f"the mass model {name} failed, {message}; {hint or 'correct it, or leave it out of the models'}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Laguerre filters: an orthonormal basis for what a causal, fading memory can do with an input.
+"""Laguerre filters: an orthonormal basis of causal kernels that decay.
 
 The first is a low-pass, each further one the one before behind an all-pass with the same pole α (Wahlberg 1991, IEEE
 Trans. Autom. Control 36:551),
@@ -88,7 +88,7 @@ def filtered(
 def products(rows: Potential) -> Potential:
     """Sum over rows of the products of all pairs of columns, (P, P).
 
-    A loop of its own, because the rounding of a BLAS depends on how many threads it takes.
+    A plain loop, because the rounding of a BLAS depends on its number of threads.
     """
     n_columns = rows.shape[1]
     sums = np.zeros((n_columns, n_columns))
@@ -118,7 +118,7 @@ def combined(
     phi_E, phi_I, phi_ext, jump, decay, pole
         As for `filtered`.
     coefficients : array, (n_parts, 1 + 3 * order)
-        Constant and weights, for each part of the trial its own.
+        Constant and weights for each part of the trial.
     stops : array of int, (n_parts,)
         Step behind the last of each part.
     """

@@ -1,14 +1,14 @@
-"""LIN: the linear transfer model that fits the network best, the bar that any hand-made mass model has to reach.
+"""LIN: the linear transfer model that fits the network best, a baseline for every other mass model.
 
     V(t) = c + Σ_σ Σ_j c_σj L_j[ḡ_σ](t),      j = 0 … ORDER - 1,  σ ∈ {E, I, ext}
 
 with the Laguerre filters L_j of the mean conductances, that is, one causal kernel per type of synapse. The coefficients
 minimise the squared error against the network's own mean potential, with a ridge penalty, and are cross-validated: a
 trial is predicted with coefficients that the point's *other* trials gave. A single trial is cut in two halves, each
-predicted from the other. The strength of the penalty is chosen within the trials that are fitted, by a
-cross-validation of its own.
+predicted from the other. The strength of the penalty is chosen within the training trials, by an
+inner cross-validation.
 
-All that a trial teaches are the sums of squares and products of the regressors, so the fit reads each trial once.
+The fit needs only the sums of squares and products of the regressors, so it reads each trial once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIT_MS: Final = 1.0
 """The fit takes one sample in this time; V and the filters hardly move within it."""
 
 BLOCKS: Final = 4
-"""Parts of a trial whose sums are kept apart, two to each half."""
+"""Parts of a trial with separate sums, two in each half."""
 
 FOLDS: Final = 8
 """Most folds in which the strength of the penalty is chosen."""
@@ -41,7 +41,7 @@ PENALTIES: Final = 10.0 ** np.arange(-8, 2)
 """Strengths of the ridge penalty, in units of the regressors' variance."""
 
 MEMBRANE_SHARE: Final = 0.5
-"""Time constant of the filters in units of tau_m: ORDER of them then remember 2 ORDER · tau_m/2 = 240 ms."""
+"""Time constant of the filters in units of tau_m: ORDER of them then span 2 ORDER · tau_m/2 = 240 ms."""
 
 Moments = Potential
 """(P + 2, P + 2): sums over samples of the products of (1, P regressors, V - V_L), 1 · 1 being their number."""

@@ -10,9 +10,9 @@ FOM closes it with ⟨g_σ (v - V_σ)⟩ = ḡ_σ (V - V_σ). The mean conductan
 for (11b) is linear, with each type's own time constant: nothing is lost in the synapses, and V is of first order.
 Freeman's models arrive at their second order by one tau_s for all types and a filter behind the product.
 
-CLO evaluates (16) with the synaptic current that the network recorded. Whatever it misses, threshold, reset and
-refractoriness, every model that closes (16) misses, too: it bounds what any closure of this kind can do. It is no
-prediction, for it uses more of the network than the spikes.
+CLO evaluates (16) with the network's recorded synaptic current. It lacks threshold, reset and refractoriness, as does
+every model that closes (16): it bounds what any closure of this kind can reach. It is not a prediction, because it uses
+more of the network than the spikes.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def closure_bound(traces: Traces, network: NetworkParameters, mass: MassParamete
 
     V[k] uses the current of step k, which acted on the network's potential of step k - 1.
     """
-    import scipy.signal  # a second of start-up, which a sweep that only checks the models' names would pay for, too
+    import scipy.signal  # takes a second, and a sweep that only checks the models' names does not need it
 
     assert traces.mean_i_syn is not None  # it is registered as needed
     a = network.dt_ms / network.tau_m_ms

@@ -32,10 +32,10 @@ class FittedModel(Protocol):
     """A model with free coefficients, fitted to a point's trials without the one that it then predicts."""
 
     def summarise(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
-        """What one trial teaches; small, and the traces are not needed again to learn from it."""
+        """Summary of one trial for the fit; small, so that the traces are not needed again."""
 
     def fit(self, summaries: Mapping[int, Any], held_out: int, network: NetworkParameters) -> MassModel:
-        """The model of trial `held_out`, which was not fitted to it (`summaries`: trial → `summarise`)."""
+        """The model for trial `held_out`, fitted to the other trials (`summaries`: trial → `summarise`)."""
 
 
 _MODELS: dict[str, MassModel | FittedModel] = {}
@@ -53,7 +53,7 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
         Any printable text without spaces around it, `,` (`--models A,B`), `$` (which figures take for mathematics) and
         `_` in front (which legends leave out).
     needs : tuple of str
-        Traces that it uses beside those that every sweep has.
+        Traces that it needs in addition to those that every sweep has.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def mass_model(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[M], M]:
         If there is such a model already, or the name cannot be used.
     """
     if not isinstance(name, str):
-        raise ValueError(f"{name!r} is no name for a mass model; write @mass_model('NAME')")
+        raise ValueError(f"{name!r} is not a name for a mass model; write @mass_model('NAME')")
     if not name or not name.isprintable() or name != name.strip() or name[0] == "_" or {",", "$"} & set(name):
         raise ValueError(f"{name!r} cannot name a mass model; see `mass_model` for what a name may hold")
     traces = [field.name for field in fields(Traces)]
@@ -83,7 +83,7 @@ def known_models() -> tuple[str, ...]:
     Raises
     ------
     UserError
-        If a module of the package cannot be loaded: it might be the one with a model that is asked for.
+        If a module of the package cannot be loaded: it might define a requested model.
     """
     package = importlib.import_module("hpcmass.mass")
     for module in pkgutil.iter_modules(package.__path__):
@@ -92,7 +92,7 @@ def known_models() -> tuple[str, ...]:
 
 
 def _load(module: str) -> None:
-    """Import one module; nothing that it registered remains if that fails, so that it can be tried again."""
+    """Import one module; if that fails, its registrations are undone, so that it can be tried again."""
     before = set(_MODELS)
     try:
         importlib.import_module(module)
@@ -107,7 +107,7 @@ def _load(module: str) -> None:
 
 
 def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> dict[str, MassModel | FittedModel]:
-    """The models that a configuration asks for, in its order.
+    """The models that a configuration lists, in its order.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> d
             listed = ", ".join(known) + (f" ({hint})" if hint else "")
             raise UserError(f"mass.models: there is no mass model '{name}'; known models: {listed}")
         if names.count(name) > 1:
-            raise UserError(f"mass.models: '{name}' is given twice; name each model once")
+            raise UserError(f"mass.models: '{name}' is given twice; list each model once")
         contract.require_signature(name, _MODELS[name])
         missing = set(_NEEDS[name]).difference(traces) if traces is not None else set()
         if missing:

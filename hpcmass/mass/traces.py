@@ -1,4 +1,4 @@
-"""What a mass model is given, the recorded traces of one trial, and how far what it returns may go."""
+"""The input of a mass model, the recorded traces of one trial, and the range of its output."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Traces:
 
 
 def _unchangeable(trace: Trace) -> Trace:
-    """`trace` over memory that no code can write to: a flag of an array could be set back, bytes cannot change.
+    """`trace` over immutable memory: an array's read-only flag can be reset, `bytes` cannot change.
 
     Always another array object, for its shape can be set in place; the memory is copied once.
     """

@@ -1,8 +1,8 @@
 """Bit-sliced sums: how many spikes each neuron receives, 512 neurons at a time.
 
-The spikes that arrive at all neurons are the column sum of the graph's rows of the units that spiked. A carry-save
-adder takes three rows to a row of ones and a row of twos with a handful of logic operations, whatever the rows
-hold; a tree of them takes 8 rows to binary *planes*: bit j of plane k is digit k of neuron j's count.
+The spikes that arrive at the neurons are the column sum of the graph's rows of the units that spiked. A carry-save
+adder takes three rows to a row of ones and a row of twos with a handful of logic operations, for any
+rows; a tree of them takes 8 rows to binary *planes*: bit j of plane k is digit k of neuron j's count.
 
     row a  0110…        plane 0 (ones)  1010…
     row b  1100…   →    plane 1 (twos)  0100…      counts 1 2 1 0 …

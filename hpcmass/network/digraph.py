@@ -4,7 +4,7 @@
     …
     row n      0000…0 | 0…      a row of zeros, to fill up lists of rows
 
-10 000 × 10 000 possible edges take 12.5 MB whatever their number, and the input of all neurons is the column sum
+10 000 × 10 000 possible edges take 12.5 MB for any number of edges, and the input of all neurons is the column sum
 of the rows of those that spiked (`hpcmass.network.delivery`).
 
 Two generators draw G(n, p): geometric skips from edge to edge (Batagelj & Brandes 2005, adapted to directed
@@ -73,7 +73,7 @@ def draw(
     Parameters
     ----------
     sequence : numpy.random.SeedSequence
-        Consumed whole: another graph needs another sequence.
+        Used up: another graph needs another sequence.
     n_sources, n_targets : int
     p : float
         In [0, 1].
@@ -103,7 +103,7 @@ def _degrees(rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
 def _skip_edges(
     state: LaneState, rows: npt.NDArray[np.uint64], n_sources: int, n_targets: int, p: float, loops: bool
 ) -> None:
-    """Walk over all possible edges in steps that are geometrically distributed with parameter p."""
+    """Draw edges by skipping over the possible ones, in geometrically distributed steps with parameter p."""
     possible = n_targets if loops else n_targets - 1
     n_slots = n_sources * possible
     if p <= 0 or n_slots <= 0:

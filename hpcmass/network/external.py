@@ -33,7 +33,7 @@ class PoissonDrive:
         self._gap_lanes, self._unit_lanes = seed_lanes(gaps), seed_lanes(units)
         self._n_units = n_units
         self._events_per_step = events_per_step if n_units > 0 else 0.0
-        self._step = 0  # first step not yet handed out
+        self._step = 0  # next step
         self._last = 0.0  # time of the last event made, in steps
         self._times: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._units: npt.NDArray[np.int64] = np.empty(0, np.int64)

@@ -46,16 +46,16 @@ Words = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
 
 PREFETCHED_ROWS = 16
-"""Rows of spiking neurons that are asked for as soon as they are known; they fit the first-level cache."""
+"""Rows of spiking neurons that are prefetched as soon as they are known; they fit the first-level cache."""
 
 STEPS, UNSCALED = 0, 1
-"""Places in the clock: steps done, steps since the last rescale."""
+"""Indices of the clock: steps done, steps since the last rescale."""
 
 EXC, INH, EXT = 0, 1, 2
-"""Places of the three kinds of spikes in arrays."""
+"""Indices of the three kinds of spikes in arrays."""
 
 NON_FINITE, TOO_LOW = 1, 2
-"""What can stop the loop."""
+"""Reasons to stop the loop."""
 
 
 class State(NamedTuple):
@@ -186,7 +186,7 @@ def run_steps(
             freed = load_u64(s.refractory, c) ^ load_u64(s.ring, oldest + c)
             store_u64(s.refractory, c, freed)
 
-        # three programs for the three frequent cases: no neuron fired, no inhibitory neuron fired, all may have
+        # three versions for the three frequent cases: no neuron fired, no inhibitory neuron fired, any may have fired
         if s.n_planes[EXC] + s.n_planes[INH] == 0:
             total, least, synaptic = advance(
                 s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants

@@ -1,7 +1,7 @@
-"""Did the compiler use vector registers? Said by the machine code of the hot loops, not hoped for.
+"""Whether the compiler used vector registers, read from the machine code of the hot loops.
 
-The code can be read only in the process that compiled it, so what was found is noted beside the compiled kernels, and
-a process that loads them reads the note.
+The code can be read only in the process that compiled it, so the result is stored beside the compiled kernels, for the
+processes that load them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def hot_loop_registers() -> dict[str, int | None]:
             if note is not None:
                 note.write_text(json.dumps(found))
         except OSError:
-            logger.debug("cannot note the registers in %s", note)
+            logger.debug("cannot store the vector widths in %s", note)
     return found
 
 
@@ -77,7 +77,7 @@ def warn_if_scalar() -> None:
 
 
 def _read(note: Path | None) -> dict[str, int | None]:
-    """What the note says; nothing if it is missing or damaged."""
+    """The stored widths; empty if the file is missing or damaged."""
     try:
         found = json.loads(note.read_text()) if note is not None else {}
     except (OSError, ValueError):

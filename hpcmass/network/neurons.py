@@ -8,7 +8,7 @@ dt/tau)^n shrinks from step to step and is multiplied in every few hundred steps
     u ← u (1 - a - a Σ_σ g_σ) + a Σ_σ g_σ (V_σ - V_L) + s ξ,    a = dt/tau_m, s = sqrt(Q dt)/tau_m
 
 Order of the neurons: bit 512 k + 32 l + b of a packed row stands at *slot* 512 k + 16 b + l of the arrays, so that
-16 neighbours in an array are one bit of 16 words and masks need no shuffling. Slots beyond N hold u = 0 for ever.
+16 neighbours in an array are one bit of 16 words and masks need no shuffling. Slots beyond N keep u = 0.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def rescale(g: Floats, factor: float) -> None:
 
 @kernel
 def counts_of(planes: Words | None, width: int, c: int) -> Any:
-    """Nibbles of column c; Nones where no spike of the kind arrives, for which the compiler drops the rest."""
+    """Nibbles of column c; Nones where no spike of the kind arrives, so that the compiler drops the rest."""
     return (None, None, None, None) if planes is None else nibbles(planes, width, 0, c)
 
 
@@ -102,7 +102,7 @@ def updated(
 ) -> Any:
     """One step of the 16 neurons at slot `at`: u, also written back; which of them spiked; synaptic change of u.
 
-    The last is -a Σ_σ g_σ (v - V_σ), of refractory neurons, too.
+    The last is -a Σ_σ g_σ (v - V_σ), including refractory neurons.
     """
     decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x, threshold, reset = k
     ge, gi, gx = fed(g_e, at, w[0], e, digit), fed(g_i, at, w[1], i, digit), fed(g_x, at, w[2], x, digit)
@@ -172,7 +172,7 @@ def advance(
     total = splat_f32(np.float32(0.0))
     least = synaptic = total
     for c in range(0, width, 8):
-        # a loop of its own: its long chain of dependent operations would stall the other's
+        # a separate loop: its long chain of dependent operations would stall the other one
         draw_normals(lanes, noise, 0, 512, constants[NOISE_SD])
         e0, e1, e2, e3 = counts_of(planes_e, width, c)
         i0, i1, i2, i3 = counts_of(planes_i, width, c)

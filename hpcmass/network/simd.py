@@ -269,7 +269,7 @@ def _prefetch(locality: int, doc: str) -> Any:
     return made
 
 
-prefetch = _prefetch(3, "Ask for the cache line of an array at a flat index, to be read at once.")
+prefetch = _prefetch(3, "Prefetch the cache line of an array at a flat index, to be read at once.")
 prefetch_second_level = _prefetch(2, "The same for reading a few microseconds later: into the second-level cache.")
 
 

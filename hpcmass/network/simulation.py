@@ -24,10 +24,10 @@ from hpcmass.network.spikes import SpikeChunk, SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 
 CHUNK_SPIKES = 4_000_000
-"""Room for spikes per chunk of steps; it bounds the length of a chunk, never the result."""
+"""Space for spikes per chunk of steps; it bounds the length of a chunk, never the result."""
 
 LONGEST_CHUNK = 20_480
-"""Steps after which a deadline is looked at, at the latest; a multiple of 64."""
+"""Most steps between two checks of the deadline; a multiple of 64."""
 
 SMALLEST_PENDING_DECAY = 1e-9
 """Conductances are rescaled before their common decay falls below this."""
@@ -59,7 +59,7 @@ class Network:
         q = self.parameters = parameters
         n = q.n_neurons
         self.n_exc = round(lam * n)
-        # one sequence per use, in this order for ever
+        # one sequence per use; this order must never change
         to_graph, to_graph_ext, to_drive, to_noise, to_start = np.random.SeedSequence(seed).spawn(5)
         width = words_per_row(n)
         self.graph = draw(to_graph, n, n, p, loops=False)
@@ -101,7 +101,7 @@ class Network:
 
         decays = np.array([1 - q.dt_ms / tau for tau in (q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms)])
         reversal = np.array([q.v_exc_mv, q.v_inh_mv, q.v_ext_mv])
-        # without noise u stays above the lowest reversal potential; ten standard deviations of it are allowed for
+        # without noise u stays above the lowest reversal potential; a margin of ten standard deviations allows for it
         sd = math.sqrt(q.noise_q / (2 * q.tau_m_ms))
         lowest = min(0.0, q.v_reset_mv - q.v_leak_mv, *(reversal - q.v_leak_mv))
         self.wiring = Wiring(
@@ -261,7 +261,7 @@ def simulate(
 
 
 def warm_up() -> None:
-    """Compile every kernel, or load it from the cache, by a trial of no consequence."""
+    """Compile every kernel, or load it from the cache, by a small trial."""
     small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
     for p in (0.001, 0.5):  # both generators of graphs
         simulate(small, p, 0.5, (1, 2, 3, 4))

@@ -1,6 +1,6 @@
-"""MPI, initialised once, here; an error on one rank ends all ranks, and never hangs them.
+"""MPI, initialised once, here; an error on one rank ends all ranks instead of hanging them.
 
-Two kinds of errors are told apart. A user's mistake (`UserError`) inside `Communicator.on_root` or
+There are two kinds of errors. A user's mistake (`UserError`) inside `Communicator.on_root` or
 `Communicator.on_all` reaches all ranks, which exit together while rank 0 alone prints the sentence. Anything else
 inside `Communicator.guarded` prints its traceback and aborts the job.
 """
@@ -29,11 +29,11 @@ RANKS = ("OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
 """Environment variables by which they number the processes."""
 
 SIZES = ("OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PMI_SIZE")
-"""Environment variables by which they say how many; Cray's PALS sets PMI_SIZE, Slurm's pmix plugin none of them."""
+"""Environment variables with the number of processes; Cray's PALS sets PMI_SIZE, Slurm's pmix plugin sets none."""
 
 
 class SharedUserError(UserError):
-    """A user's mistake that every rank knows of; raised on rank 0, while the others exit silently."""
+    """A user's mistake that every rank has received; raised on rank 0, while the others exit silently."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Communicator:
         return self.rank == 0
 
     def require_peers(self) -> None:
-        """Refuse a communicator of one where the launcher started more: each would take itself for the whole job.
+        """Refuse a communicator of size 1 where the launcher started more processes: each would run the whole job.
 
         This happens where srun's MPI plugin, or the mpiexec, belongs to another MPI library than mpi4py's.
 
@@ -88,7 +88,7 @@ class Communicator:
         return self._result(*outcome)
 
     def on_all(self, function: Callable[[], T]) -> T:
-        """Call on every rank; a `UserError` on any of them reaches all, after every rank is through."""
+        """Call on every rank; a `UserError` on any of them reaches all, after every rank has finished."""
         result, error = _attempt(function)
         if self.size > 1:
             error = next((e for e in self.comm.allgather(error) if e is not None), None)
@@ -119,7 +119,7 @@ class Communicator:
         return bool(MPI.Query_thread() == MPI.THREAD_MULTIPLE)
 
     def one_per_node_first(self, function: Callable[[], None]) -> None:
-        """Call on one rank of each node, and when it is through on the node's other ranks."""
+        """Call on one rank of each node first, then on the node's other ranks."""
         if self.size == 1:
             function()
             return
@@ -135,7 +135,7 @@ class Communicator:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Abort the whole job if the block raises on this rank and the others do not know of it."""
+        """Abort the whole job if the block raises an error on this rank alone."""
         try:
             yield
         except (SharedUserError, SystemExit):
@@ -165,7 +165,7 @@ def is_launched() -> bool:
 
 @functools.cache
 def communicator() -> Communicator:
-    """The processes that the launcher of this one started together; MPI is initialised once, and only then.
+    """The processes that the launcher started with this one; initialises MPI on the first call only.
 
     Raises
     ------
@@ -201,10 +201,10 @@ def library_version() -> str:
 
 
 def _n_launched() -> int:
-    """Number of processes that the launcher of this one started with it, as far as the environment tells.
+    """Number of processes that the launcher started, this one included, as far as the environment shows.
 
     The launcher nearest to the process counts: mpiexec, whose variables srun does not set, before srun. SLURM_NTASKS
-    says nothing: a batch script is one process, however many tasks its job has.
+    is no evidence: a batch script is one process, for any number of tasks of its job.
     """
     for name in SIZES:
         if os.environ.get(name, "").isdecimal():
@@ -236,7 +236,7 @@ def _attempt(function: Callable[[], T]) -> tuple[T | None, str | None]:
         return function(), None
     except UserError as error:
         return None, str(error)
-    except OSError as error:  # a disk that is full, a directory that is gone: the same sentence as in one process
+    except OSError as error:  # a full disk or a deleted directory: the same sentence as in one process
         return None, f"cannot continue: {error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 

@@ -23,11 +23,11 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 WAKE_S = 1.0
-"""Longest time for which `batches` waits before it yields an empty batch."""
+"""Longest time (s) that `batches` waits before it yields an empty batch."""
 
 
 class SerialExecutor(Executor):
-    """Runs a task where it is submitted: for one process, without the cost of starting another."""
+    """Runs a task at once in this process, without the cost of starting another one."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -40,7 +40,7 @@ class SerialExecutor(Executor):
 
 @dataclass(frozen=True)
 class Workers:
-    """Who works.
+    """The processes that work.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Workers:
     n : int
         Tasks that run at the same time.
     mpi_library : str
-        What they communicate through; `none` where MPI is not used.
+        Name of the MPI library; `none` where MPI is not used.
     """
 
     executor: Executor
@@ -56,7 +56,7 @@ class Workers:
     mpi_library: str = "none"
 
     def in_flight(self, per_worker: int) -> int:
-        """Tasks to hand out at a time, where each worker is to have so many."""
+        """Tasks in flight, for so many per worker."""
         return 1 if isinstance(self.executor, SerialExecutor) else per_worker * self.n
 
 
@@ -65,7 +65,7 @@ THIS_PROCESS = Workers(SerialExecutor(), 1)
 
 @contextmanager
 def processes(n: int) -> Iterator[Workers]:
-    """So many processes of this machine, 1 being this one."""
+    """`n` processes of this machine; 1 means this process."""
     if n <= 1:
         yield THIS_PROCESS
         return
@@ -75,7 +75,7 @@ def processes(n: int) -> Iterator[Workers]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Processes started in the block get one thread for linear algebra: the cores are in use already."""
+    """Processes started in the block use one thread for linear algebra: the cores are busy already."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     unset = [name for name in names if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
@@ -90,8 +90,8 @@ def _one_thread_each() -> Iterator[None]:
 def ranks(comm: Communicator) -> Iterator[Workers | None]:
     """All ranks but rank 0, for rank 0; this process alone where there are no others.
 
-    The block runs on every rank. On rank 0 it gets the workers. Another rank works for rank 0 until that has left the
-    block, and only then runs it, with None: it has nothing to do there.
+    The block runs on every rank. On rank 0 it gets the workers. Another rank works for rank 0 until rank 0 has left
+    the block, and then runs it with None.
     """
     if comm.size == 1:
         yield THIS_PROCESS
@@ -145,7 +145,7 @@ def batches(
     in_flight: int,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> Iterator[list[Result]]:
-    """Results as they come: all that have ended since the last batch.
+    """Results as they arrive: all tasks that have ended since the last batch.
 
     Parameters
     ----------
@@ -153,11 +153,11 @@ def batches(
     function : callable
         Of one task.
     tasks : iterable
-        Advanced when a task can be handed out.
+        Advanced when a task can be submitted.
     in_flight : int
-        Tasks that are handed out at a time.
+        Tasks that are submitted at a time.
     keep_going : callable
-        False: no new tasks; those that have not begun are taken back.
+        False: no new tasks; those that have not begun are cancelled.
 
     Yields
     ------
@@ -166,7 +166,7 @@ def batches(
     """
     waiting = iter(tasks)
     running: set[Future[Result]] = set()
-    # Finished tasks announce themselves: asking 10⁴ futures which of them is done would cost more than 10 ms a task.
+    # Finished tasks call back: polling 10⁴ futures would cost more than 10 ms a task.
     ended: SimpleQueue[Future[Result]] = SimpleQueue()
     stopping = False
     try:
@@ -184,7 +184,7 @@ def batches(
             done = list(_announced(ended, running))
             failed = [future for future in done if future.exception() is not None]
             yield [future.result() for future in done if future not in failed]
-            for future in failed:  # what the others have found is stored by now
+            for future in failed:  # the other results are stored by now
                 future.result()
     finally:
         for future in running:
@@ -192,7 +192,7 @@ def batches(
 
 
 def _announced(ended: SimpleQueue[Future[Result]], running: set[Future[Result]]) -> Iterator[Future[Result]]:
-    """Futures that have ended, after waiting for the first; not those that were taken back."""
+    """Futures that have ended, after waiting for the first; without the cancelled ones."""
     timeout = WAKE_S
     with suppress(Empty):
         while True:

@@ -1,4 +1,4 @@
-"""Processes of this machine that work for this one: they end with it whatever ends it, and leave Ctrl-C to it."""
+"""Processes of this machine that work for this one: they end when it ends, for whatever reason, and ignore Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 EXIT_REIMPORTED = 79
-"""Of a worker that came upon the call that started it."""
+"""Exit code of a worker that reached the call that started it."""
 
 
 class _Pool(ProcessPoolExecutor):
-    """Knows its processes."""
+    """A process pool that can end its processes."""
 
     def __init__(self, count: int) -> None:
         self.others = set(multiprocessing.active_children())
@@ -40,14 +40,14 @@ class _Pool(ProcessPoolExecutor):
         return future
 
     def end(self) -> None:
-        """End the processes, whatever they do: no one waits for it any more."""
+        """End the processes, whatever they do: their results are not needed any more."""
         for process in self.processes:
             process.terminate()
 
 
 @contextmanager
 def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """So many processes; if the block ends with an error or Ctrl-C they end at once.
+    """A pool of `count` processes; if the block ends with an error or Ctrl-C they end at once.
 
     Raises
     ------
@@ -69,9 +69,9 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def require_main_guard() -> None:
-    """End a worker that imports its parent's script and comes upon the call that started it.
+    """End a worker that imports its parent's script and reaches the call that started it.
 
-    The parent, which says what is wrong, knows it by the exit code.
+    The parent recognises the exit code and prints the error.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SystemExit(EXIT_REIMPORTED)
@@ -83,7 +83,7 @@ def _why(exit_codes: Iterator[int | None]) -> str:
     code = next((code for code in exit_codes if code not in (None, 0, -signal.SIGTERM)), -signal.SIGTERM)
     if code == EXIT_REIMPORTED:
         return (
-            "a worker process imports the script that starts it, and came upon the same call there; put that call "
+            "a worker process imports the script that starts it, and reached the same call there; put that call "
             'under `if __name__ == "__main__":`, or ask for one process'
         )
     if code == -signal.SIGKILL:
@@ -94,7 +94,7 @@ def _why(exit_codes: Iterator[int | None]) -> str:
 
 
 def _begin() -> None:
-    """Start a worker: nothing that is said there is an error, and it ends with its parent."""
+    """Set up a worker: its standard streams never fail, and it ends with its parent."""
     guard()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

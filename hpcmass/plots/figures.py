@@ -17,7 +17,7 @@ NAMES = (OVERVIEW, *SHEETS, TRACES)
 
 
 def all_figures(view: View, sweep: SweepParts | None = None) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of all that the file has something for, one at a time so that only one is in memory."""
+    """Name and figure of all statistics in the file, one at a time so that only one is in memory."""
     yield OVERVIEW, overview(view)
     for name in SHEETS:
         figure = sheet(view, name)

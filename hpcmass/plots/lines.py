@@ -1,4 +1,4 @@
-"""What is drawn over time or frequency: rasters, potentials, inputs, spectra. Plain arrays in, artists out."""
+"""Panels over time or frequency: rasters, potentials, inputs, spectra. Plain arrays in, artists out."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ INPUT_BIN_MS: Final = 1.0
 RASTER_NEURONS: Final = 200
 """Trains that a raster shows: enough to see a population burst, few enough to see a spike."""
 DECADES: Final = 6
-"""Power is shown down to so many decades below its largest value."""
+"""Power is shown down to this many decades below its largest value."""
 FARTHEST_DECADES: Final = 12
-"""But to the network's least power wherever that is, within so many."""
+"""Power is shown down to the network's smallest power, within this many decades."""
 PER_DECADE: Final = 25
 """Points of a smoothed spectrum per decade of frequency."""
 TRIANGLE_WIDTH: Final = 0.03
@@ -66,27 +66,27 @@ def draw_potentials(
     models : mapping of str to array, (n,)
         Name → potential (mV); NaN where a model diverged.
     mean_sd : mapping of str to (float, float)
-        Name (`LIF` or a model) → mean and standard deviation (mV) for the legend: of the time shown they are others
-        than in the tables.
+        Name (`LIF` or a model) → mean and standard deviation (mV) for the legend: for the time shown they would differ
+        from the tables.
     of : str
-        What these are the mean and standard deviation of.
+        What the mean and standard deviation are computed over.
     """
-    looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
-    looks += [(name, v, style.model_line(i)) for i, (name, v) in enumerate(models.items())]
-    for name, series, look in looks:
+    curves: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
+    curves += [(name, v, style.model_line(i)) for i, (name, v) in enumerate(models.items())]
+    for name, series, line in curves:
         v = np.asarray(series, dtype=np.float64)
         text = stated(name, v, mean_sd.get(name, (np.nan, np.nan)))
-        axes.plot(time_ms, (v - v.mean()) / (v.std() or 1.0), label=text, **look)
+        axes.plot(time_ms, (v - v.mean()) / (v.std() or 1.0), label=text, **line)
     axes.set_ylabel("potential, standardised")
     axes.margins(x=0)
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + (0.22 + 0.09 * len(looks)) * (high - low))  # room for the legend
+    axes.set_ylim(low, high + (0.22 + 0.09 * len(curves)) * (high - low))  # room for the legend
     axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2, alignment="left",
                 title=f"mean ± sd {of}", title_fontsize=7.5)  # fmt: skip
 
 
 def draw_inputs(axes: Axes, time_ms: Real, inputs: Mapping[str, npt.ArrayLike], dt_ms: float) -> None:
-    """The recorded Φ_σ, averaged over `INPUT_BIN_MS`, on a scale on which population bursts leave room for the rest.
+    """The recorded Φ_σ, averaged over `INPUT_BIN_MS`, on a scale that also resolves the input between bursts.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ def draw_inputs(axes: Axes, time_ms: Real, inputs: Mapping[str, npt.ArrayLike], 
     """
     width = max(1, round(INPUT_BIN_MS / dt_ms))
     bins = time_ms.size // width
-    for kind, look in style.INPUT_LINES.items():
+    for kind, line in style.INPUT_LINES.items():
         if kind not in inputs:
             continue
         phi = np.asarray(inputs[kind], dtype=np.float64)[: bins * width].reshape(bins, width).mean(axis=1)
         label = {"E": "Φ$_E$", "I": "Φ$_I$", "ext": "Φ$_{ext}$"}[kind]
-        axes.step(time_ms[: bins * width : width], phi, where="post", linewidth=1.0, label=label, **look)
+        axes.step(time_ms[: bins * width : width], phi, where="post", linewidth=1.0, label=label, **line)
     axes.set_yscale("symlog", linthresh=1.0)
     axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
     axes.set_ylabel(f"input Φ (1/ms), {INPUT_BIN_MS:g} ms means")
@@ -121,7 +121,7 @@ def draw_spectra(
     *,
     legend: bool = True,
 ) -> None:
-    """Power densities on logarithmic axes; a triangle marks each median frequency, clear of the others.
+    """Power densities on logarithmic axes; a triangle marks each median frequency, without overlap.
 
     Parameters
     ----------
@@ -135,20 +135,20 @@ def draw_spectra(
     legend : bool
         Name the curves.
     """
-    looks: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
-    looks += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
+    curves: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
+    curves += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
     top, bottom = 0.0, np.inf
     marked: list[tuple[float, int]] = []
-    for name, power, look in looks:
+    for name, power, line in curves:
         density = np.asarray(power, dtype=np.float64)
         top = max(top, float(np.nanmax(density, initial=0.0)))
         bottom = min(bottom, float(np.min(density[density > 0], initial=np.inf)))  # NaN is not above zero
-        axes.plot(frequency_hz, density, label=name, **look)
+        axes.plot(frequency_hz, density, label=name, **line)
         median = (medians_hz or {}).get(name, np.nan)
         if np.isfinite(median) and median > 0:
             marked.append((median, _free_row(median, marked, frequency_hz)))
             height = 0.03 + 0.042 * marked[-1][1]
-            axes.plot([median], [height], marker="^", markersize=6, color=look["color"], markeredgecolor="white",
+            axes.plot([median], [height], marker="^", markersize=6, color=line["color"], markeredgecolor="white",
                       markeredgewidth=0.5, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)  # fmt: skip
     axes.set(xscale="log", xlabel="frequency (Hz)", ylabel="power density (mV²/Hz)")
     if top > 0:
@@ -165,7 +165,7 @@ def draw_spectra(
 
 
 def log_means(frequency_hz: Real, power: Real) -> tuple[Real, Real]:
-    """A spectrum averaged within `PER_DECADE` steps a decade: a line even where thousands of points share an inch.
+    """A spectrum averaged within `PER_DECADE` steps a decade: a readable line even for thousands of points.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class Spikes:
 
 
 def draw_raster(axes: Axes, spikes: Spikes, shown_ms: tuple[float, float]) -> None:
-    """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: both kinds in the share that they have."""
+    """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: in the network's proportion of both kinds."""
     time, neuron, n_neurons = spikes.time_ms, spikes.neuron, spikes.n_neurons
     chosen = np.unique(np.linspace(0, n_neurons - 1, min(RASTER_NEURONS, n_neurons)).round().astype(np.int64))
     row_of = np.full(n_neurons, -1)

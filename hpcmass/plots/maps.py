@@ -30,17 +30,17 @@ from hpcmass.plots.plane import FloatMap, Gap, Mask, Plane
 MAX_TICKS = 26
 """More tick labels than this on one axis run into each other."""
 SIGNED_FROM: Final = 0.01
-"""A cell bears a minus from this part of a centred scale's end on: less is zero to the eye."""
+"""A negative cell gets a minus sign beyond this fraction of a centred scale's end: smaller values look like zero."""
 
 
 ONE_LINE = 24
-"""Characters of a colour bar's label beside the shortest map."""
+"""Most characters in a line of a colour bar's label."""
 
 EQUAL = 1e-9
-"""Values that differ by less than this part of them have one colour."""
+"""Values with a smaller relative difference have one colour."""
 
 MOST_POWERS = 10
-"""Powers of ten that a colour bar has room for, about."""
+"""About how many powers of ten a colour bar has room for."""
 
 Extend = Literal["neither", "both", "min", "max"]
 
@@ -129,7 +129,7 @@ def logarithmic(label: str, *arrays: FloatMap) -> Scale:
 
 
 def centred(label: str, *arrays: FloatMap, quantile: float = 0.98) -> Scale:
-    """A diverging scale around zero that lets the largest 2 % run over, so that a few cells do not bleach the rest."""
+    """A diverging scale around zero that clips the largest 2 %, so that outliers do not hide the rest."""
     values = _finite(arrays)
     limit = float(np.quantile(np.abs(values), quantile, method="higher")) or float(np.abs(values).max()) or 1.0
     return Scale(label, Normalize(-limit, limit), style.DIVERGING, _extend(values, -limit, limit))
@@ -153,9 +153,9 @@ class Panel:
         Why values are missing.
     outlines : sequence of Outline
     crossed : array of bool, (λ, p), optional
-        Cells whose value rests on some of the trials only, because a model diverged in the others.
+        Cells whose value uses only some of the trials, because a model diverged in the others.
     dimmed : array of bool, (λ, p), optional
-        Cells whose value means little, and `dimmed_text`, why.
+        Cells whose value means little; `dimmed_text` says why.
     """
 
     title: str
@@ -182,7 +182,7 @@ class Panel:
 
     @property
     def negative(self) -> Mask:
-        """Cells that bear a minus: on a centred scale grey ink shows no sign."""
+        """Cells that get a minus sign: on a centred scale grey print shows no sign."""
         if not self.scale.signed:
             return np.zeros(self.values.shape, dtype=np.bool_)
         limit = float(self.scale.norm.vmax or 0)
@@ -190,7 +190,7 @@ class Panel:
 
 
 def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, label_y: bool = True) -> None:
-    """Draw one panel into `axes`; colour bar and legend are the figure's business (see `legend_entries`)."""
+    """Draw one panel into `axes`; the figure adds colour bar and legend (see `legend_entries`)."""
     rows, columns = plane.shape
     axes.pcolormesh(
         np.arange(columns + 1) - 0.5,
@@ -202,7 +202,7 @@ def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, la
     )
     for gap, cells in panel.gaps:
         for row, column in np.argwhere(cells):
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_gap_look(gap)))
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_gap_style(gap)))
     if panel.dimmed is not None:
         for row, column in np.argwhere(panel.dimmed & np.isfinite(panel.values)):
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **_DIM))
@@ -235,10 +235,10 @@ def _mark_negative(axes: Axes, panel: Panel) -> None:
     size = min(5.0, 90 / max(panel.values.shape))
     for ink, cells in (("white", panel.negative & dark), ("black", panel.negative & ~dark)):
         y, x = np.nonzero(cells)
-        axes.plot(x, y, **_minus_look(ink, size))
+        axes.plot(x, y, **_minus_style(ink, size))
 
 
-def _minus_look(ink: str, size: float = 5.0) -> dict[str, Any]:
+def _minus_style(ink: str, size: float = 5.0) -> dict[str, Any]:
     return {"marker": "_", "linestyle": "none", "markersize": size, "markeredgewidth": size / 5, "color": ink}
 
 
@@ -251,7 +251,7 @@ _CROSS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _gap_look(gap: Gap) -> dict[str, Any]:
+def _gap_style(gap: Gap) -> dict[str, Any]:
     return {"facecolor": style.GAP_FACE, "edgecolor": style.GAP_HATCH, "hatch": gap.hatch, "linewidth": 0}
 
 
@@ -260,11 +260,11 @@ def legend_entries(panels: Sequence[Panel]) -> list[Artist]:
     marks: dict[str, Artist] = {}
     for panel in panels:
         if panel.negative.any():
-            marks["negative"] = Line2D([], [], label="negative", **_minus_look("black"))
+            marks["negative"] = Line2D([], [], label="negative", **_minus_style("black"))
         if panel.dimmed is not None and panel.dimmed.any():
             marks[panel.dimmed_text] = Patch(label=panel.dimmed_text, **_DIM)
         if panel.crossed is not None and panel.crossed.any():
             marks["crossed"] = Line2D([], [], label="model diverged in some of the trials", **_CROSS)
         for gap, _ in panel.gaps:
-            marks[gap.text] = Patch(label=gap.text, **_gap_look(gap))
+            marks[gap.text] = Patch(label=gap.text, **_gap_style(gap))
     return [*legend_lines([o for panel in panels for o in panel.outlines]), *marks.values()]

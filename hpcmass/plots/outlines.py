@@ -1,7 +1,7 @@
 """Outlines: the edge of a region of cells, labelled where it runs, with a dot in every cell inside.
 
 Each cell is in or out, so a line follows the cells' edges; nothing is interpolated between grid values. A region by
-adjusted p-values is mostly the raw one: two lines over each other would be clutter, so only the difference is drawn.
+adjusted p-values is mostly the raw one, so only the difference is drawn.
 """
 
 from __future__ import annotations
@@ -80,18 +80,18 @@ TICK: Final = 0.3
 
 
 @dataclass(frozen=True)
-class _Look:
+class _LineStyle:
     colour: str
     width: float
     dashes: Any
     dots: tuple[float, float] | None
-    """Where in a cell its dot stands."""
+    """Position of the dot in its cell."""
 
 
-LOOKS: Final = (
-    _Look("black", 2.2, "solid", (0.3, 0.3)),
-    _Look("#E6550D", 1.5, (0, (2.5, 1.6)), (-0.3, 0.3)),
-    _Look("#6A00A8", 1.7, (0, (0.6, 1.1)), None),
+LINE_STYLES: Final = (
+    _LineStyle("black", 2.2, "solid", (0.3, 0.3)),
+    _LineStyle("#E6550D", 1.5, (0, (2.5, 1.6)), (-0.3, 0.3)),
+    _LineStyle("#6A00A8", 1.7, (0, (0.6, 1.1)), None),
 )
 """None of the colours occurs in the colour maps; solid, dashed and dotted tell the lines apart in grey."""
 
@@ -101,21 +101,21 @@ def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
     edges = [edge(outline) for outline in outlines]
     for halo in (True, False):  # all halos below all lines
         for outline, segments in zip(outlines, edges, strict=True):
-            look = _line_look(outline.rank, halo)
-            axes.add_collection(LineCollection(list(segments), **look))
-            axes.add_collection(LineCollection(list(inward_ticks(outline)), **look | {"linestyles": ["solid"]}))
+            line = _line_options(outline.rank, halo)
+            axes.add_collection(LineCollection(list(segments), **line))
+            axes.add_collection(LineCollection(list(inward_ticks(outline)), **line | {"linestyles": ["solid"]}))
     taken: list[tuple[float, float]] = []
     for outline, segments in zip(outlines, edges, strict=True):
         for dots in dots_of(outline):
             y, x = np.nonzero(dots.cells)
-            right, up = LOOKS[dots.rank].dots or (0.0, 0.0)
-            axes.plot(x + right, y + up, **_dot_look(dots, min(3.0, 72 / outline.inside.shape[1])))
+            right, up = LINE_STYLES[dots.rank].dots or (0.0, 0.0)
+            axes.plot(x + right, y + up, **_dot_style(dots, min(3.0, 72 / outline.inside.shape[1])))
         place = tag_place(outline, segments, taken)
         if place is not None:
             taken.append(place)
             axes.annotate(
                 outline.tag, place, ha="center", va="center", fontsize=6.5, weight="bold", zorder=8,
-                color=LOOKS[outline.rank].colour, annotation_clip=False,
+                color=LINE_STYLES[outline.rank].colour, annotation_clip=False,
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
             )  # fmt: skip
 
@@ -123,8 +123,8 @@ def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
 def edge(outline: Outline) -> Segments:
     """The line that an outline draws.
 
-    All around its cells; but a border between two regions not along the frame, and an adjusted region's line not where
-    the raw one's runs.
+    It surrounds the cells, with two exceptions: a border between two regions omits the frame, and an adjusted region's
+    line omits what the raw line shows already.
     """
     segments = boundary(outline.inside, outline.raw)
     return segments[~_on_frame(segments, outline.inside.shape)] if outline.rank == SYNCHRONY else segments
@@ -147,9 +147,9 @@ def inward_ticks(outline: Outline) -> Segments:
 
 
 def dots_of(outline: Outline) -> list[Dots]:
-    """The dots of an outline, only kinds that occur."""
+    """The dots of an outline, only the kinds that occur."""
     inside, raw = outline.inside, outline.raw
-    if LOOKS[outline.rank].dots is None:
+    if LINE_STYLES[outline.rank].dots is None:
         return []
     if raw is None:
         found = [Dots("inside an outline", inside, outline.rank)]
@@ -229,9 +229,9 @@ def _on_frame(segments: Segments, shape: tuple[int, int]) -> Mask:
 
 
 def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:
-    """The first of every kind of outline, its tag and its text; one that parts nothing says so.
+    """The first of every kind of outline, its tag and its text; "(nowhere)" or "(everywhere)" where it is not drawn.
 
-    An adjusted one that nowhere differs from the raw one has nothing to show: the raw one's text says it.
+    An adjusted outline that equals the raw one is not drawn: the raw one's text mentions it.
     """
     kinds: dict[str, list[Outline]] = {}
     for outline in outlines:
@@ -252,7 +252,7 @@ def legend_texts(outlines: Sequence[Outline]) -> list[tuple[Outline, str, str]]:
 
 
 def split_label(tag: str, text: str) -> tuple[str, str]:
-    """Tag and rest of an entry: a text that begins with its tag says it once."""
+    """Tag and rest of an entry: a text that begins with its tag does not repeat it."""
     return (tag, text[len(tag) :]) if text.startswith(f"{tag} ") else (tag, f": {text}")
 
 
@@ -268,31 +268,31 @@ def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
     """A handle for every kind of outline, then for every kind of dots."""
     lines: list[Artist] = []
     for outline, tag, text in legend_texts(outlines):
-        look = LOOKS[outline.rank]
-        style = {"color": look.colour, "linestyle": look.dashes, "linewidth": look.width}
+        line = LINE_STYLES[outline.rank]
+        style = {"color": line.colour, "linestyle": line.dashes, "linewidth": line.width}
         lines.append(Line2D([], [], label="".join(split_label(tag, text)), **style))
-    return [*lines, *(Line2D([], [], label=dots.text, **_dot_look(dots, 4.0)) for dots in legend_dots(outlines))]
+    return [*lines, *(Line2D([], [], label=dots.text, **_dot_style(dots, 4.0)) for dots in legend_dots(outlines))]
 
 
-def _line_look(rank: int, halo: bool) -> dict[str, Any]:
-    look: dict[str, Any] = {
+def _line_options(rank: int, halo: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {
         "clip_on": False,
         "capstyle": "projecting",
         "antialiaseds": False,
         "zorder": 3 if halo else 4 + rank,
     }
     if halo:
-        return look | {"colors": "white", "linewidths": LOOKS[rank].width + 1.6}
-    return look | {
-        "colors": LOOKS[rank].colour,
-        "linewidths": LOOKS[rank].width,
-        "linestyles": [LOOKS[rank].dashes],
+        return options | {"colors": "white", "linewidths": LINE_STYLES[rank].width + 1.6}
+    return options | {
+        "colors": LINE_STYLES[rank].colour,
+        "linewidths": LINE_STYLES[rank].width,
+        "linestyles": [LINE_STYLES[rank].dashes],
         "capstyle": "butt" if rank else "projecting",
     }
 
 
-def _dot_look(dots: Dots, size: float) -> dict[str, Any]:
-    colour = LOOKS[dots.rank].colour
+def _dot_style(dots: Dots, size: float) -> dict[str, Any]:
+    colour = LINE_STYLES[dots.rank].colour
     return {
         "marker": "o",
         "linestyle": "none",

@@ -22,7 +22,7 @@ NETWORK: Final = "network (LIF)"
 MINUS: Final = "\N{MINUS SIGN}"
 MODEL_LESS_LIF: Final = f"model {MINUS} LIF".replace(" ", "\N{NO-BREAK SPACE}")
 LOW_RHO: Final = 0.5
-"""Below this correlation a lag is dimmed: the maximum that it belongs to is hardly one."""
+"""Below this correlation a lag is dimmed: the maximum is not distinct."""
 
 
 def spike_contrast(view: View) -> list[Panel]:

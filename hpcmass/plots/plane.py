@@ -41,7 +41,7 @@ class Plane:
         For the sides of a map.
     fixed : dict of str to int
         Any further axis → index at which it is fixed.
-    held_values : dict of str to float
+    fixed_values : dict of str to float
         The values there.
     """
 
@@ -52,7 +52,7 @@ class Plane:
     right_label: str
     up_label: str
     fixed: dict[str, int]
-    held_values: dict[str, float]
+    fixed_values: dict[str, float]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -70,7 +70,7 @@ class Plane:
             return np.tile(np.array(self.right_values), (len(self.up_values), 1))
         if name == self.up:
             return np.tile(np.array(self.up_values)[:, None], (1, len(self.right_values)))
-        return np.full(self.shape, self.held_values[name])
+        return np.full(self.shape, self.fixed_values[name])
 
     def index(self, row: int, column: int, axes: tuple[str, ...]) -> tuple[int, ...]:
         """Position of a point of the plane in a file whose swept axes come in this order."""
@@ -79,7 +79,7 @@ class Plane:
 
     def point(self, row: int, column: int) -> dict[str, float]:
         """Axis name → value at a point of the plane."""
-        return {self.right: self.right_values[column], self.up: self.up_values[row], **self.held_values}
+        return {self.right: self.right_values[column], self.up: self.up_values[row], **self.fixed_values}
 
     def where(self, row: int, column: int) -> str:
         """A point's name for titles: `p = 0.2, λ = 0.8`."""
@@ -88,7 +88,7 @@ class Plane:
 
     def fixed_text(self) -> str:
         """Where the further axes are fixed; empty if there are none."""
-        return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.held_values.items())
+        return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.fixed_values.items())
 
 
 def symbol(name: str) -> str:
@@ -116,11 +116,11 @@ def cut_plane(
     fixed = dict(fixed or {})
     for name in (right, up, *fixed):
         if name not in swept:
-            raise UserError(f"'{name}' is no axis of this sweep; it has {', '.join(swept)}")
+            raise UserError(f"'{name}' is not an axis of this sweep; it has {', '.join(swept)}")
     if right == up:
         raise UserError(f"a map needs two different axes, not {right} twice")
     if (shown := next((name for name in (right, up) if name in fixed), None)) is not None:
-        raise UserError(f"{shown} is shown along a side of the map; hold another axis, or show others")
+        raise UserError(f"{shown} is shown along a side of the map; fix another axis, or show others")
     others = {name: _values(dataset, name) for name in swept if name not in (right, up)}
     indices = {name: grid_index(name, fixed.get(name, axis[0]), axis) for name, axis in others.items()}
     return Plane(
@@ -131,7 +131,7 @@ def cut_plane(
         right_label=_label(dataset, right),
         up_label=_label(dataset, up),
         fixed=indices,
-        held_values={name: others[name][i] for name, i in indices.items()},
+        fixed_values={name: others[name][i] for name, i in indices.items()},
     )
 
 
@@ -199,9 +199,9 @@ def explain(values: FloatMap, reasons: list[tuple[Gap, Mask]]) -> list[tuple[Gap
     """
     left: Mask = ~np.isfinite(values)
     found = []
-    for gap, holds in [*reasons, (UNDEFINED, np.ones_like(left))]:
-        cells = left & holds
+    for gap, here in [*reasons, (UNDEFINED, np.ones_like(left))]:
+        cells = left & here
         if cells.any():
             found.append((gap, cells))
-        left = left & ~holds
+        left = left & ~here
     return found

@@ -11,19 +11,19 @@ from hpcmass.plots.plane import FloatMap, Mask
 from hpcmass.plots.view import View
 
 MIN_RATE_HZ: Final = 1.0
-"""Quieter points show nothing."""
+"""Quieter points are not used as examples."""
 SLOW_HZ: Final = (10.0, 30.0)
 FAST_HZ: Final = 80.0
 
 
 @dataclass(frozen=True)
 class Example:
-    """A point that stands for something.
+    """A point chosen as an example.
 
     Attributes
     ----------
     name, criterion : str
-        What it stands for and how it was picked; empty where a reader chose it.
+        What it shows and how it was chosen; empty where the user chose it.
     point : (row, column) of the plane, or None
         None: no point qualifies.
     """
@@ -34,7 +34,7 @@ class Example:
 
 
 def pick_regimes(view: View) -> list[Example]:
-    """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example that the plane offers.
+    """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example in the plane.
 
     Where everything is synchronised, the first is the least so, and is called that.
 
@@ -55,9 +55,9 @@ def pick_regimes(view: View) -> list[Example]:
 
 
 def regime_masks(view: View) -> dict[str, Mask]:
-    """Name → points, for the table of regions; the regimes part the points whose network spikes.
+    """Name → points, for the table of regions; the regimes partition the points whose network spikes.
 
-    The synchronised ones are parted by the median frequency; what lies between slow and fast stands by itself.
+    The synchronised ones are divided by median frequency; those between slow and fast are a separate regime.
     """
     frequency, synchronised = view.point("median_frequency_lif"), view.synchronised & view.spiking
     _, slow = SLOW_HZ

@@ -1,4 +1,4 @@
-"""Regions of the plane in numbers: how large, where, and what the network and the models do there."""
+"""Regions of the plane in numbers: size, position, and what the network and the models do there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures on disk: complete or not there, and never in the place of another one unasked."""
+"""Writing figures: atomically, and never over an existing one unless asked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REPRODUCIBLE: Final[dict[str, dict[str, Any]]] = {
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
 }
-"""A figure of the same data is the same file, whenever it is drawn."""
+"""Metadata without dates: the same data give the same file."""
 NOTEBOOK_DPI: Final = 80
 """A whole page then fits into a notebook's column."""
 
@@ -51,7 +51,7 @@ def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
 
 
 def save_text(text: str, path: Path) -> Path:
-    """Write a text file in the same manner; a lone surrogate, as of a file name, becomes readable."""
+    """Write a text file in the same way; a lone surrogate, as in a file name, is escaped."""
     with _replacing(path) as growing:
         growing.write_text(readable(text), encoding="utf-8")
     return path
@@ -60,7 +60,7 @@ def save_text(text: str, path: Path) -> Path:
 def make_directory(directory: Path) -> None:
     """Make the directory for figures, if its parent exists."""
     if directory.exists() and not directory.is_dir():
-        raise UserError(f"cannot write figures into {directory}: it is a file; name a directory")
+        raise UserError(f"cannot write figures into {directory}: it is a file; give a directory")
     if not directory.parent.is_dir():
         raise UserError(f"cannot make {directory}: the directory {directory.parent} does not exist; create it first")
     try:
@@ -73,14 +73,14 @@ def refuse_existing(paths: Iterable[Path], force: bool) -> None:
     """Refuse to replace figures, before anything is drawn."""
     existing = next((path for path in paths if path.exists()), None)
     if existing is not None and not force:
-        raise UserError(f"{existing} exists; name another place, or --force (in Python force=True) to replace it")
+        raise UserError(f"{existing} exists; give another path, or --force (in Python force=True) to replace it")
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     """`formats` without repetitions."""
     for kind in formats:
         if kind not in FORMATS:
-            raise UserError(f"no figure format '{kind}'; choose from {', '.join(FORMATS)}")
+            raise UserError(f"unknown figure format '{kind}'; choose from {', '.join(FORMATS)}")
     return tuple(dict.fromkeys(formats))
 
 

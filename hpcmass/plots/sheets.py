@@ -42,7 +42,7 @@ def sheet(view: View, name: str) -> Figure | None:
 
 
 def overview(view: View) -> Figure:
-    """The question at one glance: the network's regimes above, one model's agreement below."""
+    """Overview: the network's regimes above, one model's agreement below."""
     model = view.leading_model
     k = view.models.index(model)
     upper = [panels.spike_contrast(view)[0], panels.rates(view)[0], panels.median_frequencies(view)[0]]

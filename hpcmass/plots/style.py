@@ -83,7 +83,7 @@ def fixed(value: float, decimals: int) -> str:
 
 LARGEST: Final = 1e100
 LEAST: Final = 1e-100
-"""Size of the largest number that is drawn, and of the least that is not drawn as 0."""
+"""Absolute value of the largest number that is drawn, and of the smallest that is not drawn as 0."""
 
 
 def drawable(values: npt.ArrayLike) -> npt.NDArray[Any]:

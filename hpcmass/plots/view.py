@@ -47,7 +47,7 @@ class View:
 
     @cached_property
     def leading_model(self) -> str:
-        """The one that a single map shows: the paper's better one where it is there."""
+        """The model that the overview shows: the MFM where the file has it."""
         return "MFM" if "MFM" in self.models else self.models[-1]
 
     def has(self, *names: str) -> bool:
@@ -98,7 +98,7 @@ class View:
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
     def network_gaps(self, values: FloatMap, *further: tuple[Gap, Mask]) -> list[tuple[Gap, Mask]]:
-        """Why `values`, a property of the network, is missing where it is (`further`: reasons of its own)."""
+        """Why `values`, a property of the network, is missing where it is (`further`: additional reasons)."""
         return explain(values, [*self._network_reasons, *further])
 
     def model_gaps(self, values: FloatMap, model: str) -> list[tuple[Gap, Mask]]:
@@ -177,8 +177,8 @@ def open_sweep_of(view: View, paths: Sequence[Path]) -> Iterator[SweepParts | No
     ----------
     view : View
     paths : sequence of Path
-        Its file or files; none: it is looked for where it was when it was compared, and None is yielded where it is no
-        longer there.
+        Its file or files; none: the path stored in the comparison is used, and None is yielded if the sweep is
+        not there.
     """
     with ExitStack() as stack:
         if paths:

@@ -33,8 +33,8 @@ def draw(
     output_dir : path
         Directory for the files; created if its parent exists.
     sweep_paths : sequence of Path, optional
-        The file or files of the sweep that was compared: with it the example traces show the recorded input too. It is
-        looked for where it was when it was compared unless it is named.
+        The file or files of the sweep that was compared: with it the example traces show the recorded input too. By
+        default the path stored in the comparison is used.
     formats : sequence of str
         Any of `png`, `svg`, `pdf`.
     axes, fixed : optional

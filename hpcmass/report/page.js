@@ -166,7 +166,7 @@
     }, label.split(" over ")[0]));
     curves.forEach((curve, k) => {
       const { colour, dashes } = data.series[k];
-      const look = {
+      const stroke = {
         class: "curve", style: `--curve: ${colour || "var(--network)"}`, "stroke-width": k ? 1.3 : 2.4,
         "stroke-dasharray": dashes || "none",
       };
@@ -176,9 +176,9 @@
         if (Number.isFinite(v)) d += `${pen}${toX(x[n]).toFixed(1)} ${toY(v).toFixed(1)}`;
         pen = Number.isFinite(v) ? "L" : "M";
       });
-      if (d) svg.append(element("path", { ...look, d }));
+      if (d) svg.append(element("path", { ...stroke, d }));
       const y = TOP + HEIGHT + FOOT + 15 * k + 6;
-      svg.append(element("path", { ...look, d: `M${LEFT} ${y}h28` }));
+      svg.append(element("path", { ...stroke, d: `M${LEFT} ${y}h28` }));
       svg.append(element("text", { x: LEFT + 34, y: y + 3 }, options.names[k]));
     });
     return svg;

@@ -65,7 +65,7 @@ def _part(name: str) -> str:
 
 
 def _label(panel: Panel) -> str:
-    """What a map shows, as the tables say it: quantity and unit, without the scale's own remarks."""
+    """What a map shows, for the tables: quantity and unit, without remarks on the scale."""
     return panel.scale.label.split(", square-root scale")[0]
 
 

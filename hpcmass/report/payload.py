@@ -20,7 +20,7 @@ from hpcmass.plots.view import View
 Real = npt.NDArray[np.float64]
 
 LARGEST_BYTES: Final = 12_000_000
-"""Curves take at most about this much of the page; on a large grid they are coarser for it."""
+"""Curves take at most about this much of the page (bytes); on a large grid they are coarser."""
 SAMPLES: Final = 400
 FEWEST_SAMPLES: Final = 40
 MISSING: Final = -32768
@@ -92,15 +92,15 @@ def _curves(view: View) -> dict[str, Any]:
         powers = [_spectrum(_block_means(power, merged)) for power in spectra[row, column]]
         step = width * float(time[1] - time[0]) if time.size > 1 else 1.0
         points.append({"start": float(time[0]), "step": round(step, 6), "traces": traces, "spectra": powers})
-    looks = [style.model_line(i) for i in range(len(view.models))]
+    lines = [style.model_line(i) for i in range(len(view.models))]
     return {
-        "series": [{"name": name, **look} for name, look in zip(names, [{}, *map(_look, looks)], strict=True)],
+        "series": [{"name": name, **line} for name, line in zip(names, [{}, *map(_css_line, lines)], strict=True)],
         "frequency": [round(float(f), 4) for f in _block_means(frequency, merged)],
         "points": points,
     }
 
 
-def _look(line: Mapping[str, Any]) -> dict[str, str]:
+def _css_line(line: Mapping[str, Any]) -> dict[str, str]:
     dashes = line["linestyle"]
     return {
         "colour": line["color"],

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from hpcmass.plots import style
 from hpcmass.plots.maps import Panel, Scale
 from hpcmass.plots.outlines import (
-    LOOKS,
+    LINE_STYLES,
     Dots,
     Outline,
     dots_of,
@@ -115,17 +115,17 @@ def _outlines(frame: Frame, outlines: Sequence[Outline]) -> list[str]:
         segments = edge(outline)
         if not len(segments):
             continue
-        d, look = frame.path(segments), LOOKS[outline.rank]
-        colour = to_hex(look.colour)
-        halos.append(f'<path class="outline" d="{d}" stroke="#fff" stroke-width="{look.width + 1.8:.1f}"/>')
-        lines.append(f'<path class="outline" d="{d}" stroke="{colour}" stroke-width="{look.width}" '
+        d, line = frame.path(segments), LINE_STYLES[outline.rank]
+        colour = to_hex(line.colour)
+        halos.append(f'<path class="outline" d="{d}" stroke="#fff" stroke-width="{line.width + 1.8:.1f}"/>')
+        lines.append(f'<path class="outline" d="{d}" stroke="{colour}" stroke-width="{line.width}" '
                      f'stroke-dasharray="{DASHES[outline.rank]}"/>')  # fmt: skip
         ticks = frame.path(inward_ticks(outline))
         if ticks:
-            halos.append(f'<path class="outline" d="{ticks}" stroke="#fff" stroke-width="{look.width + 1.8:.1f}"/>')
-            lines.append(f'<path class="outline" d="{ticks}" stroke="{colour}" stroke-width="{look.width}"/>')
+            halos.append(f'<path class="outline" d="{ticks}" stroke="#fff" stroke-width="{line.width + 1.8:.1f}"/>')
+            lines.append(f'<path class="outline" d="{ticks}" stroke="{colour}" stroke-width="{line.width}"/>')
         for kind in dots_of(outline):
-            right, up = look.dots or (0.0, 0.0)
+            right, up = line.dots or (0.0, 0.0)
             radius = min(1.7, frame.cell / 10)
             dots += [
                 _dot(kind, frame.x(column + right), frame.y(row + up), radius)
@@ -140,7 +140,7 @@ def _outlines(frame: Frame, outlines: Sequence[Outline]) -> list[str]:
 
 
 def _dot(dots: Dots, x: float, y: float, radius: float) -> str:
-    colour = to_hex(LOOKS[dots.rank].colour)
+    colour = to_hex(LINE_STYLES[dots.rank].colour)
     fill, stroke, width = (colour, "#fff", 0.5) if dots.full else ("#fff", colour, 1.0)
     return f'<circle cx="{x}" cy="{y}" r="{radius:.2f}" fill="{fill}" stroke="{stroke}" stroke-width="{width}"/>'
 
@@ -172,9 +172,9 @@ def legend_html(panels: Sequence[Panel]) -> str:
     ground = '<rect width="34" height="14" fill="#fff"/>'
     outlines = [o for p in panels for o in p.outlines]
     for outline, tag, text in legend_texts(outlines):
-        look = LOOKS[outline.rank]
-        line = f'{ground}<path d="M2 7H32" stroke="{to_hex(look.colour)}" ' \
-               f'stroke-width="{look.width}" stroke-dasharray="{DASHES[outline.rank]}"/>'  # fmt: skip
+        drawn = LINE_STYLES[outline.rank]
+        line = f'{ground}<path d="M2 7H32" stroke="{to_hex(drawn.colour)}" ' \
+               f'stroke-width="{drawn.width}" stroke-dasharray="{DASHES[outline.rank]}"/>'  # fmt: skip
         name, rest = split_label(tag, text)
         entries[tag] = f"{_swatch(line)}<b>{escape(name)}</b>{escape(rest)}"
     for dots in legend_dots(outlines):

@@ -1,4 +1,4 @@
-"""Is a sweep file what it claims to be: structure, configuration, seeds, and what its trials hold."""
+"""Consistency of a sweep file: structure, configuration, seeds, and the data of its trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES
 from hpcmass.store.sweep_file import SweepFile
 
 NAMED = 5
-"""Trials that a problem names before it counts the rest."""
+"""Most trials that a problem lists; the rest is counted."""
 
 MAY_BE_NAN = ("spike_contrast", "spike_contrast_bin", "cv_isi", "rate_E", "rate_I")
 """Numbers that some networks leave undefined: silent ones, and those of one kind of neurons only."""
@@ -27,7 +27,7 @@ BLOCK_BYTES = 2**26
 
 
 def check_sweep(path: Path) -> list[str]:
-    """Look at everything that can be checked without a simulation; a sentence for each problem."""
+    """Check everything that needs no simulation; a sentence for each problem."""
     with SweepFile(path) as file:  # which refuses a wrong structure
         return list(_problems(file))
 
@@ -90,7 +90,7 @@ def _states(file: SweepFile) -> Iterator[str]:
 
 
 def _numbers(file: SweepFile) -> Iterator[str]:
-    """A trial that is done has all its numbers, and they agree with each other."""
+    """Check that trials that are done have all numbers, and that these are consistent."""
     done = file.status == DONE
     numbers = [name for name, v in SWEEP_VARIABLES.items() if v.role == "number"]
     values = {name: file.variable(name) for name in ("wall_s", "kernel_s", *numbers) if name in file}
@@ -113,10 +113,10 @@ def _numbers(file: SweepFile) -> Iterator[str]:
 
 
 def _traces(file: SweepFile) -> Iterator[str]:
-    """A trial that is done has no NaN; what arrives is not negative."""
+    """Check that traces of trials that are done have no NaN, and that inputs are not negative."""
     done = file.status == DONE
     at_once = max(1, BLOCK_BYTES // (4 * len(file.time_ms)))
-    for name in file.traces_held:
+    for name in file.trace_names:
         gaps, negative = np.zeros(done.shape, bool), np.zeros(done.shape, bool)
         for point in np.ndindex(done.shape[:-1]):
             for begin in range(0, done.shape[-1], at_once):

@@ -1,9 +1,8 @@
-"""HDF5 files on a disk: checked before, created all or nothing, backed up, opened for reading, written in place.
+"""HDF5 files on a disk: checked in advance, created atomically, backed up, opened for reading, written in place.
 
 A file is created under a temporary name and renamed when it is complete, so a half-created one is never taken for a
-result, and what a killed job leaves is removed by the next one. Whatever the disk may refuse (no space, a quota, the
-limit on file sizes) is asked for before HDF5 meets it: HDF5 1.10 may crash when it closes a file that it could not
-write.
+result, and what a killed job leaves is removed by the next one. What the disk may refuse (no space, a quota, the limit
+on file sizes) is checked before HDF5 writes: HDF5 1.10 may crash when it closes a file that it could not write.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ T = TypeVar("T")
 START_OVER: Final = "give another name, or --force (in Python force=True) to start over and back up the old file"
 
 METADATA_BYTES: Final = 2**18
-"""More than the names, attributes and coordinates of a file take."""
+"""Upper bound for the names, attributes and coordinates of a file (bytes)."""
 
 NAME_BYTES: Final = 220
 """Most bytes of an output's name: file systems allow 255, and temporary files beside it have longer names."""
@@ -43,11 +42,11 @@ _OTHER_LOCKING: Final = "locking flag values don't match"
 """HDF5's message where this process has the file open with locks, as `xarray.open_dataset` opens it by default."""
 
 sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
-"""Bring to the disk what a file descriptor's file has received."""
+"""Sync a file descriptor's data to the disk."""
 
 
 def reason(error: BaseException) -> str:
-    """What an error of the system says, without h5py's chain of internal calls."""
+    """The message of a system error, without h5py's chain of internal calls."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     match = re.search(r"error message = '([^']*)'", str(error))
@@ -55,7 +54,7 @@ def reason(error: BaseException) -> str:
 
 
 def real_path(path: Path) -> Path:
-    """The file that a link leads to: what belongs to a file lies beside it, not beside a link to it."""
+    """The file that a link points to: lock and temporary files lie beside the file, not beside the link."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
@@ -75,18 +74,18 @@ def read_hdf5(path: Path) -> h5py.File:
 
 
 def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Refuse an output path that cannot be written, or that is one of the inputs by any path or link."""
+    """Refuse an output path that cannot be written, or that is one of the inputs under another path or link."""
     directory = path.parent
     if not directory.is_dir():
         raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
     if len(os.fsencode(path.name)) > NAME_BYTES:
         raise UserError(f"cannot write {path}: its name is too long; give one of at most {NAME_BYTES} bytes")
     if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a directory; name a file in it")
+        raise UserError(f"cannot write {path}: it is a directory; give a file in it")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise UserError(f"cannot write {path}: no permission to write into {directory}")
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise UserError(f"cannot write {path}: it is not a regular file; name another one")
+        raise UserError(f"cannot write {path}: it is not a regular file; give another one")
     for given in inputs:
         if same_file(path, given):
             raise UserError(f"{path} is the same file as the input {given}; give another name for the output")
@@ -113,7 +112,7 @@ def backup(path: Path) -> Path:
 def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iterator[h5py.File]:
     """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
 
-    Whoever creates `path` holds its lock: what is there under a temporary name was left by a job that was killed.
+    The caller has the lock of `path`, so an existing temporary file was left by a killed job.
 
     Parameters
     ----------
@@ -148,18 +147,18 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
         with open(growing, "rb+") as complete:
             if os.fstat(complete.fileno()).st_size > needed:
                 complete.truncate(needed)
-            os.fsync(complete.fileno())  # its parts may be deleted as soon as it is there
+            os.fsync(complete.fileno())  # the parts of a merged file may be deleted as soon as it exists
         if path.exists():
-            logger.info("the old %s is now %s", path.name, backup(path).name)
+            logger.info("backed up the old %s as %s", path.name, backup(path).name)
         os.replace(growing, path)
     except (OSError, RuntimeError) as error:  # h5py raises the latter when it flushes or closes
-        raise cannot_write(path, error, "free some space or name another place") from error
+        raise cannot_write(path, error, "free some space or give another path") from error
     finally:
         growing.unlink(missing_ok=True)
 
 
 def reserve(file: h5py.File, n_bytes: int) -> None:
-    """Give an HDF5 file that is being created the room for what comes next: then no write of HDF5's can fail.
+    """Reserve disk space in an HDF5 file that is being created, so that HDF5's next writes cannot fail.
 
     Parameters
     ----------
@@ -173,7 +172,7 @@ def reserve(file: h5py.File, n_bytes: int) -> None:
     OSError
         If the disk, a quota or the limit on file sizes does not allow it.
     """
-    file.flush()  # into the room that it was given before, and so that its size is known
+    file.flush()  # into the space that was reserved before, and so that its size is known
     with open(file.filename, "rb+") as same:
         _allocate(same.fileno(), file.id.get_filesize(), n_bytes + METADATA_BYTES)
 
@@ -186,7 +185,7 @@ def _allocate(descriptor: int, start: int, n_bytes: int) -> None:
 def cannot_write(path: Path, error: BaseException, what_to_do: str) -> UserError:
     """The sentence for a file that the disk refuses."""
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        what_to_do = "raise the limit on file sizes (ulimit -f), or name another place"
+        what_to_do = "raise the limit on file sizes (ulimit -f), or give another path"
     return UserError(f"cannot write {path}: {reason(error)}; {what_to_do}")
 
 
@@ -233,7 +232,7 @@ class Closing(ABC):
 
 
 class RawFile(Closing):
-    """An HDF5 file that is there already, for raw writes into its contiguous variables; a context manager.
+    """An existing HDF5 file, for raw writes into its contiguous variables; a context manager.
 
     Values go to their place in the file by the system's own `pwrite`, at the offsets that HDF5 gave the variables when
     it created them. So no metadata can change, nothing waits in a buffer, and an error of the disk is an `OSError`
@@ -248,7 +247,7 @@ class RawFile(Closing):
             for name, dataset in file.items():
                 if isinstance(dataset, h5py.Dataset):
                     offset = dataset.id.get_offset()
-                    if offset is not None or dataset.size == 0:  # what has no elements has no place in the file
+                    if offset is not None or dataset.size == 0:  # a variable without elements has no offset in the file
                         self._variables[name] = (offset or 0, dataset.dtype, dataset.shape)
         try:
             self._descriptor = os.open(path, os.O_RDWR)
@@ -293,7 +292,7 @@ class RawFile(Closing):
             view, place = view[written:], place + written
 
     def sync(self) -> None:
-        """Bring what has been written to the disk."""
+        """Sync what has been written."""
         sync(self._descriptor)
 
     def close(self) -> None:

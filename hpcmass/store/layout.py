@@ -2,7 +2,7 @@
 
 Both kinds of file, sweep and comparison, are laid out here. The attributes follow CF and the netCDF-4 data model as
 far as netCDF's own tools and xarray read them: `units`, `long_name`, `_FillValue`, `flag_values`, `flag_meanings`,
-and the root attribute `coordinates`, which lists the book-keeping so that no reduction meets it among the data.
+and the root attribute `coordinates`, which lists the book-keeping variables so that reductions leave them out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hpcmass.store.schema import (
 CONVENTIONS: Final = "CF-1.11"
 
 CHUNK_BYTES: Final = 2**20
-"""About the size of a chunk of a packed file; what is read of a trace is at least that."""
+"""Approximate chunk size of a packed file (bytes); reading a trace reads at least one chunk."""
 
 GZIP_LEVEL: Final = 4
 
@@ -78,7 +78,7 @@ def axis_coordinates(axes: Mapping[str, Sequence[float]]) -> list[Coordinate]:
 
 
 def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
-    """All dimensions of a sweep file; `time` holds the beginning of each step, whose end `mean_v` shows."""
+    """All dimensions of a sweep file; `time` is the beginning of each step; `mean_v` is the value at its end."""
     network = experiment.network
     numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
     return [
@@ -209,13 +209,13 @@ def creating_file(
 
 
 def _encoded(text: str) -> bytes:
-    """A text as bytes: a file's name may be no text, but bytes that Python escapes."""
+    """A text as bytes: a file name may be bytes that Python escapes."""
     return text.encode(errors="surrogateescape")
 
 
 def _create_scale(file: h5py.File, coordinate: Coordinate) -> None:
     name, values = coordinate.name, coordinate.values
-    if values is None:  # as netCDF marks a dimension that is no variable
+    if values is None:  # as netCDF marks a dimension without a variable
         scale = file.create_dataset(name, (coordinate.length,), "i1")
         scale.make_scale(f"This is a netCDF dimension but not a netCDF variable.{coordinate.length:10d}")
         return

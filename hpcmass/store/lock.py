@@ -19,11 +19,11 @@ PATIENCE_S = 2.0
 _NOTE_BYTES = 64
 
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-"""Said by file systems without locks; the sweep continues without one then, and says so."""
+"""Errors of file systems without locks; the sweep then warns and continues without one."""
 
 
 class SweepLock:
-    """The right to write a sweep; while it is held there is a file `.sweep.h5.lock` beside the sweep.
+    """The right to write a sweep; while it is held, a file `.sweep.h5.lock` lies beside the sweep.
 
     A context manager, too.
     """
@@ -39,7 +39,7 @@ class SweepLock:
         Raises
         ------
         UserError
-            If another job holds it, and still does after a moment: one that was killed may be about to vanish.
+            If another job still holds it after a short wait: a killed one may be about to exit.
         """
         end = time.monotonic() + PATIENCE_S
         while self._fd is None:
@@ -77,13 +77,13 @@ class SweepLock:
         self.release()
 
     def announce(self, workers: int) -> None:
-        """Tell who looks at the sweep how many processes work for it now."""
+        """Publish how many processes work for the sweep, for `hpcmass status`."""
         if self._fd is not None:
-            with suppress(OSError):  # of a full disk, the sweep itself is going to speak
+            with suppress(OSError):  # a full disk is reported by the sweep itself
                 os.pwrite(self._fd, json.dumps({"workers": workers}).encode().ljust(_NOTE_BYTES), 0)
 
     def release(self) -> None:
-        """Give it back, if it is held."""
+        """Release it, if it is held."""
         if self._fd is not None:
             self.path.unlink(missing_ok=True)  # while still holding it
             os.close(self._fd)
@@ -91,7 +91,7 @@ class SweepLock:
 
 
 def lock_path(sweep: Path) -> Path:
-    """The lock's file beside a sweep, whatever link leads to it."""
+    """The lock's file beside a sweep, also for a link to it."""
     real = Path(os.path.realpath(sweep))
     return real.with_name(f".{real.name}.lock")
 
@@ -114,7 +114,7 @@ def is_locked(sweep: Path) -> bool:
 
 
 def workers_now(sweep: Path) -> int | None:
-    """How many processes work for a sweep that is locked, None if they have not said."""
+    """How many processes work for a sweep that is locked; None if unknown."""
     try:
         return int(json.loads(lock_path(sweep).read_bytes())["workers"])
     except (OSError, ValueError, KeyError, TypeError):

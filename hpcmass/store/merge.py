@@ -29,13 +29,13 @@ from hpcmass.store.writer import Ended, SweepWriter
 from hpcmass.text import counted
 
 BLOCK_BYTES = 2**26
-"""Most that is held in memory at a time."""
+"""Most bytes in memory at a time."""
 
 CHUNK_OVERHEAD_BYTES = 256
-"""More than a chunk of a packed file takes beside its data: its place in HDF5's index, checksum, header."""
+"""Upper bound for a chunk of a packed file besides its data (bytes): its place in HDF5's index, checksum, header."""
 
 NOT_COPIED = ("status", "seed", "error")
-"""What the new file has of its own, or the writer sets."""
+"""Attributes that the new file defines itself, or the writer sets."""
 
 UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part", "part_trials")
 """Root attributes that a merged file does not take from its parts."""
@@ -82,7 +82,7 @@ def merge(
     paths : sequence of Path
         Sweep files of the same physics, axes and trials, packed ones too.
     output : Path
-        A file of the same sweep that is there already, not packed and no part, receives what it lacks.
+        An existing file of the same sweep, neither packed nor a part, receives the missing trials.
     packed : bool
         Make a compressed and checksummed copy.
     partial : bool
@@ -201,9 +201,9 @@ def _merged_attributes(parts: SweepParts, what: str) -> dict[str, Any]:
 
 
 def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
-    """Refuse to begin a copy that may not fit: how well it compresses is not known before."""
+    """Refuse a copy that may not fit: its compressed size is not known in advance."""
     need = n_trials * trial_bytes(parts.experiment)
-    require_space(output, need, will="may", remedy=" or name another place")
+    require_space(output, need, will="may", remedy=" or give another path")
 
 
 def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Opening a result file: one clear sentence for whatever is not one of ours, or is damaged."""
+"""Opening a result file: one clear sentence for a damaged file, or one that is not from hpcmass."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ COORDINATES = {
 """Dimensions that every file has beside its axes, with the type of their values, by the file's type."""
 
 _UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
-"""What h5py raises where a file's contents make no sense."""
+"""Exceptions of h5py for invalid contents of a file."""
 
 SHOWN_PARTS = 8
-"""Parts of a virtual file that the command to copy them names one by one."""
+"""Most parts of a virtual file that the command to copy them lists one by one."""
 
 
 def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File:
@@ -58,7 +58,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     filetype : str
         The schema's file type that it must have.
     checked : bool
-        It has been opened before: leave out what takes a time that grows with the number of trials.
+        It was opened before: skip the checks whose time grows with the number of trials.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     """
     path = Path(path)
     if path.is_dir():
-        raise UserError(f"{path} is a directory; name an HDF5 file in it")
+        raise UserError(f"{path} is a directory; give an HDF5 file in it")
     if not path.exists():
         refuse_shards(path)
         raise UserError(f"there is no file {path}; {missing_file(path)}")
@@ -82,14 +82,14 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         if not checked:
             fault = next(faults(file), None)
             if fault is not None:
-                raise UserError(f"{path} is damaged: {fault}; take a copy of it, if any")
+                raise UserError(f"{path} is damaged: {fault}; restore a backup, if any")
             experiment_of(file)
     except UserError:
         file.close()
         raise
     except _UNUSABLE as error:
         file.close()
-        raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any") from None
+        raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); restore a backup, if any") from None
     return file
 
 
@@ -124,7 +124,7 @@ def _check_filetype(file: h5py.File, filetype: str) -> None:
     found = filetype_of(file)
     if found != filetype:
         what = "an HDF5 file of another program" if found is None else f"a file of type '{found}'"
-        raise UserError(f"{file.filename} is {what}, not '{filetype}'; name another file")
+        raise UserError(f"{file.filename} is {what}, not '{filetype}'; give another file")
     if major_version(file) > FORMAT_VERSION[0]:
         newest = "{}.{}".format(*FORMAT_VERSION)
         raise UserError(
@@ -134,7 +134,7 @@ def _check_filetype(file: h5py.File, filetype: str) -> None:
 
 
 def filetype_of(file: h5py.File) -> str | None:
-    """What an open file says it is, None if it is not one of ours."""
+    """The file type of an open file; None if it is not from hpcmass."""
     found = file.attrs.get("filetype")
     return found.decode(errors="replace") if isinstance(found, bytes) else None if found is None else str(found)
 
@@ -143,19 +143,19 @@ def major_version(file: h5py.File) -> int:
     """Major version of an open file's format."""
     major = str(file.attrs.get("format_version", "")).split(".")[0]
     if not major.isdecimal():
-        raise UserError(f"{file.filename} says no format version; it is damaged or foreign, name another file")
+        raise UserError(f"{file.filename} has no format version; it is damaged or not from hpcmass, give another file")
     return int(major)
 
 
 def variables_of(file: h5py.File) -> Mapping[str, Variable]:
-    """What an open file should have, by its type and the version of its format."""
+    """The variables of an open file, by its type and format version."""
     if filetype_of(file) == COMPARISON_FILETYPE:
         return COMPARED_VARIABLES
     return SWEEP_VARIABLES if major_version(file) >= 2 else SWEEP_VARIABLES_1
 
 
 def faults(file: h5py.File) -> Iterator[str]:
-    """What an open file lacks, or has in another shape; cheap enough for every opening.
+    """What an open file lacks or has in another shape; fast enough to check at every opening.
 
     A sweep of an older version may lack variables, and one of a newer minor version may have more. A comparison may
     lack any: code that needs one checks that it exists.
@@ -199,14 +199,14 @@ def faults(file: h5py.File) -> Iterator[str]:
 
 
 def _part_faults(file: h5py.File, found: Mapping[str, h5py.h5d.DatasetID]) -> Iterator[str]:
-    """What is wrong with the part that an open sweep file is to hold, if it is one."""
+    """What is wrong with the part attributes of an open sweep file, if it is a part."""
     text = file.attrs.get("part")
     if text is None:
         return
     try:
         parse_part(str(text))
     except ValueError:
-        yield f"it says that it holds part '{text}'"
+        yield f"its attribute 'part' is '{text}'"
         return
     shape = found["status"].shape
     if major_version(file) < 2:
@@ -238,7 +238,7 @@ def experiment_of(file: h5py.File) -> Experiment:
         return _parsed(str(file.attrs["config_yaml"]))
     except UserError as error:
         why = " ".join(str(error).split())
-        raise UserError(f"{file.filename} is damaged: {why}; take a copy of it, if any") from None
+        raise UserError(f"{file.filename} is damaged: {why}; restore a backup, if any") from None
 
 
 @functools.lru_cache(maxsize=16)
@@ -251,9 +251,9 @@ def _why_unreadable(path: Path, error: OSError) -> str:
     if not os.access(path, os.R_OK):
         return "no permission; ask its owner"
     if path.stat().st_size == 0:
-        return "it is empty; name another file"
+        return "it is empty; give another file"
     if "truncated" in str(error):
         return "it is cut off, as by an incomplete copy; copy it again"
     if not h5py.is_hdf5(path):
-        return "it is not an HDF5 file; name another file"
+        return "it is not an HDF5 file; give another file"
     return f"{reason(error)}; the file is damaged"

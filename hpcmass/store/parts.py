@@ -21,10 +21,10 @@ from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES
 from hpcmass.store.sweep_file import Index, SweepFile
 
 OPEN_AT_ONCE = 16
-"""Files that are kept open: a shell's usual limit is 1024, and each takes memory."""
+"""Most files that are open at a time: the usual limit is 1024, and each takes memory."""
 
 SHOWN = 8
-"""Missing parts or trials that are named before the rest is counted."""
+"""Most missing parts or trials that are listed; the rest is counted."""
 
 
 class SweepParts(Closing):
@@ -42,9 +42,9 @@ class SweepParts(Closing):
     paths : list of Path
     status : array of int8, (axes…, trial)
     owner : array of int, (axes…, trial)
-        Which of `paths` holds the trial, -1 where none does.
+        Which of `paths` has the trial, -1 where none does.
     assigned : array of bool, (axes…, trial)
-        Trials that the files are to hold.
+        Trials that are assigned to the files.
     overlapping : int
         Trials that are done in several files.
     uuids : list of str
@@ -133,10 +133,10 @@ class SweepParts(Closing):
         return self.file(0).time_ms
 
     @cached_property
-    def traces_held(self) -> tuple[str, ...]:
-        """Traces that all files hold."""
-        held = [set(self.file(i).traces_held) for i in self.indices]
-        return tuple(name for name in TRACES if all(name in names for names in held))
+    def trace_names(self) -> tuple[str, ...]:
+        """Traces that all files have."""
+        stored = [set(self.file(i).trace_names) for i in self.indices]
+        return tuple(name for name in TRACES if all(name in names for names in stored))
 
     @property
     def indices(self) -> range:
@@ -156,7 +156,7 @@ class SweepParts(Closing):
         return self._holder((*point, trial)).traces(point, trial)
 
     def value(self, name: str, index: Index) -> Any:
-        """What a variable holds for one trial: see `SweepFile.value`."""
+        """A variable's value for one trial: see `SweepFile.value`."""
         return self._holder(index).value(name, index)
 
     def error(self, index: Index) -> str:
@@ -167,7 +167,7 @@ class SweepParts(Closing):
         return self.file(max(0, int(self.owner[index])))
 
     def gathered(self, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Per-trial variables, each trial's value from the file that holds it, the fill value where none does.
+        """Per-trial variables, each trial's value from the file that has it, the fill value where none does.
 
         Names that a file lacks are left out.
         """
@@ -197,7 +197,7 @@ class SweepParts(Closing):
     # ------------------------------------------------------------------------------------ whether it is whole
 
     def require_complete(self) -> None:
-        """Refuse what is not a whole sweep, naming the parts that are missing or not finished.
+        """Refuse an incomplete sweep; the error lists the parts that are missing or not finished.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class SweepParts(Closing):
         raise UserError(f"{what}: {', '.join(named)}{more}; {remedy}")
 
     def require_consistent(self) -> None:
-        """Refuse files in which one trial is done with different results.
+        """Refuse files that have different results for the same trial.
 
         Raises
         ------

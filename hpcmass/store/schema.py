@@ -1,8 +1,8 @@
 """The contract of the result files: names, dimensions, types, units, flags and the format's version.
 
 Both kinds of file, sweep and comparison, are HDF5 with dimension scales, so that
-`xarray.open_dataset(path, engine="h5netcdf")` gives labelled arrays. Nothing else in the package spells a
-dataset's name in a second place: writers create what stands here, readers ask for it.
+`xarray.open_dataset(path, engine="h5netcdf")` gives labelled arrays. These tables are
+the only definition of the datasets: writers create them, readers look them up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ERROR_LENGTH: Final = 240
 """Bytes of a failed trial's message, which has a fixed length so that writing it changes no metadata."""
 
 LETTERS: Final = "letter"
-"""Dimension of the bytes of a text, as netCDF stores texts of fixed length; it has no values of its own."""
+"""Dimension of the bytes of a text, as netCDF stores texts of fixed length; it has no coordinate values."""
 
 AXES: Final = "axes"
 """Stands in `Variable.dims` for the swept axes, in the configuration's order (p, lam, …)."""
@@ -85,7 +85,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("spike_contrast_bin", _TRIAL, "f8", "ms", "bin width at which Spike-contrast peaks"),
         Variable("rate_E", _TRIAL, "f8", "Hz", "mean firing rate of the excitatory neurons"),
         Variable("rate_I", _TRIAL, "f8", "Hz", "mean firing rate of the inhibitory neurons"),
-        Variable("cv_isi", _TRIAL, "f8", "1", "mean over neurons of the interspike intervals' variation coefficient"),
+        Variable("cv_isi", _TRIAL, "f8", "1", "mean over neurons of the CV of interspike intervals"),
         Variable("n_spikes", _TRIAL, "i8", "1", "spikes of all neurons after the transient", fill=-1),
         Variable("n_edges", _TRIAL, "i8", "1", "directed connections drawn within the network", fill=-1),
         Variable("n_edges_ext", _TRIAL, "i8", "1", "connections drawn from external units", fill=-1),
@@ -171,13 +171,13 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
             "spectral_distance", _MODEL, "f8", "dB", "rms difference of the spectra's shapes beyond sampling errors",
         )),
         *_with_error(Variable("coherence", _MODEL_SPECTRUM, "f8", "1", "magnitude-squared coherence with the network")),
-        Variable("coherence_threshold", _SPECTRUM, "f8", "1", "coherence that independent series exceed with alpha"),
+        Variable("coherence_threshold", _SPECTRUM, "f8", "1", "critical value of the coherence at level alpha"),
         *_with_error(Variable("coherence_mean", _MODEL, "f8", "1", "coherence weighted by the network's power")),
         Variable("rho", _MODEL, "f8", "1", "correlation at the best lag, averaged over trials by Fisher's z"),
         Variable("rho_z", _MODEL, "f8", "1", "mean over trials of Fisher's z = atanh(rho)"),
         Variable("rho_se", _MODEL, "f8", "1", "standard error of z in the pooled trials from the effective samples"),
         Variable("rho_se_trials", _MODEL, "f8", "1", "standard error of z over the trials"),
-        Variable("rho_pvalue", _MODEL, "f8", "1", "probability of such pooled correlations of independent series"),
+        Variable("rho_pvalue", _MODEL, "f8", "1", "p-value of the pooled correlation under independence"),
         Variable("rho_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
         Variable("rho_agrees", _MODEL, "i1", "flag", "inside the drawn contour: significant and above rho_min",
                  fill=-1, flag_meanings="no yes"),
@@ -194,7 +194,7 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
         *_with_error(Variable("mean_v_model", _MODEL, "f8", "mV", "temporal mean of the model's potential")),
         *_with_error(Variable("sd_v_model", _MODEL, "f8", "mV",
                               "temporal standard deviation of the model's potential")),
-        *_with_error(Variable("mean_error", _MODEL, "f8", "mV", "model's temporal mean less the network's")),
+        *_with_error(Variable("mean_error", _MODEL, "f8", "mV", "model's temporal mean minus the network's")),
         *_with_error(Variable("log_variance_ratio", _MODEL, "f8", "1",
                               "natural logarithm of the model's temporal variance over the network's")),
         Variable("example_v_lif", (AXES, "window"), "f4", "mV",

@@ -1,4 +1,4 @@
-"""How far a sweep is: counts, failures with their reasons, rate and time left; also while it runs."""
+"""Progress of a sweep: counts, failures with their reasons, rate and time left; also while it runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One sweep file: what it holds, and whether it belongs to an experiment.
+"""One sweep file: its contents, and whether it belongs to an experiment.
 
 No reader locks a file or needs MPI, so all of this works while a sweep is being written: the sweep changes no
-metadata, and a trial's data are there before its status says so.
+metadata, and a trial's data are on the disk before its status is `done`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class SweepFile(Closing):
     ----------
     path : path
     checked : bool
-        It has been opened before in this job: leave out the checks whose time grows with the number of trials.
+        It was opened before in this job: skip the checks whose time grows with the number of trials.
 
     Attributes
     ----------
@@ -111,13 +111,13 @@ class SweepFile(Closing):
 
     @cached_property
     def part(self) -> Part | None:
-        """The part that the file is to hold, None where it may hold every trial."""
+        """The part that is assigned to the file, None where it may contain every trial."""
         text = self.hdf5.attrs.get("part")
         return None if text is None else parse_part(str(text))
 
     @cached_property
     def assigned(self) -> npt.NDArray[np.bool_]:
-        """True for every trial that the file is to hold, (axes…, trial).
+        """True for every trial that is assigned to the file, (axes…, trial).
 
         Raises
         ------
@@ -140,13 +140,13 @@ class SweepFile(Closing):
         """A trial for messages: `p=0.2 lam=0.8 trial 3`."""
         return trial_label(self.values_at(index), int(self.trial_numbers[index[-1]]))
 
-    # ------------------------------------------------------------------------------------ what it holds
+    # ------------------------------------------------------------------------------------ contents
 
     def __contains__(self, name: str) -> bool:
         return name in self.hdf5
 
     @cached_property
-    def traces_held(self) -> tuple[str, ...]:
+    def trace_names(self) -> tuple[str, ...]:
         """Names of the traces in it; a file of an earlier version of the format may lack some."""
         return tuple(name for name in TRACES if name in self.hdf5)
 
@@ -155,7 +155,7 @@ class SweepFile(Closing):
         return [int(k) for k in np.flatnonzero(self.status[point] == DONE)]
 
     def variable(self, name: str) -> npt.NDArray[Any]:
-        """Any variable but the traces, whole, as it stands in the file; errors as texts of bytes.
+        """Any variable but the traces, whole, as stored in the file; errors as bytes strings.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class SweepFile(Closing):
         return values
 
     def value(self, name: str, index: Index) -> Any:
-        """What a variable holds for one trial: a number, a trace (time,), a seed (word,) or an error's bytes.
+        """A variable's value for one trial: a number, a trace (time,), a seed (word,) or an error's bytes.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class SweepFile(Closing):
         index = (*point, trial)
         if self.status[index] != DONE:
             raise ValueError(f"{self.label(index)} is not done")
-        return {name: self.value(name, index) for name in self.traces_held}
+        return {name: self.value(name, index) for name in self.trace_names}
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
@@ -230,7 +230,7 @@ class SweepFile(Closing):
         try:
             yield
         except (OSError, RuntimeError) as error:
-            raise UserError(f"cannot read {what} in {self.path}: {reason(error)}; take a copy of it, if any") from error
+            raise UserError(f"cannot read {what} in {self.path}: {reason(error)}; restore a backup, if any") from error
 
     # ------------------------------------------------------------------------------------ where it belongs
 

@@ -1,7 +1,7 @@
-"""Writing a sweep: everything is created first, then trials put their raw data into it.
+"""Writing a sweep: everything is created first, then the raw data of the trials are written into it.
 
-Each trial's status comes after its data have reached the disk, and nothing but raw data is ever written. So whatever
-moment a job is killed in, the file opens and every trial that is done is true.
+Each trial's status comes after its data have reached the disk, and nothing but raw data is ever written. So at whatever
+moment a job is killed, the file opens and every trial marked as done is complete.
 
     who                                           writes                               through
     the rank that ran a trial (parallel HDF5)     its traces, one sync                 MPI-IO (`ParallelTraceWriter`)
@@ -57,7 +57,7 @@ def create_sweep_file(
     path : Path
     experiment : Experiment
     driver : str
-        How it is going to be written; an attribute.
+        How it will be written; an attribute.
     provenance : mapping
         Further root attributes, `uuid` among them.
     started : str
@@ -67,7 +67,7 @@ def create_sweep_file(
     n_spikes : int, optional
         Adds space for that many spikes (one-trial files).
     assignment : PartAssignment, optional
-        The part of the sweep that the file is to hold.
+        The part of the sweep that is assigned to the file.
     force : bool
         Back up an existing file instead of refusing it.
     """
@@ -145,7 +145,7 @@ class SweepWriter(Closing):
             for name, values in spikes.items():
                 self._file.put(name, (), values)
         except OSError as error:
-            raise cannot_write(self.path, error, "free some space or name another place") from error
+            raise cannot_write(self.path, error, "free some space or give another path") from error
 
     def close(self) -> None:
         """Close the file."""
@@ -153,7 +153,7 @@ class SweepWriter(Closing):
 
 
 class ParallelTraceWriter:
-    """Writes traces into one file together with the other processes of a communicator.
+    """Writes traces into one file from all processes of a communicator.
 
     Opening and closing are collective, everything between is not: a trial's slab goes straight to the file through
     MPI-IO, without a buffer of HDF5's, and no call here may touch metadata, or the job hangs.
@@ -162,7 +162,7 @@ class ParallelTraceWriter:
     ----------
     path : Path
     comm : mpi4py.MPI.Intracomm
-        All of its processes construct the writer together.
+        All of its processes construct the writer collectively.
     """
 
     def __init__(self, path: Path, comm: Any) -> None:
@@ -183,12 +183,12 @@ class ParallelTraceWriter:
             raise unwritable(self.path, trial, error) from error
 
     def close(self) -> None:
-        """Close the file; all processes do so together.
+        """Close the file; collective.
 
         Raises
         ------
         UserError
-            If something cannot be written any more, unless `write` has said so already.
+            If something cannot be written any more, unless `write` has raised this error already.
         """
         try:
             self._file.close()

@@ -1,8 +1,8 @@
-"""Time and signals: what the job has left, how long trials take, when one has hung, and when to stop.
+"""Time and signals: the job's time left, how long trials take, when one has hung, and when to stop.
 
-The time loop of a trial looks at its deadline between stretches of steps, which ends a trial that is merely slow. An
-alarm interrupts what Python waits for. A call that never returns to Python can only be ended with its process, and so
-with the job: the stack goes to the log, the trial stays pending, and nothing that is done is lost.
+The time loop of a trial checks its deadline after every block of steps, which ends a trial that is merely slow.
+An alarm interrupts a blocking call in Python. A call that never returns to Python can only be ended with its process,
+and so with the job: the stack goes to the log, the trial stays pending, and nothing that is done is lost.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ REMEMBERED = 512
 """Trials from which the pace is estimated."""
 
 CAUTIOUS = 0.9
-"""Quantile of the paces by which a trial is expected to take: one that would not fit is better not begun."""
+"""Quantile of the paces that predicts a trial's time: a trial that would not fit is not begun."""
 
 CLOSING_S, CLOSING_SHARE = 30.0, 0.02
-"""Kept of the time limit for closing files: so many seconds, or so large a share of a short limit."""
+"""Part of the time limit that is reserved for closing files: seconds, or a fraction of a short limit."""
 
 ALARM_AFTER_S = 5.0
 """From the deadline to the alarm: the time loop comes first."""
 
 END_AFTER_S = 60.0
-"""What a trial that does not react has beyond twice its time, before its process ends."""
+"""Time (s) beyond twice its limit after which a trial that does not react is ended with its process."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job is given.
+    """Time limits of a job.
 
     Attributes
     ----------
@@ -76,12 +76,12 @@ class Clock:
         return self.started + self.limits.job_s - min(CLOSING_S, CLOSING_SHARE * self.limits.job_s)
 
     def note(self, cost: float, seconds: float) -> None:
-        """Remember how long a trial of some expected cost took."""
+        """Record how long a trial of some expected cost took."""
         if self.limits.job_s is not None and cost > 0:
             self._paces.append(seconds / cost)
 
     def expected_s(self, cost: float) -> float:
-        """How long a trial of that cost takes, on the long side; 0 while nothing is known."""
+        """Conservative time of a trial of that cost; 0 while nothing is known."""
         if not self._paces:
             return 0.0
         paces = sorted(self._paces)
@@ -112,7 +112,7 @@ def watched(deadline: float | None, limit_s: float | None) -> Iterator[None]:
     deadline : float or None
         Time of `time.monotonic` (s); None for no end.
     limit_s : float or None
-        What one trial may take: far beyond it the process ends. None leaves that to the batch system.
+        Limit of one trial: far beyond it the process ends. None leaves that to the batch system.
 
     Raises
     ------
@@ -124,13 +124,13 @@ def watched(deadline: float | None, limit_s: float | None) -> Iterator[None]:
         return
 
     def interrupt(number: int, frame: object) -> None:
-        raise TrialTimeout("interrupted, it had stopped looking at the time")
+        raise TrialTimeout("interrupted because it did not react to its deadline")
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         if limit_s is not None:
             faulthandler.dump_traceback_later(2 * limit_s + END_AFTER_S, exit=True, file=sys.__stderr__ or sys.stderr)
-        # again and again: the first may arrive where an exception is swallowed
+        # repeated, because the first may arrive where an exception is swallowed
         signal.setitimer(signal.ITIMER_REAL, max(0.0, deadline - time.monotonic()) + ALARM_AFTER_S, ALARM_AFTER_S)
         yield
     finally:

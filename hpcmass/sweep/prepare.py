@@ -30,15 +30,15 @@ from hpcmass.sweep.reuse import copy_reusable, require_reusable
 from hpcmass.text import counted
 
 SHOWN_CHARACTERS = 60
-"""Of a changed setting's value, in the history."""
+"""Most characters of a changed setting's value in the history."""
 
 OTHER_SETTINGS = "; other settings: "
-"""Before the changed settings, in the history."""
+"""Text before the changed settings in the history."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a user asks of one start of a sweep.
+    """Options of one start of a sweep.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ def _create(
     n_trials = math.prod(shape(experiment))
     first, stop = (assignment.start, assignment.stop) if assignment else (0, n_trials)
     need = sweep_bytes(experiment) - (n_trials - (stop - first)) * trial_bytes(experiment)
-    require_space(output, need, remedy=", name another place, or make the grid smaller")
+    require_space(output, need, remedy=", give another path, or make the grid smaller")
     create_sweep_file(
         output,
         experiment,
@@ -153,7 +153,7 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
             )
         grown = f"`--reuse {output}` with another -o copies what it has; "
         file.require_same_sweep(experiment, START_OVER, grown)
-        file.require_same_part(options.part, f"give the --part that it holds, or {START_OVER}")
+        file.require_same_part(options.part, f"repeat the --part of its first start, if any, or {START_OVER}")
         file.require_same_seeds(trials, START_OVER)
         status, assigned, changed = file.status, file.assigned, changed_settings(file.experiment, experiment)
         known = any(line.endswith(f"{OTHER_SETTINGS}{changed}") for line in file.history)
@@ -196,7 +196,7 @@ def _short(value: Any) -> str:
 
 
 def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
-    """Copy what an earlier sweep has of the missing trials; returns what is missing still."""
+    """Copy the missing trials that an earlier sweep has; returns those that are still missing."""
     copied = {trial.index for trial in copy_reusable(old, output, missing)} if missing else set()
     logger.info("%d trials copied from %s", len(copied), old)
     if copied:

@@ -1,4 +1,4 @@
-"""The surest check of a result file: some of its trials simulated again, and compared byte by byte."""
+"""Check of a result file by simulating some of its trials again and comparing byte by byte."""
 
 from __future__ import annotations
 

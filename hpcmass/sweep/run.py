@@ -1,6 +1,6 @@
 """One sweep from configuration to closed file: prepare, scatter, summarise.
 
-All ranks of a job go through `run_sweep` together; rank 0 alone decides and logs.
+`run_sweep` is collective over all ranks of a job; only rank 0 decides and logs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0, or what the batch system should know."""
+        """0, or the code for the batch system."""
         if (self.stopped or self.out_of_time) and self.pending:
             return EXIT_STOPPED_EARLY
         return EXIT_FAILED_TRIALS if self.failed_before + self.failed else EXIT_DONE
@@ -83,7 +83,7 @@ def run_sweep(
     options : RunOptions
     limits : Limits
     inspect : callable, optional
-        Is shown the experiment on rank 0, before anything is done.
+        Called with the experiment on rank 0, before anything is done.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def run_sweep(
     clock = Clock(limits)
     output = real_path(output)
     comm = communicator()
-    if options.part is None:  # processes that do a part each need not see each other
+    if options.part is None:  # processes that each run a part need not see each other
         comm.require_peers()
     with comm.guarded():
         lock = SweepLock(output)
@@ -147,7 +147,7 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
     if not prepared.missing:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
         return f"nothing to do, {count} {what} are done{left}"
-    who = "this process" if comm.size == 1 else f"{counted(comm.size - 1, 'rank')} and a master"
+    who = "this process" if comm.size == 1 else counted(comm.size - 1, "worker")
     rest = f" ({done} are done already{left})" if done or left else ""
     return (
         f"{prepared.missing} of {prepared.total} {what} to do{rest}, by {who}, into {prepared.output} "

@@ -1,4 +1,4 @@
-"""Scattering: rank 0 hands out the trials, the costliest first; the other ranks simulate them.
+"""Scattering: rank 0 distributes the trials, the costliest first; the other ranks simulate them.
 
 With parallel HDF5 a rank writes the traces of a trial itself, in a thread beside its next trial, and reports the trial
 with its next result, when the traces are on the disk. Otherwise the recording travels to rank 0. Either way rank 0
@@ -69,7 +69,7 @@ class Outcome:
 
 
 class Worker:
-    """What a process holds while it works for a sweep.
+    """State of a process that works for a sweep.
 
     Parameters
     ----------
@@ -119,14 +119,14 @@ class Worker:
 
         trial, limits = task.trial, self.clock.limits
         start = time.perf_counter()
-        if not self.clock.fits(task.cost):  # it has waited here since it was handed out
+        if not self.clock.fits(task.cost):  # it has waited here since it was submitted
             return Outcome(task, dropped=True, stop=stop_requested())
         try:
             network = self.experiment.network_at(trial.values)
             deadline = self.clock.deadline()
             with watched(deadline, limits.trial_s):
                 recording = simulate(network, trial.values["p"], trial.values["lam"], trial.seed, deadline=deadline)
-        except Exception as error:  # whatever it is, the other trials are worth having
+        except Exception as error:  # whatever the error is, the other trials continue
             if isinstance(error, TrialTimeout) and self.clock.is_up():
                 return Outcome(task, dropped=True, stop=stop_requested())
             message = _message(error)
@@ -201,7 +201,7 @@ class Tally:
 def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Tally:
     """Run trials on all ranks and store them; returns when this rank has nothing more to do.
 
-    Queue and tally are rank 0's; each rank has a clock of its own.
+    Queue and tally are rank 0's; each rank has its own clock.
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Recipe: the container of hpcmass.def, one per rank, started by the host's launcher (the hybrid model; read its head).
+# Recipe: the container of hpcmass.def, one per rank, started by the host's launcher (hybrid MPI; see the comment at its top).
 
 image=${HPCMASS_IMAGE:-hpcmass.sif}
 if [[ ! -f $image ]]; then

@@ -6,9 +6,9 @@
 #   module load python/3.12 openmpi/5.0 hdf5/1.14-parallel      (names differ from site to site: `module spider hdf5`)
 #   HPCMASS_HDF5=parallel HPCMASS_APT=never make env
 #
-# builds h5py against the module's parallel HDF5 (found by HDF5_DIR, HDF5_ROOT or EBROOTHDF5) and says so. A site
+# builds h5py against the module's parallel HDF5 (found by HDF5_DIR, HDF5_ROOT or EBROOTHDF5). A site
 # without one: HPCMASS_HDF5=serial; rank 0 then writes the sweep file for all ranks.
-# Then write the same modules here, with versions: what a default means may change while a sweep is in the queue.
+# Then write the same modules here, with versions: a default may change while a sweep is in the queue.
 modules=()
 # modules=(python/3.12 openmpi/5.0 hdf5/1.14-parallel)
 
@@ -25,6 +25,6 @@ fi
 # shellcheck source=/dev/null
 . "$venv/bin/activate"
 
-# Where a plain `srun` starts processes that do not know of each other (hpcmass says so), name the site's
-# interface; `srun --mpi=list` shows what there is. Open MPI wants pmix, MPICH and Intel MPI pmi2 or pmix.
+# If a plain `srun` starts processes that do not see each other (hpcmass then prints an error), set the site's
+# interface; `srun --mpi=list` lists the types. Open MPI wants pmix, MPICH and Intel MPI pmi2 or pmix.
 # export SLURM_MPI_TYPE=pmix

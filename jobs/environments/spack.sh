@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Recipe: a Spack environment for the compiler-built part, a virtual environment on top; spack.yaml says how to make both.
+# Recipe: a Spack environment for the compiler-built part, a virtual environment on top; see spack.yaml for both.
 
 if ! type spack >/dev/null 2>&1; then
     # shellcheck source=/dev/null
@@ -8,7 +8,7 @@ fi
 spack env activate "${SPACK_ENVIRONMENT:-hpcmass}"
 venv=${VENV:-.venv-spack}
 if [[ ! -f $venv/bin/activate ]]; then
-    echo "jobs/environments/spack.sh: there is no virtual environment $venv; the head of spack.yaml says how to make it." >&2
+    echo "jobs/environments/spack.sh: there is no virtual environment $venv; spack.yaml has the commands that create it." >&2
     return 1
 fi
 # shellcheck source=/dev/null

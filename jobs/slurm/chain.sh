@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Slurm: submit a sweep and what follows it, which waits until the sweep has ended. On a login node, in the repository's root:
+# Slurm: submit a sweep and its follow-up jobs, which wait until the sweep has ended. On a login node, in the repository's root:
 #
 #   jobs/slurm/chain.sh mpi configs/my.yml                       sweep, comparison, maps
 #   jobs/slurm/chain.sh requeue configs/my.yml --ntasks=65       options for the sweep's sbatch follow
 #   PARTS=64 jobs/slurm/chain.sh array configs/my.yml            64 parts, comparison of the parts, maps
 #   MERGE=yes PARTS=64 jobs/slurm/chain.sh array configs/my.yml  and one file of the parts, a copy (PACK=yes: compressed)
 #
-# SWEEP, COMPARISON, MAPS, PARTS_DIR, PACK, TIME_LIMIT, RUN_ARGS, LAUNCH go to the jobs as they are. Prints the number of
+# SWEEP, COMPARISON, MAPS, PARTS_DIR, PACK, TIME_LIMIT, RUN_ARGS, LAUNCH are passed to the jobs. Prints the number of
 # each job on a line.
 set -euo pipefail
 

@@ -5,7 +5,7 @@
 # SECONDS (or up to a minute more) before the limit. The shell passes it to the launcher; srun, mpirun and mpiexec all
 # pass SIGUSR1 to every rank, while SIGTERM makes mpirun and mpiexec kill them a moment later. The ranks finish their
 # trials and close the file, the command ends with 75, and the job goes back into the queue under its own number. It starts
-# again when its turn comes, and runs what is missing. If the ranks take longer than GRACE_S, the job is requeued without
+# again later and runs what is missing. If the ranks take longer than GRACE_S, the job is requeued without
 # waiting for them: the file stays readable, only the running trials are lost.
 #
 # A job that was cancelled, or whose command failed by itself, is not requeued. MAX_RESTARTS ends a job that makes no
@@ -22,7 +22,7 @@ until_done() {
     command=$!
     if [[ -n $heard ]]; then _pass_on; fi
     heard=yes
-    while [[ -n $heard ]]; do # a signal interrupts `wait`, which is then to be repeated
+    while [[ -n $heard ]]; do # a signal interrupts `wait`, which must be repeated
         heard=
         code=0
         wait "$command" || code=$?

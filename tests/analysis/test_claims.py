@@ -81,7 +81,7 @@ def test_each_fails_where_it_should(claims, papers_plane):
     assert verdict(6, lag=np.full(SHAPE, 3.0)) == "fails"
 
 
-def test_what_the_file_cannot_say_is_said(claims, papers_plane):
+def test_claims_that_cannot_be_decided(claims, papers_plane):
     def verdict(claim: int, **changed) -> str:
         return outcomes(claims, papers_plane, **changed)[claim]
 
@@ -155,4 +155,4 @@ def test_program_prints_six_verdicts_with_numbers(comparison, monkeypatch, capsy
         del file["lag_se"]
     code, _, err = printed(str(comparison))
     assert (code, err.count("\n")) == (2, 1)
-    assert "was made by an earlier hpcmass" in err
+    assert "was made by an older hpcmass" in err

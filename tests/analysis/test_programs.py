@@ -146,25 +146,25 @@ def test_a_raster_of_another_course_is_announced(comparison: Path, sweep: Path, 
         file["mean_v"][1, 1, 0, 200] += 1
     with open_view(comparison) as view, SweepParts([other]) as swept:
         points.rasters(view, swept, points.choose(view, [(0.4, 0.7), (1.0, 0.5)]))
-    said = capsys.readouterr().err
-    assert said.count("differ") == 1
-    assert "p = 0.4, λ = 0.7" in said
+    printed = capsys.readouterr().err
+    assert printed.count("differ") == 1
+    assert "p = 0.4, λ = 0.7" in printed
 
 
-def test_mistakes_are_said_in_a_sentence(comparison: Path, tmp_path: Path, load: Load, capsys):
+def test_mistakes_are_one_sentence(comparison: Path, tmp_path: Path, load: Load, capsys):
     program = load("program")
     make = program.sheets_of("lag")
     for arguments, message in (
         ([str(tmp_path / "none.h5")], "there is no file"),
-        ([str(comparison), "--formats", "gif"], "no figure format 'gif'"),
+        ([str(comparison), "--formats", "gif"], "unknown figure format 'gif'"),
         ([str(comparison), "--axes", "p"], "--axes p: give two axes"),
-        ([str(comparison), "--axes", "p,w_I"], "'w_I' is no axis"),
-        ([str(comparison), "-o", str(comparison)], "it is a file; name a directory"),
+        ([str(comparison), "--axes", "p,w_I"], "'w_I' is not an axis"),
+        ([str(comparison), "-o", str(comparison)], "it is a file; give a directory"),
     ):
         assert program.run(make, program.parser_of("x"), arguments) == 2
-        said = capsys.readouterr().err
-        assert message in said
-        assert said.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert message in printed
+        assert printed.count("\n") == 1
     with (
         open_view(comparison) as view,
         pytest.raises(UserError, match=r"p = 0\.3 is not on the grid; choose from 0"),

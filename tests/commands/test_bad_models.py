@@ -1,4 +1,4 @@
-"""A mass model that someone wrote, with a mistake in it: every command says so in one sentence."""
+"""A user's mass model with a mistake: every command reports it in one sentence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ UNLOADABLE = {
     "error": (f"{HEAD}x = 1 / 0\n", r"ZeroDivisionError: .*\(bad_model.py, line 5\)"),
     "after": (f"{model('return traces.mean_v')}\nraise RuntimeError\n", r"RuntimeError \(bad_model.py, line 9\)"),
     "twice": (model("return traces.mean_v").replace("BAD", "MFM"), "there are two mass models named MFM"),
-    "no name": (model("return traces.mean_v").replace("('BAD')", ""), "is no name for a mass model"),
+    "no name": (model("return traces.mean_v").replace("('BAD')", ""), "is not a name for a mass model"),
     "null": ("\0\n", "null bytes"),
     "no text": ("x = '\udcff'\n", "SyntaxError"),
 }
@@ -93,8 +93,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Give `plugged(text)`: one more module of `hpcmass.mass`, in worker processes too, and a configuration with it."""
+def install_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Give `install_model(text)`: adds a module to `hpcmass.mass`, also in workers, and gives a configuration."""
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     known_models()
@@ -122,16 +122,16 @@ def refused(capsys: pytest.CaptureFixture[str], message: str, *command: object) 
     """Asserts that a command ends with exit code 2 and one sentence."""
     capsys.readouterr()
     assert main([str(word) for word in command]) == 2
-    said = capsys.readouterr().err
-    assert re.search(message, said.splitlines()[-1]), said
-    assert said.splitlines()[-1].startswith("hpcmass: ")
-    assert "Traceback" not in said
+    printed = capsys.readouterr().err
+    assert re.search(message, printed.splitlines()[-1]), printed
+    assert printed.splitlines()[-1].startswith("hpcmass: ")
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("kind", UNLOADABLE)
-def test_a_module_that_cannot_be_loaded(kind, plugged, swept, capsys):
+def test_a_module_that_cannot_be_loaded(kind, install_model, swept, capsys):
     text, reason = UNLOADABLE[kind]
-    config = plugged(text)
+    config = install_model(text)
     message = f"cannot load the mass models of hpcmass.mass.bad_model, .*{reason}.*; correct that module or remove it"
     refused(capsys, message, "validate", config)
     refused(capsys, message, "compare", swept[0], "-o", "c.h5", "--models", "BAD,MFM")
@@ -139,26 +139,26 @@ def test_a_module_that_cannot_be_loaded(kind, plugged, swept, capsys):
     refused(capsys, message, "trial", config, "--p", 0.1, "--lam", 0.8, "--plot")
     assert not Path("c.h5").exists()
     assert not Path("trial.png").exists()
-    plugged(model("return traces.mean_v"))  # mended, it is loaded, in the same process too
+    install_model(model("return traces.mean_v"))  # once fixed, it is loaded, also in the same process
     assert main(["validate", str(config)]) == 0
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_what_is_no_model_is_refused_before_anything_is_computed(kind, plugged, swept, capsys):
+def test_what_is_no_model_is_refused_before_anything_is_computed(kind, install_model, swept, capsys):
     text, reason = UNUSABLE[kind]
-    config = plugged(text)
+    config = install_model(text)
     refused(capsys, reason, "validate", config)
     refused(capsys, reason, "compare", swept[0], "-o", "c.h5", "--models", "MFM,BAD")
     refused(capsys, reason, "trial", config, "--p", 0.1, "--lam", 0.8, "--plot", "-o", "t.h5")
     assert not Path("c.h5").exists()
     assert not Path("t.h5").exists()
-    assert main(["compare", str(swept[0]), "-o", "c.h5", "--models", "MFM"]) == 0  # it is not asked for
+    assert main(["compare", str(swept[0]), "-o", "c.h5", "--models", "MFM"]) == 0  # it is not requested
 
 
 @pytest.mark.parametrize("kind", FAILING)
-def test_a_model_that_fails(kind, plugged, swept, capsys):
+def test_a_model_that_fails(kind, install_model, swept, capsys):
     text, reason = FAILING[kind]
-    config = plugged(text)
+    config = install_model(text)
     assert main(["validate", str(config)]) == 0
     refused(capsys, f"at p = .*, lam = .*: the mass model {reason}", "compare", swept[0], "-o", "c.h5",
             "--models", "MFM,BAD")  # fmt: skip
@@ -168,20 +168,20 @@ def test_a_model_that_fails(kind, plugged, swept, capsys):
 
 
 @pytest.mark.parametrize("kind", ["in place", "one more", "exception", "exit", "generator"])
-def test_a_model_that_fails_in_a_worker_process(kind, plugged, swept, capsys):
+def test_a_model_that_fails_in_a_worker_process(kind, install_model, swept, capsys):
     text, reason = FAILING[kind]
-    plugged(text)
+    install_model(text)
     refused(capsys, f"at p = .*: the mass model {reason}", "compare", swept[0], "-o", "c.h5", "-j", 2,
             "--models", "MFM,BAD")  # fmt: skip
 
 
 @pytest.mark.parametrize("text", [UNLOADABLE["syntax"][0], UNLOADABLE["exit"][0], UNUSABLE["arguments"][0]])
-def test_a_sweep_goes_on_with_a_warning(text, plugged, capsys):
-    assert main(["run", str(plugged(text)), "-o", "s.h5"]) == 0
-    said = capsys.readouterr()
-    assert "8 of 8 trials done" in said.out
-    assert "bad_model" in said.err or "BAD takes" in said.err
-    assert "Traceback" not in said.err
+def test_a_sweep_continues_with_a_warning(text, install_model, capsys):
+    assert main(["run", str(install_model(text)), "-o", "s.h5"]) == 0
+    printed = capsys.readouterr()
+    assert "8 of 8 trials done" in printed.out
+    assert "bad_model" in printed.err or "BAD takes" in printed.err
+    assert "Traceback" not in printed.err
 
 
 DIVERGING = model(
@@ -195,8 +195,8 @@ DIVERGING = model(
 
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("order", ["BAD,MFM", "MFM,BAD"])
-def test_no_model_changes_the_results_of_another(order, jobs, plugged, swept):
-    plugged(DIVERGING)
+def test_no_model_changes_the_results_of_another(order, jobs, install_model, swept):
+    install_model(DIVERGING)
     sweep, alone = swept
     assert main(["compare", str(sweep), "-o", "c.h5", "-j", str(jobs), "--models", order]) == 0
     k = order.split(",").index("MFM")
@@ -209,8 +209,8 @@ def test_no_model_changes_the_results_of_another(order, jobs, plugged, swept):
         assert np.isnan(both["rho"][..., 1 - k]).all()
 
 
-def test_a_diverging_model_is_drawn(plugged, swept, monkeypatch):
-    config = plugged(DIVERGING)
+def test_a_diverging_model_is_drawn(install_model, swept, monkeypatch):
+    config = install_model(DIVERGING)
     draw_fewer(monkeypatch, "lag")
     assert main(["compare", str(swept[0]), "-o", "c.h5", "--models", "BAD"]) == 0
     assert main(["plot", "c.h5", "-o", "maps"]) == 0
@@ -219,8 +219,8 @@ def test_a_diverging_model_is_drawn(plugged, swept, monkeypatch):
     assert Path("trial.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_model_that_only_this_process_knows(plugged, swept, tmp_path):
-    plugged("")
+def test_a_model_that_only_this_process_knows(install_model, swept, tmp_path):
+    install_model("")
     mass_model("HERE")(lambda traces, network, mass: traces.mean_v)
     mass = MassParameters(models=("MFM", "HERE"))
     with pytest.raises(UserError, match=r"a worker process does not know the mass model HERE.*with one job"):
@@ -228,21 +228,21 @@ def test_a_model_that_only_this_process_knows(plugged, swept, tmp_path):
     assert compare_sweep(swept[0], tmp_path / "c.h5", mass=mass).n_trials == 8
 
 
-def test_a_comparison_goes_on_when_the_model_is_correct(plugged, swept, capsys):
-    """It fails at one point: what the others gave is kept."""
+def test_a_comparison_continues_when_the_model_is_fixed(install_model, swept, capsys):
+    """It fails at one point: the results of the others are kept."""
     sweep = str(swept[0])
     with h5py.File(sweep) as file:
         means = np.sort(file["mean_v"][()].mean(axis=(-2, -1)).ravel())
-    plugged(model("v = traces.mean_v", f"assert v.mean(dtype=float) < {means[-2:].mean()}", "return v"))
+    install_model(model("v = traces.mean_v", f"assert v.mean(dtype=float) < {means[-2:].mean()}", "return v"))
     refused(capsys, "the mass model BAD failed, AssertionError", "compare", sweep, "-o", "c.h5", "--models", "BAD")
     with h5py.File("c.h5") as file:
         assert file["compared"][()].sum() == 3
-    plugged(model("print('called')", "return traces.mean_v"))
+    install_model(model("print('called')", "return traces.mean_v"))
     forget("BAD")
     assert main(["compare", sweep, "-o", "c.h5", "--models", "BAD"]) == 0
-    said = capsys.readouterr()
-    assert "4/4 points" in said.err
-    assert said.out.count("called") == 2, "the two trials of one point"
+    printed = capsys.readouterr()
+    assert "4/4 points" in printed.err
+    assert printed.out.count("called") == 2, "the two trials of one point"
 
 
 def forget(name: str) -> None:

@@ -1,4 +1,4 @@
-"""`hpcmass plan`: what it says, and that it says it to the right place."""
+"""`hpcmass plan`: its output, and that it goes to the right stream."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, str]:
-    """The table that is printed: first word(s) of a line → the rest."""
+    """The printed table: first words of a line → the rest."""
     assert main(["plan", *map(str, arguments), "--seconds", "0.1", "-j", "1"]) == 0
     out = capsys.readouterr().out
     return {line[:12].strip(): line[12:] for line in out.splitlines()}
@@ -35,17 +35,17 @@ def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, st
 
 @pytest.mark.process
 def test_a_number_of_ranks(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = plan(capsys, config, "-n", 5, "-o", config.parent / "sweep.h5")
-    assert said["sweep"] == "'small', axes p (2), lam (2), 12 trials of 0.4 s"
-    assert re.match(r"4 of 4 points in \d+ s, 1 process; a point's time is good to \d+%", said["calibrated"])
-    assert re.search(r"\(p=[\d.]+ lam=[\d.]+\) to .* s \(p=[\d.]+ lam=[\d.]+\)", said["a trial"])
-    assert float(said["core-hours"]) < 0.01
-    assert re.match(r"\d+ s, efficiency \d+%", said["5 ranks"])
-    assert re.match(r"\d+ MB a rank, .*B for 5", said["memory"])
-    assert said["sweep file"].endswith(f"free in {config.parent}")
-    assert f"CONFIG={config} " in said["Slurm job"]
-    assert "sbatch --ntasks=5 --mem-per-cpu=" in said["Slurm job"]
-    assert (Path(__file__).parents[2] / said["Slurm job"].split()[-1]).is_file()
+    printed = plan(capsys, config, "-n", 5, "-o", config.parent / "sweep.h5")
+    assert printed["sweep"] == "'small', axes p (2), lam (2), 12 trials of 0.4 s"
+    assert re.match(r"4 of 4 points in \d+ s, 1 process; a point's time is good to \d+%", printed["calibrated"])
+    assert re.search(r"\(p=[\d.]+ lam=[\d.]+\) to .* s \(p=[\d.]+ lam=[\d.]+\)", printed["a trial"])
+    assert float(printed["core-hours"]) < 0.01
+    assert re.match(r"\d+ s, efficiency \d+%", printed["5 ranks"])
+    assert re.match(r"\d+ MB a rank, .*B for 5", printed["memory"])
+    assert printed["sweep file"].endswith(f"free in {config.parent}")
+    assert f"CONFIG={config} " in printed["Slurm job"]
+    assert "sbatch --ntasks=5 --mem-per-cpu=" in printed["Slurm job"]
+    assert (Path(__file__).parents[2] / printed["Slurm job"].split()[-1]).is_file()
 
 
 @pytest.mark.process
@@ -59,19 +59,19 @@ def test_without_ranks_there_is_a_table(config: Path, capsys: pytest.CaptureFixt
 def test_ranks_that_make_it_in_time(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 rank" in plan(capsys, config, "--time", "24h")
     assert main(["plan", str(config), "--time", "0.001s", "--seconds", "0.1", "-j", "1"]) == 2
-    assert "no number of ranks makes it in that time" in capsys.readouterr().err
+    assert "no number of ranks finishes in that time" in capsys.readouterr().err
 
 
 @pytest.mark.process
 def test_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(config), "-n", "3", "--json", "--seconds", "0.1", "-j", "1"]) == 0
-    said = capsys.readouterr()
-    facts = json.loads(said.out)
+    printed = capsys.readouterr()
+    facts = json.loads(printed.out)
     assert facts["trials"] == 12
     assert facts["trial_s"]["least"] <= facts["trial_s"]["mean"] <= facts["trial_s"]["most"]
     assert facts["core_hours"] == pytest.approx(12 * facts["trial_s"]["mean"] / 3600)
     assert [row["ranks"] for row in facts["ranks"]] == [3]
-    assert said.err.startswith("hpcmass: calibrating")
+    assert printed.err.startswith("hpcmass: calibrating")
 
 
 def test_bad_input(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

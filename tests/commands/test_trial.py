@@ -54,9 +54,7 @@ def test_a_picture_is_not_overwritten(config: Path, capsys: pytest.CaptureFixtur
         assert file["spike_time"].size > 0
 
 
-def test_a_model_that_nobody_knows_is_noticed_before_the_simulation(
-    config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_model_is_reported_before_the_simulation(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config.write_text(CONFIG.replace("FOM", "XXX"))
     assert main(["trial", str(config), "--p", "0.1", "--lam", "0.8", "--plot"]) == 2
     assert "no mass model 'XXX'" in capsys.readouterr().err

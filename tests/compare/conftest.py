@@ -1,4 +1,4 @@
-"""A small sweep whose traces are synthetic: an input with a rhythm, and a potential that follows it."""
+"""A small sweep with synthetic traces: an input with a rhythm, and a potential that follows it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def synthetic_trial(network: NetworkParameters, seed: int, size: float = 1.0) ->
 
 
 def values_of(experiment: Experiment, trial: Trial) -> dict[str, np.ndarray | float | int]:
-    """What the synthetic sweep holds for one trial."""
+    """The synthetic sweep's values of one trial."""
     size = 0.0 if trial.index[:2] == SILENT else 1.0
     values = synthetic_trial(experiment.network, trial.seed[0], size)
     if (*trial.index[:2], trial.number) == RUN_AWAY:
@@ -78,7 +78,7 @@ def write_sweep(path: Path, experiment: Experiment) -> Path:
 
 @pytest.fixture(scope="session")
 def compared(tmp_path_factory: pytest.TempPathFactory, experiment: Experiment) -> tuple[Path, Path, ComparisonSummary]:
-    """Give the synthetic sweep, its comparison, and what was said of it; both files are to be left as they are."""
+    """Give the synthetic sweep, its comparison, and the summary; do not change the files."""
     directory = tmp_path_factory.mktemp("compared")
     sweep = write_sweep(directory / "sweep.h5", experiment)
     return sweep, directory / "cmp.h5", compare_sweep(sweep, directory / "cmp.h5")
@@ -98,14 +98,14 @@ def make_sweep(tmp_path: Path, compared: tuple[Path, ...]) -> Callable[..., Path
 
 @pytest.fixture(scope="session")
 def trial_values(experiment: Experiment) -> Callable[[tuple[int, ...]], dict[str, np.ndarray | float | int]]:
-    """Give `trial_values(index)`: what the synthetic sweep holds for the trial at (axes…, trial)."""
+    """Give `trial_values(index)`: the synthetic sweep's values of the trial at (axes…, trial)."""
     by_index = {trial.index: trial for trial in all_trials(experiment)}
     return lambda index: values_of(experiment, by_index[index])
 
 
 @pytest.fixture(scope="session")
 def same_contents() -> Callable[[Path, Path], None]:
-    """Give `same_contents(a, b)`: asserts that two files hold the same, bit by bit."""
+    """Give `same_contents(a, b)`: asserts that two files are equal, bit by bit."""
 
     def check(a: Path, b: Path) -> None:
         with h5py.File(a) as one, h5py.File(b) as other:

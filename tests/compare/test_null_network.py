@@ -1,7 +1,7 @@
-"""Two independent stretches of one spiking network: each test rejects as often as it says.
+"""Two independent segments of one spiking network: each test rejects at its level.
 
-Stretches of one long run, so that the network is the same, apart by many times its memory. Counts are compared with
-the interval that holds them in all but 1 in 1000 experiments; the seeds are fixed.
+Segments of one long run, so that the network is the same, apart by many autocorrelation times. Counts are compared with
+the interval that contains them in all but 1 in 1000 experiments; the seeds are fixed.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def test_correlation_keeps_its_level(pairs):
     for a, b in pairs:
         x, y = transformed(a, MAX_LAG), transformed(b, MAX_LAG)
         r_x, r_y = x.autocorrelation, y.autocorrelation
-        memory = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
-        pvalues.append(pool([lagged_correlation(x, y, MAX_LAG)], [memory]).pvalue)
+        samples = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
+        pvalues.append(pool([lagged_correlation(x, y, MAX_LAG)], [samples]).pvalue)
     for alpha in (0.01, 0.1):
         assert consistent(int(np.sum(np.array(pvalues) < alpha)), len(pvalues), alpha), alpha
 
@@ -75,7 +75,7 @@ def test_correlation_keeps_its_level(pairs):
 def test_spectra_keep_theirs_and_the_papers_never_rejects(pairs, request):
     slow = "slow" in request.node.name
     n = pairs[0][0].size
-    # The slow rhythm comes in bursts, which a test for Gaussian series takes for differences (documented).
+    # The slow rhythm comes in bursts, which a test for Gaussian series mistakes for differences (documented).
     bins = spectral_bins(n, DT_MS, (60.0 if slow else 0.0, 500.0), 2.0)
     k = independent_components(bins, 1)
     pvalues, hits = [], 0
@@ -90,19 +90,19 @@ def test_spectra_keep_theirs_and_the_papers_never_rejects(pairs, request):
         hits += int(np.sum(c > threshold(k, 0.01)))
     for alpha in (0.01, 0.1):
         rejected = int(np.sum(np.array(pvalues) < alpha))
-        few = k.mean() < 5  # with few components the approximation errs to the safe side
+        few = k.mean() < 5  # with few components the approximation is conservative
         assert consistent(rejected, len(pvalues), alpha) or (few and rejected < alpha * len(pvalues)), alpha
     # likewise the coherence's threshold, whose exceedances in different bins are all but independent
     assert 0 < hits <= stats.binom.ppf(0.999, len(pairs) * bins.frequency.size, 0.01)
 
 
 def test_dependent_pairs_are_found(pairs):
-    """The same tests are no formality: half of the one in the other is found."""
+    """The tests have power: a series that is half the other one is detected."""
     found = []
     for a, b in itertools.islice(pairs, 20):
         mixed = centred(a * b.std() / a.std() + b)
         x, y = transformed(a, MAX_LAG), transformed(mixed, MAX_LAG)
         r_x, r_y = x.autocorrelation, y.autocorrelation
-        memory = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
-        found.append(pool([lagged_correlation(x, y, MAX_LAG)], [memory]).pvalue < 0.01)
+        samples = effective_samples(tapered(r_x), tapered(r_y), a.size, outlasting(r_x, r_y))
+        found.append(pool([lagged_correlation(x, y, MAX_LAG)], [samples]).pvalue < 0.01)
     assert np.mean(found) > 0.5

@@ -37,7 +37,7 @@ def test_summary_counts_what_was_left_out(compared):
     assert summary.n_diverged == {"CFM": 2, "MFM": 2}
 
 
-def test_file_holds_the_schema_with_its_dimensions_and_units(comparison, experiment):
+def test_file_has_the_schema_with_its_dimensions_and_units(comparison, experiment):
     with open_comparison(comparison[1]) as data:
         for name, variable in COMPARISON_VARIABLES.items():
             assert data[name].dims == variable.dimensions(("p", "lam", "tau_m_ms")), name
@@ -66,7 +66,7 @@ def test_numbers_are_the_sweeps(comparison):
             assert np.array_equal(compared[name][()][~done][0], SWEEP_VARIABLES[name].fill, equal_nan=True)
 
 
-def test_each_point_holds_its_own_statistics(comparison, experiment, trial_values):
+def test_each_point_has_its_own_statistics(comparison, experiment, trial_values):
     with h5py.File(comparison[1]) as file:
         for point, done in (((1, 0, 0), (0, 1, 2)), ((0, 0, 1), (0, 2)), ((0, 1, 0), (1, 2))):
             done = [k for k in range(3) if file["status"][(*point, k)] == 1]
@@ -179,7 +179,7 @@ def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_p
 
 @pytest.mark.long
 def test_the_sweeps_own_settings_leave_its_text_as_it_was_written(make_sweep, experiment, tmp_path):
-    """Comments say where a number comes from; dumped anew, the text would have none."""
+    """Comments say where a number comes from; a new dump of the text would have none."""
     text = f"# where the numbers come from\n{experiment.text}"
     sweep = make_sweep(experiment=parse_experiment(text))
     for k, given in enumerate(({}, {"mass": experiment.mass, "compare": experiment.compare})):

@@ -1,4 +1,4 @@
-"""A comparison that stops anywhere goes on where it was, and ends as if it had never stopped."""
+"""A comparison that stops anywhere continues there, and ends as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_only_points_with_more_trials_are_compared_again(comparison, same_conten
 
 
 def test_a_failed_trial_tried_again_is_seen(comparison, experiment):
-    """What the file says about trials follows the sweep, also where no point has to be compared again."""
+    """The file's trial status follows the sweep, also where no point has to be compared again."""
     sweep, path = comparison
     with SweepWriter(sweep) as writer:
         for trial in all_trials(experiment):
@@ -178,7 +178,7 @@ def test_what_cannot_be_continued_is_refused(comparison, make_sweep, tmp_path, e
         compare_sweep(sweep, tmp_path / "other.h5")
     with h5py.File(path, "r+") as file:
         del file["coherence"]
-    with pytest.raises(UserError, match="earlier hpcmass, which computed less"):
+    with pytest.raises(UserError, match="older hpcmass, which computed fewer statistics"):
         compare_sweep(sweep, path)
 
 

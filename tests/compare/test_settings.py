@@ -1,4 +1,4 @@
-"""Settings of the statistics against what recordings can give: refused with the limit, and the limit is accepted."""
+"""Settings of the statistics against the recordings: refused with the limit, and the limit is accepted."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ REFUSED = [
     (LONG, "max_lag_ms", 6751.0, "more than a quarter of the 27000 ms after the transient; give at most 6750"),
     (LONG, "max_lag_ms", 1.7e308, "give at most 6750"),
     (SHORT, "max_lag_ms", 76.0, "give at most 75"),
-    (LONG, "histogram_count", 1e300, r"no count of a histogram; give 1 to 1e\+15, or null"),
-    (LONG, "histogram_count", 1e-300, "no count of a histogram"),
+    (LONG, "histogram_count", 1e300, r"not a valid count; give 1 to 1e\+15, or null"),
+    (LONG, "histogram_count", 1e-300, "not a valid count"),
 ]
 
 
@@ -97,7 +97,7 @@ def positive(low: float, high: float) -> st.SearchStrategy[float]:
     st.floats(0, 1), positive(1e-9, 1e9), positive(1e-20, 1e20),
 )  # fmt: skip
 @example(0.1, 2, 2.0, 50.0, 0.0, 500.0, 100.0)
-def test_what_is_allowed_takes_no_more_than_the_recording(dt, n, bin_hz, lag, part, high, count):
+def test_allowed_settings_never_exceed_the_recording(dt, n, bin_hz, lag, part, high, count):
     """Valid settings never make more bins than components, nor more lags than samples, and always something to test."""
     network = NetworkParameters(dt_ms=dt, duration_ms=(n + 100) * dt, transient_ms=100 * dt)
     band = (part * high, high)
@@ -136,33 +136,33 @@ grid: {p: 0.5, lam: 0.8}
         ("histogram_count: 1e300", "give 1 to 1e+15"),
     ],
 )
-def test_every_command_says_the_limit(setting, limit, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_every_command_reports_the_limit(setting, limit, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config, sweep, output = tmp_path / "c.yml", tmp_path / "s.h5", tmp_path / "cmp.h5"
     config.write_text(f"{CONFIG}compare: {{{setting}}}\n")
     assert main(["validate", str(config)]) == 2
-    said = capsys.readouterr()
-    assert limit in said.err
-    assert said.err.count("\n") == 1
-    assert said.out == ""
-    assert main(["run", str(config), "-o", str(sweep)]) == 0  # a comparison may have settings of its own
+    printed = capsys.readouterr()
+    assert limit in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+    assert main(["run", str(config), "-o", str(sweep)]) == 0  # a comparison may have separate settings
     assert f"{limit}" in capsys.readouterr().err
     assert main(["status", str(sweep)]) == 0
     capsys.readouterr()
     assert main(["compare", str(sweep), "-o", str(output)]) == 2
-    said = capsys.readouterr()
-    assert limit in said.err
-    assert said.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert limit in printed.err
+    assert printed.err.count("\n") == 1
     assert not output.exists()
     config.write_text(CONFIG)
     assert main(["compare", str(sweep), "-o", str(output), "--config", str(config)]) == 0
 
 
-def test_validate_names_models_and_settings_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_validate_reports_models_and_settings_in_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config = tmp_path / "c.yml"
     config.write_text(f"{CONFIG}compare: {{bin_hz: 1e-9, max_lag_ms: 80}}\nmass: {{models: [XYZ]}}\n")
     assert main(["validate", str(config)]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == f"hpcmass: {config} has 3 problems:"
-    assert [line.split(" = ")[0].split(":")[0].strip() for line in said[1:]] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == f"hpcmass: {config} has 3 problems:"
+    assert [line.split(" = ")[0].split(":")[0].strip() for line in printed[1:]] == [
         "mass.models", "compare.max_lag_ms", "compare.bin_hz",
     ]  # fmt: skip

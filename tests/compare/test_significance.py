@@ -13,7 +13,7 @@ from scipy import signal, stats
 
 from hpcmass.compare.correlation import best_lag, lagged_correlation, transformed
 from hpcmass.compare.series import centred
-from hpcmass.compare.significance import Memory, effective_samples, largest_of_lags, outlasting, pool, tapered
+from hpcmass.compare.significance import EffectiveSamples, effective_samples, largest_of_lags, outlasting, pool, tapered
 
 WHITE, RED, RHYTHM, FAST_RHYTHM = (
     [1.0],
@@ -27,7 +27,7 @@ def noise(a: list[float], n: int, rng: np.random.Generator) -> np.ndarray:
     return signal.lfilter([1.0], a, rng.standard_normal(n + 1000))[1000:]
 
 
-def memory_of(x: np.ndarray, y: np.ndarray) -> Memory:
+def samples_of(x: np.ndarray, y: np.ndarray) -> EffectiveSamples:
     r = [tapered(transformed(centred(series), 1).autocorrelation) for series in (x, y)]
     return effective_samples(*r, x.size)
 
@@ -37,7 +37,7 @@ def test_effective_samples_of_autoregressive_series(a, b):
     """Two AR(1) series have r_x(j) r_y(j) = (ab)^|j|, so N_eff = n (1 - ab)/(1 + ab), at most n."""
     rng = np.random.default_rng(20)
     n = 40_000
-    found = np.mean([memory_of(noise([1, -a], n, rng), noise([1, -b], n, rng)).n_eff for _ in range(5)])
+    found = np.mean([samples_of(noise([1, -a], n, rng), noise([1, -b], n, rng)).n_eff for _ in range(5)])
     assert found == pytest.approx(min(1.0, (1 - a * b) / (1 + a * b)) * n, rel=0.06)
 
 
@@ -46,7 +46,7 @@ def test_roughness_of_autoregressive_series(a):
     """Their cross-correlation estimates correlate as Σ_j a^|j| a^|j+1| / Σ_j a^2|j| = 2a/(1 + a²) at lag one."""
     rng = np.random.default_rng(21)
     n = 40_000
-    found = np.mean([memory_of(noise([1, -a], n, rng), noise([1, -a], n, rng)).roughness for _ in range(5)])
+    found = np.mean([samples_of(noise([1, -a], n, rng), noise([1, -a], n, rng)).roughness for _ in range(5)])
     assert found == pytest.approx(1 - 2 * a / (1 + a * a), rel=0.1)
 
 
@@ -56,21 +56,21 @@ def test_effective_samples_predict_the_spread_of_correlations(a, b):
     n, repeats = 6000, 400
     pairs = [(noise(a, n, rng), noise(b, n, rng)) for _ in range(repeats)]
     spread = np.var([np.corrcoef(x, y)[0, 1] for x, y in pairs])
-    predicted = np.mean([1 / memory_of(x, y).n_eff for x, y in pairs])
+    predicted = np.mean([1 / samples_of(x, y).n_eff for x, y in pairs])
     assert predicted == pytest.approx(spread, rel=4 * math.sqrt(2 / repeats))  # four standard errors of a variance
 
 
 def test_effective_samples_of_short_and_constant_series():
     x = np.random.default_rng(23).standard_normal(50)
-    assert memory_of(x, x[::-1].copy()).n_eff <= 50
-    assert math.isnan(memory_of(x, np.full(50, 3.0)).n_eff)
-    assert math.isnan(memory_of(np.full(50, 3.0), x).n_eff)
+    assert samples_of(x, x[::-1].copy()).n_eff <= 50
+    assert math.isnan(samples_of(x, np.full(50, 3.0)).n_eff)
+    assert math.isnan(samples_of(np.full(50, 3.0), x).n_eff)
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.sampled_from([RED, RHYTHM, WHITE]))
-def test_memory_is_always_within_its_bounds_and_symmetric(seed_x, seed_y, a):
+def test_effective_samples_are_within_bounds_and_symmetric(seed_x, seed_y, a):
     x, y = noise(a, 300, np.random.default_rng(seed_x)), noise(RHYTHM, 300, np.random.default_rng(seed_y))
-    one, other = memory_of(x, y), memory_of(y, x)
+    one, other = samples_of(x, y), samples_of(y, x)
     assert 0 < one.n_eff <= 300
     assert 0 <= one.roughness <= 1
     assert one.n_eff == pytest.approx(other.n_eff)
@@ -120,12 +120,12 @@ def test_the_test_has_its_level_for_independent_series(a, b, n_trials, repeats):
     n, max_lag = 6000, 100
     pvalues = []
     for _ in range(repeats):
-        curves, memories = [], []
+        curves, samples = [], []
         for _ in range(n_trials):
             x, y = (transformed(centred(noise(c, n, rng)), max_lag) for c in (a, b))
             curves.append(lagged_correlation(x, y, max_lag))
-            memories.append(effective_samples(tapered(x.autocorrelation), tapered(y.autocorrelation), n))
-        pvalues.append(pool(curves, memories).pvalue)
+            samples.append(effective_samples(tapered(x.autocorrelation), tapered(y.autocorrelation), n))
+        pvalues.append(pool(curves, samples).pvalue)
     for alpha in (0.01, 0.1):
         low, high = stats.binom.interval(0.999, repeats, alpha)
         assert low <= np.sum(np.array(pvalues) < alpha) <= high, alpha
@@ -133,14 +133,14 @@ def test_the_test_has_its_level_for_independent_series(a, b, n_trials, repeats):
 
 def test_a_weak_common_source_is_found():
     rng = np.random.default_rng(26)
-    curves, memories, best = [], [], []
+    curves, samples, best = [], [], []
     for _ in range(10):
         source = noise(RED, 6000, rng)
         x, y = (transformed(centred(source + 2.5 * noise(RED, 6000, rng)), 100) for _ in range(2))
         curves.append(lagged_correlation(x, y, 100))
         best.append(best_lag(curves[-1])[1])
-        memories.append(effective_samples(tapered(x.autocorrelation), tapered(y.autocorrelation), 6000))
-    pooled = pool(curves, memories)
+        samples.append(effective_samples(tapered(x.autocorrelation), tapered(y.autocorrelation), 6000))
+    pooled = pool(curves, samples)
     assert pooled.pvalue < 1e-4
     assert not pooled.agrees(0.01, 0.9)
     assert pooled.z == pytest.approx(np.mean(np.arctanh(best)))
@@ -154,7 +154,7 @@ def test_fisher_pooling_is_textbook():
     x = rng.standard_normal(100)
     y = 0.5 * x + rng.standard_normal(100)
     reference = stats.pearsonr(x, y)
-    pooled = pool([np.array([reference.statistic])], [Memory(100.0, 1.0)])
+    pooled = pool([np.array([reference.statistic])], [EffectiveSamples(100.0, 1.0)])
     low, high = reference.confidence_interval(0.95)  # SciPy's uses Fisher's z with 1/sqrt(n - 3)
     assert np.tanh(pooled.z - stats.norm.isf(0.025) * pooled.se) == pytest.approx(low)
     assert np.tanh(pooled.z + stats.norm.isf(0.025) * pooled.se) == pytest.approx(high)
@@ -164,33 +164,39 @@ def test_fisher_pooling_is_textbook():
 
 def test_pooled_error_is_that_of_a_mean():
     curves = [np.array([0.1, r]) for r in (0.5, 0.6, 0.7)]
-    pooled = pool(curves, [Memory(n, 0.1) for n in (103.0, 53.0, 28.0)])
+    pooled = pool(curves, [EffectiveSamples(n, 0.1) for n in (103.0, 53.0, 28.0)])
     assert pooled.se == pytest.approx(math.sqrt(1 / 100 + 1 / 50 + 1 / 25) / 3)
     assert pooled.n_eff == pytest.approx((103 + 53 + 28) / 3)
     assert pooled.z == pytest.approx(np.mean(np.arctanh([0.5, 0.6, 0.7])))
 
 
 def test_undefined_and_perfect_correlations():
-    nothing = pool([np.full(5, np.nan)], [Memory(math.nan, math.nan)])
+    nothing = pool([np.full(5, np.nan)], [EffectiveSamples(math.nan, math.nan)])
     assert all(math.isnan(v) for v in (nothing.rho, nothing.z, nothing.pvalue, nothing.n_eff))
     assert not nothing.agrees(0.01, 0.9)
     assert not pool([], []).agrees(0.01, -1.0)
-    mixed = pool([np.full(2, np.nan), np.array([0.5, 0.2])], [Memory(math.nan, math.nan), Memory(103.0, 0.1)])
+    mixed = pool(
+        [np.full(2, np.nan), np.array([0.5, 0.2])], [EffectiveSamples(math.nan, math.nan), EffectiveSamples(103.0, 0.1)]
+    )
     assert (mixed.rho, mixed.n_eff) == (pytest.approx(0.5), 103.0)
-    too_short = pool([np.array([0.99, 0.5])], [Memory(2.5, 0.1)])
+    too_short = pool([np.array([0.99, 0.5])], [EffectiveSamples(2.5, 0.1)])
     assert too_short.rho == pytest.approx(0.99)
     assert math.isnan(too_short.pvalue)
     assert not too_short.agrees(0.01, 0.9)
-    beside = pool([np.array([0.99, 0.5]), np.array([0.4, 0.1])], [Memory(2.5, 0.1), Memory(103.0, 0.1)])
-    assert beside.pvalue == pool([np.array([0.4, 0.1])], [Memory(103.0, 0.1)]).pvalue  # the short one weighs nothing
-    perfect = pool([np.ones(3), np.ones(3)], [Memory(100.0, 0.1)] * 2)
+    beside = pool(
+        [np.array([0.99, 0.5]), np.array([0.4, 0.1])], [EffectiveSamples(2.5, 0.1), EffectiveSamples(103.0, 0.1)]
+    )
+    assert (
+        beside.pvalue == pool([np.array([0.4, 0.1])], [EffectiveSamples(103.0, 0.1)]).pvalue
+    )  # the short one weighs nothing
+    perfect = pool([np.ones(3), np.ones(3)], [EffectiveSamples(100.0, 0.1)] * 2)
     assert perfect.rho == pytest.approx(1.0, abs=1e-14)
     assert math.isfinite(perfect.z)
     assert perfect.agrees(0.01, 0.9)
 
 
 def test_a_rhythm_that_outlasts_the_trial_does_not_pass_for_agreement():
-    """Two independent lines as sharp as the trial is long correlate at some lag almost fully, and it says nothing."""
+    """Two independent rhythms that stay coherent for the whole trial correlate almost fully at some lag by chance."""
     rng = np.random.default_rng(20)
     n, sharp = 4000, [1.0, -2 * 0.9995 * math.cos(0.3), 0.9995**2]
     naive, careful = [], []
@@ -206,7 +212,7 @@ def test_a_rhythm_that_outlasts_the_trial_does_not_pass_for_agreement():
     assert np.sum(np.array(careful) < 0.01) <= stats.binom.ppf(0.999, 150, 0.01)
 
 
-def test_memories_that_end_are_taken_as_they_are():
+def test_autocorrelations_that_end_are_not_extrapolated():
     lag = np.arange(1001)
     ends, lasts = 0.9**lag, 0.999**lag
     assert outlasting(ends, lasts) == 1.0

@@ -182,7 +182,7 @@ def test_peak_at_an_end_or_nowhere():
         assert np.isnan(peak(nothing, f)).all()
 
 
-def test_evenness_counts_the_components_that_hold_the_power():
+def test_effective_bin_fraction_counts_the_components_with_the_power():
     n, rng = 4000, np.random.default_rng(2)
     bins = spectral_bins(n, 1.0, (0.0, 400.0), 10.0)
     for trials in (1, 5):

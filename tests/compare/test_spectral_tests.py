@@ -53,7 +53,7 @@ def test_chi_squared_sees_shapes_only_and_grows_with_the_count(p, q, scale, coun
 
 def test_chi_squared_of_disjoint_and_empty_spectra():
     assert chi_squared(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 10).statistic == pytest.approx(20)
-    assert chi_squared(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 10).dof == 1  # a bin empty in both says nothing
+    assert chi_squared(np.array([1.0, 0, 0]), np.array([0, 2.0, 0]), 10).dof == 1  # a bin empty in both is ignored
     for undefined in (np.zeros(3), np.full(3, np.nan)):
         assert np.isnan(chi_squared(np.ones(3), undefined, 10).statistic)
         assert np.isnan(log_ratio(undefined, np.ones(3), 2, np.full(3, 4)).pvalue)
@@ -108,7 +108,7 @@ def test_log_ratio_has_its_level_for_equal_spectra(colour, n_trials, bin_hz):
             for _ in range(2)
         )
         pvalues.append(log_ratio(p, q, n_trials, bins.n_components).pvalue)
-    few = n_trials * bins.n_components.min() < 8  # with few components the approximation errs to the safe side
+    few = n_trials * bins.n_components.min() < 8  # with few components the approximation is conservative
     for alpha in (0.01, 0.1, 0.5):
         rate = np.mean(np.array(pvalues) < alpha)
         assert consistent(pvalues, alpha) or (few and rate < alpha), (alpha, rate)
@@ -119,15 +119,15 @@ def test_lines_within_a_bin_do_not_spoil_the_level():
     rng = np.random.default_rng(8)
     n, sharp = 4000, [1.0, -2 * 0.999 * np.cos(0.5), 0.999**2]
     bins = spectral_bins(n, 1.0, (0.0, 300.0), 8.0)
-    flat, even = [], []
+    flat, corrected = [], []
     for _ in range(300):
         raw = [power_density(centred(noise(sharp, n + 3000, rng)[3000:]), 1.0) for _ in range(2)]
         p, q = map(bins.mean, raw)
         flat.append(log_ratio(p, q, 1, bins.n_components).pvalue)
-        even.append(log_ratio(p, q, 1, bins.n_components, effective_bin_fraction(sum(raw), bins, 1)).pvalue)
+        corrected.append(log_ratio(p, q, 1, bins.n_components, effective_bin_fraction(sum(raw), bins, 1)).pvalue)
     assert np.mean(np.array(flat) < 0.01) > 0.05
-    assert consistent(even, 0.01)
-    assert consistent(even, 0.1)
+    assert consistent(corrected, 0.01)
+    assert consistent(corrected, 0.1)
 
 
 def test_distance_is_the_difference_of_the_shapes_however_much_data():

@@ -30,15 +30,15 @@ def test_jackknife_of_a_mean_is_its_standard_error():
     np.testing.assert_allclose(jackknife_error(lambda i: means[i], 9), stats.sem(values, axis=0))
 
 
-def test_jackknife_knows_the_spread_of_a_ratio():
+def test_jackknife_estimates_the_spread_of_a_ratio():
     """The logarithm of a ratio of means, repeated: its spread, and what the jackknife says from one experiment."""
     rng = np.random.default_rng(3)
-    found, said = [], []
+    found, printed = [], []
     for _ in range(400):
         p, q = leave_one_out(data := rng.gamma(3.0, size=(2, 12, 1)).swapaxes(0, 1)).reshape(12, 2).T
         found.append(float(np.log(np.divide(*data.mean(axis=0)))[0]))
-        said.append(jackknife_error(lambda i, p=p, q=q: np.log(p[i] / q[i]), 12))
-    assert np.mean(np.square(said)) == pytest.approx(np.var(found), rel=0.2)
+        printed.append(jackknife_error(lambda i, p=p, q=q: np.log(p[i] / q[i]), 12))
+    assert np.mean(np.square(printed)) == pytest.approx(np.var(found), rel=0.2)
 
 
 def benjamini_hochberg(p: np.ndarray, level: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A configuration: everything wrong is said at once, with its path and its range; axes and hashes mean values."""
+"""A configuration: all problems are reported at once, with path and range; axes and hashes depend on values."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_all_errors_of_a_file_are_reported_at_once():
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "said"),
+    ("text", "path", "printed"),
     [
         (SMALL + "trials: 0", "trials", ["0", "allowed: [1, 1e+06]"]),
         (SMALL + "trials: 2.5", "trials", ["2.5"]),
@@ -89,10 +89,10 @@ def test_all_errors_of_a_file_are_reported_at_once():
         (SMALL + "mass: {models: CFM}", "mass.models", ["CFM"]),
     ],
 )
-def test_each_problem_names_path_value_and_range(text: str, path: str, said: list[str]):
+def test_each_problem_names_path_value_and_range(text: str, path: str, printed: list[str]):
     line = only_problem(text)
     assert line.startswith(f"{path}: "), line
-    for words in said:
+    for words in printed:
         assert words in line
 
 
@@ -143,14 +143,14 @@ def test_a_document_without_keys(text: str):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "printed"),
     [("grid: {p: [0.1", "is not YAML"), ("trials: 1\ntrials: 2\n" + SMALL, "'trials' is given twice"),
      ("grid: !!python/object:os.system {}", "is not YAML"), ("? [1, 2]\n: 3\n", "my.yml"), ("a: *b", "is not YAML")],
 )  # fmt: skip
-def test_what_is_not_yaml_is_one_sentence(text: str, said: str):
+def test_what_is_not_yaml_is_one_sentence(text: str, printed: str):
     with pytest.raises(ConfigError, match=r"my\.yml") as caught:
         parse_experiment(text, "my.yml")
-    assert said in str(caught.value)
+    assert printed in str(caught.value)
 
 
 def test_unreadable_files(tmp_path: Path):
@@ -177,7 +177,7 @@ json_like = st.recursive(
     value=json_like,
     nested=st.booleans(),
 )
-def test_whatever_the_file_says_it_is_an_experiment_or_a_sentence(section, key, value, nested):
+def test_any_file_gives_an_experiment_or_one_sentence(section, key, value, nested):
     """No value of any key escapes as another exception than ConfigError."""
     document: dict[str, Any] = {"grid": {"p": 0.1, "lam": 0.8}}
     if nested and section in ("network", "grid", "mass", "compare"):
@@ -224,7 +224,7 @@ def test_logspace_has_equal_ratios(first: float, last: float, n: int):
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "printed"),
     [
         ([], "give a number"),
         ([0.5, 0.5], "increase strictly"),
@@ -246,8 +246,8 @@ def test_logspace_has_equal_ratios(first: float, last: float, n: int):
         ({"linspace": [0, 1, 3], "logspace": [0.1, 1, 3]}, "give a number"),
     ],
 )
-def test_axes_that_are_refused(spec: Any, said: str):
-    assert said in only_problem(yaml.safe_dump({"grid": {"p": spec, "lam": 0.8}}))
+def test_axes_that_are_refused(spec: Any, printed: str):
+    assert printed in only_problem(yaml.safe_dump({"grid": {"p": spec, "lam": 0.8}}))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_axes_that_are_refused(spec: Any, said: str):
          "-0.1, 7, 8 and 1 more are outside the allowed range, [0, 1]"),
         ("p: 0.5, lam: 0.8, n_neurons: [300, 200.5, 1, 1.5]",
          "grid.n_neurons: values must increase strictly, but 200.5 follows 300, 1 follows 200.5; "
-         "200.5, 1.5 are no whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
+         "200.5, 1.5 are not whole numbers; 1, 1.5 are outside the allowed range, [2, 65535]"),
         ("p: '0.5', lam: 0.8", "grid.p: give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: "
          "[first, last, n]}, not '0.5'"),
         ("p: 1.0000001, lam: 0.8", "grid.p: 1.0000001 is outside the allowed range, [0, 1]"),
@@ -269,7 +269,7 @@ def test_axes_that_are_refused(spec: Any, said: str):
          "2 is outside the allowed range, [0, 1]"),
     ],
 )  # fmt: skip
-def test_all_that_is_wrong_with_an_axis_is_said(grid: str, line: str):
+def test_all_problems_of_an_axis_are_reported(grid: str, line: str):
     assert only_problem(f"grid: {{{grid}}}") == line
 
 

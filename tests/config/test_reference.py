@@ -1,4 +1,4 @@
-"""What a configuration may hold: the commented defaults and the schema say what the validation does."""
+"""All configuration keys: the commented defaults and the schema agree with the validation."""
 
 import json
 from pathlib import Path

@@ -68,7 +68,7 @@ def test_several_at_once_and_the_original_stays() -> None:
         ({"qqqqq": 5}, "lists all keys"),
         ({"network": {"tau_E_ms": 5}}, "network is a section"),
         ({"grid.p": 0.5, "p": 0.3}, "grid.p is given twice"),
-        ({"title.x": 0.5}, "title is no section"),
+        ({"title.x": 0.5}, "title is not a section"),
         ({"w_I": EXPERIMENT}, "w_I must be a number, a text or a sequence of them, not Experiment"),
     ],
 )

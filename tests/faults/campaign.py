@@ -1,8 +1,8 @@
-"""The fault campaign: hurt sweeps in every way that is promised to be harmless, and print a table of what happened.
+"""The fault campaign: inject every fault that the documentation calls harmless, and print a table of the outcomes.
 
     python tests/faults/campaign.py [--kills 4] [--trials 100000] [--seed 1] [--also VENV …] [--only kills …]
 
-Exit code 1 if any promise was broken.
+Exit code 1 if any guarantee was broken.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FAULTS = ("kills", "copies", "stops", "disks", "limits", "array", "damage", "ran
 
 
 class Table:
-    """Rows as they come: what was done, what happened, whether that was promised."""
+    """The rows: the fault, the outcome, whether it is as guaranteed."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str, bool]] = []
@@ -56,7 +56,7 @@ class Table:
         print(f"[{minutes:4.1f} min] {'ok  ' if good else 'BAD '} {what}: {happened}", flush=True)
 
     def markdown(self) -> str:
-        lines = ["| fault | outcome | as promised |", "|---|---|---|"]
+        lines = ["| fault | outcome | as guaranteed |", "|---|---|---|"]
         return "\n".join([*lines, *(f"| {w} | {h} | {'yes' if g else '**no**'} |" for w, h, g in self.rows)])
 
 
@@ -73,7 +73,7 @@ def kills(table: Table, here: Installation, config: Path, truth: Truth, place: P
             )
             who = {"storing": "rank 0 while it stores", "all": "all ranks"}.get(victim, victim)
             if not writer.ranks:
-                who = {"storing": "it, while it stores", "all": "it, at any instant"}[victim]
+                who = {"storing": "the process, while it stores", "all": "the process, at any instant"}[victim]
             table.add(f"SIGKILL of {who}, {writer.name}, {here.mpi}", str(toll), toll.clean)
             table.kills += toll.kills
             shutil.rmtree(directory)
@@ -254,8 +254,8 @@ def calls(table: Table, here: Installation, place: Path, trials: int = 4) -> Non
             table.add("system calls", f"skipped: {error}", True)
             return
         parts = [
-            f"{'rank ' + str(c.rank) if writer.ranks else 'it'}: {c.large} writes of traces, {c.small} smaller, "
-            f"{c.syncs} syncs, {c.bytes / 1e6:.3g} MB"
+            f"{'rank ' + str(c.rank) if writer.ranks else 'the process'}: {c.large} writes of traces, "
+            f"{c.small} smaller, {c.syncs} syncs, {c.bytes / 1e6:.3g} MB"
             for c in counted
         ]
         table.add(

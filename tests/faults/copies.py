@@ -77,7 +77,7 @@ def merge_kills(
 def compare_kills(
     here: Installation, sweep: Path, directory: Path, *, kills: int, ranks: int, chance: random.Random, jobs: int = 0
 ) -> Toll:
-    """Kill comparisons until so many kills; let each of them finish at last and compare it.
+    """Kill comparisons until so many kills; let each of them finish in the end and compare it.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def _kill_after(
 
 
 def _compared(path: Path, undisturbed: Path, known: set[int], toll: Toll) -> set[int]:
-    """Points that are compared, each held against the undisturbed comparison."""
+    """Points that are compared, each checked against the undisturbed comparison."""
     if not path.exists() and not known:
         return known
     try:

@@ -201,17 +201,17 @@ def damaged_files(
         )  # fmt: skip
         seen = set()
         for line in done.stdout.splitlines():
-            place, command, code, said = json.loads(line)
-            outcomes[place, command] = (code, said)
+            place, command, code, printed = json.loads(line)
+            outcomes[place, command] = (code, printed)
             seen.add(place)
         if not seen:
             raise AssertionError(done.stderr)
         waiting = [place for place in waiting if place not in seen]  # what a crash has kept from being tried
-    for (place, command), (code, said) in outcomes.items():
-        lines = said.strip().splitlines()
-        if code != 2 or len(lines) != 1 or "Traceback" in said:
+    for (place, command), (code, printed) in outcomes.items():
+        lines = printed.strip().splitlines()
+        if code != 2 or len(lines) != 1 or "Traceback" in printed:
             what = f"crashed: {done.stderr[-200:]}" if code is None else code
-            problems.append(f"{places[place]}, {command}: {what} {said.strip()[:300]}")
+            problems.append(f"{places[place]}, {command}: {what} {printed.strip()[:300]}")
     for place, name in places.items():
         bad = Path(place) / "bad.h5"
         if bad.is_file() and bad.read_bytes() != contents[place]:
@@ -222,12 +222,12 @@ def damaged_files(
 
 
 def broken_checksum(here: Installation, good: Path, directory: Path) -> str:
-    """A packed file of which one byte of a trace has changed is noticed by whoever reads it.
+    """Every reader notices one changed byte of a trace in a packed file.
 
     Returns
     -------
     str
-        What went otherwise; empty if nothing.
+        Deviations; empty if there are none.
     """
     packed = directory / "flipped.h5"
     here.run(0, "merge", "--pack", "-o", packed, good)

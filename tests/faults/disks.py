@@ -24,7 +24,7 @@ def small_disk(directory: Path, size: int) -> Iterator[Path]:
     Raises
     ------
     PermissionError
-        Where nobody lets us mount one.
+        If mounting is not permitted.
     """
     directory.mkdir(exist_ok=True)
     mounted = subprocess.run(
@@ -53,9 +53,9 @@ def fill(disk: Path, leave: int) -> None:
 
 def _refused(done: subprocess.CompletedProcess[str], words: str) -> bool:
     """Whether a command ended with exit code 2 and one sentence that has some words."""
-    said = done.stderr.strip()
-    errors = [line for line in said.splitlines() if words in line]
-    return done.returncode == 2 and len(errors) == 1 and "Traceback" not in said
+    printed = done.stderr.strip()
+    errors = [line for line in printed.splitlines() if words in line]
+    return done.returncode == 2 and len(errors) == 1 and "Traceback" not in printed
 
 
 def _begun(here: Installation, config: Path, path: Path, writer: Writer, trials: int) -> None:
@@ -73,7 +73,7 @@ def disk_full(here: Installation, config: Path, truth: Truth, disk: Path, *, wri
     Returns
     -------
     str
-        What went otherwise than promised; empty if nothing.
+        Deviations from the guarantees; empty if there are none.
     """
     path = disk / "sweep.h5"
     arguments = ("run", config, "-o", path, *writer.options)
@@ -142,7 +142,7 @@ def full_while_packing(here: Installation, truth: Truth, whole: Path, disk: Path
 
 
 def full_while_comparing(here: Installation, whole: Path, undisturbed: Path, disk: Path) -> str:
-    """A comparison has all its room from its start, and does not notice a disk that fills up."""
+    """A comparison reserves all its space at the start, so a disk that fills up does not affect it."""
     path = disk / "comparison.h5"
     done = here.execute(here.struck(0, "fill", 20, "compare", whole, "-o", path))
     if done.returncode == 0 and datasets(path) == datasets(undisturbed):
@@ -156,7 +156,7 @@ def size_limits(here: Installation, config: Path, truth: Truth, whole: Path, dir
     Returns
     -------
     list of str
-        What went otherwise than promised.
+        Deviations from the guarantees.
     """
     limit_kib = whole.stat().st_size // 2048
     problems = []
@@ -198,7 +198,7 @@ def job_array(here: Installation, config: Path, truth: Truth, directory: Path, *
     Returns
     -------
     list of str
-        What went otherwise than promised.
+        Deviations from the guarantees.
     """
     problems = []
     parts = {i: directory / f"part-{i}-of-{count}.h5" for i in range(1, count + 1)}

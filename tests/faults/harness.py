@@ -1,4 +1,4 @@
-"""What all faults need: sweeps of tiny trials, jobs to hurt, and the comparison with a sweep that nothing disturbed."""
+"""Shared by all faults: sweeps of tiny trials, jobs to disturb, and the comparison with an undisturbed sweep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE_S = 900.0
 """For a job that runs to its end, on a machine that is busy."""
 
 AFTER_A_KILL_S = 60.0
-"""In which a job must be gone after one of its ranks was killed."""
+"""Time limit (s) for a job to end after one of its ranks was killed."""
 
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENTS = ("mpich_shm_*", "vader_segment.*")
@@ -250,7 +250,7 @@ class Truth:
         return int(self.values["seed"][..., 0].size)
 
     def wrong_in(self, path: Path) -> tuple[set[Index], int]:
-        """Trials that are done in a sweep, and how many of them are not what they should be.
+        """Trials that are done in a sweep, and how many of them are wrong.
 
         What `hpcmass check` finds counts, too.
         """
@@ -279,7 +279,7 @@ class Truth:
 
 
 def reference(here: Installation, config: Path) -> Truth:
-    """Run a configuration in one process that nothing disturbs."""
+    """Run a configuration in one undisturbed process."""
     path = config.with_suffix(".reference.h5")
     done = here.run(0, "run", config, "-o", path)
     assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ MOMENTS = ("report", "write", "status", "history")
 
 @dataclass
 class Toll:
-    """What a series of kills did."""
+    """Outcome of a series of kills."""
 
     kills: int = 0
     running: int = 0

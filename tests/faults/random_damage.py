@@ -24,10 +24,10 @@ import h5py, h5netcdf, matplotlib.figure, numba, scipy.signal, scipy.stats, xarr
 import hpcmass.commands, hpcmass.compare, hpcmass.report, hpcmass.store.check, hpcmass.store.merge, hpcmass.sweep.run
 from hpcmass.cli import main
 for line in sys.stdin:
-    label, words, said = json.loads(line)
+    label, words, printed = json.loads(line)
     pid = os.fork()
     if pid == 0:
-        out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        out = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(out, 2)
@@ -37,10 +37,10 @@ for line in sys.stdin:
     _, status = os.waitpid(pid, 0)
     print(json.dumps([label, os.waitstatus_to_exitcode(status)]), flush=True)
 """
-"""Every command in a process of its own, forked after the imports, which take longer than the command."""
+"""Every command in a separate process, forked after the imports, which take longer than the command."""
 
 HARMLESS = (0, 2, 3, 75)
-"""Exit codes of a command that has not noticed the damage, or says so, or lacks trials."""
+"""Exit codes of a command that has not noticed the damage, reports it, or lacks trials."""
 
 
 @dataclass
@@ -152,7 +152,7 @@ def random_damage(
     """
     found = Damaged()
     metadata, whole = metadata_of(spoiled), spoiled.read_bytes()
-    said = directory / "said.txt"
+    printed = directory / "printed.txt"
     with subprocess.Popen(
         [here.python, "-c", PROGRAM], env=here.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -168,10 +168,10 @@ def random_damage(
             kept = False
             for name, words in commands(bad, out).items():
                 bad.write_bytes(data)
-                server.stdin.write(json.dumps([f"{number} {name}", words, str(said)]) + "\n")
+                server.stdin.write(json.dumps([f"{number} {name}", words, str(printed)]) + "\n")
                 server.stdin.flush()
                 _, code = json.loads(server.stdout.readline())
-                text = said.read_text(errors="replace").strip()
+                text = printed.read_text(errors="replace").strip()
                 found.tries += 1
                 found.noticed += code == 2
                 told = code != 2 or text.rpartition("\n")[2].startswith("hpcmass")

@@ -62,9 +62,9 @@ def at_scale(here: Installation, directory: Path, trials: int) -> Scale:
         [here.env["MPIEXEC"], "-n", "3", here.python, "-c", RUN, str(config), str(path)],
         env=here.env, capture_output=True, text=True, timeout=1200, check=True,
     )  # fmt: skip
-    said = re.findall(r"\[\d+, [\d.]+, [\d.]+\]", run.stdout)  # the launcher may colour its output
-    assert said, run.stdout + run.stderr
-    done, wall_s, cpu_s = json.loads(said[-1])
+    printed = re.findall(r"\[\d+, [\d.]+, [\d.]+\]", run.stdout)  # the launcher may colour its output
+    assert printed, run.stdout + run.stderr
+    done, wall_s, cpu_s = json.loads(printed[-1])
     assert done == trials
     read = subprocess.run(
         [here.python, "-c", READ, str(path)], env=here.env, capture_output=True, text=True, timeout=300, check=True

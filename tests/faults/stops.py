@@ -28,7 +28,7 @@ def time_limits(
     stopped : int
         Runs that ended with 75.
     problems : list of str
-        What went otherwise than promised, the end included.
+        Deviations from the guarantees, including the end.
     """
     stopped, problems = 0, []
     known: set[tuple[int, ...]] = set()
@@ -96,7 +96,7 @@ def ctrl_c(
     codes : Counter
         Exit codes of the jobs: of one process 130, of several what their launcher makes of it.
     problems : list of str
-        What went otherwise than promised, the end included.
+        Deviations from the guarantees, including the end.
     """
     codes: Counter[int] = Counter()
     problems = []

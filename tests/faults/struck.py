@@ -1,4 +1,4 @@
-"""`hpcmass` with a fault at a chosen moment, for moments that a signal from outside cannot be trusted to hit.
+"""`hpcmass` with a fault at a chosen moment, for moments that a signal from outside cannot hit reliably.
 
     python struck.py WHERE NUMBER run …
 
@@ -27,7 +27,7 @@ from typing import Any
 
 
 def die() -> None:
-    """What SIGKILL from outside does, now."""
+    """Act like SIGKILL from outside, now."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 

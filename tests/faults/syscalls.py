@@ -1,4 +1,4 @@
-"""What a worker and rank 0 ask of the file system for a trial of the paper's size, as `strace` sees it."""
+"""System calls of a worker and of rank 0 for a trial of the paper's size, seen by `strace`."""
 
 from __future__ import annotations
 

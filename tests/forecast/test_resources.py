@@ -38,7 +38,7 @@ def equally_long(n_points: int, trials: int, seconds: float = 2.0, start_s: floa
 def test_wall_time_of_equal_trials():
     expected = equally_long(6, 2)
     assert expected.core_s == 24
-    assert expected.wall_s(1) == expected.wall_s(2) == 25  # one alone works; of two, one hands out
+    assert expected.wall_s(1) == expected.wall_s(2) == 25  # one alone works; of two, rank 0 runs no trials
     assert expected.wall_s(3) == 13
     assert expected.wall_s(6) == 1 + 3 * 2  # 12 trials by 5 workers
     assert expected.wall_s(1000) == 3
@@ -129,7 +129,7 @@ def test_a_trial_that_fails_is_left_out():
 
 
 @pytest.mark.process
-def test_if_all_fail_the_user_hears_why():
+def test_if_all_fail_the_reason_is_reported():
     unstable = CONFIG.replace("w_E: 0.02, w_I: 0.1", "w_E: 1.0, w_I: 5000.0")
     failing = parse_experiment(unstable.replace("lam: [0.5, 1.0]", "lam: 0.5"))
     with pytest.raises(UserError, match=r"all 3 trials of the calibration failed; the last: the membrane potential"):

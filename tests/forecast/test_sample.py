@@ -1,4 +1,4 @@
-"""Points that cover a grid, and what they say about the others."""
+"""Points that cover a grid, and the interpolation to the others."""
 
 import itertools
 

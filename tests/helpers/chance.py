@@ -1,9 +1,9 @@
 """How unlikely is unlikely: assertions about random numbers at one stated false-alarm rate.
 
 Every assertion below fails for a right program with probability `FALSE_ALARM` (where a statistic is only
-asymptotically normal, about that). Seeds are fixed, so a test that passes once passes always; the rate is what one
-risks by changing a seed or the order in which random numbers are consumed. There are some 500 such assertions, so a
-complete redraw goes wrong once in 200 times.
+asymptotically normal, about that). Seeds are fixed, so a test that passes once passes always; the rate applies
+to a change of a seed or of the order in which random numbers are consumed. There are some 500 such assertions, so a
+complete redraw fails once in 200 times.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         code = main([str(a) for a in arguments])
     except SystemExit as end:  # argparse
         code = end.code
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert code == 2
-    assert said.out == ""
-    assert said.err.startswith("hpcmass")
-    return said.err
+    assert printed.out == ""
+    assert printed.err.startswith("hpcmass")
+    return printed.err

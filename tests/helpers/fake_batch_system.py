@@ -1,8 +1,8 @@
-"""What the fakes of qsub and bsub share: reading a template's directives, and being honest about themselves.
+"""Shared by the fakes of qsub and bsub: reading a template's directives, and identifying themselves as fakes.
 
-They are no schedulers. They know the options and the shape of their values as the manuals have them, refuse any other,
-set the variables that the manuals promise, and run the job at once on this machine: nothing is allotted, no limit is
-kept, nothing is queued.
+They are not schedulers. They know the options and the format of their values from the manuals, refuse any other, set
+the variables that the manuals list, and run the job at once on this machine: no resources are allocated, no limit is
+enforced, nothing is queued.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 Options = dict[str, list[str]]
 
 MOST_RANKS = 4
-"""What the fakes start at most: this is one small machine, and a template's own numbers are a cluster's."""
+"""Most ranks that the fakes start: this is one small machine, a template's own numbers are for a cluster."""
 
 
 def refuse(who: str, message: str) -> None:

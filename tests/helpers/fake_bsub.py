@@ -1,4 +1,4 @@
-"""Fake bsub of LSF. It is honest about that: see fake_batch_system.py."""
+"""Fake bsub of LSF. It says that it is a fake: see fake_batch_system.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fake qsub of PBS Pro. It is honest about that: see fake_batch_system.py."""
+"""Fake qsub of PBS Pro. It says that it is a fake: see fake_batch_system.py."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ KNOWN = {
     "-v": rf"\w+(={VALUE})?(,\w+(={VALUE})?)*",
     "-A": r"\S+",
     "-q": r"\S+",
-    # A project, and not what stands for none.
+    # A project, and not the value for none.
     "-P": r"(?!_pbs_project_default)\S+",
     "-W": r"group_list=\S+",
 }
 
 
 def n_ranks(select: str) -> int:
-    """The lines of PBS_NODEFILE: one for each chunk and mpiprocs, of which a chunk without a word has one."""
+    """The lines of PBS_NODEFILE: one for each chunk and mpiprocs, of which a chunk has one by default."""
     count = 0
     for chunk in select.split("+"):
         number, *pairs = chunk.split(":")
@@ -52,7 +52,7 @@ def variables(text: str) -> dict[str, str]:
 
 
 def given_in_all(resources: dict[str, str]) -> dict[str, str]:
-    """What the server and a hook of the site make of the resources; none of it may be said along with them."""
+    """Resources added by the server and a site's hook; they must not be passed to qsub again."""
     chunks = [chunk.split(":") for chunk in resources["select"].split("+")]
     sums = {"nodect": sum(int(number) for number, *_ in chunks)}
     for number, *pairs in chunks:
@@ -62,7 +62,7 @@ def given_in_all(resources: dict[str, str]) -> dict[str, str]:
 
 
 def remember(job: str, resources: dict[str, str], options: Options) -> None:
-    """Leave for the fake qstat what a real one would say of the job, with lines folded as a real one does."""
+    """Write what a real qstat would show of the job, with folded lines, for the fake one."""
     lines = [f"Job Id: {job}", f"    Job_Name = {options['-N'][-1]}"]
     lines += [f"    Resource_List.{name} = {value}" for name, value in given_in_all(resources).items()]
     lines += [f"    Account_Name = {account}" for account in options.get("-A", [])[-1:]]

@@ -83,12 +83,12 @@ class Oracle:
         events : array of int
             External units that spike in this step, one entry a spike.
         kernel_spikes : array of bool, (N,), optional
-            Where v is closer to threshold than `tolerance_mv`, what the kernel decided holds.
+            Where v is closer to threshold than `tolerance_mv`, the kernel's decision is adopted.
 
         Returns
         -------
         array of bool, (N,)
-            Who spiked.
+            Neurons that spiked.
         """
         q, g, v = self.q, self.g, self.v
         reversal = q.reversal_mv()
@@ -176,7 +176,7 @@ def kernel_g(net: Network, kind: str) -> Reals:
 
 
 def spikes_of(net: Network, chunks: list[tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]]) -> Truths:
-    """Who spiked in the single step that `net.run(1)` has just made."""
+    """Neurons that spiked in the single step that `net.run(1)` has just made."""
     ((neurons, counts),) = chunks
     assert counts.tolist() == [neurons.size]
     fired = np.zeros(net.parameters.n_neurons, bool)

@@ -1,4 +1,4 @@
-"""Programs in processes of their own: the environment of MPI jobs, a time limit, the ranks of a sweep by its file."""
+"""Programs in separate processes: the environment of MPI jobs, a time limit, the ranks of a sweep by its file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run_limited(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command; past the time limit, end it and all that it started.
 
-    Ranks live in process groups of their own, so mpiexec is asked first (it ends them), then its group is killed.
+    Ranks have their own process groups, so mpiexec is stopped first (it ends them), then its group is killed.
     """
     process = subprocess.Popen(
         command,

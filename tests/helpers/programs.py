@@ -1,4 +1,4 @@
-"""Programs that are files and no package, as modules."""
+"""Programs outside any package, loaded as modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load(path: str, name: str | None = None) -> ModuleType:
     path : str
         Relative to the repository's root.
     name : str, optional
-        The module's name; the file's by default. It stays in `sys.modules`, where dataclasses look for it.
+        The module's name; the file's by default. It stays in `sys.modules`, where dataclasses need it.
     """
     spec = importlib.util.spec_from_file_location(name or Path(path).stem, ROOT / path)
     assert spec is not None

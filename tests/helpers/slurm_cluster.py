@@ -40,7 +40,7 @@ def has_pending(pid: int, number: signal.Signals) -> bool:
 def halfway(job: Job, sweep: Path, n_ranks: int, *, more_than: int = 5) -> Iterator[list[int]]:
     """Stop the ranks in the middle of a sweep, and let them continue after the block, which gets their process ids.
 
-    So what the block does to the job hits its middle, whatever the speed of the machine.
+    So the block acts in the middle of the job on a machine of any speed.
     """
     until(lambda: n_done(sweep) > more_than and len(ranks_of(sweep)) == n_ranks, job.story, timeout=300)
     ranks = list(ranks_of(sweep))
@@ -72,7 +72,7 @@ class Job:
     log : Path
         What it printed.
     hurried : set of str
-        The restarts that `start_soon` has seen to.
+        The restarts that `start_soon` has hurried.
     """
 
     slurm: Slurm
@@ -101,7 +101,7 @@ class Job:
         assert self.state() in states, what()
 
     def ends(self, *, timeout: float = 300) -> str:
-        """Wait for its end, skipping the two minutes for which Slurm holds a requeued job back; return the state."""
+        """Wait for its end, skipping the two minutes for which Slurm delays a requeued job; return the state."""
 
         def ended() -> bool:
             fields = self.fields()
@@ -113,7 +113,7 @@ class Job:
         return self.state()
 
     def start_soon(self) -> None:
-        """Shorten the two minutes, once for each requeue; to nothing at all Slurm takes the start for the old one."""
+        """Shorten the two minutes, once for each requeue; with zero Slurm mistakes the start for the old one."""
         restarts = self.fields()["Restarts"]
         if restarts not in self.hurried:
             self.slurm.call("scontrol", "update", f"job={self.number}", "StartTime=now+3")
@@ -138,7 +138,7 @@ class Slurm:
     Attributes
     ----------
     environment : dict
-        What its users have in theirs.
+        Environment variables of its users.
     directory : Path
         For logs.
     """
@@ -160,7 +160,7 @@ class Slurm:
         return done.stdout
 
     def submit(self, template: str, *options: str, **variables: object) -> Job:
-        """Submit a template of jobs/slurm as it is; options and variables go before what it says."""
+        """Submit a template of jobs/slurm as it is; options and variables override its own."""
         number = self.call(
             "sbatch", "--parsable", f"--output={self.directory}/%j.log", *options, f"jobs/slurm/{template}", **variables
         ).strip()
@@ -168,7 +168,7 @@ class Slurm:
 
 
 def chain(slurm: Slurm, directory: Path, *arguments: object, **variables: object) -> dict[str, Job]:
-    """Submit by jobs/slurm/chain.sh; return its jobs by what they do."""
+    """Submit by jobs/slurm/chain.sh; return its jobs by their role."""
     variables |= {"SBATCH_OUTPUT": f"{directory}/%j.log"}
     lines = slurm.call("jobs/slurm/chain.sh", *map(str, arguments), **variables).splitlines()
     pairs = (line.split() for line in lines)

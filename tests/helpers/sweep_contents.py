@@ -1,4 +1,4 @@
-"""What a sweep file holds, read by h5py alone."""
+"""Contents of a sweep file, read by h5py alone."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Submit = Callable[..., str]
 def submit(mpi_env: dict[str, str], tmp_path: Path) -> Submit:
     """Give `submit(command, *arguments, stdin=None, check=True, **variables)`: a command in the repository's root.
 
-    It finds the fakes of qsub and bsub first, and returns all that the command said.
+    It finds the fakes of qsub and bsub first, and returns all output of the command.
     """
     for name in ("qsub", "qstat", "bsub"):
         program = tmp_path / "bin" / name

@@ -1,4 +1,4 @@
-"""How the templates of PBS and LSF go on after they stopped early, by fakes that are no schedulers."""
+"""How the templates of PBS and LSF continue after they stopped early, with fake batch systems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Submit = Callable[..., str]
 
 
 def stops_early(directory: Path, times: int, then: str = ":") -> Path:
-    """A launcher that says what it was given to start and where, ends with 75 so many times, and then with 0."""
+    """A launcher that prints its command and where it runs, ends with 75 so many times, and then with 0."""
     launcher = directory / "launcher"
     launcher.write_text(
         f'#!/bin/sh\necho start "$@"\necho "$OMP_NUM_THREADS thread"\necho x >>"{directory}/starts"\n{then}\n'
@@ -33,8 +33,8 @@ def test_pbs_job_that_stopped_early_submits_the_next(
     sweep = tmp_path / "sweep.h5"
     variables = f"CONFIG=c.yml,SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix},RESUBMIT=yes,ROUNDS={rounds}"
     few = ("-l", "select=1:ncpus=3:mpiprocs=3")
-    said = submit("qsub", *few, "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
-    assert "the job ended with 75" in said
+    printed = submit("qsub", *few, "-v", f"{variables},LAUNCH={stops_early(tmp_path, stops)}", "jobs/pbs/mpi.pbs")
+    assert "the job ended with 75" in printed
     logs = [path.read_text() for path in tmp_path.glob("hpcmass.o*")]
     assert len(logs) == starts
     assert all(f"start hpcmass run c.yml -o {sweep} --time-limit 00:50:00\n" in log for log in logs)
@@ -48,7 +48,7 @@ STORAGE = "storage=gdata/ab1+scratch/ab1+gdata/cd2+scratch/cd2+gdata/ef3+scratch
     "site",
     [
         (),
-        # NCI, as its manual has them
+        # NCI, from its manual
         ("-P", "ab1", "-l", f"jobfs=10gb,{STORAGE}"),
         # ALCF
         ("-lfilesystems=home:eagle",),
@@ -57,7 +57,7 @@ STORAGE = "storage=gdata/ab1+scratch/ab1+gdata/cd2+scratch/cd2+gdata/ef3+scratch
     ids=lambda site: " ".join(site)[:20],
 )
 def test_pbs_job_submits_the_next_with_what_it_was_given(submit: Submit, tmp_path: Path, site: tuple[str, ...]) -> None:
-    """On the command line, not in the template: there the next would fall back on 128 ranks, in another queue.
+    """Options from the command line, not the template: otherwise the next job would have 128 ranks, in another queue.
 
     The fake qsub refuses sums over chunks and what a site's hook has added, which qstat shows, too.
     """
@@ -96,15 +96,15 @@ def test_pbs_job_without_select_submits_the_next_with_the_one_that_was_made_of_i
 
 
 def qstat(path: Path) -> dict[str, str]:
-    """What the fake qstat says of a job, except how it was submitted."""
+    """The fake qstat's output for a job, except how it was submitted."""
     lines = path.read_text().replace("\n\t", "").splitlines()[1:]
-    said = dict(line.strip().split(" = ", 1) for line in lines)
-    del said["Submit_arguments"]
-    return said
+    printed = dict(line.strip().split(" = ", 1) for line in lines)
+    del printed["Submit_arguments"]
+    return printed
 
 
 def test_pbs_job_passes_commas_and_quotes_on(submit: Submit, tmp_path: Path) -> None:
-    """What qsub's -v takes for the end of a value; and the next is of the template's copy, as the first."""
+    """Values with characters that end a value for qsub's -v; the next job uses the template's copy, like the first."""
     copy = tmp_path / "copy.pbs"
     copy.write_text((JOBS / "pbs" / "mpi.pbs").read_text())
     variables = f'CONFIG=c.yml,SWEEP="{tmp_path}/it\'s.h5",VENV={sys.prefix},RESUBMIT=yes,RUN_ARGS=--reuse a.h5'
@@ -135,16 +135,16 @@ def test_lsf_job_that_stopped_early_is_requeued(submit: Submit, tmp_path: Path) 
 
 @pytest.mark.parametrize("template", ["mpi", "array"])
 def test_lsf_job_that_makes_no_progress_ends(submit: Submit, tmp_path: Path, template: str) -> None:
-    """Also when LSF would requeue it without end; and the same job submitted again continues."""
+    """Also when LSF would requeue it for ever; and the same job submitted again continues."""
     log = tmp_path / "log"
     program = stops_early(tmp_path, 99)
     variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "sweep.h5", "PARTS": 3, "PARTS_DIR": tmp_path}
     variables |= {"LAUNCH": program} if template == "mpi" else {"HPCMASS": program}
     few = ("-n", 3) if template == "mpi" else ("-J", "hpcmass-part[2]")
     for times in (1, 2):
-        said = submit("bsub", *few, "-o", log, stdin=JOBS / "lsf" / f"{template}.lsf", MAX_RESTARTS=4, **variables)
-        assert said.count("the job ended with 75") == 5
-        assert said.count("the job ended with 1\n") == 1
+        printed = submit("bsub", *few, "-o", log, stdin=JOBS / "lsf" / f"{template}.lsf", MAX_RESTARTS=4, **variables)
+        assert printed.count("the job ended with 75") == 5
+        assert printed.count("the job ended with 1\n") == 1
         assert log.read_text().count("start ") == 5 * times
         assert log.read_text().count("restarted 4 times and still not done") == times
 

@@ -1,4 +1,4 @@
-"""The templates of jobs/: linted, all of them; those of PBS and LSF run by fakes that are no schedulers.
+"""The templates of jobs/: all are linted; those of PBS and LSF run with fake batch systems.
 
 How they continue: test_continuing.py. Those of Slurm: test_slurm_commands.py and, under a real Slurm, tests/slurm.
 """
@@ -55,7 +55,7 @@ def test_shellcheck() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in SHELL if path.suffix in (".sbatch", ".pbs", ".lsf")], ids=str)
-def test_template_takes_the_site_from_one_place(path: Path) -> None:
+def test_template_reads_the_site_settings_from_one_place(path: Path) -> None:
     text = path.read_text()
     assert ". jobs/environment.sh\n" in text
     assert "configs/paper.yml" in text
@@ -84,9 +84,9 @@ def test_recipe_without_its_environment_ends_the_job_with_a_sentence(
     submit: Submit, recipe: str, variable: str, what: str
 ) -> None:
     script = ". jobs/environment.sh; echo continued"
-    said = submit("bash", "-c", script, check=False, HPCMASS_ENVIRONMENT=recipe, **{variable: "/nowhere"})
-    assert f"there is no {what} /nowhere" in said
-    assert "continued" not in said
+    printed = submit("bash", "-c", script, check=False, HPCMASS_ENVIRONMENT=recipe, **{variable: "/nowhere"})
+    assert f"there is no {what} /nowhere" in printed
+    assert "continued" not in printed
 
 
 def test_spack_environment_has_what_setup_looks_for() -> None:
@@ -95,7 +95,7 @@ def test_spack_environment_has_what_setup_looks_for() -> None:
     assert "+mpi" in environment["specs"][2]
 
 
-def test_container_takes_files_that_are_there() -> None:
+def test_container_copies_files_that_exist() -> None:
     text = (JOBS / "environments" / "hpcmass.def").read_text()
     section = text.split("%files\n")[1].split("\n\n")[0]
     sources = [line.split()[0] for line in section.splitlines()]
@@ -111,10 +111,10 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     sweep = tmp_path / "sweep.h5"
     variables = f"CONFIG={config},SWEEP={sweep},TIME_LIMIT=00:50:00,VENV={sys.prefix}"
     resources = "select=1:ncpus=3:mpiprocs=3:ompthreads=1"
-    said = submit("qsub", "-l", resources, "-v", variables, "jobs/pbs/mpi.pbs")
-    assert "fake qsub, not the real one" in said
+    printed = submit("qsub", "-l", resources, "-v", variables, "jobs/pbs/mpi.pbs")
+    assert "fake qsub, not the real one" in printed
     log = next(tmp_path.glob("hpcmass.o*")).read_text()
-    assert "by 2 ranks and a master" in log
+    assert "by 2 workers" in log
     assert fingerprint(sweep) == expected
 
 
@@ -128,9 +128,9 @@ def test_pbs_array(submit: Submit, config: Path, expected: dict[str, str], tmp_p
 def test_lsf_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.h5"
     log = tmp_path / "log"
-    said = submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", CONFIG=config, SWEEP=sweep)
-    assert "fake bsub, not the real one" in said
-    assert "by 2 ranks and a master" in log.read_text()
+    printed = submit("bsub", "-n", 3, "-o", log, stdin=JOBS / "lsf" / "mpi.lsf", CONFIG=config, SWEEP=sweep)
+    assert "fake bsub, not the real one" in printed
+    assert "by 2 workers" in log.read_text()
     assert fingerprint(sweep) == expected
 
 
@@ -167,7 +167,7 @@ def merged(submit: Submit, directory: Path) -> dict[str, str]:
 def test_fakes_refuse_what_the_manuals_do_not_know_and_big_jobs(
     submit: Submit, tmp_path: Path, command: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
-    said = submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf", LAUNCH="true")
-    assert "fake " in said
-    assert "is submitted" not in said
+    printed = submit(*command, *arguments, check=False, stdin=JOBS / "lsf" / "mpi.lsf", LAUNCH="true")
+    assert "fake " in printed
+    assert "is submitted" not in printed
     assert not list(tmp_path.glob("*.o*"))

@@ -1,6 +1,6 @@
-"""What the templates of Slurm start, word for word, run by bash with programs that only say how they were called.
+"""The commands of the Slurm templates, run by bash with programs that only record their arguments.
 
-Under a real Slurm they run in tests/slurm; this is quick, and needs none.
+Under a real Slurm they run in tests/slurm; this is quick and needs no Slurm.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SLURM_COMMANDS = {
 @pytest.mark.parametrize("launch", ["srun", "mpirun", "mpiexec -n 3"])
 def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, launch: str) -> None:
     """The command in full, one thread a rank, and a failure as the job's own."""
-    said = tmp_path / "said"
-    script = f'echo "$(basename $0) $@" >>"{said}"; echo "$OMP_NUM_THREADS thread, 0 pending, 0 failed"'
+    calls = tmp_path / "calls"
+    script = f'echo "$(basename $0) $@" >>"{calls}"; echo "$OMP_NUM_THREADS thread, 0 pending, 0 failed"'
     for name in ("srun", "mpirun", "mpiexec", "hpcmass"):
         program = tmp_path / "bin" / name
         program.write_text(f"#!/bin/sh\n{script}\nexit ${{CODE:-0}}\n")
@@ -48,22 +48,22 @@ def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, la
     expected = (
         SLURM_COMMANDS[template].format(here=tmp_path).replace("srun hpcmass", f"{launch} {tmp_path}/bin/hpcmass")
     )
-    assert said.read_text() == expected + "\n"
+    assert calls.read_text() == expected + "\n"
     assert "1 thread" in output
-    said.unlink()
+    calls.unlink()
     with pytest.raises(AssertionError):
         submit("bash", JOBS / "slurm" / f"{template}.sbatch", CODE=3, **variables)
-    assert said.read_text() == expected.splitlines()[0] + "\n"
+    assert calls.read_text() == expected.splitlines()[0] + "\n"
 
 
 def test_a_sweep_in_one_file_is_compared_where_no_parts_are_asked_for(submit: Submit, tmp_path: Path) -> None:
     program = tmp_path / "hpcmass"
-    program.write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path}/said"\necho 7 done, 0 failed, 0 pending\n')
+    program.write_text(f'#!/bin/sh\necho "$@" >>"{tmp_path}/calls"\necho 7 done, 0 failed, 0 pending\n')
     program.chmod(0o755)
     (tmp_path / "part-1-of-3.h5").touch()
     variables = {"SWEEP": tmp_path / "s.h5", "PARTS_DIR": tmp_path, "HPCMASS": program}
     submit("bash", JOBS / "slurm" / "compare.sbatch", **variables)
-    assert [line.split()[:2] for line in (tmp_path / "said").read_text().splitlines()] == [
+    assert [line.split()[:2] for line in (tmp_path / "calls").read_text().splitlines()] == [
         ["status", f"{tmp_path}/s.h5"], ["compare", f"{tmp_path}/s.h5"], ["plot", f"{tmp_path}/s-cmp.h5"],
     ]  # fmt: skip
 
@@ -82,19 +82,17 @@ INCOMPLETE = {
 def test_incomplete_sweep_is_not_compared(submit: Submit, tmp_path: Path, what: str) -> None:
     program = tmp_path / "hpcmass"
     (tmp_path / "answer").write_text(INCOMPLETE[what])
-    program.write_text(f'#!/bin/sh\necho "$1" >>"{tmp_path}/said"\ncat "{tmp_path}/answer"\n')
+    program.write_text(f'#!/bin/sh\necho "$1" >>"{tmp_path}/calls"\ncat "{tmp_path}/answer"\n')
     program.chmod(0o755)
     variables = {"SWEEP": tmp_path / "s.h5", "HPCMASS": program}
     script = 'bash jobs/slurm/compare.sbatch; echo "ended with $?"'
-    said = submit("bash", "-c", script, **variables)
-    assert "is not complete" in said
-    assert "ended with 75\n" in said
-    assert (tmp_path / "said").read_text() == "status\n"
+    output = submit("bash", "-c", script, **variables)
+    assert "is not complete" in output
+    assert "ended with 75\n" in output
+    assert (tmp_path / "calls").read_text() == "status\n"
 
 
-def test_what_status_says_of_missing_and_unfinished_parts_is_what_the_template_looks_for(
-    submit: Submit, tmp_path: Path
-) -> None:
+def test_the_template_recognises_missing_and_unfinished_parts_in_status(submit: Submit, tmp_path: Path) -> None:
     """With the program itself: parts 1 and 2 of 3, complete, and then the second not."""
     config = tmp_path / "c.yml"
     config.write_text(
@@ -106,14 +104,14 @@ def test_what_status_says_of_missing_and_unfinished_parts_is_what_the_template_l
         submit(hpcmass, "run", config, "-o", tmp_path / f"part-{part}-of-3.h5", "--part", f"{part}/3")
     script = 'bash jobs/slurm/compare.sbatch; echo "ended with $?"'
     variables = {"PARTS": 3, "PARTS_DIR": tmp_path, "SWEEP": tmp_path / "s.h5", "MAPS": tmp_path / "maps"}
-    said = submit("bash", "-c", script, **variables)
-    assert "no file of part 3 of 3" in said
-    assert "ended with 75\n" in said
+    output = submit("bash", "-c", script, **variables)
+    assert "no file of part 3 of 3" in output
+    assert "ended with 75\n" in output
     late = ("--part", "3/3", "--time-limit", "0.000001s")
     assert "1 trials are left" in submit(hpcmass, "run", config, "-o", tmp_path / "part-3-of-3.h5", *late, check=False)
-    said = submit("bash", "-c", script, **variables)
-    assert "0 failed, 1 pending" in said
-    assert "ended with 75\n" in said
+    output = submit("bash", "-c", script, **variables)
+    assert "0 failed, 1 pending" in output
+    assert "ended with 75\n" in output
     assert not (tmp_path / "s-cmp.h5").exists()
 
 
@@ -129,12 +127,12 @@ def test_a_part_for_each_process_of_a_step(submit: Submit, tmp_path: Path) -> No
         program = tmp_path / "bin" / name
         program.write_text(f"#!/bin/sh\n{start}\n")
         program.chmod(0o755)
-    said = submit("bash", "-c", line).splitlines()
-    assert said == [f"run CONFIG -o part-{part}.h5 --part {part}/8" for part in range(1, 9)]
+    output = submit("bash", "-c", line).splitlines()
+    assert output == [f"run CONFIG -o part-{part}.h5 --part {part}/8" for part in range(1, 9)]
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "said"),
+    ("command", "code", "calls"),
     [
         ("compare", 2, ["status", "compare"]),
         ("plot", 2, ["status", "compare", "plot"]),
@@ -142,18 +140,18 @@ def test_a_part_for_each_process_of_a_step(submit: Submit, tmp_path: Path) -> No
     ],
 )
 def test_a_command_that_fails_ends_the_comparison_with_its_code(
-    submit: Submit, tmp_path: Path, command: str, code: int, said: list[str]
+    submit: Submit, tmp_path: Path, command: str, code: int, calls: list[str]
 ) -> None:
     program = tmp_path / "hpcmass"
     program.write_text(
-        f'#!/bin/sh\necho "$1" >>"{tmp_path}/said"\necho 7 done, 0 pending, 0 failed\n'
+        f'#!/bin/sh\necho "$1" >>"{tmp_path}/calls"\necho 7 done, 0 pending, 0 failed\n'
         f'if [ "$1" = {command} ]; then exit {code}; fi\n'
     )
     program.chmod(0o755)
     script = 'bash jobs/slurm/compare.sbatch; echo "ended with $?"'
     output = submit("bash", "-c", script, SWEEP=tmp_path / "s.h5", HPCMASS=program)
     assert f"ended with {code}\n" in output
-    assert (tmp_path / "said").read_text().split() == said
+    assert (tmp_path / "calls").read_text().split() == calls
 
 
 @pytest.mark.parametrize(
@@ -185,13 +183,15 @@ def test_what_follows_a_sweep_waits_for_it(
     submit: Submit, tmp_path: Path, kind: str, merge: str, expected: list[str]
 ) -> None:
     """Also on a cluster in a federation, whose sbatch prints the cluster's name after the number."""
-    said = tmp_path / "said"
+    calls = tmp_path / "calls"
     sbatch = tmp_path / "bin" / "sbatch"
-    sbatch.write_text(f'#!/bin/sh\necho "$CONFIG ${{PARTS:-none}} $@" >>"{said}"\necho "$(wc -l <"{said}");cluster"\n')
+    sbatch.write_text(
+        f'#!/bin/sh\necho "$CONFIG ${{PARTS:-none}} $@" >>"{calls}"\necho "$(wc -l <"{calls}");cluster"\n'
+    )
     sbatch.chmod(0o755)
     printed = submit("jobs/slurm/chain.sh", kind, "c.yml", "--ntasks=3", PARTS=5, MERGE=merge)
-    parts = 5 if kind == "array" else "none"  # else the comparison would look for parts
-    options = [line.split(f"c.yml {parts} --parsable ")[1] for line in said.read_text().splitlines()]
+    parts = 5 if kind == "array" else "none"  # else the comparison would search for parts
+    options = [line.split(f"c.yml {parts} --parsable ")[1] for line in calls.read_text().splitlines()]
     assert options == expected
     names = ["sweep", *(["merge"] if len(expected) == 3 else []), "compare"]
     assert [line.split() for line in printed.splitlines()] == [[name, f"{i}"] for i, name in enumerate(names, start=1)]

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parents[2]
 SLURM = ROOT / "jobs" / "slurm"
 
-# A sweep that says that it runs, and ends with the code as soon as it hears SIGUSR1.
+# A sweep that shows that it runs, and ends with the code as soon as it receives SIGUSR1.
 POLITE = 'trap "echo heard; exit {code}" USR1; touch running; while :; do sleep 0.05; done'
-# One that does not listen.
+# One that ignores the signal.
 DEAF = 'trap "" USR1; touch running; until [ -e requeued ]; do sleep 0.05; done; exit 75'
 
 Batch = Callable[..., tuple[int, int, str]]

@@ -1,4 +1,4 @@
-"""Whatever a mass model does: it reaches no other model's results, and what it returns is a potential or refused."""
+"""A mass model cannot change another model's results, and its result is a potential or refused."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Keeper:
 
 
 @pytest.mark.parametrize("model", [container, parameters, shape, arithmetic, Keeper()], ids=lambda m: str(m)[:20])
-def test_what_a_model_does_to_its_containers_reaches_nobody(model):
+def test_changes_to_a_models_containers_affect_nothing_else(model):
     mass_model("BAD")(model)
     alone = of_model(compared("MFM"), 0)
     for k, order in enumerate([("BAD", "MFM"), ("MFM", "BAD")]):
@@ -160,7 +160,7 @@ def test_a_view_of_the_input_is_a_result():
     np.testing.assert_array_equal(found, RECORDINGS[0][1].mean_v)
 
 
-def test_traces_are_copies_that_nobody_can_change():
+def test_traces_are_read_only_copies():
     v = np.full(N, -60.0, "f4")
     traces = Traces(v, v, np.full(N, 3), np.full(2 * N, 1.0)[::2])
     v[:] = 0
@@ -218,9 +218,11 @@ RETURNED: dict[str, tuple[Callable[[], Any], str]] = {
 
 @pytest.mark.parametrize("kind", RETURNED)
 def test_what_is_no_potential_is_refused_with_the_models_name(kind):
-    make, said = RETURNED[kind]
+    make, printed = RETURNED[kind]
     mass_model("BAD")(lambda traces, network, mass: make())
-    message = rf"^the mass model BAD returned {said}.*; it must return a NumPy array of {N} floating-point numbers, V"
+    message = (
+        rf"^the mass model BAD returned {printed}.*; it must return a NumPy array of {N} floating-point numbers, V"
+    )
     with pytest.raises(UserError, match=message):
         compared("MFM", "BAD")
     with pytest.raises(UserError, match=message):
@@ -263,7 +265,7 @@ def test_the_physical_range_includes_its_bound():
 
 
 class Strange(BaseException):
-    """Nothing that anybody catches."""
+    """An exception outside `Exception`."""
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ def test_a_name_can_be_in_a_list(name):
 
 @pytest.mark.parametrize("name", [3, None, lambda traces, network, mass: FLAT])
 def test_a_name_is_a_text(name):
-    with pytest.raises(ValueError, match=r"no name for a mass model; write @mass_model\('NAME'\)"):
+    with pytest.raises(ValueError, match=r"not a name for a mass model; write @mass_model\('NAME'\)"):
         mass_model(name)
 
 
@@ -411,7 +413,7 @@ def test_needs_are_traces(needs):
 
 
 class Forgetful(Fitted):
-    """Takes the summaries to pieces, at every fit anew."""
+    """Destroys its summaries in every fit."""
 
     def summarise(self, traces, network, mass):
         return [super().summarise(traces, network, mass)]
@@ -424,7 +426,7 @@ class Forgetful(Fitted):
 
 
 class Accumulating(Fitted):
-    """Teaches with one array, which it continues changing."""
+    """Returns one array as summary and keeps changing it."""
 
     def __init__(self) -> None:
         self.kept = np.zeros(1)

@@ -64,7 +64,7 @@ def test_closure_bound_is_the_membranes_low_pass_of_the_current():
 
 @pytest.fixture(scope="module")
 def subthreshold() -> tuple[NetworkParameters, Traces]:
-    """Give a network that never reaches threshold: half of it hears external units, half hears nothing."""
+    """Give a network that never reaches threshold: half of it receives external input, half receives none."""
     net = NetworkParameters(
         n_neurons=400, n_external=100, duration_ms=600.0, transient_ms=200.0, v_threshold_mv=50.0, w_ext=0.4
     )
@@ -87,7 +87,7 @@ def test_without_threshold_nothing_but_the_closure_is_missing(subthreshold):
 
 
 def test_without_differences_between_neurons_the_closure_is_exact():
-    """p_ext = 1: every neuron hears every external unit, g is the same in all, and the mean of the product factors."""
+    """p_ext = 1: every neuron receives all external spikes, g is equal in all, and the mean of the product factors."""
     net = NetworkParameters(
         n_neurons=100, n_external=50, p_ext=1.0, noise_q=0.0, duration_ms=600.0, transient_ms=200.0,
         v_threshold_mv=50.0, w_ext=0.05,

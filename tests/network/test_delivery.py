@@ -18,7 +18,7 @@ from hpcmass.network.neurons import slot_of
 from hpcmass.network.simd import aligned, store_u64, words
 
 POISON = np.uint64(0xAAAAAAAAAAAAAAAA)
-"""What planes hold before: sums must not depend on it."""
+"""Initial contents of planes: sums must not depend on them."""
 
 
 def summed(graph: Digraph, units: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint64], int]:
@@ -57,7 +57,7 @@ def assert_delivers(graph: Digraph, units: npt.NDArray[np.int64]) -> None:
     planes, n_planes = summed(graph, units)
     if units.size == 0:
         assert n_planes == 0
-        n_planes = 4  # they are zero, for whoever reads them
+        n_planes = 4  # they are zero, for every reader
     assert 4 <= n_planes <= MAX_PLANES
     counts = counts_in(planes, width, n_planes)
     assert (counts[:n_targets] == dense).all()

@@ -24,7 +24,7 @@ def by_step_and_unit(n_units: int, events_per_step: float, n_steps: int, *key: i
 
 @pytest.mark.parametrize("mean", [0.003, 0.7, 5.0, 60.0, 2500.0])
 def test_counts_of_a_step_are_poisson(mean: float) -> None:
-    """Mean, dispersion, distribution, and no memory from step to step."""
+    """Mean, dispersion, distribution, and independence from step to step."""
     n_steps = round(min(200_000, 1e6 / mean))
     _, offsets = drive(100, mean, 1).take(n_steps)
     n = np.diff(offsets)

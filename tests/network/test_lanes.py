@@ -1,4 +1,4 @@
-"""The random lanes: the generator itself, uniform bits, and normals looked at hard."""
+"""The random lanes: the generator itself, uniform bits, and normals in detail."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_bits_are_those_of_xoroshiro128plusplus_lane_by_lane() -> None:
     bits = np.empty((300, LANE_COUNT), np.uint64)
     flat = bits.reshape(-1)
     fill_bits(state, flat[: 100 * LANE_COUNT])
-    fill_bits(state, flat[100 * LANE_COUNT :])  # goes on where the first call stopped
+    fill_bits(state, flat[100 * LANE_COUNT :])  # continues where the first call stopped
     assert bits.T.tolist() == expected
 
 

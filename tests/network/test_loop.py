@@ -1,4 +1,4 @@
-"""The kernel does what the equations say: step by step beside the oracle, then statistically where chaos parts them."""
+"""The kernel follows the equations: step by step beside the oracle, then statistically where chaos separates them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ G_TOLERANCE = 3e-6
 CASES: dict[str, tuple[int, float, float, int, dict[str, Any]]] = {
     # N, p, λ, steps, parameters
     "reference, N below a word": (61, 0.3, 0.8, 1500, {"w_E": 0.7, "w_I": 0.5, "n_external": 400, "w_ext": 0.35}),
-    "N not a multiple of anything": (613, 0.1, 0.8, 1200, {"w_E": 0.15, "w_I": 0.1, "n_external": 700, "w_ext": 0.2}),
+    "N not a multiple of a word": (613, 0.1, 0.8, 1200, {"w_E": 0.15, "w_I": 0.1, "n_external": 700, "w_ext": 0.2}),
     "complete graph": (601, 1.0, 0.6, 1200, {"w_E": 0.01, "w_I": 0.02, "n_external": 900, "w_ext": 0.15}),
     "sparse": (700, 0.0018, 0.5, 700, {"w_E": 9.0, "w_I": 3.0, "n_external": 500, "w_ext": 0.3}),
     "only excitation, all at once": (

@@ -33,7 +33,7 @@ X86 = pytest.mark.skipif(platform.machine() != "x86_64", reason="names the instr
 
 
 def run(cache: Path, **environment: str) -> tuple[dict[str, object], str]:
-    """The trial in a process of its own; what it printed, and its log."""
+    """The trial in a separate process; its output and its log."""
     done = subprocess.run(
         [sys.executable, "-c", TRIAL], env={**os.environ, "NUMBA_CACHE_DIR": str(cache), **environment},
         capture_output=True, text=True, timeout=300, check=True,
@@ -53,7 +53,7 @@ def test_every_instruction_set_gives_the_same_bits(tmp_path: Path) -> None:
 
     assert native["spikes"] != 0
     assert native["digest"] == avx2["digest"] == scalar["digest"]
-    assert again == native, "the note beside the cached kernels says what the compiler said"
+    assert again == native, "the stored widths equal the compiler's"
     assert avx2["registers"] == {"noise": 256, "neurons": 256}
     assert scalar["registers"] == {"noise": 0, "neurons": 0}
     assert "without vector instructions" in warned

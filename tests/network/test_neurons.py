@@ -21,7 +21,7 @@ from oracle import KINDS, kernel_g, kernel_v
 SEED = (20210114, 17, 19, 23)
 
 SILENT: dict[str, Any] = {"w_E": 0.0, "w_I": 0.0, "w_ext": 0.0, "n_external": 0, "transient_ms": 0.0}
-"""Nobody hears anybody."""
+"""No connections at all."""
 
 
 def intervals(net: Network, n_steps: int) -> list[npt.NDArray[np.int64]]:
@@ -156,7 +156,7 @@ def test_refractory_period_is_exact_to_the_step(t_ref_ms: float) -> None:
 
 
 def test_refractory_neurons_do_not_feel_noise_or_input() -> None:
-    """The population's mean is V_reset for as long as everybody waits, whatever arrives."""
+    """The population's mean is V_reset while all neurons are refractory, whatever arrives."""
     q = NetworkParameters(
         n_neurons=600, t_ref_ms=4.0, noise_q=100.0, v_leak_mv=1e4, tau_m_ms=1.0, n_external=50, p_ext=1.0,
         external_rate_hz=1e4, w_ext=0.01, duration_ms=500.0, transient_ms=0.0,
@@ -176,8 +176,8 @@ def test_refractory_neurons_do_not_feel_noise_or_input() -> None:
 def test_external_conductance_is_shot_noise(tau_ms: float, dt_ms: float) -> None:
     """Campbell: mean w K ν tau, variance w² K ν tau / (2 - dt/tau), for the population mean and for single neurons.
 
-    Snapshots 12 tau apart are independent. A neuron hears its own units, the population mean hears all of them by
-    their out-degrees; a sample variance scatters by the shot noise's fourth cumulant, too.
+    Snapshots 12 tau apart are independent. A neuron receives its own units' spikes, the population mean those of all
+    units, weighted by out-degree; a sample variance scatters by the shot noise's fourth cumulant, too.
     """
     q = NetworkParameters(
         n_neurons=600, n_external=80, p_ext=0.3, external_rate_hz=60.0, w_ext=0.01, tau_ext_ms=tau_ms, dt_ms=dt_ms,
@@ -193,10 +193,10 @@ def test_external_conductance_is_shot_noise(tau_ms: float, dt_ms: float) -> None
         net.run(step)
         g.append(kernel_g(net, "ext"))
     snapshots = np.array(g)
-    assert not snapshots[:, net.n_exc :].any()  # inhibitory neurons hear nothing from outside
+    assert not snapshots[:, net.n_exc :].any()  # inhibitory neurons have no external input
 
     events, keep = q.external_rate_hz * dt_ms / 1e3, 1 - dt_ms / tau_ms
-    # between two steps the kernel holds g after the decay, before the jumps
+    # between two steps the kernel's g is after the decay, before the jumps
     signals = {"population": (snapshots.mean(1), connected.sum(1) * q.w_ext / q.n_neurons)}
     signals |= {f"neuron {k}": (snapshots[:, k], connected[:, k] * q.w_ext) for k in (0, 1, 77, 479)}
     for what, (x, jumps) in signals.items():
@@ -213,7 +213,7 @@ def test_external_conductance_is_shot_noise(tau_ms: float, dt_ms: float) -> None
 
 
 def test_conductances_decay_to_zero() -> None:
-    """A conductance that nobody feeds follows (1 - dt/tau)^n through many rescalings, and never gets stuck."""
+    """A conductance without input follows (1 - dt/tau)^n through many rescalings, and never gets stuck."""
     q = NetworkParameters(
         n_neurons=100, duration_ms=2000.0, transient_ms=0.0, external_rate_hz=0.0, noise_q=0.0, w_E=0.0, w_I=0.0
     )

@@ -30,7 +30,7 @@ def parameters(**changed: Any) -> NetworkParameters:
 
 
 def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> None:
-    """What holds of every recording: lengths, finiteness, ranges, and numbers that follow from the kept spikes."""
+    """Properties of every recording: lengths, finiteness, ranges, and numbers that follow from the kept spikes."""
     n, n_exc = q.n_neurons, round(lam * q.n_neurons)
     for trace in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext, r.mean_i_syn):
         assert trace.dtype == np.float32
@@ -190,7 +190,7 @@ def test_phi_is_the_exact_sum_of_out_degrees() -> None:
 
 
 def test_mean_field_equation_closes() -> None:
-    """tau_m d<v>/dt = -(<v> - V_L) - I_syn, to the step, while nobody spikes and without noise."""
+    """tau_m d<v>/dt = -(<v> - V_L) - I_syn, to the step, while no neuron spikes and without noise."""
     q = parameters(noise_q=0.0, v_threshold_mv=0.0, v_reset_mv=-74.0, w_ext=0.1)
     r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
     assert r.n_spikes == 0
@@ -279,7 +279,7 @@ def test_inhibition_beyond_the_step_is_a_failure_with_time_and_reason() -> None:
 
 
 def assert_sound_or_explained(q: NetworkParameters, p: float, lam: float, seed: Seed) -> None:
-    """Either a recording in which everything holds, or a failure that says when and why."""
+    """Either a valid recording, or a failure with time and reason."""
     try:
         r = simulate(q, p, lam, seed, keep_spikes=True)
     except TrialFailure as failure:

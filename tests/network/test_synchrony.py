@@ -2,7 +2,7 @@
 
 Where an edge of a bin falls on a spike, the spike belongs to the later bin in both programs; but the edges are sums of
 floating-point numbers, and with dt = 0.1 ms an edge meant to be at a spike may come out one unit in the last place
-above it, in elephant even depending on which train holds the shortest interval. So equality to 1e-9 is asked for
+above it, in elephant even depending on which train has the shortest interval. So equality to 1e-9 is asked for
 where times and edges are exact (dt = 1/8 ms) or do not coincide, and a tie that is not exact is shown to move S by no
 more than the spikes involved.
 """
@@ -52,11 +52,11 @@ def random(rng: np.random.Generator, n_steps: int, n: int) -> Raster:
 
 
 def synchronous(rng: np.random.Generator, n_steps: int, n: int) -> Raster:
-    """Volleys in which nearly all take part, with a jitter of some steps."""
+    """Population bursts of nearly all neurons, with a jitter of some steps."""
     raster = np.zeros((n_steps, n), bool)
-    for volley in np.sort(rng.choice(np.arange(20, n_steps - 20), max(2, n_steps // 400), replace=False)):
+    for burst in np.sort(rng.choice(np.arange(20, n_steps - 20), max(2, n_steps // 400), replace=False)):
         who = np.flatnonzero(rng.random(n) < 0.9)
-        raster[volley + rng.integers(-5, 6, who.size), who] = True
+        raster[burst + rng.integers(-5, 6, who.size), who] = True
     return raster
 
 
@@ -168,9 +168,9 @@ def test_undefined_for_a_record_below_two_bins() -> None:
 
 
 def test_one_short_volley_is_nearly_one() -> None:
-    volley = np.zeros((20_000, 50), bool)
-    volley[10_000] = volley[10_003] = True
-    assert 0.95 < ours(volley, 0.1)[0] <= 1.0
+    burst = np.zeros((20_000, 50), bool)
+    burst[10_000] = burst[10_003] = True
+    assert 0.95 < ours(burst, 0.1)[0] <= 1.0
 
 
 def test_bin_widths() -> None:

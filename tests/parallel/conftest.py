@@ -1,4 +1,4 @@
-"""A sweep of four small trials, for what processes and ranks have to do."""
+"""A sweep of four small trials, for processes and ranks."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What goes wrong on one rank ends the job with one message, and never hangs it."""
+"""An error on one rank ends the job with one message, and never hangs it."""
 
 import errno
 import time
@@ -31,7 +31,7 @@ def fail(error: Exception) -> None:
 
 @pytest.fixture
 def ranks_run(mpi_run: Run, tmp_path: Path) -> Run:
-    """Give `ranks_run(n, code)`: what n ranks of a program say; after a UserError it ends as the command line does."""
+    """Give `ranks_run(n, code)`: output of n ranks of a program; after a UserError it ends like the command line."""
 
     def launch(n: int, code: str) -> Any:
         lines = "".join(f"    {line}\n" for line in code.strip().splitlines())
@@ -126,7 +126,7 @@ print("continues")
 
 
 @pytest.mark.mpi
-def test_a_mistake_that_only_one_rank_knows_of_aborts(ranks_run: Run) -> None:
+def test_a_mistake_on_one_rank_alone_aborts(ranks_run: Run) -> None:
     done = ranks_run(
         3,
         """

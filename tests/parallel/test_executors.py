@@ -1,4 +1,4 @@
-"""Work handed out a bounded number of tasks at a time, to this process, to others of this machine, or to ranks."""
+"""A bounded number of tasks in flight, in this process, other processes of this machine, or ranks."""
 
 import functools
 import math
@@ -21,7 +21,7 @@ Run = Callable[..., Any]
 
 
 class ByHand(Executor):
-    """An executor whose tasks end when the test says so, in the order that it says.
+    """An executor whose tasks end when, and in the order in which, the test ends them.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ def test_no_more_than_so_many_tasks_are_handed_out_at_a_time_and_all_are_done() 
 
     results: list[int] = []
     for batch in batches(by_hand, operator.neg, tasks(), in_flight=4):
-        assert len(taken) <= len(results) + len(batch) + 4, "a task is taken only when it can be handed out"
+        assert len(taken) <= len(results) + len(batch) + 4, "a task is taken only when it can be submitted"
         results += batch
         for _ in range(min(3, len(by_hand.waiting))):  # the last first
             by_hand.end(-1)
@@ -88,7 +88,7 @@ def test_while_nothing_ends_the_caller_is_woken_with_empty_batches() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_told_to_stop_it_takes_back_what_has_not_begun_and_waits_for_what_has() -> None:
+def test_a_stop_cancels_tasks_that_have_not_begun_and_waits_for_the_others() -> None:
     by_hand = ByHand()
     going = [True]
     work = batches(by_hand, operator.neg, range(100), in_flight=3, keep_going=lambda: going[0])
@@ -98,7 +98,7 @@ def test_told_to_stop_it_takes_back_what_has_not_begun_and_waits_for_what_has() 
     going[0] = False
     assert next(work) == [], "the one that has begun is waited for"
     assert [future.cancelled() for _, future in by_hand.waiting] == [True, False, True]
-    assert len(by_hand.waiting) == 3, "nothing more is handed out"
+    assert len(by_hand.waiting) == 3, "nothing more is submitted"
     begun[1].set_result(begun[0]())
     assert next(work) == [-1]
     assert list(work) == []
@@ -117,7 +117,7 @@ def test_the_error_of_a_task_reaches_the_caller_and_the_others_are_taken_back() 
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_caller_that_leaves_takes_everything_back() -> None:
+def test_a_caller_that_leaves_cancels_everything() -> None:
     by_hand = ByHand()
     work = batches(by_hand, operator.neg, range(9), in_flight=3)
     next(work)

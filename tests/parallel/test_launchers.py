@@ -1,4 +1,4 @@
-"""Who started this process: nobody, a launcher, or a launcher of another MPI whose processes do not see each other."""
+"""How this process was started: by hand, by a launcher, or by a launcher of another MPI library."""
 
 import os
 import pty
@@ -37,7 +37,7 @@ SEVERAL = {
     "MVAPICH": {"MV2_COMM_WORLD_SIZE": "3", "MV2_COMM_WORLD_RANK": "0"},
 }
 ONE = {
-    "nobody": {},
+    "by hand": {},
     "batch script": BATCH,
     "step of one task": STEP | {"SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"},
     "batch script submitted from within a step": STEP | {"SLURM_TASKS_PER_NODE": "1"},
@@ -133,5 +133,5 @@ def test_ranks_that_see_each_other_are_one_job_inside_a_step(
 ) -> None:
     sweep = tmp_path / "sweep.h5"
     done = mpi_run(2, "-m", "hpcmass", "run", config, "-o", sweep, env=STEP | {"OMPI_MCA_plm": "rsh"})
-    assert "by 1 rank and a master" in done.stderr
+    assert "by 1 worker" in done.stderr
     assert is_complete(sweep)

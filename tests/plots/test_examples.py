@@ -1,4 +1,4 @@
-"""Examples: potentials, inputs and spectra are those of the files, and the numbers beside them those of the tables."""
+"""Examples: potentials, inputs and spectra are those of the files, and the numbers are those of the tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_traces_show_the_files_potentials(comparison: Make, full):
 
 
 def test_spectra_of_traces_are_smooth_and_whole(comparison: Make, full):
-    """Averaged in steps of the frequency's logarithm, so that noise is no blob; and no part of the network's is cut."""
+    """Averaged in steps of the frequency's logarithm, so that noise is smooth; the network's spectrum is not cut."""
     frequency_hz = np.arange(1.0, 500.0, 2.0)
     noise = np.random.default_rng(4).exponential(size=frequency_hz.size)
     spectrum = np.maximum(full["spectrum_lif"] * noise, 1e-9)

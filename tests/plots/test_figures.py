@@ -178,7 +178,7 @@ def test_where_all_are_synchronised_none_is_called_otherwise(comparison: Make, f
         assert pick_regimes(view)[0].name == "least synchronised"
 
 
-def test_a_regime_that_does_not_occur_is_said_to_be_missing(comparison: Make, full):
+def test_a_regime_that_does_not_occur_is_marked_as_missing(comparison: Make, full):
     path = comparison(median_frequency_lif=np.full_like(full["median_frequency_lif"], 20.0))
     with open_view(path) as view:
         assert pick_regimes(view)[2].point is None
@@ -240,7 +240,7 @@ def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_pat
     assert len(draw(path, tmp_path / "maps")) == len(FEW) - blank
 
 
-def test_further_axes_are_held_and_named(small_comparison):
+def test_further_axes_are_fixed_and_named(small_comparison):
     path = small_comparison([0.1, 0.3], [0.5, 0.8, 1.0], further="n_neurons: [1000, 5000]")
     with h5py.File(path) as file:
         lag = file["lag"][()]
@@ -267,7 +267,7 @@ def test_any_two_axes_can_be_shown(small_comparison):
         assert view.plane.coordinate("lam")[2].tolist() == [0.5, 0.8, 1.0]
         assert view.plane.where(1, 2) == "λ = 1, w_I = 0.002"
     for axes, fixed, message in (
-        (("lam", "tau"), {}, "'tau' is no axis of this sweep; it has p, lam, w_I"),
+        (("lam", "tau"), {}, "'tau' is not an axis of this sweep; it has p, lam, w_I"),
         (("lam", "lam"), {}, "two different axes"),
         (("lam", "w_I"), {"lam": 0.5}, "shown along a side"),
         (None, {"w_I": 0.0015}, "w_I = 0.0015 is not on the grid; choose from 0.001, 0.002, 0.003, 0.004"),
@@ -279,7 +279,7 @@ def test_any_two_axes_can_be_shown(small_comparison):
 def test_axes_of_one_value_are_not_shown_where_others_vary(small_comparison):
     with open_view(small_comparison([0.1], [0.5, 1.0], further="w_I: [0.001, 0.002]")) as view:
         assert (view.plane.right, view.plane.up) == ("lam", "w_I")
-        assert view.plane.held_values == {"p": 0.1}
+        assert view.plane.fixed_values == {"p": 0.1}
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
     path = comparison()
     with pytest.raises(UserError, match="does not exist; create it first"):
         draw(path, tmp_path / "none" / "maps")
-    with pytest.raises(UserError, match="it is a file; name a directory"):
+    with pytest.raises(UserError, match="it is a file; give a directory"):
         draw(path, path)
     with pytest.raises(UserError, match="there is no file"):
         draw(tmp_path / "none.h5", tmp_path / "maps")
@@ -317,7 +317,7 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
 @pytest.mark.long
 def test_every_format_and_no_other(small_comparison, tmp_path: Path):
     path = small_comparison([0.1, 0.3], [0.5, 0.8])
-    with pytest.raises(UserError, match="no figure format 'gif'; choose from png, svg, pdf"):
+    with pytest.raises(UserError, match="unknown figure format 'gif'; choose from png, svg, pdf"):
         draw(path, tmp_path / "maps", formats=("png", "gif"))
     with open_view(path) as view, style.house_style():
         for kind, start in (("svg", b"<?xml"), ("pdf", b"%PDF")):

@@ -1,4 +1,4 @@
-"""One map: outlines follow cells, gaps are hatched and named, scales say what they show."""
+"""One map: outlines follow cells, gaps are hatched and named, scales are labelled."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_dots_and_lines_say_what_they_mean():
     same = Outline("agrees, adjusted", "ρ BH", raw, ADJUSTED, raw, "adjusted")
     values = np.zeros((1, 4))
     differing, coinciding = (Panel("", values, maps.linear("x"), outlines=[agrees, o]) for o in (changed, same))
-    said = [e.get_label() for e in legend_entries([coinciding])]
-    assert said == ["ρ: agrees, and the same adjusted", "inside an outline"]  # no handle of a line that is nowhere
+    printed = [e.get_label() for e in legend_entries([coinciding])]
+    assert printed == ["ρ: agrees, and the same adjusted", "inside an outline"]  # no handle of a line that is nowhere
     assert "ρ BH" not in legend_html([coinciding])
     expected = ["ρ: agrees", "ρ BH: adjusted, where it differs", "inside an outline",
                 "inside by Benjamini–Hochberg only", "outside by Benjamini–Hochberg"]  # fmt: skip
@@ -125,7 +125,7 @@ def test_dots_and_lines_say_what_they_mean():
     assert [text.get_text() for text in axes.texts] == ["ρ"]  # a tag would cover what differs
 
 
-def test_a_text_that_begins_with_its_tag_says_it_once():
+def test_a_text_that_begins_with_its_tag_does_not_repeat_it():
     panel = Panel("", np.zeros((1, 2)), maps.linear("x"), outlines=[Outline("ρ > 0.9", "ρ", np.array([[True, False]]))])
     assert legend_entries([panel])[0].get_label() == "ρ > 0.9"
     assert "<b>ρ</b> &gt; 0.9<" in legend_html([panel])

@@ -25,19 +25,19 @@ def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, cap
     maps = tmp_path / "maps"
     arguments = ["plot", str(path), "-o", str(maps), "--formats", "png, svg", "--axes", "lam,w_I", "--at", "p=0.3"]
     assert main(arguments) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     names = [f"{name}.{kind}" for name in ("overview", "lag", "traces") for kind in ("png", "svg")]
-    assert said.out.split() == [str(maps / name) for name in (*names, "report.html")]
-    assert said.err == ""
+    assert printed.out.split() == [str(maps / name) for name in (*names, "report.html")]
+    assert printed.err == ""
     assert "at p = 0.3" in (maps / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--formats", "gif"], "no figure format 'gif'; choose from png, svg, pdf"),
-        (["--axes", "p,q"], "'q' is no axis of this sweep; it has p, lam"),
-        (["--at", "w_I=1"], "'w_I' is no axis of this sweep; it has p, lam"),
+        (["--formats", "gif"], "unknown figure format 'gif'; choose from png, svg, pdf"),
+        (["--axes", "p,q"], "'q' is not an axis of this sweep; it has p, lam"),
+        (["--at", "w_I=1"], "'w_I' is not an axis of this sweep; it has p, lam"),
         (["--at", "p=0.1"], "p is shown along a side of the map"),
     ],
 )
@@ -46,9 +46,9 @@ def test_mistakes_are_one_sentence(
 ):
     path = small_comparison([0.1, 0.3], [0.5, 0.8])
     assert main(["plot", str(path), "-o", str(tmp_path / "maps"), *arguments]) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert not any((tmp_path / "maps").glob("*.png"))
 
 
@@ -57,4 +57,4 @@ def test_a_map_has_two_axes(axes: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as end:
         main(["plot", "cmp.h5", "-o", "maps", "--axes", axes])
     assert end.value.code == 2
-    assert f"give two axes with a comma between, not '{axes}'" in capsys.readouterr().err
+    assert f"give two axes separated by a comma, not '{axes}'" in capsys.readouterr().err

@@ -143,7 +143,7 @@ def test_curves_say_what_the_tables_do(comparison: Make, full):
 
 @pytest.mark.long
 def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commented_sweep: Path):
-    """With its comments where the sweep is available, and what the comparison did otherwise is said beside it."""
+    """With its comments where the sweep is available, and the comparison's other settings are shown beside it."""
     path = comparison()
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
         with_sweep, alone = report_html(view, swept), report_html(view)
@@ -198,7 +198,7 @@ def test_points_without_examples_and_models_that_ran_away(comparison: Make, gapp
     assert points[5 * 12 + 9]["traces"][2] == {"mean": None, "sd": None, "data": "", "text": "MFM: diverged"}
 
 
-def test_what_a_file_says_is_text_and_never_markup(comparison: Make, sweep: Path, tmp_path: Path, full):
+def test_contents_of_a_file_are_text_and_never_markup(comparison: Make, sweep: Path, tmp_path: Path, full):
     status = full["status"].copy()
     status[3, 2, 1] = schema.FAILED
     path = comparison(status=status)

@@ -30,7 +30,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def find_browser() -> tuple[str, str]:
-    """Paths of browser and driver; skips the test, saying why, where one is missing."""
+    """Paths of browser and driver; skips the test, with the reason, if one is missing."""
     browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if browser is None or driver is None:
@@ -41,7 +41,7 @@ def find_browser() -> tuple[str, str]:
 
 @contextmanager
 def headless(*, dark: bool = False, size: tuple[int, int] = (1500, 1000)) -> Iterator[webdriver.Chrome]:
-    """A browser, offline, that keeps what its console says."""
+    """A browser, offline, that records its console."""
     browser, driver = find_browser()
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -113,7 +113,7 @@ def test_a_point_is_shown_from_the_start(chrome):
 
 
 def test_a_value_is_named_once(chrome):
-    """Where a map's title is what it shows, rows and tips do not say it twice."""
+    """Where a map's title is what it shows, rows and tips do not repeat it."""
     rows = chrome.find_elements(By.CSS_SELECTOR, "#values tr")
     names = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")[:2]] for row in rows]
     assert ["Spike-contrast", ""] in names
@@ -139,7 +139,7 @@ def test_hover_shows_the_value(chrome, cell: Cell, gappy):
     assert not chrome.find_element(By.ID, "tip").is_displayed()
 
 
-def test_a_gap_says_why(chrome, cell: Cell):
+def test_a_gap_shows_its_reason(chrome, cell: Cell):
     ActionChains(chrome).move_to_element(cell(1, 0.5)).perform()
     assert "CFM: not computed yet" in text_of(chrome, "tip")
 
@@ -182,7 +182,7 @@ def test_the_keyboard_does_all_that_a_pointer_does(chrome, cell: Cell):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_light_and_dark(page: Path, dark: bool):
-    """The ground follows the reader's wish, text stands out, and on a narrow screen nothing sticks out."""
+    """The background follows the reader's colour scheme, text stands out, and on a narrow screen nothing sticks out."""
     with headless(dark=dark, size=(500, 900)) as browser:
         browser.get(page.as_uri())
         image = np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("L"), dtype=float)
@@ -197,7 +197,7 @@ def test_light_and_dark(page: Path, dark: bool):
 
 
 def test_the_test_would_see_an_error(page: Path, tmp_path: Path):
-    """A console that always looks clean proves nothing."""
+    """The console check can fail."""
     broken = tmp_path / "broken.html"
     broken.write_text(page.read_text().replace("const rows =", "nowhere.at.all(); const rows ="))
     reaching = tmp_path / "reaching.html"

@@ -71,9 +71,9 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     assert len(inputs.lines) == 3
     frequency, power = (np.asarray(v) for v in spectra.lines[0].get_data())
     assert frequency[np.argmax(power)] == pytest.approx(20, abs=1)
-    said = texts(figure)
+    printed = texts(figure)
     assert numbers.texts
-    assert {"rate_E", "12.5", "Hz", "not defined", "40000"} <= set(said)
+    assert {"rate_E", "12.5", "Hz", "not defined", "40000"} <= set(printed)
     assert draw(tmp_path / "trial.png", trial, models).stat().st_size > 30_000
 
 
@@ -173,8 +173,8 @@ def test_smoothed_spectra_keep_the_power_of_white_noise():
 def test_lines_differ_in_grey_and_windows_hold_some_periods():
     dashes = {str(style.model_line(k)["linestyle"]) for k in range(5)}
     assert len(dashes) == 5
-    looks = {(style.model_line(k)["color"], str(style.model_line(k)["linestyle"])) for k in range(30)}
-    assert len(looks) == 30
+    styles = {(style.model_line(k)["color"], str(style.model_line(k)["linestyle"])) for k in range(30)}
+    assert len(styles) == 30
     assert window_ms(20.0, 1e4) == 600.0
     assert window_ms(1000.0, 1e4) == 40.0
     assert window_ms(1.0, 500.0) == window_ms(NAN, 500.0) == 500.0

@@ -22,7 +22,7 @@ def slurm(mpi_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     if not conf.is_file() or "ClusterName=one\n" not in conf.read_text():
         pytest.skip("there is no Slurm of one node; `make test-slurm` starts one")
     cluster = Slurm(mpi_env | {"VENV": sys.prefix}, tmp_path_factory.mktemp("slurm"))
-    # Debian's Open MPI wants it said; on a cluster it stands in the recipe.
+    # Debian's Open MPI needs this setting; on a cluster it is in the recipe.
     cluster.environment["SLURM_MPI_TYPE"] = "pmix"
     yield cluster
     cluster.call("scancel", "--me")

@@ -28,11 +28,11 @@ def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path
     sweep = tmp_path / "new directory" / "sweep.h5"
     job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=20", CONFIG=small, SWEEP=sweep, LAUNCH=launcher)
     job.completes()
-    assert "by 2 ranks and a master" in job.log.read_text()
+    assert "by 2 workers" in job.log.read_text()
     assert fingerprint(sweep) == undisturbed(small)
 
 
-def test_mpi_stops_before_its_limit_and_goes_on(
+def test_mpi_stops_before_its_limit_and_continues(
     slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     undisturbed(middling)
@@ -62,7 +62,7 @@ def test_requeue_before_the_time_limit(slurm: Slurm, middling: Path, undisturbed
         until_signalled(job, ranks)
     job.reaches("PENDING")
     log = job.log.read_text()
-    assert "stopped as asked" in log, job.story()
+    assert "stopped by a signal" in log, job.story()
     assert "time is up: requeued" in log, job.story()
     job.limit(minutes_from_now=20)
     job.completes()
@@ -83,7 +83,7 @@ def test_requeue_survives_signals_and_kills(
         slurm.call("scancel", "--batch", "--signal=USR1", job.number)
         until_signalled(job, ranks)
     job.reaches("PENDING")
-    assert "stopped as asked" in job.log.read_text(), job.story()
+    assert "stopped by a signal" in job.log.read_text(), job.story()
     before = n_done(sweep)
     job.start_soon()
     with halfway(job, sweep, 3, more_than=before):

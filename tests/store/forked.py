@@ -1,4 +1,4 @@
-"""Runs commands of hpcmass, each in a process of its own that has imported everything already.
+"""Runs commands of hpcmass, each in a separate process that has imported everything already.
 
 Each line of standard input is a JSON object with `arguments`, `directory`, `limit` (bytes of the largest file that
 may be written, or null) and `patches` ("module:name" → value); each line of standard output says how it ended.

@@ -129,7 +129,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """What it said on standard error, if that was one sentence."""
+        """Its standard error, if that was one sentence."""
         lines = self.err.strip().splitlines()
         assert len(lines) == 1, self.err
         assert lines[0].startswith("hpcmass: "), self.err
@@ -137,7 +137,7 @@ class Outcome:
 
 
 class Command(Protocol):
-    """Runs one command of hpcmass in a process of its own."""
+    """Runs one command of hpcmass in a separate process."""
 
     def __call__(
         self, *arguments: object, cwd: Path, limit: int | None = ..., patches: Mapping[str, object] | None = ...

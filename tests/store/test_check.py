@@ -1,4 +1,4 @@
-"""Whatever is changed in a good file, `check_sweep` notices, and it finds nothing in the good one."""
+"""`check_sweep` notices every change in a good file, and finds nothing in the good one."""
 
 import shutil
 from pathlib import Path

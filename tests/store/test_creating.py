@@ -1,4 +1,4 @@
-"""What a job that was killed while it created a file leaves behind goes with the next one."""
+"""The next job removes what a job that was killed while creating a file has left."""
 
 import errno
 import os

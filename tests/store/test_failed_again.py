@@ -1,4 +1,4 @@
-"""A failed trial that is run once more, or replaced by a merge, has its reason for as long as it counts as failed."""
+"""A failed trial that is run again, or replaced by a merge, keeps its reason while it counts as failed."""
 
 from pathlib import Path
 from typing import Any

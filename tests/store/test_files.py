@@ -1,4 +1,4 @@
-"""What the disk may do to a file: refused in one sentence, created all or nothing, written raw and in place."""
+"""Files on a disk: refused in one sentence, created atomically, written raw and in place."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def file_size_limit(n_bytes: int) -> Iterator[None]:
     ("name", "message"),
     [
         ("no/a.h5", "the directory .*no does not exist; create it first"),
-        ("dir", "it is a directory; name a file in it"),
-        ("fifo", "it is not a regular file; name another one"),
+        ("dir", "it is a directory; give a file in it"),
+        ("fifo", "it is not a regular file; give another one"),
         ("a" * (NAME_BYTES - 2) + ".h5", "its name is too long; give one of at most 220 bytes"),
         ("Ü" * (NAME_BYTES // 2) + ".h5", "its name is too long"),
     ],
@@ -64,7 +64,7 @@ def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path, name: str, 
     os.mkfifo(tmp_path / "fifo")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=message), creating(tmp_path / name, size=1, filled=1, force=True):
-        pytest.fail("went on")
+        pytest.fail("not refused")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -152,7 +152,7 @@ def test_an_existing_file_is_refused_or_backed_up(tmp_path: Path) -> None:
             ),
             creating(path, size=KB, filled=KB),
         ):
-            pytest.fail("went on")
+            pytest.fail("not refused")
         assert path.read_text() == text
         with creating(path, size=KB, filled=KB, force=True) as file:
             file["x"] = 1
@@ -171,7 +171,7 @@ def test_a_disk_that_refuses_the_file_is_asked_before_hdf5_meets_it(tmp_path: Pa
         pytest.raises(UserError, match=r"cannot write .*a\.h5: file too large; raise the limit on file sizes"),
         creating(path, **sizes, force=True),
     ):
-        pytest.fail("went on")
+        pytest.fail("not refused")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -182,10 +182,10 @@ def test_no_space_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
     with (
-        pytest.raises(UserError, match=r"a\.h5: no space left on device; free some space or name another place"),
+        pytest.raises(UserError, match=r"a\.h5: no space left on device; free some space or give another path"),
         creating(tmp_path / "a.h5", size=KB, filled=KB),
     ):
-        pytest.fail("went on")
+        pytest.fail("not refused")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -211,7 +211,7 @@ def test_a_file_that_this_process_has_open_with_locks_is_read_all_the_same(tmp_p
         read_hdf5(tmp_path / "b.h5")
 
 
-def test_an_error_is_what_the_system_says_without_internal_calls(tmp_path: Path) -> None:
+def test_an_error_is_the_systems_message_without_internal_calls(tmp_path: Path) -> None:
     assert reason(OSError(errno.ENOSPC, "…")) == "no space left on device"
     assert reason(RuntimeError("file write failed: errno = 27, error message = 'File too large', buf")) == (
         "file too large"
@@ -224,7 +224,7 @@ def test_an_error_is_what_the_system_says_without_internal_calls(tmp_path: Path)
 
 @pytest.fixture
 def raw_path(tmp_path: Path) -> Path:
-    """Three variables, one of them without elements, and a group that is nobody's business."""
+    """Three variables, one of them without elements, and a group that must be ignored."""
     with h5py.File(tmp_path / "raw.h5", "w") as file:
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -318,7 +318,7 @@ def test_an_error_of_the_disk_is_an_error_of_the_system(
     assert caught.value.errno == code
 
 
-def test_a_system_that_takes_no_byte_is_no_endless_loop(raw_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_of_zero_bytes_does_not_loop_for_ever(raw_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pwrite", lambda *_: 0)
     with RawFile(raw_path) as file, pytest.raises(OSError, match="Input/output error"):
         file.put("a", (0,), 1)

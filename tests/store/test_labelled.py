@@ -68,7 +68,7 @@ def test_a_trial_that_is_done_later_is_seen_in_the_traces(
 
 
 def test_files_are_read_that_xarray_has_open_its_own_way(half_done: Path) -> None:
-    """It opens them with locks, which HDF5 does not let us mix with without."""
+    """It opens them with locks, which HDF5 does not allow to be mixed with opening without."""
     with xr.open_dataset(half_done, engine="h5netcdf") as plain, open_sweep(half_done) as dataset:
         plain["status"].load()
         with SweepFile(half_done) as sweep:

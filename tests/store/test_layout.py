@@ -167,7 +167,7 @@ def test_the_size_is_known_before(tmp_path: Path, experiment: Experiment, write_
 
 
 @pytest.mark.parametrize("duration", [4.0, 400.0])
-def test_the_disk_holds_only_what_has_been_written(
+def test_only_written_trials_take_disk_space(
     tmp_path: Path, experiment: Experiment, write_sweep: Write, duration: float
 ) -> None:
     other = parse_experiment(experiment.text.replace("duration_ms: 4.0", f"duration_ms: {duration * 1000}"))

@@ -33,7 +33,7 @@ def whole(tmp_path: Path, write_sweep: Write, all_trials: list[Trial]) -> Path:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_merged_file_holds_what_one_sweep_holds(parts: list[Path], whole: Path, tmp_path: Path, packed: bool) -> None:
+def test_a_merged_file_equals_one_sweep(parts: list[Path], whole: Path, tmp_path: Path, packed: bool) -> None:
     merged = merge(parts, tmp_path / "merged.h5", packed=packed)
     assert (merged.n_files, merged.total, merged.done, merged.failed, merged.overlapping) == (3, 12, 12, 0, 0)
     assert science(tmp_path / "merged.h5") == science(whole)
@@ -107,7 +107,7 @@ def test_what_is_missing_is_named(parts: list[Path], tmp_path: Path) -> None:
     assert not (tmp_path / "merged.h5").exists()
 
 
-def test_an_output_that_holds_something_else_is_refused(
+def test_an_output_with_other_contents_is_refused(
     parts: list[Path], tmp_path: Path, write_sweep: Write, experiment: Any
 ) -> None:
     packed = tmp_path / "packed.h5"

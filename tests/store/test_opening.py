@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file, opening it says so in one sentence that names it and says what to do."""
+"""Opening a faulty file gives one sentence that names it and says what to do."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def refusals(path: Path) -> set[str]:
-    """What each reader says about a file that none of them takes."""
-    said = set()
+    """Every reader's message about a file that all of them refuse."""
+    printed = set()
     for reader in READERS.values():
         with pytest.raises(UserError) as caught:
             reader(path)
         message = str(caught.value)
         assert path.name in message
         assert "\n" not in message
-        said.add(message)
-    return said
+        printed.add(message)
+    return printed
 
 
 # ---------------------------------------------------------------------------------------- no sweep at all
@@ -77,22 +77,22 @@ def attribute(name: str, value: object) -> Spoil:
 
 NO_SWEEP: dict[str, tuple[Spoil, str]] = {
     "absent": (Path.unlink, "there is no file .*; check the name"),
-    "a directory": (_directory, "is a directory; name an HDF5 file in it"),
-    "empty": (lambda path: path.write_bytes(b""), "it is empty; name another file"),
-    "text": (lambda path: path.write_text("p: [0, 1]\n"), "it is not an HDF5 file; name another file"),
+    "a directory": (_directory, "is a directory; give an HDF5 file in it"),
+    "empty": (lambda path: path.write_bytes(b""), "it is empty; give another file"),
+    "text": (lambda path: path.write_text("p: [0, 1]\n"), "it is not an HDF5 file; give another file"),
     "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "it is cut off.*copy it again"),
     "its first bytes": (lambda path: path.write_bytes(path.read_bytes()[:100]), "cut off|damaged"),
-    "foreign": (_foreign, "is an HDF5 file of another program, not 'hpcmass-sweep'; name another file"),
+    "foreign": (_foreign, "is an HDF5 file of another program, not 'hpcmass-sweep'; give another file"),
     "a comparison": (
         attribute("filetype", COMPARISON_FILETYPE),
-        "is a file of type 'hpcmass-comparison', not 'hpcmass-sweep'; name another file",
+        "is a file of type 'hpcmass-comparison', not 'hpcmass-sweep'; give another file",
     ),
     "type as bytes": (attribute("filetype", b"hpcmass-\xff"), "is a file of type 'hpcmass-.', not"),
     "newer": (
         attribute("format_version", "3.0"), r"has format 3.0, this hpcmass reads up to 2\.0; use a newer hpcmass",
     ),
-    "no version": (attribute("format_version", ""), "says no format version; it is damaged or foreign"),
-    "a version that is none": (attribute("format_version", [1, 2]), "says no format version"),
+    "no version": (attribute("format_version", ""), "has no format version; it is damaged or not from hpcmass"),
+    "a version that is none": (attribute("format_version", [1, 2]), "has no format version"),
 }  # fmt: skip
 
 
@@ -101,10 +101,10 @@ def test_what_is_no_sweep_is_refused(how: str, tmp_path: Path, write_sweep: Writ
     path = write_sweep(tmp_path / "sweep.h5")
     spoil, message = NO_SWEEP[how]
     spoil(path)
-    (said,) = refusals(path)
+    (printed,) = refusals(path)
     with pytest.raises(UserError, match=message):
         SweepFile(path)
-    assert said
+    assert printed
 
 
 def test_a_newer_minor_version_is_read(tmp_path: Path, write_sweep: Write) -> None:
@@ -119,7 +119,7 @@ def test_a_sweep_is_no_comparison(tmp_path: Path, write_sweep: Write) -> None:
         open_comparison(write_sweep(tmp_path / "sweep.h5"))
 
 
-def test_no_permission_is_said(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_permission_is_reported(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_sweep(tmp_path / "sweep.h5")
     monkeypatch.setattr("os.access", lambda *_: False)  # root may read everything
 
@@ -189,16 +189,16 @@ def test_a_damaged_sweep_is_refused(how: str, tmp_path: Path, write_sweep: Write
     path = write_sweep(tmp_path / "sweep.h5")
     spoil, message = DAMAGE[how]
     spoil(path)
-    (said,) = refusals(path)
-    with pytest.raises(UserError, match=f"sweep.h5 is damaged: .*({message}).*; take a copy of it, if any"):
+    (printed,) = refusals(path)
+    with pytest.raises(UserError, match=f"sweep.h5 is damaged: .*({message}).*; restore a backup, if any"):
         SweepFile(path)
-    assert said
+    assert printed
 
 
 PARTS: dict[str, tuple[dict[str, object], str]] = {
-    "no part": ({"part": "9/3"}, "is damaged: it says that it holds part '9/3'"),
-    "not a text": ({"part": [1, 2]}, "is damaged: it says that it holds part"),
-    "no range": ({"part_trials": None}, "is damaged: it does not say which trials part 1/3 has; take a copy"),
+    "no part": ({"part": "9/3"}, "is damaged: its attribute 'part' is '9/3'"),
+    "not a text": ({"part": [1, 2]}, "is damaged: its attribute 'part' is"),
+    "no range": ({"part_trials": None}, "is damaged: it does not say which trials part 1/3 has; restore a backup"),
     "one number": ({"part_trials": 3}, "is damaged: it does not say which trials"),
     "three numbers": ({"part_trials": [1, 2, 3]}, "is damaged: it does not say which trials"),
     "texts": ({"part_trials": ["a", "b"]}, "is damaged: it does not say which trials"),
@@ -206,7 +206,7 @@ PARTS: dict[str, tuple[dict[str, object], str]] = {
 
 
 @pytest.mark.parametrize("how", PARTS)
-def test_a_part_that_does_not_say_what_it_holds_is_refused(how: str, tmp_path: Path, write_sweep: Write) -> None:
+def test_a_part_without_valid_attributes_is_refused(how: str, tmp_path: Path, write_sweep: Write) -> None:
     path = write_sweep(tmp_path / "part.h5", part=Part(1, 3))
     attributes, message = PARTS[how]
     with h5py.File(path, "r+", locking=False) as file:
@@ -240,7 +240,7 @@ def test_a_damaged_comparison_is_refused(how: str, made: Path, tmp_path: Path) -
     spoil, message = COMPARISON_DAMAGE[how]
     open_comparison(path).close()
     spoil(path)
-    with pytest.raises(UserError, match=f"comparison.h5 is damaged: .*({message}).*; take a copy of it, if any"):
+    with pytest.raises(UserError, match=f"comparison.h5 is damaged: .*({message}).*; restore a backup, if any"):
         open_comparison(path)
 
 

@@ -48,7 +48,9 @@ def test_a_part_is_i_of_n(text: str) -> None:
     assert str(parse_part("3/16")) == "3/16"
 
 
-def test_parts_together_are_the_merged_file(parts: list[Path], tmp_path: Path, all_trials: list[Trial]) -> None:
+def test_all_parts_read_as_one_equal_the_merged_file(
+    parts: list[Path], tmp_path: Path, all_trials: list[Trial]
+) -> None:
     merge(parts, tmp_path / "merged.h5")
     with SweepParts(parts) as several, SweepParts([tmp_path / "merged.h5"]) as one:
         assert (several.status == DONE).all()
@@ -124,7 +126,7 @@ def test_another_sweep_is_refused(tmp_path: Path, all_trials: list[Trial], write
             pass
 
 
-def test_a_part_says_so(parts: list[Path]) -> None:
+def test_a_part_names_its_number(parts: list[Path]) -> None:
     with SweepFile(parts[1]) as file:
         assert file.part == Part(2, 3)
         assert file.assigned.sum() == (file.status == DONE).sum()

@@ -1,4 +1,4 @@
-"""One sweep file shows only trials that are done, knows which trials it is to hold, and whether it belongs here."""
+"""One sweep file shows only trials that are done, knows its assigned trials, and whether it fits an experiment."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_axes_and_identity(half_done: Path, experiment: Experiment) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_part_holds_its_range_of_trials(
+def test_a_part_has_its_range_of_trials(
     number: int, tmp_path: Path, write_sweep: Write, experiment: Experiment
 ) -> None:
     part = Part(number, 3)

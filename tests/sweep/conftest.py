@@ -79,7 +79,7 @@ def command() -> Run:
     return call
 
 
-# --------------------------------------------------- sweeps that several tests look at; to be copied, not changed
+# --------------------------------------------------- sweeps that several tests read; to be copied, not changed
 
 
 @pytest.fixture(scope="session")

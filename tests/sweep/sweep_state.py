@@ -1,4 +1,4 @@
-"""What a sweep file holds, and how it is brought into the state of an unfinished one or of an earlier format."""
+"""Contents of a sweep file, and how to make it unfinished, or of an earlier format."""
 
 import hashlib
 from pathlib import Path

@@ -75,13 +75,13 @@ def test_rank_0_dies_while_it_stores(
     moment: str, sabotage: Run, require_continued: Callable[[], set[tuple[int, ...]]]
 ) -> None:
     n, code, options = RANK_0[moment]
-    if "nothing of it" in moment:  # the trials come as an iterator, which may be looked at once
+    if "nothing of it" in moment:  # the trials come as an iterator, which can be read only once
         code = code.replace("def dying(self, *args):", "def dying(self, ended):\n    args = (list(ended),)")
     died = sabotage(n, code, *options)
     assert died.returncode == 9, died.stderr
     done = require_continued()
     if n == 0:
-        assert len(done) == 4, "the trial in hand was not marked"
+        assert len(done) == 4, "the current trial was not marked"
 
 
 NOTE = """

@@ -108,7 +108,7 @@ def test_a_file_that_is_there_copies_only_what_it_lacks(
 
 @pytest.fixture
 def by_hand(config: Path, command: Run, tmp_path: Path) -> Path:
-    """Another run of the sweep, with wall times of its own."""
+    """Another run of the sweep, with its own wall times."""
     path = tmp_path / "another.h5"
     command("run", config, "-o", path)
     return path

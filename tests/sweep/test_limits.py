@@ -70,7 +70,7 @@ def test_some_of_the_time_is_kept_for_closing_files() -> None:
 
 
 def test_what_waits_beyond_its_deadline_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it waits for; and the alarm is off again afterwards."""
+    """For any blocking call; the alarm is off again afterwards."""
     monkeypatch.setattr(limits, "ALARM_AFTER_S", 0.01)
     before = signal.getsignal(signal.SIGALRM)
     waiting = threading.Event()

@@ -1,4 +1,4 @@
-"""However often a sweep is stopped, and whoever continues it, nothing done is done again and the bytes are the same."""
+"""A sweep may be stopped and continued any number of times by any processes: no trial is repeated, same bytes."""
 
 import json
 import os
@@ -106,12 +106,12 @@ def test_a_file_of_format_1_is_continued_as_it_is(
 def test_a_part_of_format_1_does_its_own_trials(config: Path, parts: list[Path], command: Run, tmp_path: Path) -> None:
     path = tmp_path / "part-2-of-3.h5"
     shutil.copy(parts[1], path)
-    held = trials_done(path)
+    done_before = trials_done(path)
     as_format_1(path)
-    make_pending(path, [max(held)])
+    make_pending(path, [max(done_before)])
     done = command("run", config, "-o", path, "--part", "2/3")
-    assert f"1 of {len(held)} trials of part 2/3 to do ({len(held) - 1} are done already)" in done.stderr
-    assert trials_done(path) == held
+    assert f"1 of {len(done_before)} trials of part 2/3 to do ({len(done_before) - 1} are done already)" in done.stderr
+    assert trials_done(path) == done_before
     assert science(path)["mean_v"] == science(parts[1])["mean_v"]
 
 
@@ -136,11 +136,11 @@ def test_a_merged_file_of_some_parts_is_continued(
 ) -> None:
     path, before = tmp_path / "all.h5", [part.read_bytes() for part in parts]
     assert command("merge", "-o", path, "--partial", parts[0], check=False).returncode == 75
-    done, held = wall_times(path), trials_done(parts[0])
+    done, done_before = wall_times(path), trials_done(parts[0])
     assert done == wall_times(parts[0])
     continued = command("run", config, "-o", path)
-    assert f"{12 - len(held)} of 12 trials to do ({len(held)} are done already)" in continued.stderr
-    assert {k: v for k, v in wall_times(path).items() if k in held} == done
+    assert f"{12 - len(done_before)} of 12 trials to do ({len(done_before)} are done already)" in continued.stderr
+    assert {k: v for k, v in wall_times(path).items() if k in done_before} == done
     assert science(path) == science(reference)
     assert [part.read_bytes() for part in parts] == before, "parts are others' files"
 
@@ -195,7 +195,7 @@ def test_told_to_stop_it_ends_cleanly_and_is_continued_later(
     status = sweep_status(path)
     assert code == 75, err
     assert out == f"{path}: {status.done} of 18 trials done\n"
-    assert f"stopped as asked, {status.pending} trials are left; the same command continues" in err
+    assert f"stopped by a signal, {status.pending} trials are left; the same command continues" in err
     assert 2 <= status.done < 18
     assert (status.failed, status.running) == (0, False)
     before = wall_times(path)
@@ -298,7 +298,7 @@ def test_force_starts_over_and_destroys_nothing(
     path = tmp_path / "sweep.h5"
     shutil.copy(reference, path)
     done = command("run", config, "-o", path, "--force")
-    assert "the old sweep.h5 is now sweep.1.h5" in done.stderr
+    assert "backed up the old sweep.h5 as sweep.1.h5" in done.stderr
     assert (tmp_path / "sweep.1.h5").read_bytes() == reference.read_bytes()
     assert science(path) == science(reference)
     assert wall_times(path) != wall_times(reference)

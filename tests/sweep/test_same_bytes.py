@@ -1,4 +1,4 @@
-"""The same numbers whoever computes them and wherever they are written."""
+"""The same numbers for all processes, and for all ways of writing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_one_process_needs_no_mpiexec(reference: Path) -> None:
 
 
 def require_written_by(path: Path, n: int, driver: str, reference: Path) -> None:
-    """The reference's bytes, and rank 0 only hands out."""
+    """The reference's bytes, and rank 0 only distributes."""
     assert science(path) == science(reference)
     assert (attribute(path, "driver"), attribute(path, "n_ranks")) == (driver, n)
     assert "MPI" in attribute(path, "mpi_library")
@@ -42,7 +42,7 @@ def test_four_ranks_give_the_same_bytes(by_four: tuple[Path, Any], reference: Pa
     path, done = by_four
     driver = "mpio" if h5py.get_config().mpi else "gather"
     assert done.stdout == f"{path}: 12 of 12 trials done\n"
-    assert f"12 of 12 trials to do, by 3 ranks and a master, into {path} ({driver})" in done.stderr
+    assert f"12 of 12 trials to do, by 3 workers, into {path} ({driver})" in done.stderr
     assert "12/12 trials" in done.stderr
     require_written_by(path, 4, driver, reference)
 
@@ -52,7 +52,7 @@ def test_four_ranks_give_the_same_bytes(by_four: tuple[Path, Any], reference: Pa
 def test_so_do_one_and_two(n: int, config: Path, reference: Path, mpi_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     done = mpi_run(n, "-m", "hpcmass", "run", config, "-o", path)
-    assert ("by this process" if n == 1 else "by 1 rank and a master") in done.stderr
+    assert ("by this process" if n == 1 else "by 1 worker") in done.stderr
     parallel = "mpio" if h5py.get_config().mpi else "gather"
     require_written_by(path, n, "serial" if n == 1 else parallel, reference)
 
@@ -65,7 +65,7 @@ def test_so_does_rank_0_that_writes_for_all(
     path = tmp_path / "sweep.h5"
     command = ("-m", "hpcmass", "run", config, "-o", path)
     done = mpi_run(3, *command, "--gather") if how == "--gather" else mpi_run(3, *command, env=serial_h5py)
-    assert "by 2 ranks and a master" in done.stderr
+    assert "by 2 workers" in done.stderr
     assert "3 ranks, gather" in history(path)[0]
     require_written_by(path, 3, "gather", reference)
 
@@ -93,19 +93,19 @@ ParallelTraceWriter.write = here
 def test_parts_divide_the_trials_into_ranges_of_the_same_bytes(parts: list[Path], reference: Path) -> None:
     with SweepFile(reference) as whole:
         numbers = np.arange(whole.status.size).reshape(whole.shape)
-        held: list[int] = []
+        found: list[int] = []
         for i, path in enumerate(parts, start=1):
             with SweepFile(path) as part:
                 done = part.status == DONE
                 assert str(part.part) == f"{i}/3"
                 assert (done == part.assigned).all()
                 assert done.any()
-                held += numbers[done].tolist()
+                found += numbers[done].tolist()
                 assert part.variable("rate_E")[done].tobytes() == whole.variable("rate_E")[done].tobytes()
                 for index in np.argwhere(done):
                     place = tuple(map(int, index))
                     assert part.value("mean_v", place).tobytes() == whole.value("mean_v", place).tobytes()
-    assert held == list(range(12)), "each part is a range, and each trial is in one of them"
+    assert found == list(range(12)), "each part is a range, and each trial is in one of them"
 
 
 def test_merged_and_packed_they_are_what_one_run_gives(
@@ -118,7 +118,7 @@ def test_merged_and_packed_they_are_what_one_run_gives(
     assert history(merged)[-1].endswith("merged from 3 files")
 
 
-def test_a_part_knows_what_it_holds(parts: list[Path], config: Path, command: Run) -> None:
+def test_a_part_knows_its_trials(parts: list[Path], config: Path, command: Run) -> None:
     before = parts[0].read_bytes()
     again = command("run", config, "-o", parts[0], "--part", "1/3")
     assert "nothing to do, all" in again.stderr
@@ -134,7 +134,7 @@ BOOKKEEPING = {"sweep_uuid", "sweep_path", "history", "date", "n_ranks", "mpi_li
 
 
 def statistics(path: Path) -> dict[str, bytes]:
-    """Everything in a comparison file but where and when it was made."""
+    """Everything in a comparison file except where and when it was made."""
     with h5py.File(path, "r", locking=False) as file:
         found = {name: np.asarray(dataset[()]).tobytes() for name, dataset in file.items() if name != "model"}
         return found | {name: str(value).encode() for name, value in file.attrs.items() if name not in BOOKKEEPING}

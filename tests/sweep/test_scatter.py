@@ -162,7 +162,7 @@ def test_outcomes_are_stored_counted_and_remembered(experiment: Experiment, task
     worker = Worker(experiment, Clock(Limits()), 2, None, threads=False)
     done = worker.run(tasks[0]) + worker.run(tasks[1])
     clock = Clock(Limits(job_s=1e9))
-    tally, said = Tally(clock), io.StringIO()
+    tally, printed = Tally(clock), io.StringIO()
     outcomes = [
         *done,
         Outcome(tasks[2], {"rank": 1, "wall_s": 0.5}, failure="it exploded"),
@@ -170,7 +170,7 @@ def test_outcomes_are_stored_counted_and_remembered(experiment: Experiment, task
         Outcome(tasks[4], unwritable="the disk is full"),
         Outcome(tasks[5], unwritable="and another"),
     ]
-    with SweepWriter(path) as writer, Progress(12, "trial", work=1.0, stream=said) as progress:
+    with SweepWriter(path) as writer, Progress(12, "trial", work=1.0, stream=printed) as progress:
         tally.store([], writer, progress)
         tally.store(outcomes, writer, progress)
         assert progress.done == 3
@@ -179,7 +179,7 @@ def test_outcomes_are_stored_counted_and_remembered(experiment: Experiment, task
     assert trials_done(path) == {tasks[0].trial.index, tasks[1].trial.index}
     status = sweep_status(path)
     assert (status.failed, status.pending) == (1, 9)
-    assert "it exploded" in said.getvalue()
+    assert "it exploded" in printed.getvalue()
     assert clock.expected_s(tasks[0].cost) > 0, "rank 0 learns from the workers how long trials take"
 
 

@@ -155,7 +155,7 @@ def test_an_impossible_output_is_refused_before_anything_is_done(
 def test_a_sweep_that_cannot_fit_is_refused_before_its_first_trial(
     config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part needs the space of its own trials alone."""
+    """A part needs the space of its own trials only."""
     import shutil as system
 
     usage = type("Usage", (), {"free": 10**6})()

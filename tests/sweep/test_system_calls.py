@@ -44,7 +44,7 @@ def traced(config: Path, mpi_run: Run, tmp_path: Path) -> Run:
     if shutil.which("strace") is None:
         pytest.skip("there is no strace here, which shows system calls")
     if subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("strace may not look at processes here")
+        pytest.skip("strace may not trace processes here")
 
     def run(*options: str) -> tuple[Any, list[str]]:
         path, trace, script = tmp_path / "sweep.h5", tmp_path / "trace", tmp_path / "starter.py"

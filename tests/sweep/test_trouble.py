@@ -1,4 +1,4 @@
-"""What goes wrong on one rank ends the job with its message and never hangs it; what is done is kept."""
+"""An error on one rank ends the job with its message and never hangs it; what is done is kept."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,12 +41,12 @@ def test_an_unforeseen_error_on_rank_0_aborts(sabotage: Run) -> None:
         3,
         """
 def broken(*args):
-    raise ZeroDivisionError("in the master")
+    raise ZeroDivisionError("on rank 0")
 scatter.costliest_first = broken
 """,
     )
     assert done.returncode not in (0, 2)
-    assert "ZeroDivisionError: in the master" in done.stderr
+    assert "ZeroDivisionError: on rank 0" in done.stderr
 
 
 @parallel
@@ -162,7 +162,7 @@ def main(arguments, work=main):
 def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
     done = sabotage(3, "run._warm_up = lambda: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n")
     assert done.returncode == 75, done.stderr
-    assert "stopped as asked, 12 trials are left" in done.stderr
+    assert "stopped by a signal, 12 trials are left" in done.stderr
     assert sweep_status(tmp_path / "sweep.h5").pending == 12
 
 
