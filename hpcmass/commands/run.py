@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.advice import require_memory, warn_of_rounding
-from hpcmass.commands.arguments import Commands, add_command, time_span
+from hpcmass.commands.arguments import Commands, add_command, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "run", run, "run a sweep, or the rest of one that was stopped",
                       "hpcmass run configs/quickstart.yml -o sweep.h5                  one process",
+                      "hpcmass run configs/quickstart.yml -o sweep.h5 -j 4             4 processes of this machine",
                       "mpiexec -n 5 hpcmass run configs/quickstart.yml -o sweep.h5     4 workers and rank 0",
                       "    (Open MPI on 4 cores: mpiexec --oversubscribe …; as root: --allow-run-as-root)",
                       "the same command again                                          resumes",
@@ -29,6 +30,8 @@ def add_parser(commands: Commands) -> None:
                       continues=True)  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
+    parser.add_argument("-j", "--jobs", type=whole(1), metavar="N",
+                        help="processes of this machine that simulate (default 1); not under mpiexec")  # fmt: skip
     parser.add_argument("--part", type=_part, metavar="I/N",
                         help="only part I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
     parser.add_argument("--time-limit", type=time_span, metavar="TIME",
@@ -54,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
         part=options.part,
         retry_failed=options.retry_failed,
         reuse=tuple(options.reuse),
+        jobs=options.jobs,
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
     summary = run_sweep(options.config, options.output, run_options, limits=limits, inspect=_inspect)

@@ -52,6 +52,8 @@ class RunOptions:
         Run failed trials once more.
     reuse : tuple of Path
         Earlier sweeps from which to copy the trials that they have.
+    jobs : int or None
+        Processes of this machine that simulate, while this one writes; None or 1: this one does all.
     """
 
     force: bool = False
@@ -59,6 +61,7 @@ class RunOptions:
     part: Part | None = None
     retry_failed: bool = False
     reuse: tuple[Path, ...] = ()
+    jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Prepared:
         Trials of the sweep or the part, trials still to be done, failed ones that are left alone.
     cost_done : float
         Expected cost of the trials that are done already.
+    jobs : int
+        Processes of this machine that simulate; 1: this one.
     """
 
     experiment: Experiment
@@ -85,6 +90,7 @@ class Prepared:
     missing: int
     failed: int
     cost_done: float
+    jobs: int = 1
 
 
 def prepare(
@@ -95,12 +101,15 @@ def prepare(
         if same_file(old, output):
             raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
         require_reusable(old, experiment)
-    if n_ranks == 1:
-        driver: Driver = "serial"
+    jobs = options.jobs or 1
+    if jobs > 1:
+        driver: Driver = "gather"
+        how = f"{jobs} worker processes, {driver}"
     else:
-        driver = "mpio" if h5py.get_config().mpi and not options.gather else "gather"
-    identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}
-    how = f"{counted(n_ranks, 'rank')}, {driver}"
+        driver = "serial" if n_ranks == 1 else "mpio" if h5py.get_config().mpi and not options.gather else "gather"
+        how = f"{counted(n_ranks, 'rank')}, {driver}"
+    n_all = jobs + 1 if jobs > 1 else n_ranks
+    identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_all, mpi_library=mpi_library)}
     how += f", part {options.part}" if options.part else ""
     refuse_shards(output)
     if output.exists() and not options.force:
@@ -116,7 +125,8 @@ def prepare(
         with SweepFile(output, checked=True) as file:
             cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
             cost_done = float(cost[(file.status == DONE) & file.assigned].sum())
-    return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done), missing
+    jobs = max(1, min(jobs, len(missing)))
+    return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done, jobs), missing
 
 
 def _create(
