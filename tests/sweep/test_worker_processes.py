@@ -56,7 +56,7 @@ def test_a_signal_stops_it_and_it_is_continued(
     status = sweep_status(path)
     assert code == 75, err
     assert out == f"{path}: {status.done} of 18 trials done\n"
-    assert "by 2 processes and a master" in err
+    assert "by 2 worker processes, into" in err
     assert f"stopped as asked, {status.pending} trials are left; the same command continues" in err
     require_ended(workers)
     assert [file.name for file in tmp_path.iterdir()] == ["sweep.h5"]
@@ -80,8 +80,8 @@ def test_a_worker_that_dies_is_one_sentence_and_nothing_is_lost(
     assert (attribute(path, "driver"), attribute(path, "n_ranks")) == ("gather", 3)
     with SweepFile(path) as file:
         assert set(np.unique(file.variable("rank"))) == {1, 2}
-    assert history(path)[0].endswith("started, 2 processes and a master, gather")
-    assert "resumed, 2 processes and a master, gather" in history(path)[1]
+    assert history(path)[0].endswith("started, 2 worker processes, gather")
+    assert "resumed, 2 worker processes, gather" in history(path)[1]
 
 
 def test_under_mpiexec_it_is_refused(
@@ -120,7 +120,7 @@ def test_parts_by_processes_are_those_by_one(
     path = tmp_path / "part.h5"
     command("run", config, "-o", path, "--part", "2/3", "-j", "3", *options)
     assert science(path) == science(parts[1])
-    assert "3 processes and a master, gather, part 2/3" in history(path)[0]
+    assert "3 worker processes, gather, part 2/3" in history(path)[0]
 
 
 @pytest.mark.slow
