@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.advice import require_memory, warn_of_rounding
-from hpcmass.commands.arguments import Commands, add_command, time_span, whole
+from hpcmass.commands.arguments import Commands, add_command, add_set, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -29,6 +29,7 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid",
                       continues=True)  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    add_set(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N",
                         help="processes of this machine that simulate (default 1); not under mpiexec")  # fmt: skip
@@ -60,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
         jobs=options.jobs,
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, run_options, limits=limits, inspect=_inspect)
+    summary = run_sweep(
+        options.config, options.output, run_options, limits=limits, inspect=_inspect, assignments=options.assignments
+    )
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)

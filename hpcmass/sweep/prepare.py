@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from hpcmass.config import Experiment
+from hpcmass.config.assignments import set_in_history
 from hpcmass.costs import Part, assign, point_costs
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
@@ -27,7 +28,7 @@ from hpcmass.store.schema import DONE, PENDING
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable
-from hpcmass.text import counted
+from hpcmass.text import counted, shortened
 
 SHOWN_CHARACTERS = 60
 """Most characters of a changed setting's value in the history."""
@@ -110,7 +111,7 @@ def prepare(
         how = f"{counted(n_ranks, 'rank')}, {driver}"
     n_all = jobs + 1 if jobs > 1 else n_ranks
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_all, mpi_library=mpi_library)}
-    how += f", part {options.part}" if options.part else ""
+    how += (f", part {options.part}" if options.part else "") + set_in_history(experiment.assignments)
     refuse_shards(output)
     if output.exists() and not options.force:
         how += f", commit {str(identity['git_commit'])[:12]}, {identity['processor']}"
@@ -202,7 +203,7 @@ def _settings(experiment: Experiment) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     text = " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+    return shortened(text, SHOWN_CHARACTERS)
 
 
 def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,7 @@ def run_sweep(
     *,
     limits: Limits = NO_LIMITS,
     inspect: Callable[[Experiment], None] | None = None,
+    assignments: Sequence[str] = (),
 ) -> Summary | None:
     """Run or resume a sweep on all processes of this job, or on `options.jobs` processes of this machine.
 
@@ -85,6 +86,8 @@ def run_sweep(
     limits : Limits
     inspect : callable, optional
         Called with the experiment on rank 0, before anything is done.
+    assignments : sequence of str
+        Values in place of the configuration's, such as `trials=3`.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def run_sweep(
 
         def begin() -> Prepared:
             require_output(output, [config])
-            experiment = load_experiment(config)
+            experiment = load_experiment(config, assignments)
             if inspect is not None:
                 inspect(experiment)
             lock.acquire()
