@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import re
 import shlex
 import shutil
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.advice import bytes_text, require_memory, warn_of_rounding
+from hpcmass.commands.advice import bytes_text, cores, require_memory, warn_of_rounding
 from hpcmass.commands.arguments import Commands, add_command, add_set, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
@@ -64,8 +63,8 @@ def run(options: argparse.Namespace) -> int:
     directory = options.output.parent
     if not directory.is_dir():
         raise UserError(f"the directory {directory} does not exist; create it, or give another path with -o")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = options.jobs or max(1, min(cores, SIDE_BY_SIDE, (options.ranks or cores + 1) - 1))
+    n_cores = cores()
+    processes = options.jobs or max(1, min(n_cores, SIDE_BY_SIDE, (options.ranks or n_cores + 1) - 1))
     logger.info(f"calibrating for {options.seconds:g} s in {counted(processes, 'process', 'processes')}")
     calibration = calibrate(experiment, processes=processes, budget_s=options.seconds)
     expected = forecast(experiment, calibration)
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         if n_ranks is None:
             raise UserError(f"no number of ranks finishes in that time: one trial takes up to "
                             f"{expected.point_s.max():.3g} s; give a longer --time")  # fmt: skip
-    ranks = _table(expected.n_trials, cores) if n_ranks is None else [n_ranks]
+    ranks = _table(expected.n_trials, n_cores) if n_ranks is None else [n_ranks]
     free = shutil.disk_usage(directory).free
     if options.json:
         print(json_text(_as_dict(experiment, calibration, expected, ranks, free), indent=2))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.advice import require_memory, warn_of_rounding
-from hpcmass.commands.arguments import Commands, add_command, add_set, time_span, whole
+from hpcmass.commands.arguments import Commands, Parser, add_command, add_set, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -35,6 +35,13 @@ def add_parser(commands: Commands) -> None:
                         help="processes of this machine that simulate (default 1); not under mpiexec")  # fmt: skip
     parser.add_argument("--part", type=_part, metavar="I/N",
                         help="only part I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
+    add_options(parser)
+    parser.add_argument("--gather", action="store_true",
+                        help="rank 0 writes everything, also where parallel HDF5 is available")  # fmt: skip
+
+
+def add_options(parser: Parser) -> None:
+    """Options of every sweep."""
     parser.add_argument("--time-limit", type=time_span, metavar="TIME",
                         help="stop before this time is over, e.g. 01:55:00 or 90m, with exit code 75")  # fmt: skip
     parser.add_argument("--trial-timeout", type=time_span, metavar="TIME",
@@ -43,26 +50,31 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="OLD",
                         help="copy what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
-    parser.add_argument("--gather", action="store_true",
-                        help="rank 0 writes everything, also where parallel HDF5 is available")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
+    return run_sweep_into(options.output, options, jobs=options.jobs, part=options.part, gather=options.gather)
+
+
+def run_sweep_into(
+    output: Path, options: argparse.Namespace, *, jobs: int | None, part: Part | None = None, gather: bool = False
+) -> int:
+    """Run a sweep and say how it ended; returns the exit code (`options`: with those of `add_options`)."""
     from hpcmass.sweep.limits import Limits
     from hpcmass.sweep.prepare import RunOptions
     from hpcmass.sweep.run import run_sweep
 
     run_options = RunOptions(
         force=options.force,
-        gather=options.gather,
-        part=options.part,
+        gather=gather,
+        part=part,
         retry_failed=options.retry_failed,
         reuse=tuple(options.reuse),
-        jobs=options.jobs,
+        jobs=jobs,
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
     summary = run_sweep(
-        options.config, options.output, run_options, limits=limits, inspect=_inspect, assignments=options.assignments
+        options.config, output, run_options, limits=limits, inspect=_inspect, assignments=options.assignments
     )
     if summary is None:  # not rank 0
         return EXIT_DONE

@@ -6,10 +6,14 @@ import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, add_set
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigError, UserError
 from hpcmass.messages import logger
+
+if TYPE_CHECKING:
+    from hpcmass.config import Experiment
 
 
 def add_parser(commands: Commands) -> None:
@@ -34,6 +38,22 @@ def run(options: argparse.Namespace) -> int:
 def _judged(config: Path, assignments: Sequence[str]) -> str:
     """One line about a valid configuration."""
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
+
+    experiment = checked(config, assignments)
+    if (problem := memory_problem(experiment)) is not None:
+        logger.warning(f"{config}: {problem}")
+    warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
+    return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
+
+
+def checked(config: Path, assignments: Sequence[str]) -> Experiment:
+    """A configuration in which nothing is wrong, neither for the sweep nor for the comparison.
+
+    Raises
+    ------
+    UserError
+        With every problem.
+    """
     from hpcmass.compare.settings import setting_problems
     from hpcmass.config.file import load_experiment
 
@@ -48,10 +68,7 @@ def _judged(config: Path, assignments: Sequence[str]) -> str:
         raise UserError(f"{config}: {problems[0]}")
     if problems:
         raise ConfigError.of(str(config), problems)
-    if (problem := memory_problem(experiment)) is not None:
-        logger.warning(f"{config}: {problem}")
-    warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
-    return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
+    return experiment
 
 
 def _models(config: Path, assignments: Sequence[str]) -> list[str]:
