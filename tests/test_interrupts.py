@@ -219,6 +219,7 @@ EVERYWHERE = {
     "config": "config --defaults",
     "validate": "validate config.yml",
     "plan": "plan config.yml",
+    "go": "go config.yml",
     "run": "run config.yml -o sweep.h5",
     "status": "status sweep.h5",
     "check": "check sweep.h5",
@@ -255,7 +256,7 @@ def test_during_the_imports(command: str, start: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "numpy.py").write_text(PRESS)  # all of them need it
     job = start(*EVERYWHERE[command].split(), env={"PYTHONPATH": str(tmp_path / "modules")})
-    line = ONE_LINE if command in ("run", "compare", "merge") else "hpcmass: interrupted\n"
+    line = ONE_LINE if command in ("go", "run", "compare", "merge") else "hpcmass: interrupted\n"
     assert job.end() == (130, line)
 
 

@@ -161,7 +161,7 @@ def test_with_processes_and_real_figures(tmp_path: Path, python_run: Callable[..
     (tmp_path / "my.yml").write_text(CONFIG)
     done = python_run("-m", "hpcmass", "go", "my.yml", "-o", "a/b", "-j", "2", "--set", "trials=1", cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "a/b/my-maps/report.html"
-    assert "by 2 worker processes" in done.stderr
+    assert "by 2 workers" in done.stderr
     assert (tmp_path / "a/b/my-maps/overview.png").exists()
 
 

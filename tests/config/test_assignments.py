@@ -79,7 +79,7 @@ def test_a_file_may_lack_or_have_wrong_what_is_set() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("netwrok.tau_E_ms=5", "--set netwrok.tau_E_ms: unknown key; did you mean 'network.tau_E_ms'?"),
+        ("nettwork.tau_E_ms=5", "--set nettwork.tau_E_ms: unknown key; did you mean 'network.tau_E_ms'?"),
         ("network.tauE=5", "--set network.tauE: unknown key; did you mean 'network.tau_E_ms'?"),
         ("network.trials=5", "--set network.trials: unknown key; did you mean 'trials'?"),
         ("trial=5", "--set trial: unknown key; did you mean 'trials'?"),

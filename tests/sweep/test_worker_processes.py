@@ -56,7 +56,7 @@ def test_a_signal_stops_it_and_it_is_continued(
     status = sweep_status(path)
     assert code == 75, err
     assert out == f"{path}: {status.done} of 18 trials done\n"
-    assert "by 2 worker processes, into" in err
+    assert "by 2 workers, into" in err
     assert f"stopped as asked, {status.pending} trials are left; the same command continues" in err
     require_ended(workers)
     assert [file.name for file in tmp_path.iterdir()] == ["sweep.h5"]
