@@ -57,7 +57,7 @@ def test_a_signal_stops_it_and_it_is_continued(
     assert code == 75, err
     assert out == f"{path}: {status.done} of 18 trials done\n"
     assert "by 2 workers, into" in err
-    assert f"stopped as asked, {status.pending} trials are left; the same command continues" in err
+    assert f"stopped by a signal, {status.pending} trials are left; the same command continues" in err
     require_ended(workers)
     assert [file.name for file in tmp_path.iterdir()] == ["sweep.h5"]
     require_continued(path, slow_config, slow_reference, command)
@@ -142,7 +142,7 @@ def test_a_signal_to_all_processes_or_a_worker_is_a_stop(
         os.killpg(job.process.pid, number)
     code, _, err = job.end()
     assert code == 75, err
-    assert "stopped as asked" in err
+    assert "stopped by a signal" in err
     require_continued(path, slow_config, slow_reference, command)
 
 
