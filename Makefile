@@ -11,8 +11,6 @@ export VENV ?= .venv
 BIN := $(VENV)/bin
 # nproc would return OMP_NUM_THREADS, so it must not see it.
 CORES ?= $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
-# Rank 0 only distributes the trials.
-RANKS ?= $(shell echo $$(($(CORES) + 1)))
 # Workers of pytest share the cores with the MPI jobs that some tests start. Each worker begins with a contiguous share of
 # the files, so that shared results are seldom computed twice; a worker that has finished takes tests from the others.
 WORKERS ?= $(shell echo $$(($(CORES) < 4 ? $(CORES) : 4)))
@@ -23,14 +21,8 @@ RUN_ARGS ?=
 
 CONFIG ?= configs/quickstart.yml
 RESULTS := results
-NAME := $(basename $(notdir $(CONFIG)))
-SWEEP := $(RESULTS)/$(NAME).h5
-COMPARISON := $(RESULTS)/$(NAME)-cmp.h5
-MAPS := $(RESULTS)/$(NAME)-maps
-MAPS_DONE := $(MAPS)/.done
-READERS := hpcmass/grid.py $(wildcard hpcmass/config/*.py hpcmass/store/*.py)
 
-.PHONY: help env run medium test test-fast test-slow test-all test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean always
+.PHONY: help env run medium test test-fast test-slow test-all test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,32 +30,12 @@ help: ## show this list
 env: ## set up .venv, MPI and h5py (HPCMASS_HDF5=serial: without a parallel HDF5)
 	@scripts/setup_env.sh
 
-run: $(MAPS_DONE) ## sweep CONFIG (configs/quickstart.yml), compare, draw maps and report; a rerun resumes (RUN_ARGS="--reuse OLD.h5")
-	@echo 'open $(MAPS)/report.html'
+# Exit code 3: some trials failed, the others are worth a map.
+run: env ## sweep CONFIG (configs/quickstart.yml), compare, draw maps and report; a rerun resumes (RUN_ARGS="--reuse OLD.h5")
+	@$(BIN)/hpcmass go $(CONFIG) -o $(RESULTS) -j $(CORES) $(RUN_ARGS) | sed 's|^.*/report\.html$$|open &|' || [ $$? -eq 3 ]
 
 medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
-
-# Sweep and comparison run every time: each does only what is missing in its file. The maps are drawn again if the
-# comparison, or the code that draws them, is newer.
-$(SWEEP): env always
-	@mkdir -p $(RESULTS)
-	@$(BIN)/hpcmass validate $(CONFIG) >/dev/null
-	@. scripts/mpi_env.sh; "$$MPIEXEC" -n $(RANKS) $(BIN)/hpcmass run $(CONFIG) -o $@ $(RUN_ARGS) || [ $$? -eq 3 ]
-
-# Exit code 3 above: some trials failed, the others are worth a map. A comparison that was interrupted is continued in its
-# file. One that is older than the sweep, the configuration or the code starts over; it follows from the sweep alone, so the
-# old one is not kept (`find` also prints an error message if there is none).
-$(COMPARISON): $(SWEEP) $(CONFIG) $(wildcard hpcmass/compare/*.py hpcmass/mass/*.py) $(READERS) always
-	@[ -z "$$(find $(filter-out always,$^) -newer $@ -print -quit 2>&1)" ] || rm -f $@
-	@. scripts/mpi_env.sh; $(BIN)/hpcmass compare $(SWEEP) -o $@ -j $(CORES) --config $(CONFIG) >/dev/null
-
-$(MAPS_DONE): $(COMPARISON) $(wildcard hpcmass/plots/*.py hpcmass/report/*)
-	@$(BIN)/hpcmass plot $(COMPARISON) -o $(MAPS) --force >/dev/null
-	@touch $@
-
-# An interrupted sweep or comparison is to be continued, not deleted.
-.PRECIOUS: $(SWEEP) $(COMPARISON)
 
 test: env ## test every feature, with real mpiexec jobs: 6 minutes on 2 cores (PYTEST_ARGS=… to choose)
 	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)

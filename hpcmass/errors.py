@@ -47,6 +47,10 @@ class ConfigError(UserError):
         return cls("\n  ".join([f"{name} has {count}:", *listed]), name, listed)
 
 
+class LostWorker(UserError):
+    """A worker process was killed or could not start."""
+
+
 class TrialFailure(Exception):
     """A trial left the physical regime; the sweep marks it as failed and continues."""
 

@@ -16,6 +16,9 @@ from types import FrameType
 
 from hpcmass.errors import EXIT_INTERRUPTED
 
+STOPS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+"""Signals by which batch systems and people ask a job to stop."""
+
 AGAIN_S = 0.02
 """A lost interrupt is raised again after this time (s), when the code that cannot raise has returned."""
 
@@ -100,11 +103,20 @@ def held_back() -> Iterator[None]:
         return
     noted: list[int] = []
     signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a process inherits, unlike a handler
+    try:
+        with blocked(signal.SIGINT):  # which a process inherits, unlike a handler
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Signals wait until the block has ended; processes that are started in the block have them blocked."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, before)
-        if noted:
-            signal.raise_signal(signal.SIGINT)

@@ -30,6 +30,11 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n} {one if n == 1 else many or f'{one}s'}"
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """The text, cut to so many characters if it is longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def one_line(text: str) -> str:
     """The same, with a line break or another control character as its escape, `\\n`."""
     return "".join(c.encode("unicode_escape").decode() if is_control(c) else c for c in readable(text))

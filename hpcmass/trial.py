@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.config.assignments import set_in_history
 from hpcmass.config.file import changed
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trials
@@ -218,7 +219,7 @@ def _store(
         point,
         driver="serial",
         provenance={"uuid": str(uuid.uuid4()), **provenance(n_ranks=1, mpi_library="none")},
-        started=f"trial {number} alone",
+        started=f"trial {number} alone{set_in_history(point.assignments)}",
         trial_numbers=[number],
         n_spikes=len(spikes["spike_time"]) if with_spikes else None,
         force=True,  # an existing file was refused before the simulation

@@ -17,6 +17,7 @@ import pytest
 from hpcmass.store.lock import is_locked
 from hpcmass.store.schema import DONE
 from hpcmass.store.status import sweep_status
+from processes import worker_processes_of
 
 Run = Callable[..., Any]
 
@@ -69,15 +70,7 @@ class Command:
 
     def children(self) -> list[int]:
         """Process ids of its worker processes that run Python's main loop already."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdecimal() and b"spawn_main" in (entry / "cmdline").read_bytes():
-                    parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                    found += [int(entry.name)] if parent == self.process.pid else []
-            except OSError:
-                continue
-        return found
+        return worker_processes_of(self.process.pid)
 
 
 @pytest.fixture
@@ -226,6 +219,7 @@ EVERYWHERE = {
     "config": "config --defaults",
     "validate": "validate config.yml",
     "plan": "plan config.yml",
+    "go": "go config.yml",
     "run": "run config.yml -o sweep.h5",
     "status": "status sweep.h5",
     "check": "check sweep.h5",
@@ -262,7 +256,7 @@ def test_during_the_imports(command: str, start: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "numpy.py").write_text(PRESS)  # all of them need it
     job = start(*EVERYWHERE[command].split(), env={"PYTHONPATH": str(tmp_path / "modules")})
-    line = ONE_LINE if command in ("run", "compare", "merge") else "hpcmass: interrupted\n"
+    line = ONE_LINE if command in ("go", "run", "compare", "merge") else "hpcmass: interrupted\n"
     assert job.end() == (130, line)
 
 
@@ -369,5 +363,5 @@ def test_a_script_without_its_guard_is_told_so(call: str, sweep: Path, tmp_path:
     done = python_run(script, sweep, check=False, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 1, "the script's own"
-    assert done.stderr.splitlines()[-1].startswith("hpcmass.errors.UserError: a worker process imports the script")
+    assert done.stderr.splitlines()[-1].startswith("hpcmass.errors.LostWorker: a worker process imports the script")
     assert 'under `if __name__ == "__main__":`' in done.stderr

@@ -58,6 +58,11 @@ def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[flo
         logger.warning(f"{where}{sentence}")
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine_bytes() -> int | None:
     """Memory of this machine; None where the system does not tell."""
     try:

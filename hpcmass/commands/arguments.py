@@ -94,6 +94,12 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
     return parser
 
 
+def add_set(parser: Parser) -> None:
+    """Let a command change single values of its configuration."""
+    parser.add_argument("--set", action="append", default=[], dest="assignments", metavar="KEY=VALUE",
+                        help="another value for one key, such as network.tau_E_ms=5 (repeatable)")  # fmt: skip
+
+
 def whole(least: int) -> Callable[[str], int]:
     """The type of an argument that is a whole number from `least`."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpcmass.commands.arguments import Commands, add_command, names, whole
 from hpcmass.errors import EXIT_DONE, UserError
@@ -42,8 +43,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace, ranks: Workers) -> None:
-    from hpcmass.compare.pipeline import compare_sweep
-    from hpcmass.progress import progress_of
     from hpcmass.store.files import require_output
 
     if options.config is not None:
@@ -51,17 +50,20 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
     if ranks.n > 1 and options.jobs is not None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
     mass, compare = _settings(options)
+    workers = None if options.jobs else ranks
+    compare_into(
+        options.output, options.sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
+        workers=workers,
+    )  # fmt: skip
+
+
+def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
+    """Compare, and say what was done (`how`: arguments of `compare_sweep`)."""
+    from hpcmass.compare.pipeline import compare_sweep
+    from hpcmass.progress import progress_of
+
     with progress_of("point") as advance:
-        summary = compare_sweep(
-            options.sweeps,
-            options.output,
-            jobs=options.jobs or 1,
-            force=options.force,
-            progress=advance,
-            mass=mass,
-            compare=compare,
-            workers=None if options.jobs else ranks,
-        )
+        summary = compare_sweep(sweeps, output, progress=advance, **how)
     points = f"{summary.n_points_compared} of {summary.n_points} points"
     print(f"{summary.path}: {points}, {summary.n_trials} trials compared")
     if summary.n_points_new == 0 and summary.n_points_compared:

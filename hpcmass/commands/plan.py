@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
+import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.advice import bytes_text, require_memory, warn_of_rounding
-from hpcmass.commands.arguments import Commands, add_command, positive, time_span, whole
+from hpcmass.commands.advice import bytes_text, cores, require_memory, warn_of_rounding
+from hpcmass.commands.arguments import Commands, add_command, add_set, positive, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
 from hpcmass.messages import logger
@@ -37,6 +38,7 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass plan configs/paper.yml -n 129           for 128 workers and rank 0",
                       "hpcmass plan configs/paper.yml --time 24h       ranks that finish within a day")  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    add_set(parser)
     parser.add_argument(
         "-n", "--ranks", type=whole(1), metavar="N", help="MPI ranks (of several, rank 0 runs no trials)"
     )
@@ -55,14 +57,14 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.config.file import load_experiment
     from hpcmass.forecast import calibrate, forecast
 
-    experiment = load_experiment(options.config)
+    experiment = load_experiment(options.config, options.assignments)
     require_memory(experiment)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     directory = options.output.parent
     if not directory.is_dir():
         raise UserError(f"the directory {directory} does not exist; create it, or give another path with -o")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = options.jobs or max(1, min(cores, SIDE_BY_SIDE, (options.ranks or cores + 1) - 1))
+    n_cores = cores()
+    processes = options.jobs or max(1, min(n_cores, SIDE_BY_SIDE, (options.ranks or n_cores + 1) - 1))
     logger.info(f"calibrating for {options.seconds:g} s in {counted(processes, 'process', 'processes')}")
     calibration = calibrate(experiment, processes=processes, budget_s=options.seconds)
     expected = forecast(experiment, calibration)
@@ -72,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         if n_ranks is None:
             raise UserError(f"no number of ranks finishes in that time: one trial takes up to "
                             f"{expected.point_s.max():.3g} s; give a longer --time")  # fmt: skip
-    ranks = _table(expected.n_trials, cores) if n_ranks is None else [n_ranks]
+    ranks = _table(expected.n_trials, n_cores) if n_ranks is None else [n_ranks]
     free = shutil.disk_usage(directory).free
     if options.json:
         print(json_text(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
@@ -111,7 +113,9 @@ def _print(
     lines["memory"] = f"{bytes_text(expected.rank_bytes)} a rank{total}"
     lines["sweep file"] = f"{bytes_text(expected.file_bytes)}; {bytes_text(free)} free in {directory}"
     if len(ranks) == 1:
-        lines["Slurm job"] = job_line(options.config, expected, ranks[0], limit_s=options.time)
+        lines["Slurm job"] = job_line(
+            options.config, expected, ranks[0], limit_s=options.time, assignments=options.assignments
+        )
     for name, text in lines.items():
         print(f"{name:<12}{text}")
     if calibration.n_failed:
@@ -120,8 +124,17 @@ def _print(
         logger.warning("the sweep file does not fit on that disk; give another path with -o, or make the grid smaller")
 
 
-def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float | None = None) -> str:
+def job_line(
+    config: Path,
+    expected: Forecast,
+    n_ranks: int,
+    *,
+    limit_s: float | None = None,
+    assignments: Sequence[str] = (),
+) -> str:
     """A command that submits the sweep to Slurm; one that requeues itself if `limit_s` is too short for one job."""
+    if any(re.search(r"\s", text) for text in assignments):
+        return "none, because a template cannot pass on a --set with spaces; leave out the spaces"
     wanted = 600.0 * math.ceil((MARGIN * expected.wall_s(n_ranks) + 300) / 600)
     template = "mpi"
     if limit_s is not None and wanted > limit_s:
@@ -131,6 +144,7 @@ def job_line(config: Path, expected: Forecast, n_ranks: int, *, limit_s: float |
     memory = 64 * math.ceil(1.25 * expected.rank_bytes / 2**20 / 64)
     what = [
         f"CONFIG={shlex.quote(str(config))}",
+        *([f"RUN_ARGS={shlex.quote(' '.join(f'--set {text}' for text in assignments))}"] if assignments else []),
         *([f"TIME_LIMIT={_clock(max(wanted - 300, wanted / 2))}"] if template == "mpi" else []),
         f"sbatch --ntasks={n_ranks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpcmass.commands.advice import require_memory, warn_of_rounding
-from hpcmass.commands.arguments import Commands, add_command, time_span
+from hpcmass.commands.arguments import Commands, Parser, add_command, add_set, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "run", run, "run a sweep, or the rest of one that was stopped",
                       "hpcmass run configs/quickstart.yml -o sweep.h5                  one process",
+                      "hpcmass run configs/quickstart.yml -o sweep.h5 -j 4             4 processes of this machine",
                       "mpiexec -n 5 hpcmass run configs/quickstart.yml -o sweep.h5     4 workers and rank 0",
                       "    (Open MPI on 4 cores: mpiexec --oversubscribe …; as root: --allow-run-as-root)",
                       "the same command again                                          resumes",
@@ -28,9 +29,19 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid",
                       continues=True)  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    add_set(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="sweep file (HDF5)")
+    parser.add_argument("-j", "--jobs", type=whole(1), metavar="N",
+                        help="processes of this machine that simulate (default 1); not under mpiexec")  # fmt: skip
     parser.add_argument("--part", type=_part, metavar="I/N",
                         help="only part I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
+    add_options(parser)
+    parser.add_argument("--gather", action="store_true",
+                        help="rank 0 writes everything, also where parallel HDF5 is available")  # fmt: skip
+
+
+def add_options(parser: Parser) -> None:
+    """Options of every sweep."""
     parser.add_argument("--time-limit", type=time_span, metavar="TIME",
                         help="stop before this time is over, e.g. 01:55:00 or 90m, with exit code 75")  # fmt: skip
     parser.add_argument("--trial-timeout", type=time_span, metavar="TIME",
@@ -39,24 +50,32 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="OLD",
                         help="copy what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
-    parser.add_argument("--gather", action="store_true",
-                        help="rank 0 writes everything, also where parallel HDF5 is available")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
+    return run_sweep_into(options.output, options, jobs=options.jobs, part=options.part, gather=options.gather)
+
+
+def run_sweep_into(
+    output: Path, options: argparse.Namespace, *, jobs: int | None, part: Part | None = None, gather: bool = False
+) -> int:
+    """Run a sweep and say how it ended; returns the exit code (`options`: with those of `add_options`)."""
     from hpcmass.sweep.limits import Limits
     from hpcmass.sweep.prepare import RunOptions
     from hpcmass.sweep.run import run_sweep
 
     run_options = RunOptions(
         force=options.force,
-        gather=options.gather,
-        part=options.part,
+        gather=gather,
+        part=part,
         retry_failed=options.retry_failed,
         reuse=tuple(options.reuse),
+        jobs=jobs,
     )
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
-    summary = run_sweep(options.config, options.output, run_options, limits=limits, inspect=_inspect)
+    summary = run_sweep(
+        options.config, output, run_options, limits=limits, inspect=_inspect, assignments=options.assignments
+    )
     if summary is None:  # not rank 0
         return EXIT_DONE
     _report(summary)

@@ -116,7 +116,7 @@ def describe(status: Status) -> str:
         f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending",
     ]
     if status.done and status.workers:
-        pace = f"{rate(status.rate_per_hour / 3600)} on {counted(status.workers, 'rank')}"
+        pace = f"{rate(status.rate_per_hour / 3600)} on {counted(status.workers, 'worker')}"
         line = f"{status.mean_wall_s:.3g} s a trial, {pace}"
         lines.append(f"{line}, {duration(status.eta_s)} left" if status.pending else line)
         hours = f"{status.core_hours_used:.3g} core-hours used"

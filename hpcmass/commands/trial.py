@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hpcmass.commands.advice import require_memory, warn_of_rounding
-from hpcmass.commands.arguments import Assignments, Commands, add_command, whole
+from hpcmass.commands.arguments import Assignments, Commands, add_command, add_set, whole
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, TrialFailure, UserError
 from hpcmass.messages import logger
 
@@ -17,6 +17,7 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8 --plot",
                       "hpcmass trial configs/paper.yml --p 0.2 --lam 0.8 --trial 3 -o trial.h5 --spikes")  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
+    add_set(parser)
     parser.add_argument("--p", type=float, required=True, metavar="P", help="connection probability, in [0, 1]")
     parser.add_argument("--lam", type=float, required=True, metavar="LAM", help="excitatory fraction, in [0, 1]")
     parser.add_argument("--at", action=Assignments,
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.spikes:
         raise UserError("--spikes stores the spikes in a file; give it with -o")
     picture = (options.output or Path("trial.h5")).with_suffix(".png") if options.plot else None
-    experiment = load_experiment(options.config)
+    experiment = load_experiment(options.config, options.assignments)
     require_memory(experiment)
     warn_of_rounding(experiment.network, {name: [value] for name, value in options.at.items()})
     if picture is not None:

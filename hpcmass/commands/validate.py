@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command
+from hpcmass.commands.arguments import Commands, add_command, add_set
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, ConfigError, UserError
 from hpcmass.messages import logger
+
+if TYPE_CHECKING:
+    from hpcmass.config import Experiment
 
 
 def add_parser(commands: Commands) -> None:
@@ -17,50 +21,66 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass validate configs/quickstart.yml",
                       "hpcmass validate configs/*.yml        each of several; exit code 2 if one is wrong")  # fmt: skip
     parser.add_argument("configs", type=Path, nargs="+", metavar="CONFIG", help="YAML files")
+    add_set(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     outcome = EXIT_DONE
     for config in options.configs:
         try:
-            print(_judged(config), flush=True)
+            print(_judged(config, options.assignments), flush=True)
         except UserError as error:
             logger.error(str(error))
             outcome = EXIT_BAD_INPUT
     return outcome
 
 
-def _judged(config: Path) -> str:
+def _judged(config: Path, assignments: Sequence[str]) -> str:
     """One line about a valid configuration."""
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
-    from hpcmass.compare.settings import setting_problems
-    from hpcmass.config.file import load_experiment
 
-    try:
-        experiment = load_experiment(config)
-    except ConfigError as error:
-        if not error.problems:
-            raise
-        raise ConfigError.of(error.name, [*error.problems, *_models(config)]) from None
-    problems = [*_unknown(experiment.mass.models), *setting_problems(experiment.network, experiment.compare)]
-    if len(problems) == 1:
-        raise UserError(f"{config}: {problems[0]}")
-    if problems:
-        raise ConfigError.of(str(config), problems)
+    experiment = checked(config, assignments)
     if (problem := memory_problem(experiment)) is not None:
         logger.warning(f"{config}: {problem}")
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
     return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
 
 
-def _models(config: Path) -> list[str]:
+def checked(config: Path, assignments: Sequence[str]) -> Experiment:
+    """A configuration in which nothing is wrong, neither for the sweep nor for the comparison.
+
+    Raises
+    ------
+    UserError
+        With every problem.
+    """
+    from hpcmass.compare.settings import setting_problems
+    from hpcmass.config.file import load_experiment
+
+    try:
+        experiment = load_experiment(config, assignments)
+    except ConfigError as error:
+        if not error.problems:
+            raise
+        raise ConfigError.of(error.name, [*error.problems, *_models(config, assignments)]) from None
+    problems = [*_unknown(experiment.mass.models), *setting_problems(experiment.network, experiment.compare)]
+    if len(problems) == 1:
+        raise UserError(f"{config}: {problems[0]}")
+    if problems:
+        raise ConfigError.of(str(config), problems)
+    return experiment
+
+
+def _models(config: Path, assignments: Sequence[str]) -> list[str]:
     """What is wrong with the mass models of a configuration that has other faults, too."""
     import yaml
 
+    from hpcmass.config.assignments import assigned
     from hpcmass.config.yaml_text import Document, Refused
 
     with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
-        names = Document(config.read_text(encoding="utf-8")).value["mass"]["models"]
+        keys = Document(config.read_text(encoding="utf-8")).value
+        names = assigned(keys, assignments)["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
             return _unknown(names)
     return []

@@ -41,7 +41,7 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
     The experiment is the sweep's, with the settings of this comparison.
     """
     if path.exists() and not force:
-        _require_continuable(path, sweep, experiment)
+        require_continuable(path, sweep, experiment)
         return
     bins = bins_of(experiment.network, experiment.compare)
     with creating_file(
@@ -72,12 +72,36 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
         file["n_components"][...] = bins.n_components
 
 
-def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -> None:
+class OutdatedComparison(UserError):
+    """A comparison that cannot be continued.
+
+    Parameters
+    ----------
+    path : Path
+    why : str
+    other_sweep : bool
+        It compares another sweep.
+    """
+
+    def __init__(self, path: Path, why: str, *, other_sweep: bool = False) -> None:
+        super().__init__(f"{path} {why}; {START_OVER}")
+        self.why, self.other_sweep = f"it {why}", other_sweep
+
+
+def require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -> None:
+    """Refuse a comparison file of another sweep, with other settings or of an older hpcmass.
+
+    Raises
+    ------
+    OutdatedComparison
+    UserError
+        If it is no comparison file, or cannot be written.
+    """
     with open_hdf5(path, COMPARISON_FILETYPE) as file:
         if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
-            raise UserError(f"{path} compares another sweep than {sweep.name}; {START_OVER}")
+            raise OutdatedComparison(path, f"compares another sweep than {sweep.name}", other_sweep=True)
         if any(name not in file for name in COMPARED_VARIABLES):
-            raise UserError(f"{path} was made by an older hpcmass, which computed fewer statistics; {START_OVER}")
+            raise OutdatedComparison(path, "was made by an older hpcmass, which computed fewer statistics")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
     differences = [
         f"{section}.{key} is {theirs} there and {ours} here"
@@ -86,7 +110,7 @@ def _require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) 
         if (theirs := getattr(getattr(stored, section), key)) != ours
     ]
     if differences:
-        raise UserError(f"{path} was made with other settings ({'; '.join(differences)}); {START_OVER}")
+        raise OutdatedComparison(path, f"was made with other settings ({'; '.join(differences)})")
     if not os.access(path, os.W_OK):
         raise UserError(f"no permission to write {path}; give another name")
 

@@ -231,6 +231,9 @@ def plain_message(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
+SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
+"""Other spellings of a key, in lower case."""
+
 ASIDE = "x-"
 """Keys of a configuration file with this prefix are not read: a place for anchors."""
 
@@ -257,6 +260,7 @@ class Experiment(_Section):
     compare: CompareParameters = CompareParameters()
 
     _text: str | None = PrivateAttr(None)
+    _assignments: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("title")
     @classmethod
@@ -351,6 +355,11 @@ class Experiment(_Section):
         if self._text is not None:
             return self._text
         return written(self.model_dump(mode="json", exclude_none=True))
+
+    @property
+    def assignments(self) -> tuple[str, ...]:
+        """What `--set` has put in place of values of the file, `KEY=VALUE`."""
+        return self._assignments
 
     def physics(self) -> dict[str, Any]:
         """Everything that fixes the result of a trial beside its grid values: seed, axis names, network.

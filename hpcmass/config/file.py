@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import eq
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,22 +11,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from hpcmass.config.assignments import assigned, assigned_text
 from hpcmass.config.axes import bounds_of, range_text
-from hpcmass.config.experiment import ASIDE, Experiment, plain_message
+from hpcmass.config.experiment import ASIDE, SPELT, Experiment, plain_message
 from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
+from hpcmass.text import shortened
 
 Section = TypeVar("Section", bound=BaseModel)
 
-SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
-"""Other spellings of a key, in lower case."""
 
-LONGEST_QUOTE = 60
-"""Most characters of a wrong value that a message quotes."""
-
-
-def parse_experiment(text: str, name: str = "configuration", *, strict: bool = False) -> Experiment:
+def parse_experiment(
+    text: str, name: str = "configuration", *, strict: bool = False, assignments: Sequence[str] = ()
+) -> Experiment:
     """Validate YAML text.
 
     Top-level keys that begin with `x-` are not read: a place for anchors.
@@ -40,9 +38,13 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
     strict : bool
         Refuse what is ambiguous, such as 010: for a file that is about to be used. The text in a result file was
         accepted once, and is read as before.
+    assignments : sequence of str
+        Values in place of the document's, `KEY=VALUE` with the value in YAML.
 
     Raises
     ------
+    UserError
+        If an assignment has a mistake.
     ConfigError
         If it is not YAML or holds no keys; else with every problem of the document, one line each: the key's path, what
         is wrong, what is allowed.
@@ -56,6 +58,9 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
     if not isinstance(document.value, dict):
         raise ConfigError(f"{name} holds no keys; it needs at least 'grid' with the axes p and lam")
     keys = {key: value for key, value in document.value.items() if not key.startswith(ASIDE)}
+    if assignments:
+        keys = assigned(keys, assignments)
+        text, name = assigned_text(keys, assignments), " --set ".join([name, *map(shortened, assignments)])
     found = document.twice | (document.ambiguous if strict else {})
     problems = [f"{_path_text(path)}: {problem}" for path, problem in found.items()]
     experiment = None
@@ -67,19 +72,19 @@ def parse_experiment(text: str, name: str = "configuration", *, strict: bool = F
         problems += [_explain(dict(e), keys) for e in others]
     if experiment is None or problems:
         raise ConfigError.of(name, problems)
-    experiment._text = text
+    experiment._text, experiment._assignments = text, tuple(assignments)
     return experiment
 
 
 def _path_text(path: Iterable[str | int]) -> str:
     """A path for messages; places in a list are left out."""
-    return ".".join(_shortened(part) for part in path if isinstance(part, str) and part != MERGE)
+    return ".".join(shortened(part) for part in path if isinstance(part, str) and part != MERGE)
 
 
 def _explain(error: dict[str, Any], document: Any) -> str:
     """One line for one pydantic error in a document: the key's path, what is wrong, what is allowed."""
     location = [part for part in error["loc"] if isinstance(part, str | int)]
-    path = ".".join(_shortened(str(part)) for part in location)
+    path = ".".join(shortened(str(part)) for part in location)
     if not path:  # a condition on the whole file names its own path
         return plain_message(str(error["msg"]))
     section, field = _resolve(location)
@@ -89,7 +94,7 @@ def _explain(error: dict[str, Any], document: Any) -> str:
         return f"{path}: required, but missing"
     line = f"{path}: {plain_message(error['msg'])}"
     if not isinstance(error["input"], dict | list | tuple) and location[:-1] != ["grid"]:  # an axis's message names it
-        line += f", not {_shortened(repr(error['input']))}"
+        line += f", not {shortened(repr(error['input']))}"
         line += "" if _is_given(location, document) else ", its default"
     allowed = range_text(bounds_of(field)) if field is not None else ""
     return f"{line} (allowed: {allowed})" if allowed else line
@@ -102,11 +107,6 @@ def _is_given(location: list[str | int], document: Any) -> bool:
             return False
         document = document[part] if isinstance(document, dict) else None
     return True
-
-
-def _shortened(text: str) -> str:
-    """A text for a message, shortened if it is very long."""
-    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 
 def _hint(name: str, section: type[BaseModel]) -> str:
@@ -128,13 +128,19 @@ def _resolve(location: list[str | int]) -> tuple[type[BaseModel], FieldInfo | No
     return section, field
 
 
-def load_experiment(path: str | Path) -> Experiment:
+def load_experiment(path: str | Path, assignments: Sequence[str] = ()) -> Experiment:
     """Read and validate a configuration file.
+
+    Parameters
+    ----------
+    path : path
+    assignments : sequence of str
+        Values in place of the file's, such as `network.tau_E_ms=5`.
 
     Raises
     ------
     UserError
-        If the file cannot be read.
+        If the file cannot be read, or an assignment has a mistake.
     ConfigError
         If it does not validate (all problems at once).
     """
@@ -145,12 +151,14 @@ def load_experiment(path: str | Path) -> Experiment:
         if isinstance(error, FileNotFoundError):
             reason = f"there is no such file; {missing_file(Path(path))}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
-    return parse_experiment(text, str(path), strict=True)
+    return parse_experiment(text, str(path), strict=True, assignments=assignments)
 
 
 def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configuration") -> Experiment:
     """An experiment with other values of some keys of its file, validated as one (`name`: see `parse_experiment`)."""
-    return parse_experiment(written(experiment.model_dump(mode="json", exclude_none=True) | keys), name)
+    result = parse_experiment(written(experiment.model_dump(mode="json", exclude_none=True) | keys), name)
+    result._assignments = experiment.assignments
+    return result
 
 
 def validated(section: type[Section], keys: Mapping[str, Any]) -> Section:

@@ -6,24 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
-from hpcmass.config.experiment import SWEEPABLE, Experiment
-from hpcmass.config.file import SPELT, parse_experiment
+from hpcmass.config.assignments import PLACES, SECTIONS, Path, place_of
+from hpcmass.config.experiment import SPELT, Experiment
+from hpcmass.config.file import parse_experiment
 from hpcmass.config.yaml_text import written
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
 
-Path = tuple[str, ...]
-
 
 def varied(experiment: Experiment, keys: Mapping[str, Any], named: Mapping[str, Any]) -> Experiment:
     """What `Experiment.vary` returns."""
-    places = _places()
     changes: dict[Path, Any] = {}
     for name, given in [*keys.items(), *named.items()]:
         value = _plain(name, given)
-        path = tuple(name.split(".")) if "." in name else _path(name, value, experiment, places)
+        path = tuple(name.split(".")) if "." in name else _path(name, value, experiment)
         if path in changes:
             raise UserError(f"{'.'.join(path)} is given twice; give it once")
         changes[path] = value
@@ -33,29 +30,15 @@ def varied(experiment: Experiment, keys: Mapping[str, Any], named: Mapping[str, 
     return parse_experiment(written(document), "the changed experiment")
 
 
-def _places() -> dict[str, Path]:
-    """Plain name of each key → its path; a parameter of the network counts as that, not as an axis."""
-    paths: dict[str, Path] = {}
-    for name, field in Experiment.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            inner = ("p", "lam") if name == "grid" else section.model_fields
-            paths |= {key: (name, key) for key in inner}
-        else:
-            paths[name] = (name,)
-    return paths
-
-
-def _path(name: str, value: Any, experiment: Experiment, places: Mapping[str, Path]) -> Path:
+def _path(name: str, value: Any, experiment: Experiment) -> Path:
     """Where a plain name belongs."""
-    if name not in places:
-        if name in Experiment.model_fields:
-            raise UserError(f"{name} is a section; give the keys in it, by their own names")
-        hint = did_you_mean(SPELT.get(name.casefold(), name), places)
+    path = place_of(name, value, experiment.grid.axes())
+    if path is None and name in SECTIONS:
+        raise UserError(f"{name} is a section; give the keys in it, by their own names")
+    if path is None:
+        hint = did_you_mean(SPELT.get(name.casefold(), name), PLACES)
         raise UserError(f"there is no key '{name}'; {hint or '`hpcmass config --defaults` lists all keys'}")
-    if name in SWEEPABLE and (name in experiment.grid.axes() or isinstance(value, list | dict)):
-        return "grid", name
-    return places[name]
+    return path
 
 
 def _set(document: dict[str, Any], path: Path, value: Any) -> None:

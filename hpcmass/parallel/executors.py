@@ -7,17 +7,19 @@ so that neither tasks nor results pile up.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 from hpcmass.errors import UserError
 from hpcmass.parallel.communicator import Communicator, communicator
-from hpcmass.parallel.processes import worker_processes
+from hpcmass.parallel.processes import Begin, worker_processes
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -49,11 +51,14 @@ class Workers:
         Tasks that run at the same time.
     mpi_library : str
         Name of the MPI library; `none` where MPI is not used.
+    stop : callable
+        Tells the workers to begin no further task, where tasks that wait at a worker cannot be cancelled.
     """
 
     executor: Executor
     n: int
     mpi_library: str = "none"
+    stop: Callable[[], object] = lambda: None
 
     def in_flight(self, per_worker: int) -> int:
         """Tasks in flight, for so many per worker."""
@@ -64,13 +69,20 @@ THIS_PROCESS = Workers(SerialExecutor(), 1)
 
 
 @contextmanager
-def processes(n: int) -> Iterator[Workers]:
-    """`n` processes of this machine; 1 means this process."""
+def processes(n: int, begin: Begin | None = None) -> Iterator[Workers]:
+    """`n` processes of this machine; 1 means this process.
+
+    Parameters
+    ----------
+    n : int
+    begin : callable, optional
+        As for `worker_processes`. It has to handle SIGUSR1, which `Workers.stop` sends.
+    """
     if n <= 1:
         yield THIS_PROCESS
         return
-    with _one_thread_each(), worker_processes(n) as pool:
-        yield Workers(pool, n)
+    with _one_thread_each(), worker_processes(n, begin) as pool:
+        yield Workers(pool, n, stop=partial(pool.tell, signal.SIGUSR1))
 
 
 @contextmanager

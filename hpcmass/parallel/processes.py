@@ -9,63 +9,122 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from hpcmass.errors import UserError
-from hpcmass.interrupts import held_back
+from hpcmass.errors import LostWorker
+from hpcmass.interrupts import STOPS, blocked, held_back
 from hpcmass.streams import guard
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Begin = Callable[[int], object]
+"""Sets up a process, given its number (1, 2, …); the signals of `STOPS` are blocked meanwhile."""
+
 EXIT_REIMPORTED = 79
 """Exit code of a worker that reached the call that started it."""
 
+WATCH_S = 0.5
+"""Time (s) between two checks that every process is alive."""
 
-class _Pool(ProcessPoolExecutor):
-    """A process pool that can end its processes."""
 
-    def __init__(self, count: int) -> None:
-        self.others = set(multiprocessing.active_children())
-        self.processes: set[BaseProcess] = set()
+class Pool(ProcessPoolExecutor):
+    """A process pool that can end its processes.
+
+    Parameters
+    ----------
+    count : int
+    begin : callable, optional
+    """
+
+    def __init__(self, count: int, begin: Begin | None = None) -> None:
+        self._others = set(multiprocessing.active_children())
+        self._started: frozenset[BaseProcess] = frozenset()
+        self._lost: list[BaseProcess] | None = None
+        self._lock, self._closing = threading.Lock(), threading.Event()
         # forking a process that runs threads (HDF5, numba, MPI) can deadlock the child
-        super().__init__(count, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+        context = multiprocessing.get_context("spawn")
+        with blocked(*STOPS):  # a signal to all processes of a job leaves Python's resource tracker alone
+            super().__init__(count, context, initializer=_begin, initargs=(begin, context.Value("i", 0)))
+        self._results: Any = self._result_queue
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with held_back():  # this starts processes until there are enough
+        with held_back(), blocked(*STOPS):  # this starts processes until there are enough
             future = super().submit(fn, *args, **kwargs)
-            self.processes |= set(multiprocessing.active_children()) - self.others
+            self._started |= set(multiprocessing.active_children()) - self._others
         return future
 
-    def end(self) -> None:
-        """End the processes, whatever they do: their results are not needed any more."""
-        for process in self.processes:
-            process.terminate()
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal to every process that runs."""
+        lost = set(self._ended())
+        for process in self._started - lost:
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, number)
+
+    def end(self) -> list[BaseProcess]:
+        """Kill the processes, whatever they do: they write nothing. Returns those that had already ended."""
+        with self._lock:
+            if self._lost is None:
+                self._lost = self._ended()
+                for process in self._started:
+                    process.kill()
+                # nothing can write now, so a thread that waits for the rest of a result sees the end of the pipe
+                self._results._writer.close()
+            return self._lost
+
+    def close(self) -> None:
+        """Wait for the processes to end."""
+        self._closing.set()
+        self.shutdown(cancel_futures=True)
+
+    def _ended(self) -> list[BaseProcess]:
+        found = wait([process.sentinel for process in self._started], timeout=0)
+        return [process for process in self._started if process.sentinel in found]
+
+    def _watch(self) -> None:
+        """End all when one has died: if it died while it sent a result, the pool would wait for the rest for ever."""
+        while not self._closing.wait(WATCH_S):
+            if self._ended() and not self._closing.is_set():
+                self.end()
+                return
 
 
 @contextmanager
-def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
+def worker_processes(count: int, begin: Begin | None = None) -> Iterator[Pool]:
     """A pool of `count` processes; if the block ends with an error or Ctrl-C they end at once.
+
+    Parameters
+    ----------
+    count : int
+    begin : callable, optional
+        Called in every process before its first task; a function of a module, or a `functools.partial` of one.
 
     Raises
     ------
-    UserError
+    LostWorker
         If one of them was killed or could not start.
     """
     require_main_guard()
-    pool = _Pool(count)
+    pool = Pool(count, begin)
     try:
         yield pool
     except BrokenProcessPool:
-        pool.shutdown()
-        raise UserError(_why(process.exitcode for process in pool.processes)) from None
+        lost = pool.end()
+        pool.close()
+        raise LostWorker(_why(process.exitcode for process in lost)) from None
     except BaseException:
         pool.end()
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.close()
 
 
 def require_main_guard() -> None:
@@ -93,10 +152,16 @@ def _why(exit_codes: Iterator[int | None]) -> str:
     return f"a worker process ended with exit code {code}, its message is above; try with one process (-j 1)"
 
 
-def _begin() -> None:
+def _begin(begin: Begin | None, number: Synchronized[int]) -> None:
     """Set up a worker: its standard streams never fail, and it ends with its parent."""
     guard()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    if begin is not None:
+        with number.get_lock():
+            number.value += 1
+            mine = number.value
+        begin(mine)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def _end_with_parent() -> None:

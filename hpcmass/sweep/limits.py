@@ -18,8 +18,10 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from hpcmass.errors import EXIT_INTERRUPTED, TrialTimeout
+from hpcmass.interrupts import STOPS
 
 REMEMBERED = 512
 """Trials from which the pace is estimated."""
@@ -151,6 +153,25 @@ def stop_requested() -> bool:
     return _stop
 
 
+def note_signals(*numbers: signal.Signals) -> dict[signal.Signals, Any]:
+    """From now on these signals only set a flag, unless SIGHUP or SIGINT is ignored; returns the handlers before."""
+
+    def note(number: int, frame: object) -> None:
+        global _stop
+        if number == signal.SIGINT and _stop:
+            os._exit(EXIT_INTERRUPTED)
+        _stop = True
+
+    global _stop
+    _stop = False
+    may_be_ignored = (signal.SIGHUP, signal.SIGINT)
+    return {
+        number: signal.signal(number, note)
+        for number in numbers
+        if number not in may_be_ignored or signal.getsignal(number) != signal.SIG_IGN
+    }
+
+
 @contextmanager
 def stopping_on_signals(*, until_exit: bool = False) -> Iterator[None]:
     """While the block runs, SIGTERM, SIGUSR1 and SIGHUP, unless `nohup` has it ignored, only set a flag.
@@ -164,20 +185,11 @@ def stopping_on_signals(*, until_exit: bool = False) -> Iterator[None]:
         that are still exiting, and would end with their 143.
     """
 
-    def note(number: int, frame: object) -> None:
-        global _stop
-        if number == signal.SIGINT and _stop:
-            os._exit(EXIT_INTERRUPTED)
-        _stop = True
-
     global _stop
-    _stop = False
-    numbers = [signal.SIGTERM, signal.SIGUSR1]
-    may_be_ignored = [signal.SIGHUP, signal.SIGINT] if until_exit else [signal.SIGHUP]
-    numbers += [number for number in may_be_ignored if signal.getsignal(number) != signal.SIG_IGN]
-    old = {number: signal.signal(number, note) for number in numbers}
+    old = note_signals(*STOPS, signal.SIGINT) if until_exit else note_signals(*STOPS)
     try:
         yield
     finally:
         for number, handler in old.items():
             signal.signal(number, signal.SIG_IGN if until_exit else handler)
+        _stop = _stop and until_exit

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from hpcmass.config import Experiment
+from hpcmass.config.assignments import set_in_history
 from hpcmass.costs import Part, assign, point_costs
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
@@ -27,7 +28,7 @@ from hpcmass.store.schema import DONE, PENDING
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable
-from hpcmass.text import counted
+from hpcmass.text import counted, shortened
 
 SHOWN_CHARACTERS = 60
 """Most characters of a changed setting's value in the history."""
@@ -52,6 +53,8 @@ class RunOptions:
         Run failed trials once more.
     reuse : tuple of Path
         Earlier sweeps from which to copy the trials that they have.
+    jobs : int or None
+        Processes of this machine that simulate, while this one writes; None or 1: this one does all.
     """
 
     force: bool = False
@@ -59,6 +62,7 @@ class RunOptions:
     part: Part | None = None
     retry_failed: bool = False
     reuse: tuple[Path, ...] = ()
+    jobs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Prepared:
         Trials of the sweep or the part, trials still to be done, failed ones that are left alone.
     cost_done : float
         Expected cost of the trials that are done already.
+    jobs : int
+        Processes of this machine that simulate; 1: this one.
     """
 
     experiment: Experiment
@@ -85,6 +91,7 @@ class Prepared:
     missing: int
     failed: int
     cost_done: float
+    jobs: int = 1
 
 
 def prepare(
@@ -95,13 +102,16 @@ def prepare(
         if same_file(old, output):
             raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
         require_reusable(old, experiment)
-    if n_ranks == 1:
-        driver: Driver = "serial"
+    jobs = options.jobs or 1
+    if jobs > 1:
+        driver: Driver = "gather"
+        how = f"{jobs} worker processes, {driver}"
     else:
-        driver = "mpio" if h5py.get_config().mpi and not options.gather else "gather"
-    identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_ranks, mpi_library=mpi_library)}
-    how = f"{counted(n_ranks, 'rank')}, {driver}"
-    how += f", part {options.part}" if options.part else ""
+        driver = "serial" if n_ranks == 1 else "mpio" if h5py.get_config().mpi and not options.gather else "gather"
+        how = f"{counted(n_ranks, 'rank')}, {driver}"
+    n_all = jobs + 1 if jobs > 1 else n_ranks
+    identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_all, mpi_library=mpi_library)}
+    how += (f", part {options.part}" if options.part else "") + set_in_history(experiment.assignments)
     refuse_shards(output)
     if output.exists() and not options.force:
         how += f", commit {str(identity['git_commit'])[:12]}, {identity['processor']}"
@@ -116,7 +126,8 @@ def prepare(
         with SweepFile(output, checked=True) as file:
             cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
             cost_done = float(cost[(file.status == DONE) & file.assigned].sum())
-    return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done), missing
+    jobs = max(1, min(jobs, len(missing)))
+    return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done, jobs), missing
 
 
 def _create(
@@ -192,7 +203,7 @@ def _settings(experiment: Experiment) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     text = " ".join((", ".join(map(str, value)) if isinstance(value, list) else str(value)).split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+    return shortened(text, SHOWN_CHARACTERS)
 
 
 def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:

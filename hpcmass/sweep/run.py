@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, Us
 from hpcmass.grid import Trial
 from hpcmass.messages import logger
 from hpcmass.parallel.communicator import Communicator, communicator
+from hpcmass.parallel.processes import require_main_guard
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
@@ -71,8 +72,9 @@ def run_sweep(
     *,
     limits: Limits = NO_LIMITS,
     inspect: Callable[[Experiment], None] | None = None,
+    assignments: Sequence[str] = (),
 ) -> Summary | None:
-    """Run or resume a sweep on all processes of this job.
+    """Run or resume a sweep on all processes of this job, or on `options.jobs` processes of this machine.
 
     Parameters
     ----------
@@ -84,6 +86,8 @@ def run_sweep(
     limits : Limits
     inspect : callable, optional
         Called with the experiment on rank 0, before anything is done.
+    assignments : sequence of str
+        Values in place of the configuration's, such as `trials=3`.
 
     Returns
     -------
@@ -95,23 +99,26 @@ def run_sweep(
     UserError
         On rank 0, while all other ranks exit.
     """
+    if options.jobs is not None:
+        require_main_guard()  # before anything else: the parent holds the lock
     clock = Clock(limits)
     output = real_path(output)
     comm = communicator()
     if options.part is None:  # processes that each run a part need not see each other
         comm.require_peers()
     with comm.guarded():
+        comm.on_root(lambda: _require_one_way(comm, options))
         lock = SweepLock(output)
         queue: list[Trial] = []
 
         def begin() -> Prepared:
             require_output(output, [config])
-            experiment = load_experiment(config)
+            experiment = load_experiment(config, assignments)
             if inspect is not None:
                 inspect(experiment)
             lock.acquire()
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
-            lock.announce(max(1, comm.size - 1))
+            lock.announce(_workers(comm, prepared))
             queue.extend(missing)
             return prepared
 
@@ -121,6 +128,11 @@ def run_sweep(
                 return _run(comm, comm.on_root(begin), queue, clock)
         finally:
             lock.release()
+
+
+def _require_one_way(comm: Communicator, options: RunOptions) -> None:
+    if comm.size > 1 and options.jobs is not None:
+        raise UserError("give either -j or mpiexec: the ranks are the processes")
 
 
 def _run(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Summary | None:
@@ -147,12 +159,18 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
     if not prepared.missing:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
         return f"nothing to do, {count} {what} are done{left}"
-    who = "this process" if comm.size == 1 else counted(comm.size - 1, "worker")
+    alone = comm.size == 1 and prepared.jobs == 1
+    who = "this process" if alone else counted(_workers(comm, prepared), "worker")
     rest = f" ({done} are done already{left})" if done or left else ""
     return (
         f"{prepared.missing} of {prepared.total} {what} to do{rest}, by {who}, into {prepared.output} "
         f"({prepared.driver})"
     )
+
+
+def _workers(comm: Communicator, prepared: Prepared) -> int:
+    """Processes that simulate."""
+    return prepared.jobs if comm.size == 1 else comm.size - 1
 
 
 def _warm_up() -> None:

@@ -1,10 +1,11 @@
 """Scattering: rank 0 distributes the trials, the costliest first; the other ranks simulate them.
 
-With parallel HDF5 a rank writes the traces of a trial itself, in a thread beside its next trial, and reports the trial
-with its next result, when the traces are on the disk. Otherwise the recording travels to rank 0. Either way rank 0
-alone stores numbers and status. A trial's own failure is recorded and the sweep continues; a disk that is full stops
-it. SIGTERM or SIGUSR1 on any rank stops the scattering, and the running trials end. Near the job's time limit only
-trials that should fit are begun, and what still runs then is dropped.
+On one machine other processes do so without MPI (`-j`): the first process is rank 0, the others are 1, 2, … With
+parallel HDF5 a rank writes the traces of a trial itself, in a thread beside its next trial, and reports the trial with
+its next result, when the traces are on the disk. Otherwise the recording travels to rank 0. Either way rank 0 alone
+stores numbers and status. A trial's own failure is recorded and the sweep continues; a disk that is full stops it.
+SIGTERM or SIGUSR1 on any rank stops the scattering, and the running trials end. Near the job's time limit only trials
+that should fit are begun, and what still runs then is dropped.
 """
 
 from __future__ import annotations
@@ -12,21 +13,25 @@ from __future__ import annotations
 import os
 import time
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from hpcmass.config import Experiment
 from hpcmass.costs import point_costs
-from hpcmass.errors import TrialFailure, TrialTimeout, UserError
+from hpcmass.errors import LostWorker, TrialFailure, TrialTimeout, UserError
 from hpcmass.grid import Trial
+from hpcmass.interrupts import STOPS
 from hpcmass.parallel.communicator import Communicator
-from hpcmass.parallel.executors import batches, ranks
+from hpcmass.parallel.executors import Workers, batches, processes, ranks
 from hpcmass.progress import Progress
 from hpcmass.store.schema import TRACES
 from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
-from hpcmass.sweep.limits import Clock, stop_requested, watched
+from hpcmass.sweep.limits import Clock, note_signals, stop_requested, watched
 from hpcmass.sweep.prepare import Prepared
 
 TASKS_PER_WORKER = 2
@@ -119,8 +124,11 @@ class Worker:
 
         trial, limits = task.trial, self.clock.limits
         start = time.perf_counter()
-        if not self.clock.fits(task.cost):  # it has waited here since it was submitted
-            return Outcome(task, dropped=True, stop=stop_requested())
+        # it has waited here since it was submitted
+        if stop_requested():
+            return Outcome(task, stop=True)
+        if not self.clock.fits(task.cost):
+            return Outcome(task, dropped=True)
         try:
             network = self.experiment.network_at(trial.values)
             deadline = self.clock.deadline()
@@ -153,6 +161,13 @@ _worker: Worker
 
 def _run(task: Task) -> list[Outcome]:
     return _worker.run(task)
+
+
+def _begin(experiment: Experiment, clock: Clock, number: int) -> None:
+    """Prepare a process of this machine, which has a number, for its trials: a signal to stop only sets a flag."""
+    global _worker
+    note_signals(*STOPS)
+    _worker = Worker(experiment, clock, number, None, threads=False)
 
 
 class Tally:
@@ -204,13 +219,13 @@ def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: C
     Queue and tally are rank 0's; each rank has its own clock.
     """
     global _worker
-    tally = Tally(clock, own_clock=comm.size == 1)
+    tally = Tally(clock, own_clock=comm.size == 1 and prepared.jobs == 1)
     others = comm.without_root() if prepared.driver == "mpio" else None
     writes = prepared.driver == "mpio" and not comm.is_root
     traces = comm.on_all(lambda: ParallelTraceWriter(prepared.output, others) if writes else None)
     _worker = Worker(prepared.experiment, clock, comm.rank, traces, threads=writes and comm.has_threads())
     if comm.is_root:
-        _hand_out(comm, prepared, costliest_first(queue, prepared.experiment), tally)
+        _hand_out(comm, prepared, costliest_first(queue, prepared.experiment), tally, clock)
     else:
         with ranks(comm):
             comm.gather(_worker.finish())
@@ -218,7 +233,7 @@ def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: C
     return tally
 
 
-def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: Tally) -> None:
+def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: Tally, clock: Clock) -> None:
     """Rank 0's part of a sweep."""
     before = prepared.total - prepared.missing - prepared.failed
     progress = Progress(
@@ -229,15 +244,37 @@ def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: 
         work_before=prepared.cost_done,
     )
     with SweepWriter(prepared.output) as writer, progress:
-        with ranks(comm) as workers:
+        with _workers(comm, prepared, clock) as workers:
             assert workers is not None
+            stop = workers.stop
+
+            def keep_going() -> bool:
+                if not tally.keep_going():
+                    stop()
+                    return False
+                return True
+
             fitting = (task for task in tasks if tally.may_begin(task))
             in_flight = workers.in_flight(TASKS_PER_WORKER)
-            for results in batches(workers.executor, _run, fitting, in_flight=in_flight, keep_going=tally.keep_going):
+            for results in batches(workers.executor, _run, fitting, in_flight=in_flight, keep_going=keep_going):
                 tally.store(list(chain.from_iterable(results)), writer, progress)
                 progress.tick()
         tally.store(list(chain.from_iterable(comm.gather(_worker.finish()))), writer, progress)
     tally.stop = tally.stop or stop_requested()
+
+
+@contextmanager
+def _workers(comm: Communicator, prepared: Prepared, clock: Clock) -> Iterator[Workers | None]:
+    """The other ranks, other processes of this machine, or this process alone."""
+    if comm.size > 1:
+        with ranks(comm) as workers:
+            yield workers
+        return
+    try:
+        with processes(prepared.jobs, partial(_begin, prepared.experiment, clock)) as workers:
+            yield workers
+    except LostWorker as error:
+        raise UserError(f"{error}; what is done is kept, the same command continues") from None
 
 
 def costliest_first(trials: list[Trial], experiment: Experiment) -> list[Task]:

@@ -114,3 +114,9 @@ def test_job_lines() -> None:
     several = job_line(config, expected(3600), 101, limit_s=4 * 3600)
     assert several.endswith("--time=04:00:00 jobs/slurm/requeue.sbatch")
     assert "TIME_LIMIT" not in several
+
+
+def test_a_job_line_passes_on_what_was_set() -> None:
+    line = job_line(Path("my.yml"), expected(3.6), 101, assignments=["trials=3", "grid.p=[0.1,0.5]"])
+    assert line.startswith("CONFIG=my.yml RUN_ARGS='--set trials=3 --set grid.p=[0.1,0.5]' TIME_LIMIT=")
+    assert "leave out the spaces" in job_line(Path("my.yml"), expected(3.6), 101, assignments=["grid.p=[0.1, 0.5]"])

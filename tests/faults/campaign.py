@@ -63,7 +63,7 @@ class Table:
 def kills(table: Table, here: Installation, config: Path, truth: Truth, place: Path, count: int, seed: int) -> None:
     """So many kills of each victim, writer by writer."""
     for writer in here.writers:
-        victims = (*RANDOM_INSTANTS, "storing") if writer.ranks else ("all", "storing")
+        victims = (*RANDOM_INSTANTS, "storing") if writer.has_workers else ("all", "storing")
         for victim in victims:
             directory = place / "kills"
             directory.mkdir()
@@ -72,7 +72,7 @@ def kills(table: Table, here: Installation, config: Path, truth: Truth, place: P
                 here, config, truth, directory, kills=count, writer=writer, victim=victim, chance=chance
             )
             who = {"storing": "rank 0 while it stores", "all": "all ranks"}.get(victim, victim)
-            if not writer.ranks:
+            if not writer.has_workers:
                 who = {"storing": "the process, while it stores", "all": "the process, at any instant"}[victim]
             table.add(f"SIGKILL of {who}, {writer.name}, {here.mpi}", str(toll), toll.clean)
             table.kills += toll.kills
@@ -103,21 +103,21 @@ def copies(table: Table, here: Installation, config: Path, truth: Truth, place: 
 def stops(table: Table, here: Installation, config: Path, truth: Truth, place: Path, seed: int) -> None:
     """Time limits and signals."""
     for writer in here.writers:
-        path = place / f"limit-{writer.driver}.h5"
+        path = place / f"limit-{writer.slug}.h5"
         stopped, problems = time_limits(here, config, truth, path, stops=3, limit="2s", writer=writer)
         happened = "; ".join([f"{stopped} stops with exit code 75, continued, identical", *problems])
         table.add(f"--time-limit, {writer.name}, {here.mpi}", happened, not problems and stopped > 0)
     for writer in here.writers:
-        directory = place / f"signals-{writer.driver}"
+        directory = place / f"signals-{writer.slug}"
         directory.mkdir()
         chance = random.Random(f"{seed} {writer.name}")
         stopped, problems = signals(here, config, truth, directory, writer=writer, chance=chance)
         happened = "; ".join([f"{stopped} stops with exit code 75, continued, identical", *problems])
-        who = "all ranks, rank 0, a worker" if writer.ranks else "the process"
+        who = "all ranks, rank 0, a worker" if writer.has_workers else "the process"
         table.add(f"SIGTERM, SIGUSR1, SIGHUP to {who}, {writer.name}, {here.mpi}", happened, not problems)
         shutil.rmtree(directory)
     for writer in here.writers:
-        path = place / f"interrupted-{writer.driver}.h5"
+        path = place / f"interrupted-{writer.slug}.h5"
         chance = random.Random(f"{seed} Ctrl-C {writer.name}")
         codes, problems = ctrl_c(here, config, truth, path, stops=4, writer=writer, chance=chance)
         happened = "; ".join([f"{_listed(codes)}, continued, identical", *problems])

@@ -168,7 +168,7 @@ def size_limits(here: Installation, config: Path, truth: Truth, whole: Path, dir
             problems.append(f"{' '.join(map(str, arguments[:2]))}: {done.returncode} {done.stderr[-300:]} {left}")
 
     for writer in here.writers:
-        path = directory / f"limited-{writer.driver}.h5"
+        path = directory / f"limited-{writer.slug}.h5"
         refused(path, writer.ranks, "run", config, *writer.options)
         if path.exists():
             problems.append(f"{writer.name}: a file was left")
@@ -281,7 +281,7 @@ def random_limits(
     assert here.run(0, "compare", whole, "-o", compared).returncode == 0
     begun = {}
     for writer in here.writers:
-        begun[writer] = directory / f"begun-{writer.driver}.h5"
+        begun[writer] = directory / f"begun-{writer.slug}.h5"
         _begun(here, config, begun[writer], writer, truth.trials // 10)
     out = directory / "out"
     size, size_compared = whole.stat().st_size, compared.stat().st_size

@@ -20,6 +20,7 @@ from hpcmass.store.check import check_sweep
 from hpcmass.store.labelled import open_sweep
 from hpcmass.store.schema import DONE, NUMBERS, TRACES
 from hpcmass.store.sweep_file import SweepFile
+from processes import worker_processes_in, worker_processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STRUCK = Path(__file__).with_name("struck.py")
@@ -66,10 +67,21 @@ class Writer:
     options: tuple[str, ...]
     driver: str
 
+    @property
+    def slug(self) -> str:
+        """Its name, for the names of files."""
+        return self.name.replace(" ", "-")
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether other processes than the first simulate."""
+        return self.ranks > 0 or "-j" in self.options
+
 
 ONE_PROCESS = Writer("one process", 0, (), "serial")
 MPIO = Writer("mpio", 3, (), "mpio")
 GATHER = Writer("gather", 3, ("--gather",), "gather")
+PROCESSES = Writer("two processes", 0, ("-j", "2"), "gather")
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ class Installation:
     @property
     def writers(self) -> tuple[Writer, ...]:
         """The ways of writing that it has."""
-        return (MPIO, GATHER, ONE_PROCESS) if self.parallel_hdf5 else (GATHER, ONE_PROCESS)
+        return (*((MPIO,) if self.parallel_hdf5 else ()), GATHER, PROCESSES, ONE_PROCESS)
 
     def command(self, ranks: int, *arguments: object) -> list[str]:
         """`hpcmass …` on so many ranks; 0 means without mpiexec."""
@@ -146,7 +158,7 @@ def this_installation() -> Installation:
 
 
 def ranks_of(output: Path, python: str) -> dict[int, int]:
-    """Rank → process id of the processes that write into `output`."""
+    """Rank → process id of the processes that write into `output`; those that `-j` has started are 1, 2, …."""
     found = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
@@ -162,7 +174,8 @@ def ranks_of(output: Path, python: str) -> dict[int, int]:
             continue
         rank = environment.get(b"OMPI_COMM_WORLD_RANK", environment.get(b"PMI_RANK", b"0"))
         found[int(rank)] = int(entry.name)
-    return found
+    workers = worker_processes_of(found[0]) if len(found) == 1 and 0 in found else []
+    return found | dict(enumerate(workers, start=1))
 
 
 def kill(pids: list[int], number: int = signal.SIGKILL) -> None:
@@ -182,9 +195,10 @@ def end(job: subprocess.Popen[str], output: Path, python: str, patience_s: float
         kill([*ranks_of(output, python).values(), job.pid])
         raise AssertionError("a job hung") from None
     limit = time.monotonic() + AFTER_A_KILL_S
-    while pids := ranks_of(output, python):
+    # a worker process whose parent has ended is still in the job's session
+    while pids := [*ranks_of(output, python).values(), *worker_processes_in(job.pid)]:
         if time.monotonic() > limit:
-            kill(list(pids.values()))
+            kill(pids)
             raise AssertionError("ranks outlived their job")
         time.sleep(0.02)
     clear_shared_memory()

@@ -61,7 +61,7 @@ def signals(
     """
     stopped, problems = 0, []
     for number in SIGNALS:
-        path = directory / f"{number.name}-{writer.name.replace(' ', '-')}.h5"
+        path = directory / f"{number.name}-{writer.slug}.h5"
         known: set[tuple[int, ...]] = set()
         for ranks in ([0, 1, 2], [0], [chance.choice([1, 2])]):
             before = done_in(path)
@@ -78,7 +78,7 @@ def signals(
             if job.returncode != expected or wrong or known - done:
                 problems.append(f"{number.name} to {ranks}: {job.returncode}, {wrong} wrong, {len(known - done)} lost")
             known = done
-            if not writer.ranks or expected == 0:  # one process is all ranks
+            if not writer.has_workers or expected == 0:  # one process is all ranks
                 break
         last = here.run(writer.ranks, "run", config, "-o", path, *writer.options)
         if last.returncode != 0 or not truth.equals(path):

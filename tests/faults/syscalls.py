@@ -45,11 +45,11 @@ def calls_of(here: Installation, directory: Path, *, trials: int, writer: Writer
     """
     if shutil.which("strace") is None:
         raise FileNotFoundError("there is no strace")
-    config, path = directory / "calls.yml", directory / f"calls-{writer.driver}.h5"
+    config, path = directory / "calls.yml", directory / f"calls-{writer.slug}.h5"
     config.write_text(CONFIG.format(trials=trials))
     created = here.run(writer.ranks, "run", config, "-o", path, *writer.options, "--time-limit", "0.01s")
     assert created.returncode == 75, created.stderr  # the file is there, no trial is done
-    log = directory / f"calls-{writer.driver}"
+    log = path.with_suffix("")
     wrapper = f'exec strace -f -y -e trace={",".join(CALLS)} -o "$0.${{OMPI_COMM_WORLD_RANK:-${{PMI_RANK:-0}}}}" "$@"'
     command = here.command(writer.ranks, "run", config, "-o", path, *writer.options)
     at = command.index(here.python)

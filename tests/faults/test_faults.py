@@ -14,7 +14,17 @@ sys.path.insert(0, str(Path(__file__).parent))  # its programs import each other
 from copies import compare_kills, merge_kills
 from damage import DAMAGE, broken_checksum, damaged_files
 from disks import disk_full, full_while_merging, full_while_packing, job_array, size_limits, small_disk
-from harness import GATHER, MPIO, ONE_PROCESS, Installation, Truth, reference, this_installation, write_config
+from harness import (
+    GATHER,
+    MPIO,
+    ONE_PROCESS,
+    PROCESSES,
+    Installation,
+    Truth,
+    reference,
+    this_installation,
+    write_config,
+)
 from kills import kill_campaign
 from stops import time_limits
 
@@ -37,7 +47,9 @@ def truth(here: Installation, config: Path) -> Truth:
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(("victim", "writer"), [("a worker", MPIO), ("storing", MPIO), ("all", GATHER)])
+@pytest.mark.parametrize(
+    ("victim", "writer"), [("a worker", MPIO), ("storing", MPIO), ("all", GATHER), ("a worker", PROCESSES)]
+)
 def test_kills_lose_nothing(
     victim: str, writer: object, here: Installation, config: Path, truth: Truth, tmp_path: Path
 ) -> None:

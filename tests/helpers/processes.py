@@ -97,3 +97,26 @@ def ranks_of(output: Path, python: str | None = None) -> dict[int, int]:
         environment = dict(entry.split("=", 1) for entry in map(os.fsdecode, variables) if "=" in entry)
         found[int(entry.name)] = next((int(environment[name]) for name in RANK_VARIABLES if name in environment), 0)
     return found
+
+
+def worker_processes_of(parent: int) -> list[int]:
+    """Process ids of the worker processes that a process has started, in their order."""
+    return [pid for pid, (above, _) in _worker_processes().items() if above == parent]
+
+
+def worker_processes_in(session: int) -> list[int]:
+    """Those of a session, also where the process that started them has ended."""
+    return [pid for pid, (_, theirs) in _worker_processes().items() if theirs == session]
+
+
+def _worker_processes() -> dict[int, tuple[int, int]]:
+    """Process id → parent and session of every process that `multiprocessing` has started."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and b"spawn_main" in (entry / "cmdline").read_bytes():
+                words = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                found[int(entry.name)] = int(words[1]), int(words[3])
+        except OSError:  # ended in the meantime
+            continue
+    return dict(sorted(found.items()))

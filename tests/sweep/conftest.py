@@ -15,6 +15,7 @@ import pytest
 
 from hpcmass.errors import UserError
 from hpcmass.store.status import Status, sweep_status
+from processes import worker_processes_of
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `sweep_state`: pytest's importlib mode puts no folder on the path
 
@@ -139,13 +140,16 @@ class Job:
 
     Parameters
     ----------
+    n : int
+        0: without mpiexec.
     output : Path
         The sweep file, by whose name the ranks are found.
     """
 
     def __init__(self, env: dict[str, str], n: int, *args: object, output: Path) -> None:
         self.output = output
-        command = [env["MPIEXEC"], "-n", str(n), sys.executable, "-m", "hpcmass", *map(str, args), "-o", str(output)]
+        launcher = [env["MPIEXEC"], "-n", str(n)] if n else []
+        command = [*launcher, sys.executable, "-m", "hpcmass", *map(str, args), "-o", str(output)]
         self.process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True,
@@ -162,6 +166,10 @@ class Job:
             if os.fsencode(self.output) in words and os.fsencode(sys.executable) == words[0]:
                 found.append(int(entry.name))
         return found
+
+    def workers(self) -> list[int]:
+        """Process ids of the processes that `-j` has started."""
+        return worker_processes_of(self.process.pid)
 
     def wait_for(self, done: int, timeout_s: float = 90) -> Status:
         """Watch the file until so many trials are done."""
@@ -185,8 +193,8 @@ class Job:
         return self.process.returncode, out, err
 
     def kill(self) -> None:
-        """SIGKILL to every rank, then to mpiexec."""
-        for pid in [*self.ranks(), self.process.pid]:
+        """SIGKILL to every rank and worker process, then to mpiexec."""
+        for pid in [*self.ranks(), *self.workers(), self.process.pid]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -229,12 +237,13 @@ rank = communicator().rank
 def sabotage(tmp_path: Path, config: Path, mpi_run: Run, python_run: Run) -> Run:
     """Give `sabotage(n, code, *options)`: `hpcmass run` into `sweep.h5` after some code has spoiled it.
 
-    On n ranks, 0 being a process without mpiexec. The code runs on every rank, and knows its `rank`.
+    On n ranks, 0 being a process without mpiexec. The code runs on every rank, and knows its `rank`; with `-j` it runs
+    in every process.
     """
 
     def launch(n: int, code: str, *options: str, what: Path | None = None) -> Any:
         script = tmp_path / "script.py"
-        script.write_text(f"{PROLOGUE}\n{code}\nsys.exit(main(sys.argv[1:]))\n")
+        script.write_text(f'{PROLOGUE}\n{code}\nif __name__ == "__main__":\n    sys.exit(main(sys.argv[1:]))\n')
         words = (script, "run", what or config, "-o", tmp_path / "sweep.h5", *options)
         return mpi_run(n, *words, check=False, timeout=90) if n else python_run(*words, check=False, timeout=90)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweep_state import attribute, history, make_pending, science, trials_done
+from sweep_state import attribute, history, make_pending, require_true, science, trials_done
 
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.store.labelled import open_sweep
@@ -168,3 +168,29 @@ def test_a_sweep_that_cannot_fit_is_refused_before_its_first_trial(
     assert "but only 0.001 GB are free there; free some space" in refused.stderr
     assert not path.exists()
     command("run", large, "-o", path, "--part", "1/12")
+
+
+def test_what_is_set_is_in_the_file_and_the_same_command_continues(
+    config: Path, reference: Path, command: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "sweep.h5"
+    run = ("run", config, "-o", path, "--set", "trials=1", "--set", "compare.max_lag_ms=20")
+    assert "6 of 6 trials done" in command(*run).stdout
+    assert history(path)[0].endswith(": started, 1 rank, serial, set trials=1, compare.max_lag_ms=20")
+    stored = parse_experiment(attribute(path, "config_yaml"))
+    assert (stored.trials, stored.compare.max_lag_ms, stored.root_seed) == (1, 20.0, 5)
+    make_pending(path, [(1, 0, 0)])
+    assert "1 of 6 trials to do" in command(*run).stderr
+    assert ", set trials=1, compare.max_lag_ms=20" in history(path)[-1]
+    assert "nothing to do" in command(*run).stderr
+    refused = command("run", config, "-o", path, check=False)
+    assert refused.returncode == 2
+    assert "holds another sweep (trials is 1 there" in refused.stderr
+    assert require_true(path, reference) == {(i, j, 0) for i in range(3) for j in range(2)}
+
+
+def test_a_trial_s_file_says_what_was_set(config: Path, command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "trial.h5"
+    command("trial", config, "--p", "0.1", "--lam", "0.5", "-o", path, "--set", "tau_E_ms=5")
+    assert history(path)[0].endswith(": trial 0 alone, set tau_E_ms=5")
+    assert parse_experiment(attribute(path, "config_yaml")).network.tau_E_ms == 5.0
