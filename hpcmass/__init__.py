@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcmass import statistics
+    from hpcmass.compare.recorded import compare_recording
     from hpcmass.config import Experiment
     from hpcmass.config.file import load_experiment
     from hpcmass.trial import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Experiment", "__version__", "load_experiment", "simulate", "statistics"]
+__all__ = ["Experiment", "__version__", "compare_recording", "load_experiment", "simulate", "statistics"]
 
-_HOME = {"Experiment": "config", "load_experiment": "config.file", "simulate": "trial"}
+_HOME = {
+    "Experiment": "config",
+    "compare_recording": "compare.recorded",
+    "load_experiment": "config.file",
+    "simulate": "trial",
+}
+"""Name → the module that has it."""
 
 
 def __getattr__(name: str) -> Any:
