@@ -12,7 +12,7 @@ import pytest
 from hpcmass import Experiment, compare_recording, simulate
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
-from hpcmass.store.labelled import open_comparison
+from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.schema import COMPARISON_VARIABLES
 
 TRACES = ("mean_v", "phi_E", "phi_I", "phi_ext")
@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
 
 def test_it_is_the_comparison_of_a_sweep(trials: dict[str, np.ndarray], compared: tuple[Path, ...]) -> None:
     found = compare_recording(*(trials[name] for name in TRACES), models=MODELS, **SETTINGS)
-    with open_comparison(compared[1]) as data:
+    with comparison_dataset(compared[1]) as data:
         point = data.isel(p=0, lam=0, tau_m_ms=0)
         for name, values in found.to_xarray().drop_dims("trial").data_vars.items():
             np.testing.assert_allclose(values, point[name], rtol=1e-6, atol=1e-9, equal_nan=True, err_msg=str(name))
