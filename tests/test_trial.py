@@ -21,7 +21,10 @@ NETWORK: dict[str, Any] = {
 }  # fmt: skip
 
 
-NAMES = ["Experiment", "__version__", "compare_recording", "load_experiment", "simulate", "statistics"]
+NAMES = [
+    "Experiment", "__version__", "compare_recording", "compare_sweep", "load_experiment", "open_comparison",
+    "open_sweep", "run_sweep", "simulate", "statistics",
+]  # fmt: skip
 
 
 def test_the_import_alone_loads_nothing(python_run):
