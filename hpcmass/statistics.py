@@ -135,7 +135,7 @@ class Coherence(NamedTuple):
     threshold : array, (n_bins,)
         Coherence that independent series exceed with probability `alpha`.
     mean : float
-        Mean over the bins, less what averaging leaves of independent series, weighted by the power of `x`.
+        Mean over the bins, minus its bias for independent series, weighted by the power of `x`.
     """
 
     frequency_hz: Real
