@@ -16,7 +16,7 @@ from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.schema import COMPARED_VARIABLES
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def comparison(compared: tuple[Path, ...]) -> Iterator[Comparison]:
     with open_comparison(str(compared[1])) as opened:
         yield opened
