@@ -16,15 +16,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcmass import statistics
+    from hpcmass.compare.pipeline import compare_sweep
+    from hpcmass.compare.recorded import compare_recording
+    from hpcmass.comparison import open_comparison
     from hpcmass.config import Experiment
     from hpcmass.config.file import load_experiment
+    from hpcmass.store.labelled import open_sweep
+    from hpcmass.sweep.run import run_sweep
     from hpcmass.trial import simulate
 
 __version__ = "0.1.0"
 
-__all__ = ["Experiment", "__version__", "load_experiment", "simulate", "statistics"]
+__all__ = [
+    "Experiment",
+    "__version__",
+    "compare_recording",
+    "compare_sweep",
+    "load_experiment",
+    "open_comparison",
+    "open_sweep",
+    "run_sweep",
+    "simulate",
+    "statistics",
+]
 
-_HOME = {"Experiment": "config", "load_experiment": "config.file", "simulate": "trial"}
+_HOME = {
+    "Experiment": "config",
+    "compare_recording": "compare.recorded",
+    "compare_sweep": "compare.pipeline",
+    "load_experiment": "config.file",
+    "open_comparison": "comparison",
+    "open_sweep": "store.labelled",
+    "run_sweep": "sweep.run",
+    "simulate": "trial",
+}
+"""Name → the module that has it."""
 
 
 def __getattr__(name: str) -> Any:

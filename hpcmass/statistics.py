@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from hpcmass.compare import coherence as coherences
 from hpcmass.compare.agreement import agreement
+from hpcmass.compare.arrays import FEWEST, positive, real_array, real_number
 from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.correlation import Correlated, correlated, pooled, transformed
 from hpcmass.compare.series import centred
@@ -30,9 +31,6 @@ from hpcmass.errors import UserError
 __all__ = ["chi_squared", "coherence", "effective_samples", "lagged_correlation", "log_ratio", "spike_contrast"]
 
 Real = npt.NDArray[np.float64]
-
-FEWEST: Final = 16
-"""Samples of a series, at least."""
 
 MOST_NEURONS: Final = int(np.iinfo(np.uint16).max)
 """Neurons are numbered with two bytes."""
@@ -136,7 +134,7 @@ class Coherence(NamedTuple):
     threshold : array, (n_bins,)
         Coherence that independent series exceed with probability `alpha`.
     mean : float
-        Mean over the bins, less what averaging leaves of independent series, weighted by the power of `x`.
+        Mean over the bins, minus its bias for independent series, weighted by the power of `x`.
     """
 
     frequency_hz: Real
@@ -184,14 +182,14 @@ def spike_contrast(
     from hpcmass.network.spikes import SpikeTrains, train_statistics
     from hpcmass.network.synchrony import spike_contrast as of_trains
 
-    dt, duration = _positive("dt_ms", dt_ms), _positive("duration_ms", duration_ms)
+    dt, duration = positive("dt_ms", dt_ms), positive("duration_ms", duration_ms)
     n = _whole_number("n_neurons", n_neurons)
     if not 2 <= n <= MOST_NEURONS:
         raise UserError(f"n_neurons = {n}: give 2 to {MOST_NEURONS} neurons")
     n_steps = round(min(duration / dt, 2.0 * MOST_STEPS))
     if not 1 <= n_steps <= MOST_STEPS:
         raise UserError(f"duration_ms = {duration:g} must be 1 to {MOST_STEPS} steps of dt_ms = {dt:g}")
-    times, numbers = _array("times_ms", times_ms), _array("neurons", neurons)
+    times, numbers = real_array("times_ms", times_ms), real_array("neurons", neurons)
     if times.ndim != 1 or times.shape != numbers.shape:
         raise UserError(
             f"times_ms has shape {times.shape} and neurons {numbers.shape}; give one time and one neuron for each spike"
@@ -467,13 +465,13 @@ def _settings(
     x: Real, dt_ms: float, *, max_lag_ms: float | None = None, band_hz: Any = None, **others: Any
 ) -> tuple[NetworkParameters, CompareParameters]:
     """Sampling and settings for series (n_trials, n), if such series can give them."""
-    dt = _positive("dt_ms", dt_ms)
+    dt = positive("dt_ms", dt_ms)
     # of the network nothing else matters; the rules between its parameters do not hold for series of any origin
     network = NetworkParameters.model_construct(dt_ms=dt, duration_ms=x.shape[1] * dt, transient_ms=0.0)
     keys = {
-        "max_lag_ms": dt if max_lag_ms is None else _positive("max_lag_ms", max_lag_ms),
+        "max_lag_ms": dt if max_lag_ms is None else positive("max_lag_ms", max_lag_ms),
         "band_hz": (0.0, min(500.0, 500 / dt)) if band_hz is None else _band(band_hz),
-        **{name: _positive(name, value) for name, value in others.items() if value is not None},
+        **{name: positive(name, value) for name, value in others.items() if value is not None},
     }
     try:
         settings = validated(CompareParameters, keys)
@@ -486,7 +484,7 @@ def _settings(
 
 def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Real, Real]:
     """Two series as arrays (n_trials, n)."""
-    a, b = _array("x", x), _array("y", y)
+    a, b = real_array("x", x), real_array("y", y)
     if a.shape != b.shape:
         raise UserError(f"x has shape {a.shape} and y {b.shape}; give series of the same shape")
     if a.ndim not in (1, 2) or a.shape[0] == 0:
@@ -498,48 +496,15 @@ def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Real, Real]:
     return np.atleast_2d(a), np.atleast_2d(b)
 
 
-def _array(name: str, values: npt.ArrayLike) -> Real:
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError):
-        array = np.array(None)
-    if array.size == 0:
-        return np.zeros(array.shape)
-    if array.dtype.kind not in "iuf":
-        raise UserError(f"{name} must be an array of real numbers")
-    finite = np.isfinite(array)
-    if not finite.all():
-        place = ", ".join(str(i) for i in np.argwhere(~finite)[0])
-        raise UserError(f"{name}[{place}] is {array[tuple(np.argwhere(~finite)[0])]}; give finite numbers")
-    return array.astype(np.float64)
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not np.isfinite(number):
-        raise UserError(f"{name} must be a number, not {value!r}")
-    return number
-
-
-def _positive(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if number <= 0:
-        raise UserError(f"{name} = {number:g}: give a number above 0")
-    return number
-
-
 def _whole_number(name: str, value: Any) -> int:
-    number = _number(name, value)
+    number = real_number(name, value)
     if number != int(number):
         raise UserError(f"{name} = {number:g}: give a whole number")
     return int(number)
 
 
 def _band(band_hz: Any) -> tuple[float, float]:
-    band = _array("band_hz", band_hz)
+    band = real_array("band_hz", band_hz)
     if band.shape != (2,):
         raise UserError("band_hz must be (lowest, highest frequency) in Hz")
     return float(band[0]), float(band[1])

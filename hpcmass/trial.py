@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.compare.arrays import real_array
+from hpcmass.config import CompareParameters, Experiment, MassParameters, NetworkParameters
 from hpcmass.config.assignments import set_in_history
-from hpcmass.config.file import changed
+from hpcmass.config.file import changed, validated
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trials
 from hpcmass.mass import Traces, predict
@@ -25,10 +26,13 @@ from hpcmass.network import simulate as simulate_network
 from hpcmass.store.files import START_OVER, real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import SPIKE_VARIABLES
+from hpcmass.store.schema import SPIKE_VARIABLES, SWEEP_VARIABLES
 from hpcmass.store.writer import Ended, SweepWriter, create_sweep_file
 
 if TYPE_CHECKING:
+    import xarray as xr
+
+    from hpcmass.compare.recorded import RecordingComparison
     from hpcmass.plots.saving import Picture
 
 
@@ -65,14 +69,99 @@ class TrialResult:
     @cached_property
     def potentials(self) -> dict[str, npt.NDArray[np.float64]]:
         """Mass model → the potential (mV) that it predicts, (n_steps,); fitted models are left out."""
-        traces = Traces(**{f.name: getattr(self.recording, f.name) for f in dataclasses.fields(Traces)})
-        return predict(traces, self.network, self.experiment.mass)
+        return predict(self._traces, self.network, self.experiment.mass)
 
-    def figure(self) -> Picture:
-        """Raster, potentials, inputs, spectra and numbers on one page; a notebook shows it."""
+    @property
+    def _traces(self) -> Traces:
+        return Traces(**{f.name: getattr(self.recording, f.name) for f in dataclasses.fields(Traces)})
+
+    def compare(
+        self, models: Sequence[str] | None = None, *, compare: CompareParameters | Mapping[str, Any] | None = None
+    ) -> RecordingComparison:
+        """Compare the trial with mass models, by the statistics of `hpcmass compare`.
+
+        Parameters
+        ----------
+        models : sequence of str, optional
+            In place of the experiment's.
+        compare : CompareParameters or mapping, optional
+            Settings in place of the experiment's; of a mapping, `{"max_lag_ms": 20}`, those that it names.
+
+        Returns
+        -------
+        RecordingComparison
+            Model → its statistics.
+
+        Raises
+        ------
+        UserError
+            If a model is unknown, or a setting does not fit the trial.
+        """
+        from hpcmass.compare.recorded import compare_traces
+
+        mass, settings = self.experiment.mass, self.experiment.compare
+        if models is not None:
+            names = (models,) if isinstance(models, str) else tuple(models)
+            mass = validated(MassParameters, mass.model_dump() | {"models": names})
+        if compare is not None:
+            settings = validated(CompareParameters, settings.model_dump() | dict(compare))
+        return compare_traces([self._traces], self.network, mass, settings)
+
+    def to_xarray(self) -> xr.Dataset:
+        """Traces, numbers, spikes and the models' potentials as labelled arrays, with units and descriptions.
+
+        Returns
+        -------
+        Dataset
+            The names are those of a sweep file. `model_v`, (model, time), has the mass models' potentials (mV).
+        """
+        import xarray as xr
+
+        recorded = {name: value for name, value in vars(self.recording).items() if value is not None}
+        known = {name: variable for name, variable in (SWEEP_VARIABLES | SPIKE_VARIABLES).items() if name in recorded}
+        dims = {"trace": ("time",)} | dict.fromkeys(("number", "bookkeeping"), ())
+        variables: dict[str, Any] = {
+            name: (
+                variable.dims if name in SPIKE_VARIABLES else dims[variable.role],
+                recorded[name],
+                {"units": variable.unit, "long_name": variable.long_name},
+            )
+            for name, variable in known.items()
+        }
+        potentials = np.array(list(self.potentials.values())).reshape(-1, self.network.n_steps)
+        about = {"units": "mV", "long_name": "potential that a mass model predicts"}
+        return xr.Dataset(
+            variables | {"model_v": (("model", "time"), potentials, about)},
+            {
+                "time": ("time", self.time_ms, {"units": "ms", "long_name": "time"}),
+                "model": ("model", list(self.potentials)),
+                **self.values,
+                "trial": self.number,
+            },
+            {"title": self.experiment.title, "config_yaml": self.experiment.text},
+        )
+
+    def figure(self, *, window_ms: tuple[float, float] | None = None, standardised: bool = True) -> Picture:
+        """Raster, potentials, inputs, spectra and numbers on one page; a notebook shows it.
+
+        Parameters
+        ----------
+        window_ms : (float, float), optional
+            First and last time (ms) to show; without it some periods after the transient. The spectra and numbers are
+            of the whole trial after the transient.
+        standardised : bool
+            Each potential minus its mean, divided by its standard deviation; False draws them in mV.
+
+        Raises
+        ------
+        UserError
+            If the window is not within the trial.
+        """
         from hpcmass.plots.style import house_style
         from hpcmass.plots.trial_figure import trial_figure
 
+        if window_ms is not None and real_array("window_ms", window_ms).shape != (2,):
+            raise UserError("window_ms must be (first, last time) in ms")
         with house_style():
             return trial_figure(
                 vars(self.recording),
@@ -82,6 +171,8 @@ class TrialResult:
                 n_neurons=self.network.n_neurons,
                 n_excitatory=round(self.values["lam"] * self.network.n_neurons),
                 title=self._where(),
+                shown_ms=window_ms,
+                standardised=standardised,
             )
 
     def draw(self, path: str | Path, *, force: bool = True) -> Path:

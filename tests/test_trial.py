@@ -21,11 +21,17 @@ NETWORK: dict[str, Any] = {
 }  # fmt: skip
 
 
+NAMES = [
+    "Experiment", "__version__", "compare_recording", "compare_sweep", "load_experiment", "open_comparison",
+    "open_sweep", "run_sweep", "simulate", "statistics",
+]  # fmt: skip
+
+
 def test_the_import_alone_loads_nothing(python_run):
     python_run(
         "-c",
         "import sys, hpcmass; assert not {'numpy', 'numba', 'h5py', 'pydantic', 'mpi4py'} & set(sys.modules); "
-        "assert dir(hpcmass) == ['Experiment', '__version__', 'load_experiment', 'simulate', 'statistics']",
+        f"assert dir(hpcmass) == {NAMES}",
     )
 
 
@@ -53,6 +59,43 @@ def test_potentials_and_figure(tmp_path):
         assert potential.shape == result.time_ms.shape == result.recording.mean_v.shape
     assert result.figure().get_suptitle() == "p = 0.2, λ = 0.8, trial 0"
     assert result.draw(tmp_path / "one.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.long
+def test_a_window_of_the_figure_in_millivolts() -> None:
+    trial = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8)
+    figure = trial.figure(window_ms=(20, 220.0), standardised=False)
+    raster, potentials, inputs, *_ = figure.axes
+    assert raster.get_xlim() == (20, 220)
+    line = potentials.lines[0]
+    assert line.get_xdata()[[0, -1]] == pytest.approx([20, 220])  # type: ignore[index]
+    np.testing.assert_array_equal(line.get_ydata(), trial.recording.mean_v[200:2201])
+    assert potentials.get_ylabel() == "potential (mV)"
+    assert inputs.get_xlabel() == "time (ms)"
+    assert trial.figure(window_ms=(20.0, 20.4))._repr_png_()
+
+
+@pytest.mark.parametrize("window", [(20, 20), (300, 200), (-5, 10), (300, 401), 5, (1, 2, 3), ("a", "b"), (0, np.nan)])
+def test_a_window_outside_the_trial_is_a_sentence(window: Any) -> None:
+    trial = simulate(Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK), 0.2, 0.8)
+    with pytest.raises(UserError, match="window"):
+        trial.figure(window_ms=window)
+
+
+def test_as_labelled_arrays() -> None:
+    trial = simulate(
+        Experiment(grid={"p": 0.2, "lam": 0.8, "noise_q": 0.1}, network=NETWORK), 0.2, 0.8, 2, at={"noise_q": 0.1}
+    )
+    data = trial.to_xarray()
+    np.testing.assert_array_equal(data["mean_v"], trial.recording.mean_v)
+    assert data["mean_v"].dims == ("time",)
+    assert data["mean_v"].attrs["units"] == "mV"
+    np.testing.assert_array_equal(data["model_v"].sel(model="MFM"), trial.potentials["MFM"])
+    assert {name: float(data[name]) for name in ("p", "lam", "noise_q", "trial")} == {**trial.values, "trial": 2}
+    assert float(data["rate_E"]) == trial.recording.rate_E
+    assert data["spike_time"].dims == data["spike_neuron"].dims == ("spike",)
+    without = simulate(trial.experiment, 0.2, 0.8, at={"noise_q": 0.1}, keep_spikes=False)
+    assert "spike_time" not in without.to_xarray()
 
 
 def test_a_cell_can_be_run_again(tmp_path):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpcmass.errors import UserError
 from hpcmass.messages import logger
-from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment, NetworkParameters
@@ -17,16 +15,9 @@ if TYPE_CHECKING:
 
 def size_text(experiment: Experiment) -> str:
     """Axes, points, trials and the size of the file, on one line."""
-    from hpcmass.grid import shape
     from hpcmass.store.layout import sweep_bytes
 
-    *lengths, trials = shape(experiment)
-    axes = ", ".join(f"{name} ({len(values)})" for name, values in experiment.grid.axes().items())
-    points = math.prod(lengths)
-    return (
-        f"axes {axes}, {counted(points, 'point')}, {counted(points * trials, 'trial')} of "
-        f"{experiment.network.duration_ms / 1e3:.4g} s, sweep file {bytes_text(sweep_bytes(experiment))}"
-    )
+    return f"{experiment.outline()}, sweep file {bytes_text(sweep_bytes(experiment))}"
 
 
 def memory_problem(experiment: Experiment) -> str | None:

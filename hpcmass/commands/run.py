@@ -84,9 +84,6 @@ def run_sweep_into(
 
 def _inspect(experiment: Experiment) -> None:
     """Refuse what cannot be computed, before a file is created; warn of what a comparison will refuse."""
-    from hpcmass.compiled import require_compiler
-
-    require_compiler()
     require_memory(experiment)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     _warn_of_comparison(experiment)

@@ -9,8 +9,10 @@ Schelter & Daffertshofer (2021), Front. Comput. Neurosci. 14:581040; equation nu
 from __future__ import annotations
 
 import hashlib
+import html
 import itertools
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -30,7 +32,7 @@ from pydantic import (
 from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
 from hpcmass.config.limits import too_large, too_many_steps
 from hpcmass.config.yaml_text import written
-from hpcmass.text import is_control
+from hpcmass.text import counted, is_control
 
 Origin = Literal["paper", "related literature", "choice"]
 
@@ -360,6 +362,29 @@ class Experiment(_Section):
     def assignments(self) -> tuple[str, ...]:
         """What `--set` has put in place of values of the file, `KEY=VALUE`."""
         return self._assignments
+
+    def outline(self) -> str:
+        """Axes, points and trials on one line: `axes p (12), lam (9), 108 points, 216 trials of 2.5 s`."""
+        lengths = {name: len(values) for name, values in self.grid.axes().items()}
+        points = math.prod(lengths.values())
+        axes = ", ".join(f"{name} ({length})" for name, length in lengths.items())
+        seconds = f"{self.network.duration_ms / 1e3:.4g} s"
+        return f"axes {axes}, {counted(points, 'point')}, {counted(points * self.trials, 'trial')} of {seconds}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what it is, and every value that is not its default."""
+        from hpcmass.config.reference import differences
+
+        rows = (
+            "".join(f"<td>{html.escape(text)}</td>" for text in (key.path, key.value, key.unit, key.meaning))
+            for key in differences(self)
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("key", "value", "unit", "meaning"))
+        return (
+            f"<p><b>{html.escape(self.title)}</b>: {self.outline()}</p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+            "<p>All other keys have their defaults.</p>"
+        )
 
     def physics(self) -> dict[str, Any]:
         """Everything that fixes the result of a trial beside its grid values: seed, axis names, network.

@@ -7,6 +7,7 @@ from operator import eq
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -171,7 +172,21 @@ def validated(section: type[Section], keys: Mapping[str, Any]) -> Section:
     """
     (name,) = (name for name, field in Experiment.model_fields.items() if field.annotation is section)
     try:
-        return section.model_validate(dict(keys))
+        return section.model_validate({key: plain(key, value) for key, value in keys.items()})
     except ValidationError as error:
         problems = [_explain({**e, "loc": (name, *e["loc"])}, {name: keys}) for e in error.errors()]
         raise UserError("; ".join(problems)) from None
+
+
+def plain(name: str, value: Any) -> Any:
+    """Arrays and other sequences as lists, NumPy's numbers as Python's."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(name, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(name, inner) for inner in value]
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufU":
+        raise UserError(f"{name} must be a number, a text or a sequence of them, not {type(value).__name__}")
+    return array.tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +16,9 @@ from hpcmass.config.experiment import ASIDE, SWEEPABLE, Experiment
 
 EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0.5, 1, 11]}"}
 """`grid` has no default: which plane to sweep is the user's choice."""
+
+MOST_SHOWN = 8
+"""Values of an axis that are all written out."""
 
 HEAD = """\
 # Every key of a configuration with its default; keep what you change, leave out the rest. Each comment: the unit; where
@@ -60,6 +63,25 @@ class Key:
     allowed: str
     value: str
 
+    @property
+    def path(self) -> str:
+        """The key as error messages name it, `network.tau_E_ms`."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+
+def differences(experiment: Experiment) -> Iterator[Key]:
+    """The axes of an experiment, and its keys with another value than their default; the title is left out."""
+    for name, values in experiment.grid.axes().items():
+        shown = ", ".join(f"{v:g}" for v in values)
+        if len(values) > MOST_SHOWN:
+            shown = f"{values[0]:g}, {values[1]:g} … {values[-1]:g} ({len(values)} values)"
+        yield replace(_key("grid", name, type(experiment.grid).model_fields[name]), value=shown)
+    document = experiment.model_dump(mode="json")
+    for key in all_keys():
+        value = json.dumps((document[key.section] if key.section else document)[key.name])
+        if key.section != "grid" and key.name != "title" and value != key.value:
+            yield replace(key, value=value)
+
 
 def defaults() -> str:
     """A configuration with all keys, their defaults and a comment each; valid as it stands."""
@@ -102,5 +124,5 @@ def _key(section: str, name: str, field: FieldInfo) -> Key:
         origin=str(extra.get("origin", "")),
         meaning=field.description or "",
         allowed=range_text(bounds_of(field)),
-        value=EXAMPLE_GRID[name] if section == "grid" else json.dumps(field.default),
+        value=EXAMPLE_GRID.get(name, "") if section == "grid" else json.dumps(field.default),
     )

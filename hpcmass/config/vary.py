@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from hpcmass.config.assignments import PLACES, SECTIONS, Path, place_of
 from hpcmass.config.experiment import SPELT, Experiment
-from hpcmass.config.file import parse_experiment
+from hpcmass.config.file import parse_experiment, plain
 from hpcmass.config.yaml_text import written
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
@@ -19,7 +17,7 @@ def varied(experiment: Experiment, keys: Mapping[str, Any], named: Mapping[str, 
     """What `Experiment.vary` returns."""
     changes: dict[Path, Any] = {}
     for name, given in [*keys.items(), *named.items()]:
-        value = _plain(name, given)
+        value = plain(name, given)
         path = tuple(name.split(".")) if "." in name else _path(name, value, experiment)
         if path in changes:
             raise UserError(f"{'.'.join(path)} is given twice; give it once")
@@ -52,17 +50,3 @@ def _set(document: dict[str, Any], path: Path, value: Any) -> None:
         document.pop(key, None)
     else:
         document[key] = value
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Arrays and other sequences as lists, NumPy's numbers as Python's."""
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(name, inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | range):
-        return [_plain(name, inner) for inner in value]
-    array = np.asarray(value)
-    if array.dtype.kind not in "biufU":
-        raise UserError(f"{name} must be a number, a text or a sequence of them, not {type(value).__name__}")
-    return array.tolist()

@@ -106,6 +106,11 @@ def _load(module: str) -> None:
         ) from error
 
 
+def further_traces(name: str) -> tuple[str, ...]:
+    """Traces that a known model uses beside those that every sweep has."""
+    return _NEEDS[name]
+
+
 def models_named(names: Iterable[str], traces: Iterable[str] | None = None) -> dict[str, MassModel | FittedModel]:
     """The models that a configuration lists, in its order.
 

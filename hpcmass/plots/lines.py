@@ -54,6 +54,8 @@ def draw_potentials(
     models: Mapping[str, npt.ArrayLike],
     mean_sd: Mapping[str, tuple[float, float]],
     of: str,
+    *,
+    standardised: bool = True,
 ) -> None:
     """Potentials standardised over the time shown: the statistics see neither mean nor amplitude, the legend does.
 
@@ -70,14 +72,16 @@ def draw_potentials(
         from the tables.
     of : str
         What the mean and standard deviation are computed over.
+    standardised : bool
+        False draws them in mV.
     """
     curves: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
     curves += [(name, v, style.model_line(i)) for i, (name, v) in enumerate(models.items())]
     for name, series, line in curves:
         v = np.asarray(series, dtype=np.float64)
         text = stated(name, v, mean_sd.get(name, (np.nan, np.nan)))
-        axes.plot(time_ms, (v - v.mean()) / (v.std() or 1.0), label=text, **line)
-    axes.set_ylabel("potential, standardised")
+        axes.plot(time_ms, (v - v.mean()) / (v.std() or 1.0) if standardised else v, label=text, **line)
+    axes.set_ylabel("potential, standardised" if standardised else "potential (mV)")
     axes.margins(x=0)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (0.22 + 0.09 * len(curves)) * (high - low))  # room for the legend

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.signal
 from matplotlib.axes import Axes
 
+from hpcmass.errors import UserError
 from hpcmass.plots import style
 from hpcmass.plots.lines import (
     NETWORK,
@@ -39,6 +40,8 @@ def trial_figure(
     n_neurons: int,
     n_excitatory: int,
     title: str = "",
+    shown_ms: tuple[float, float] | None = None,
+    standardised: bool = True,
 ) -> Picture:
     """The figure of one trial.
 
@@ -55,6 +58,10 @@ def trial_figure(
         Size of the network, and how many of the first neurons are excitatory.
     title : str
         What trial this is.
+    shown_ms : (float, float), optional
+        First and last time (ms) to show; without it about `PERIODS` periods after the transient.
+    standardised : bool
+        See `draw_potentials`.
     """
     mean_v = np.asarray(recording["mean_v"], dtype=np.float64)
     time: Real = dt_ms * np.arange(mean_v.size, dtype=np.float64)
@@ -63,8 +70,18 @@ def trial_figure(
     spectra = {name: smooth_spectrum(v[after], dt_ms) for name, v in potentials.items()}
     mean_sd = {name: (float(v[after].mean()), float(v[after].std())) for name, v in potentials.items()}
     strongest = spectra[NETWORK][0][int(np.argmax(spectra[NETWORK][1]))] if spectra[NETWORK][0].size else np.nan
-    length = window_ms(float(strongest), min(LONGEST_MS, float(after.sum()) * dt_ms))
-    shown = after & (time <= transient_ms + length)
+    if shown_ms is None:
+        length = window_ms(float(strongest), min(LONGEST_MS, float(after.sum()) * dt_ms))
+        start_ms, end_ms = transient_ms, transient_ms + length
+        shown = after & (time <= end_ms)
+    else:
+        start_ms, end_ms = shown_ms
+        shown = (time >= start_ms) & (time <= end_ms)
+        if not (start_ms >= 0 and end_ms <= mean_v.size * dt_ms and shown.sum() > 1):
+            raise UserError(
+                f"the window from {start_ms:g} to {end_ms:g} ms is not within the trial; give two times from 0 to "
+                f"{mean_v.size * dt_ms:g} ms, the first one first"
+            )
 
     spikes = recording.get("spike_time") is not None and recording.get("spike_neuron") is not None
     figure = Picture(figsize=(12.5, 8.0 if spikes else 6.0))
@@ -75,10 +92,10 @@ def trial_figure(
     if spikes:
         time_ms, neuron = np.asarray(recording["spike_time"]), np.asarray(recording["spike_neuron"])
         fired = Spikes(time_ms, neuron, n_neurons, n_excitatory)
-        draw_raster(left[0], fired, (transient_ms, transient_ms + length))
+        draw_raster(left[0], fired, (start_ms, end_ms))
     draw_potentials(left[-2], time[shown], mean_v[shown],
                     {name: potentials[name][shown] for name in models}, mean_sd,
-                    "of the trial after the transient")  # fmt: skip
+                    "of the trial after the transient", standardised=standardised)  # fmt: skip
     inputs = {kind: np.asarray(recording[f"phi_{kind}"])[shown] for kind in style.INPUT_LINES}
     draw_inputs(left[-1], time[shown], inputs, dt_ms)
     left[-1].set_xlabel("time (ms)")

@@ -18,7 +18,7 @@ from hpcmass.errors import UserError
 from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.plane import DIVERGED, FAILED, NOT_COMPUTED, SILENT, FloatMap, Gap, Mask, Plane, cut_plane, explain
 from hpcmass.store import schema
-from hpcmass.store.labelled import open_comparison
+from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.text import counted, name_of
@@ -158,7 +158,7 @@ def open_view(
 
 def _opened(path: Path) -> xr.Dataset:
     try:
-        return open_comparison(path)
+        return comparison_dataset(path)
     except UserError as error:
         try:
             SweepFile(path, checked=True).close()

@@ -69,7 +69,7 @@ def open_sweep(path: Path_) -> xr.Dataset:
     return dataset.assign(masked)
 
 
-def open_comparison(path: Path_) -> xr.Dataset:
+def comparison_dataset(path: Path_) -> xr.Dataset:
     """A comparison as labelled arrays, read when needed.
 
     Raises

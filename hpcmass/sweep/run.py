@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpcmass.compiled import require_compiler
 from hpcmass.config import Experiment
 from hpcmass.config.file import load_experiment
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
@@ -66,8 +68,8 @@ class Summary:
 
 
 def run_sweep(
-    config: Path,
-    output: Path,
+    config: str | os.PathLike[str] | Experiment,
+    output: str | os.PathLike[str],
     options: RunOptions = DEFAULT_OPTIONS,
     *,
     limits: Limits = NO_LIMITS,
@@ -78,10 +80,10 @@ def run_sweep(
 
     Parameters
     ----------
-    config : Path
-        A configuration file.
-    output : Path
-        The sweep file.
+    config : path or Experiment
+        A configuration file, or an experiment that is in memory.
+    output : path
+        The sweep file. One of the same experiment is continued.
     options : RunOptions
     limits : Limits
     inspect : callable, optional
@@ -98,11 +100,20 @@ def run_sweep(
     ------
     UserError
         On rank 0, while all other ranks exit.
+
+    Examples
+    --------
+    >>> from hpcmass import Experiment, run_sweep
+    >>> network = {"n_neurons": 100, "n_external": 100, "duration_ms": 200, "transient_ms": 50}
+    >>> experiment = Experiment(grid={"p": [0.1, 0.2], "lam": 0.8}, network=network, trials=1)
+    >>> summary = run_sweep(experiment, "sweep.h5")
+    >>> summary.done, summary.total
+    (2, 2)
     """
     if options.jobs is not None:
         require_main_guard()  # before anything else: the parent holds the lock
     clock = Clock(limits)
-    output = real_path(output)
+    output = real_path(Path(output))
     comm = communicator()
     if options.part is None:  # processes that each run a part need not see each other
         comm.require_peers()
@@ -112,8 +123,9 @@ def run_sweep(
         queue: list[Trial] = []
 
         def begin() -> Prepared:
-            require_output(output, [config])
-            experiment = load_experiment(config, assignments)
+            require_compiler()
+            require_output(output, [] if isinstance(config, Experiment) else [Path(config)])
+            experiment = config if isinstance(config, Experiment) else load_experiment(Path(config), assignments)
             if inspect is not None:
                 inspect(experiment)
             lock.acquire()

@@ -18,7 +18,7 @@ from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.parallel.executors import Workers
-from hpcmass.store.labelled import open_comparison
+from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.schema import COMPARISON_VARIABLES, NUMBERS, SWEEP_VARIABLES, TRACES
 
 
@@ -38,7 +38,7 @@ def test_summary_counts_what_was_left_out(compared):
 
 
 def test_file_has_the_schema_with_its_dimensions_and_units(comparison, experiment):
-    with open_comparison(comparison[1]) as data:
+    with comparison_dataset(comparison[1]) as data:
         for name, variable in COMPARISON_VARIABLES.items():
             assert data[name].dims == variable.dimensions(("p", "lam", "tau_m_ms")), name
             if variable.unit not in ("flag", "text"):
@@ -81,13 +81,13 @@ def test_each_point_has_its_own_statistics(comparison, experiment, trial_values)
 
 def test_swept_parameter_reaches_the_models(comparison):
     """With the same kind of input, a slower membrane fluctuates less."""
-    with open_comparison(comparison[1]) as data:
+    with comparison_dataset(comparison[1]) as data:
         sd = data["sd_v_model"].sel(p=0.1, lam=0.7)
         assert (sd.sel(tau_m_ms=20.0) < 0.9 * sd.sel(tau_m_ms=10.0)).all()
 
 
 def test_gaps_are_results(comparison):
-    with open_comparison(comparison[1]) as data:
+    with comparison_dataset(comparison[1]) as data:
         assert data["n_compared"].sel(lam=0.7, p=0.1, tau_m_ms=10.0) == 2  # one trial pending
         assert np.isnan(data["rho_trial"].sel(lam=0.7, p=0.1).isel(trial=1)).all()
         assert np.isnan(data["rho_trial"].sel(lam=0.8, p=0.1).isel(trial=0)).all()
@@ -116,7 +116,7 @@ def test_points_without_a_done_trial_stay_empty(tmp_path, experiment):
     create_sweep_file(tmp_path / "s.h5", experiment, driver="serial", provenance={"uuid": "u"})
     summary = compare_sweep(tmp_path / "s.h5", tmp_path / "c.h5", jobs=2)
     assert (summary.n_points_compared, summary.n_pending) == (0, 24)
-    with open_comparison(tmp_path / "c.h5") as data:
+    with comparison_dataset(tmp_path / "c.h5") as data:
         assert (data["n_compared"] == 0).all()
         assert np.isnan(data["n_diverged"]).all()
         assert np.isnan(data["rho"]).all()
@@ -168,7 +168,7 @@ def test_settings_in_place_of_the_sweeps_are_used_and_recorded(make_sweep, tmp_p
     settings = CompareParameters(max_lag_ms=10.0, bin_hz=5.0, band_hz=(0.0, 100.0), histogram_count=1000.0)
     mass = MassParameters(models=("MFM",), tau_s_ms=3.0)
     compare_sweep(make_sweep(), tmp_path / "c.h5", mass=mass, compare=settings)
-    with open_comparison(tmp_path / "c.h5") as data:
+    with comparison_dataset(tmp_path / "c.h5") as data:
         assert data["model"].values.tolist() == ["MFM"]
         assert data.sizes["frequency"] == 20
         assert (data["histogram_count"] == 1000).all()
@@ -184,7 +184,7 @@ def test_the_sweeps_own_settings_leave_its_text_as_it_was_written(make_sweep, ex
     sweep = make_sweep(experiment=parse_experiment(text))
     for k, given in enumerate(({}, {"mass": experiment.mass, "compare": experiment.compare})):
         compare_sweep(sweep, tmp_path / f"{k}.h5", **given)
-        with open_comparison(tmp_path / f"{k}.h5") as data:
+        with comparison_dataset(tmp_path / f"{k}.h5") as data:
             assert data.attrs["config_yaml"] == text
 
 

@@ -21,7 +21,7 @@ from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.grid import trials as all_trials
 from hpcmass.parallel.executors import Workers
-from hpcmass.store.labelled import open_comparison
+from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.writer import Ended, SweepWriter
 
@@ -45,7 +45,7 @@ def test_interrupted_and_resumed_is_the_same_as_in_one_go(make_sweep, compared, 
     part = tmp_path / "part.h5"
     with pytest.raises(KeyboardInterrupt), Stops(5) as executor:
         compare_sweep(sweep, part, workers=Workers(executor, 1))
-    with open_comparison(part) as data:
+    with comparison_dataset(part) as data:
         n_done = int((data["compared"] == 1).sum())
         assert 0 < n_done < 5
         assert (data["n_compared"] > 0).sum() == n_done
@@ -92,7 +92,7 @@ def test_a_failed_trial_tried_again_is_seen(comparison, experiment):
                 writer.store([Ended(trial, {"rank": 0}, "failed now")])
     summary = compare_sweep(sweep, path)
     assert (summary.n_points_new, summary.n_failed) == (0, 3)
-    with open_comparison(path) as data:
+    with comparison_dataset(path) as data:
         assert data["status"].isel(p=0, lam=0, tau_m_ms=0, trial=1) == 2
         assert np.isfinite(data["rho_qvalue"]).sum() == np.isfinite(data["rho_pvalue"]).sum() > 0
 
@@ -111,7 +111,7 @@ def test_stopped_before_the_map_is_adjusted(comparison, same_contents, tmp_path,
         patched.setattr(ComparisonFile, "finish", stop)
         with pytest.raises(KeyboardInterrupt):
             compare_sweep(sweep, path)
-    with open_comparison(path) as data:
+    with comparison_dataset(path) as data:
         assert np.isnan(data["rho_agrees_bh"]).all()  # nothing stale stands beside the new point
     assert compare_sweep(sweep, path).n_points_new == 0
     compare_sweep(sweep, tmp_path / "again.h5")

@@ -11,7 +11,7 @@ import yaml
 from hpcmass.cli import main
 from hpcmass.config.experiment import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
 from hpcmass.config.file import load_experiment, parse_experiment
-from hpcmass.config.reference import all_keys, defaults, schema
+from hpcmass.config.reference import all_keys, defaults, differences, schema
 from hpcmass.config.yaml_text import Document
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yml"))
@@ -90,3 +90,22 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == defaults()
     with pytest.raises(SystemExit):
         main(["config"])
+
+
+def test_a_notebook_shows_what_is_not_the_default():
+    experiment = Experiment(
+        title="<b> & λ",
+        grid={"p": [k / 20 for k in range(21)], "lam": 0.8, "w_I": [0.002, 0.004]},
+        network={"tau_E_ms": 5, "n_external": 10_000},
+        mass={"models": ["MFM"]},
+    )
+    assert {key.path: key.value for key in differences(experiment)} == {
+        "grid.p": "0, 0.05 … 1 (21 values)",
+        "grid.lam": "0.8",
+        "grid.w_I": "0.002, 0.004",
+        "network.tau_E_ms": "5.0",
+        "mass.models": '["MFM"]',
+    }
+    shown = experiment._repr_html_()
+    assert "<b>&lt;b&gt; &amp; λ</b>: axes p (21), lam (1), w_I (2), 42 points, 420 trials of 30 s" in shown
+    assert "<td>network.tau_E_ms</td><td>5.0</td><td>ms</td>" in shown

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from store_examples import Write, as_format_1, ended, invented
 
 from hpcmass.grid import Trial
-from hpcmass.store.labelled import open_comparison, open_sweep
+from hpcmass.store.labelled import comparison_dataset, open_sweep
 from hpcmass.store.merge import merge
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE, NUMBERS, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import SweepFile
@@ -118,7 +118,7 @@ def test_any_selection_is_the_selection_of_the_whole(
 
 
 def test_a_comparison_has_all_its_variables(made: Path) -> None:
-    with open_comparison(made / "comparison.h5") as dataset:
+    with comparison_dataset(made / "comparison.h5") as dataset:
         assert set(COMPARED_VARIABLES) <= set(dataset.variables)
         assert dataset["rho"].dims == ("p", "lam", "model")
         assert {"status", "compared"} <= set(dataset.coords)

@@ -17,7 +17,7 @@ from hpcmass.costs import Part
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.store.check import check_sweep
-from hpcmass.store.labelled import open_comparison, open_sweep
+from hpcmass.store.labelled import comparison_dataset, open_sweep
 from hpcmass.store.opening import axes_of, experiment_of, open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.schema import COMPARISON_FILETYPE, SWEEP_FILETYPE, SWEEP_VARIABLES
@@ -116,7 +116,7 @@ def test_a_newer_minor_version_is_read(tmp_path: Path, write_sweep: Write) -> No
 
 def test_a_sweep_is_no_comparison(tmp_path: Path, write_sweep: Write) -> None:
     with pytest.raises(UserError, match="is a file of type 'hpcmass-sweep', not 'hpcmass-comparison'"):
-        open_comparison(write_sweep(tmp_path / "sweep.h5"))
+        comparison_dataset(write_sweep(tmp_path / "sweep.h5"))
 
 
 def test_missing_permission_is_reported(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,10 +238,10 @@ def test_a_damaged_comparison_is_refused(how: str, made: Path, tmp_path: Path) -
     path = tmp_path / "comparison.h5"
     shutil.copyfile(made / "comparison.h5", path)
     spoil, message = COMPARISON_DAMAGE[how]
-    open_comparison(path).close()
+    comparison_dataset(path).close()
     spoil(path)
     with pytest.raises(UserError, match=f"comparison.h5 is damaged: .*({message}).*; restore a backup, if any"):
-        open_comparison(path)
+        comparison_dataset(path)
 
 
 # ---------------------------------------------------------------------------------------- a good one

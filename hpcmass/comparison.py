@@ -1,0 +1,279 @@
+"""A comparison file in a notebook: maps, lines, tables and the report page."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import xarray as xr
+
+from hpcmass.config import Experiment
+from hpcmass.config.file import parse_experiment
+from hpcmass.errors import UserError
+from hpcmass.nearest import did_you_mean
+from hpcmass.store.labelled import comparison_dataset
+from hpcmass.store.schema import COMPARED_VARIABLES, DONE
+from hpcmass.text import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Comparison:
+    """A comparison file, opened with `open_comparison`; a context manager.
+
+    Attributes
+    ----------
+    path : Path
+    axes : dict of str to tuple of float
+        Swept axis → its values.
+    models : tuple of str
+        Names of the mass models.
+    """
+
+    def __init__(self, path: Path, data: xr.Dataset) -> None:
+        self.path, self._data = path, data
+        self.axes = {str(n): tuple(float(v) for v in data[n].values) for n in data["n_compared"].dims}
+        self.models = tuple(str(name) for name in data["model"].values)
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The configuration of the sweep, with the settings of this comparison."""
+        return parse_experiment(str(self._data.attrs["config_yaml"]), f"the configuration in {self.path}")
+
+    def map(self, name: str, *, model: str | None = None) -> xr.DataArray:
+        """One statistic at every point of the grid.
+
+        Parameters
+        ----------
+        name : str
+            A variable of the file, such as `rho`, `lag`, `chi2_pvalue` or `spike_contrast`. Numbers of trials are
+            averaged over those that have one.
+        model : str, optional
+            Mass model; without it all of them, along the dimension `model`.
+
+        Returns
+        -------
+        DataArray
+            With units and description; NaN where there is no value. λ is the last dimension but one and p the last, so
+            that `.plot()` has p to the right and λ upwards.
+
+        Raises
+        ------
+        UserError
+            If there is no such variable or model, or the variable has further dimensions.
+        """
+        values = self._values(name)
+        if model is not None:
+            if "model" not in values.dims:
+                raise UserError(f"{name} does not depend on the model; leave model out")
+            if model not in self.models:
+                hint = did_you_mean(model, self.models) or f"there are {', '.join(self.models)}"
+                raise UserError(f"there is no model '{model}' in {self.path}; {hint}")
+            values = values.sel(model=model)
+        first = [dim for dim in values.dims if dim not in ("p", "lam")]
+        return values.transpose(*first, "lam", "p")
+
+    def line(self, name: str, *, along: str, model: str | None = None, **at: float) -> xr.DataArray:
+        """One statistic along one axis of the grid.
+
+        Parameters
+        ----------
+        name, model : str
+            See `map`.
+        along : str
+            The axis.
+        **at : float
+            Value of every other axis, on the grid: `lam=0.8`. An axis of one value may be left out.
+
+        Returns
+        -------
+        DataArray
+            Over the axis; over the models and the axis if no model is given.
+
+        Raises
+        ------
+        UserError
+            As `map`, and if an axis is unknown or missing, or a value is not on the grid.
+        """
+        from hpcmass.plots.plane import grid_index
+
+        for axis in (along, *at):
+            if axis not in self.axes:
+                hint = did_you_mean(axis, self.axes) or f"it has {', '.join(self.axes)}"
+                raise UserError(f"'{axis}' is no axis of this sweep; {hint}")
+        if along in at:
+            raise UserError(f"{along} is the axis of the line; give no value for it")
+        missing = [axis for axis, values in self.axes.items() if axis != along and axis not in at and len(values) > 1]
+        if missing:
+            raise UserError(f"the sweep has an axis {missing[0]}, too; give {missing[0]}=VALUE, on its grid")
+        places = {
+            axis: grid_index(axis, at.get(axis, values[0]), values)
+            for axis, values in self.axes.items()
+            if axis != along
+        }
+        return self.map(name, model=model).isel(places)
+
+    def to_xarray(self) -> xr.Dataset:
+        """Everything in the file as labelled arrays, read when needed."""
+        return self._data.copy()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """All statistics as a table: a row for each point and model, the network's repeated for each model."""
+        names = [name for name in COMPARED_VARIABLES if name in self._data.data_vars and self._is_map(name)]
+        table: pd.DataFrame = xr.Dataset({name: self.map(name) for name in names}).to_dataframe(
+            dim_order=[*self.axes, "model"]
+        )
+        return table[[name for name in names if name in table]]
+
+    def summary(self) -> str:
+        """How well each model does over the whole grid, as text.
+
+        Returns
+        -------
+        str
+            For each model the share of points at which it agrees with the network, and the medians over the points of
+            its lag, of the size of its error of the mean, and of the factor by which its variance is wrong.
+        """
+        return f"{self._title()}\n\n{self._table().to_string()}\n\n{self._legend()}"
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        axes: tuple[str, str] | None = None,
+        at: Mapping[str, float] | None = None,
+    ) -> Path:
+        """Write the report page, one HTML file; an existing file is replaced.
+
+        Parameters
+        ----------
+        path : path
+            The file, `report.html`.
+        axes : tuple of 2 str, optional
+            Swept axes to show to the right and upwards; without it the first two that vary.
+        at : mapping of str to float, optional
+            Value of each further axis; its first one where none is given.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be written, or there is no such axis or value.
+        """
+        from hpcmass.plots.style import house_style
+        from hpcmass.plots.view import open_sweep_of, open_view
+        from hpcmass.report import write_report
+
+        path = Path(path)
+        if path.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"{path}: the report is one HTML file; give a name that ends in .html")
+        with open_view(self.path, axes, at) as view, open_sweep_of(view, ()) as sweep, house_style():
+            return write_report(view, sweep, path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._data.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{self._title()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._title())}</p>{self._table().to_html()}<p>{html.escape(self._legend())}</p>"
+
+    def _is_map(self, name: str) -> bool:
+        """Whether a variable has a value a point, of the network or of each model; numbers of trials are averaged."""
+        dims = set(self._data[name].dims)
+        return set(self.axes) <= dims <= {*self.axes, "model", "trial"}
+
+    def _values(self, name: str) -> xr.DataArray:
+        """A variable over the axes and, if it depends on them, the models, NaN where it is missing."""
+        known = [n for n, v in COMPARED_VARIABLES.items() if v.role != "bookkeeping" and self._has(n)]
+        if name not in known:
+            if name in COMPARED_VARIABLES and not self._has(name):
+                raise UserError(f"{self.path} has no {name}: an earlier hpcmass made it; compare the sweep again")
+            hint = did_you_mean(name, known) or "`to_xarray` has all of them"
+            raise UserError(f"there is no variable '{name}'; {hint}")
+        if not self._is_map(name):
+            further = ", ".join(str(dim) for dim in self._data[name].dims if dim not in {*self.axes, "model", "trial"})
+            raise UserError(f"{name} depends on {further}, too, and is no map; take it from to_xarray()")
+        stored = self._data[name].reset_coords(drop=True)
+        values = stored.astype(np.float64)
+        if COMPARED_VARIABLES[name].fill == -1:
+            values = values.where(stored != -1)
+        if "trial" in values.dims:
+            done = self._data["status"].reset_coords(drop=True) == DONE
+            values = values.where(done).mean("trial")
+        return values.assign_attrs({key: stored.attrs[key] for key in ("units", "long_name") if key in stored.attrs})
+
+    def _has(self, name: str) -> bool:
+        return name in self._data.variables
+
+    def _title(self) -> str:
+        axes = ", ".join(f"{name} ({len(values)})" for name, values in self.axes.items())
+        compared = np.asarray(self._data["n_compared"].values)
+        points = f"{np.count_nonzero(compared > 0)} of {counted(compared.size, 'point')} compared"
+        return f"{self.path.name}: {self.experiment.title}, axes {axes}, {points}"
+
+    def _table(self) -> pd.DataFrame:
+        """What `summary` says, formatted."""
+        import pandas as pd
+
+        def median(name: str, model: str, size: bool = False) -> float:
+            values = self.map(name, model=model).values if self._has(name) else np.array([np.nan])
+            finite = values[np.isfinite(values)]
+            return float(np.median(np.abs(finite) if size else finite)) if finite.size else float("nan")
+
+        rows = {}
+        for model in self.models:
+            agrees = self.map("rho_agrees", model=model).values
+            known = agrees[np.isfinite(agrees)]
+            rows[model] = {
+                "agrees": f"{100 * known.mean():.0f} %" if known.size else "–",
+                "lag (ms)": _shown(median("lag", model)),
+                "error of the mean (mV)": _shown(median("mean_error", model, size=True)),
+                "variance wrong by": f"x {_shown(np.exp(min(median('log_variance_ratio', model, size=True), 700)))}",
+            }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def _legend(self) -> str:
+        settings = self.experiment.compare
+        return (
+            f"agrees: share of the points with ρ > {settings.rho_min:g}, significant at α = {settings.alpha:g}; "
+            "the other columns are medians over the points"
+        )
+
+
+def open_comparison(path: str | os.PathLike[str]) -> Comparison:
+    """Open a comparison file, also while it grows.
+
+    Parameters
+    ----------
+    path : path
+        What `hpcmass compare` or `compare_sweep` wrote.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or is another file.
+    """
+    return Comparison(Path(path), comparison_dataset(path))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.2g}" if np.isfinite(value) else "–"
