@@ -42,7 +42,7 @@ COORDINATES = {
 }
 """Dimensions that every file has beside its axes, with the type of their values, by the file's type."""
 
-_UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
+UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 """What h5py raises where a file's contents make no sense."""
 
 SHOWN_PARTS = 8
@@ -87,7 +87,7 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     except UserError:
         file.close()
         raise
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         file.close()
         raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any") from None
     return file
@@ -169,9 +169,14 @@ def faults(file: h5py.File) -> Iterator[str]:
         if name not in found:
             yield f"it has no {name}"
             return
+    room = os.stat(file.filename).st_size
+    for name, dataset in found.items():
+        if h5py.h5ds.is_scale(dataset) and math.prod(dataset.shape) * dataset.dtype.itemsize > room:
+            yield f"{name} is longer than the file"
+            return
     try:
         axes = tuple(axes_of(file))
-    except _UNUSABLE:
+    except UNUSABLE:
         yield "its status has no axes"
         return
     for name, kind in {**COORDINATES[filetype], **dict.fromkeys(axes, "f8")}.items():

@@ -52,9 +52,9 @@ def fill(disk: Path, leave: int) -> None:
 
 
 def _refused(done: subprocess.CompletedProcess[str], words: str) -> bool:
-    """Whether a command ended with exit code 2 and one sentence that has some words."""
+    """Whether a command ended with exit code 2 and one sentence of its own that has some words."""
     said = done.stderr.strip()
-    errors = [line for line in said.splitlines() if words in line]
+    errors = [line for line in said.splitlines() if line.startswith("hpcmass") and words in line]
     return done.returncode == 2 and len(errors) == 1 and "Traceback" not in said
 
 

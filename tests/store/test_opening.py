@@ -158,6 +158,17 @@ def of_another_type(file: h5py.File) -> None:
         dim.attach_scale(scale)
 
 
+def longer_than_the_file(name: str) -> Spoil:
+    """A coordinate of so many values that none could read them."""
+
+    def change(file: h5py.File) -> None:
+        dtype = file[name].dtype
+        del file[name]
+        file.create_dataset(name, (2**55,), dtype).make_scale(name)
+
+    return edit(change)
+
+
 COORDINATES = ("p", "lam", "trial", "time", "word")
 
 DAMAGE: dict[str, tuple[Spoil, str]] = {
@@ -170,6 +181,7 @@ DAMAGE: dict[str, tuple[Spoil, str]] = {
         f"{name} is no dimension": (edit(lambda file, n=name: file[n].attrs.__delitem__("CLASS")), "it has no|no axes")
         for name in (*COORDINATES, "letter")
     },  # type: ignore[misc]
+    **{f"{name} without end": (longer_than_the_file(name), f"{name} is longer than the file") for name in COORDINATES},
     "another shape": (replace("n_edges", np.zeros(3, "i8")), r"n_edges has shape \(3,\), not \(3, 2, 2\)"),
     "another type": (edit(of_another_type), "status is of type float64, not int8"),
     "status without axes": (replace("status", np.zeros((3, 2, 2), "i1")), "its status has no axes"),
