@@ -89,8 +89,13 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
         raise
     except UNUSABLE as error:
         file.close()
-        raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any") from None
+        raise damaged(path, error) from None
     return file
+
+
+def damaged(path: Path_, error: BaseException) -> UserError:
+    """The sentence for a file whose contents make no sense to HDF5 or to a library that reads it."""
+    return UserError(f"cannot read {path}: it is damaged ({reason(error)}); take a copy of it, if any")
 
 
 def refuse_shards(path: Path) -> None:

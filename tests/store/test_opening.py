@@ -256,6 +256,20 @@ def test_a_damaged_comparison_is_refused(how: str, made: Path, tmp_path: Path) -
         open_comparison(path)
 
 
+def test_dimensions_that_only_xarray_reads_are_refused(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "comparison.h5"
+    shutil.copyfile(made / "comparison.h5", path)
+    with h5py.File(path, "r+", locking=False) as file:
+        references = file["rho"].attrs["DIMENSION_LIST"]
+        for dimension in references:
+            dimension[:] = h5py.Reference()  # leads nowhere
+        file["rho"].attrs.modify("DIMENSION_LIST", references)
+    with pytest.raises(
+        UserError, match=r"cannot read .*comparison\.h5: it is damaged \(.*\); take a copy of it, if any"
+    ):
+        open_comparison(path)
+
+
 # ---------------------------------------------------------------------------------------- a good one
 
 
