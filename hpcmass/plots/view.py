@@ -161,7 +161,7 @@ def _opened(path: Path) -> xr.Dataset:
         return comparison_dataset(path)
     except UserError as error:
         try:
-            SweepFile(path, checked=True).close()
+            SweepFile(path).close()
         except UserError:
             raise error from None
     comparison = path.with_name(f"{path.stem}-cmp.h5")

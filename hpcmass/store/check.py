@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hpcmass.errors import UserError
 from hpcmass.grid import trial_seed
 from hpcmass.store.files import reason
-from hpcmass.store.opening import variables_of
+from hpcmass.store.opening import UNUSABLE, variables_of
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES
 from hpcmass.store.sweep_file import SweepFile
 
@@ -33,14 +33,14 @@ def check_sweep(path: Path) -> list[str]:
 
 
 def _problems(file: SweepFile) -> Iterator[str]:
-    yield from _descriptions(file)
-    yield from _configuration(file)
     try:
+        yield from _descriptions(file)
+        yield from _configuration(file)
         yield from _seeds(file)
         yield from _states(file)
         yield from _numbers(file)
         yield from _traces(file)
-    except (OSError, RuntimeError, UserError) as error:  # a checksum, a cut-off block
+    except (UserError, *UNUSABLE) as error:  # a checksum, a cut-off block, invalid metadata
         yield f"its data cannot be read: {reason(error.__cause__ or error)}"
 
 

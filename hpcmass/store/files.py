@@ -46,11 +46,13 @@ sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 def reason(error: BaseException) -> str:
-    """The message of a system error, without h5py's chain of internal calls."""
+    """The message of a system error in one line, without the internal calls of h5py and the MPI library."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     match = re.search(r"error message = '([^']*)'", str(error))
-    return (match[1] if match else str(error)).lower()
+    text = " ".join((match[1] if match else str(error)).lower().split())
+    refusals = (os.strerror(number).lower() for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+    return next((refusal for refusal in refusals if refusal in text), text)
 
 
 def real_path(path: Path) -> Path:

@@ -12,7 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from hpcmass.store.files import read_hdf5, without_locks
-from hpcmass.store.opening import Path_, open_hdf5
+from hpcmass.store.opening import UNUSABLE, Path_, damaged, open_hdf5
 from hpcmass.store.schema import COMPARISON_FILETYPE, DONE, NUMBERS, SWEEP_FILETYPE, TRACES
 
 
@@ -82,4 +82,10 @@ def comparison_dataset(path: Path_) -> xr.Dataset:
 
 
 def _open_xarray(path: Path_) -> xr.Dataset:
-    return without_locks(lambda locking: xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking}))
+    def opened(locking: bool | None) -> xr.Dataset:
+        return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking})
+
+    try:
+        return without_locks(opened)
+    except UNUSABLE as error:  # of what xarray alone reads: references from every variable to its dimensions
+        raise damaged(path, error) from None

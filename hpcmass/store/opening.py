@@ -42,7 +42,7 @@ COORDINATES = {
 }
 """Dimensions that every file has beside its axes, with the type of their values, by the file's type."""
 
-_UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
+UNUSABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 """Exceptions of h5py for invalid contents of a file."""
 
 SHOWN_PARTS = 8
@@ -87,10 +87,15 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     except UserError:
         file.close()
         raise
-    except _UNUSABLE as error:
+    except UNUSABLE as error:
         file.close()
-        raise UserError(f"cannot read {path}: it is damaged ({reason(error)}); restore a backup, if any") from None
+        raise damaged(path, error) from None
     return file
+
+
+def damaged(path: Path_, error: BaseException) -> UserError:
+    """The error for a file with invalid contents."""
+    return UserError(f"cannot read {path}: it is damaged ({reason(error)}); restore a backup, if any")
 
 
 def refuse_shards(path: Path) -> None:
@@ -169,9 +174,14 @@ def faults(file: h5py.File) -> Iterator[str]:
         if name not in found:
             yield f"it has no {name}"
             return
+    room = os.stat(file.filename).st_size
+    for name, dataset in found.items():
+        if h5py.h5ds.is_scale(dataset) and math.prod(dataset.shape) * dataset.dtype.itemsize > room:
+            yield f"{name} is longer than the file"
+            return
     try:
         axes = tuple(axes_of(file))
-    except _UNUSABLE:
+    except UNUSABLE:
         yield "its status has no axes"
         return
     for name, kind in {**COORDINATES[filetype], **dict.fromkeys(axes, "f8")}.items():

@@ -58,11 +58,12 @@ class SweepFile(Closing):
     def __init__(self, path: Path_, *, checked: bool = False) -> None:
         self.path = Path(path)
         self.hdf5 = open_hdf5(path, SWEEP_FILETYPE, checked=checked)
-        attributes = self.hdf5.attrs
-        self.uuid, self.physics_sha256 = str(attributes["uuid"]), str(attributes["config_sha256"])
-        self.title, self.driver = str(attributes["title"]), str(attributes["driver"])
-        self.axes: dict[str, tuple[float, ...]] = axes_of(self.hdf5)
         try:
+            with self._reading("the attributes"):
+                attributes = self.hdf5.attrs
+                self.uuid, self.physics_sha256 = str(attributes["uuid"]), str(attributes["config_sha256"])
+                self.title, self.driver = str(attributes["title"]), str(attributes["driver"])
+                self.axes: dict[str, tuple[float, ...]] = axes_of(self.hdf5)
             self.status: npt.NDArray[np.int8] = self.variable("status")
         except UserError:
             self.close()
@@ -226,10 +227,10 @@ class SweepFile(Closing):
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        """Turn an error of the disk, or of a checksum, into the sentence for it."""
+        """Turn an error of the disk, of a checksum, or of an impossible size, into a UserError."""
         try:
             yield
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, MemoryError) as error:
             raise UserError(f"cannot read {what} in {self.path}: {reason(error)}; restore a backup, if any") from error
 
     # ------------------------------------------------------------------------------------ where it belongs

@@ -116,12 +116,8 @@ def ctrl_c(
         codes[job.returncode] += 1
         done, wrong = truth.wrong_in(path)
         complete = len(done) == truth.trials
-        if (
-            wrong
-            or known - done
-            or (job.returncode == 0) != complete
-            or (not writer.ranks and job.returncode not in (0, INTERRUPTED))
-        ):
+        expected = writer.ranks > 0 or job.returncode == (0 if complete else INTERRUPTED)
+        if wrong or known - done or not expected:
             problems.append(f"Ctrl-C: {job.returncode}, {wrong} wrong, {len(known - done)} lost")
         known = done
         if complete:

@@ -311,6 +311,11 @@ def test_refused_paths(comparison: Make, sweep: Path, tmp_path: Path):
         draw(tmp_path / "none.h5", tmp_path / "maps")
     with pytest.raises(UserError, match="is a sweep, which has no statistics yet"):
         draw(sweep, tmp_path / "maps", force=True)
+    damaged = shutil.copyfile(sweep, tmp_path / "damaged.h5")
+    with h5py.File(damaged, "r+", locking=False) as file:
+        del file["status"]
+    with pytest.raises(UserError, match="is a file of type 'hpcmass-sweep'"):
+        draw(damaged, tmp_path / "maps")
     assert not (tmp_path / "maps").exists()  # what cannot be drawn leaves no directory behind
 
 

@@ -78,6 +78,12 @@ def test_a_wrong_unit_is_noticed(good: Path) -> None:
     assert check_sweep(good) == ["mean_v does not have the unit mV"]
 
 
+def test_invalid_dimensions_are_noticed(good: Path) -> None:
+    with h5py.File(good, "r+", locking=False) as file:
+        file["rate_E"].attrs["DIMENSION_LIST"] = np.zeros(3, "f4")
+    assert any("cannot be read" in problem or "dimensions" in problem for problem in check_sweep(good))
+
+
 def test_a_flipped_bit_of_a_packed_file_is_noticed(good: Path, tmp_path: Path) -> None:
     merge([good], tmp_path / "packed.h5", packed=True, partial=True)
     with h5py.File(tmp_path / "packed.h5", "r", locking=False) as file:

@@ -217,6 +217,9 @@ def test_an_error_is_the_systems_message_without_internal_calls(tmp_path: Path) 
         "file too large"
     )
     assert reason(RuntimeError("Whatever else")) == "whatever else"
+    mpich = "Can't write data (MPI error string is 'Other I/O error , error stack:\nADIOI_GEN_WriteContig(80): {}')"
+    assert reason(OSError(mpich.format("Other I/O error No space left on device"))) == "no space left on device"
+    assert "\n" not in reason(OSError(mpich.format("whatever else")))
 
 
 # ---------------------------------------------------------------------------------------- raw writes

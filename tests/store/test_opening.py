@@ -158,6 +158,17 @@ def of_another_type(file: h5py.File) -> None:
         dim.attach_scale(scale)
 
 
+def longer_than_the_file(name: str) -> Spoil:
+    """A coordinate with more values than any file can hold."""
+
+    def change(file: h5py.File) -> None:
+        dtype = file[name].dtype
+        del file[name]
+        file.create_dataset(name, (2**55,), dtype).make_scale(name)
+
+    return edit(change)
+
+
 COORDINATES = ("p", "lam", "trial", "time", "word")
 
 DAMAGE: dict[str, tuple[Spoil, str]] = {
@@ -170,6 +181,7 @@ DAMAGE: dict[str, tuple[Spoil, str]] = {
         f"{name} is no dimension": (edit(lambda file, n=name: file[n].attrs.__delitem__("CLASS")), "it has no|no axes")
         for name in (*COORDINATES, "letter")
     },  # type: ignore[misc]
+    **{f"{name} without end": (longer_than_the_file(name), f"{name} is longer than the file") for name in COORDINATES},
     "another shape": (replace("n_edges", np.zeros(3, "i8")), r"n_edges has shape \(3,\), not \(3, 2, 2\)"),
     "another type": (edit(of_another_type), "status is of type float64, not int8"),
     "status without axes": (replace("status", np.zeros((3, 2, 2), "i1")), "its status has no axes"),
@@ -241,6 +253,20 @@ def test_a_damaged_comparison_is_refused(how: str, made: Path, tmp_path: Path) -
     comparison_dataset(path).close()
     spoil(path)
     with pytest.raises(UserError, match=f"comparison.h5 is damaged: .*({message}).*; restore a backup, if any"):
+        comparison_dataset(path)
+
+
+def test_dimensions_that_only_xarray_reads_are_refused(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "comparison.h5"
+    shutil.copyfile(made / "comparison.h5", path)
+    with h5py.File(path, "r+", locking=False) as file:
+        references = file["rho"].attrs["DIMENSION_LIST"]
+        for dimension in references:
+            dimension[:] = h5py.Reference()  # leads nowhere
+        file["rho"].attrs.modify("DIMENSION_LIST", references)
+    with pytest.raises(
+        UserError, match=r"cannot read .*comparison\.h5: it is damaged \(.*\); restore a backup, if any"
+    ):
         comparison_dataset(path)
 
 
