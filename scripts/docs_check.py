@@ -12,7 +12,7 @@ Every fenced block says what it is:
 
 In an output `…` stands for anything within a line, and a line of `…` alone for any lines. Everything runs in a copy of
 the repository, so that a page may use what an earlier one made; the order of the pages is that of `PAGES`. Nothing that
-`scripts/mpi_env.sh` sets is set: a reader has none of it, so a page that starts MPI must bring what that takes. What
+`scripts/mpi_env.sh` sets is set: a reader's shell does not have it, so a page that starts MPI must set it. What
 the commands leave behind must be files that git ignores: a reader who follows a page keeps a clean checkout.
 """
 

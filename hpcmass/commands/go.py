@@ -29,7 +29,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "go", run_all, "run a sweep, compare, draw the maps and the report page",
                       "hpcmass go configs/quickstart.yml               into results/, on all cores",
                       "hpcmass go my.yml -o DIR -j 4                   DIR/my.h5, DIR/my-cmp.h5, DIR/my-maps/",
-                      "hpcmass go my.yml --set trials=1                a first look",
+                      "hpcmass go my.yml --set trials=1                a first try",
                       "the same command again                          does only what is missing or outdated",
                       continues=True)  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")

@@ -93,7 +93,7 @@ LINE_STYLES: Final = (
     _LineStyle("#E6550D", 1.5, (0, (2.5, 1.6)), (-0.3, 0.3)),
     _LineStyle("#6A00A8", 1.7, (0, (0.6, 1.1)), None),
 )
-"""None of the colours occurs in the colour maps; solid, dashed and dotted tell the lines apart in grey."""
+"""The colours do not occur in the colour maps; solid, dashed and dotted tell the lines apart in grey."""
 
 
 def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:

@@ -23,7 +23,7 @@ _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 class SweepLock:
-    """The right to write a sweep; while it is held, a file `.sweep.h5.lock` lies beside the sweep.
+    """The right to write a sweep; while a process has it, a file `.sweep.h5.lock` lies beside the sweep.
 
     A context manager, too.
     """
@@ -83,7 +83,7 @@ class SweepLock:
                 os.pwrite(self._fd, json.dumps({"workers": workers}).encode().ljust(_NOTE_BYTES), 0)
 
     def release(self) -> None:
-        """Release it, if it is held."""
+        """Release it, if this process has it."""
         if self._fd is not None:
             self.path.unlink(missing_ok=True)  # while still holding it
             os.close(self._fd)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from harness import PATIENCE_S, Installation, Truth, datasets, kill, parts_of, ranks_of, workers_of
-from kills import Toll, ended, look
+from kills import Toll, ended, judge
 
 from hpcmass.errors import UserError
 from hpcmass.store.opening import open_hdf5
@@ -60,7 +60,7 @@ def merge_kills(
             if packed and path.exists() and not truth.equals(path):
                 print(f"half of a packed file: {path}")
                 toll.wrong += 1
-            known = look(path, truth, known, toll)
+            known = judge(path, truth, known, toll)
             if len(known) == truth.trials:
                 break
         if not (packed and path.exists()):

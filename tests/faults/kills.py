@@ -91,7 +91,7 @@ def kill_campaign(
                 toll.kills += 1
                 toll.running += running
             ended(job, path, here, toll)
-        known = look(path, truth, known, toll)
+        known = judge(path, truth, known, toll)
         if len(known) == truth.trials:
             _finish(here, config, path, truth, writer, toll, chance)
             path, known = _new(directory, toll), set()
@@ -146,7 +146,7 @@ def ended(
     return False
 
 
-def look(path: Path, truth: Truth, known: set[Index], toll: Toll) -> set[Index]:
+def judge(path: Path, truth: Truth, known: set[Index], toll: Toll) -> set[Index]:
     if not path.exists() and not known:
         return known  # killed before a file appeared
     try:

@@ -38,8 +38,8 @@ def sweep(config: Path, python_run: Callable[..., Any], tmp_path_factory: pytest
 
 @pytest.fixture(scope="session")
 def is_complete() -> Callable[[Path], bool]:
-    def look(path: Path) -> bool:
+    def all_done(path: Path) -> bool:
         with h5py.File(path, "r", locking=False) as file:
             return bool((file["status"][()] == DONE).all())
 
-    return look
+    return all_done

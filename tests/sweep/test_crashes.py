@@ -29,7 +29,7 @@ def require_continued(
     Returns the trials that were done after the death.
     """
 
-    def look() -> set[tuple[int, ...]]:
+    def require_true_and_continued() -> set[tuple[int, ...]]:
         path = tmp_path / "sweep.h5"
         status = status_after(path)
         assert status.failed == 0
@@ -41,7 +41,7 @@ def require_continued(
         assert science(path) == science(reference)
         return done
 
-    return look
+    return require_true_and_continued
 
 
 def nth(what: str, n: int, then: str) -> str:
