@@ -10,7 +10,8 @@ import codecs
 import re
 import unicodedata
 
-_NAMED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
+_ESCAPE = re.compile(r"\\(?:\\|x([0-9a-f]{2})|[nrt]|u202[89])")
+"""What `noted` puts in place of a byte that is not UTF-8, of a control character, or of a backslash beside one."""
 
 ANY_TEXT = "hpcmass.any_text"
 """Error handler of a stream: a file name's bytes unchanged, a character that the encoding lacks as an escape."""
@@ -45,9 +46,20 @@ def is_control(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
+def noted(name: str) -> str:
+    """A file name on one line, from which `name_of` gets it back."""
+    return name if one_line(name) == name else one_line(name.replace("\\", "\\\\"))
+
+
 def name_of(text: str) -> str:
-    """The file name behind the text of `readable` or `one_line`, if it had bytes that are not UTF-8."""
-    return _NAMED_BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode("utf-8", "surrogateescape"), text)
+    """The file name behind the text of `noted`, or of `readable` if it has no backslash."""
+
+    def unescaped(found: re.Match[str]) -> str:
+        if found[1]:
+            return bytes([int(found[1], 16)]).decode("utf-8", "surrogateescape")
+        return found[0].encode().decode("unicode_escape")
+
+    return _ESCAPE.sub(unescaped, text)
 
 
 def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcmass.text import ANY_TEXT, name_of, one_line, readable
+from hpcmass.text import ANY_TEXT, name_of, noted, one_line, readable
 
 LATIN = os.fsdecode(b"b\xfcro")
+
+C1 = re.compile("[\x80-\x9f]")
+"""Control characters whose UTF-8 code has two bytes."""
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,14 @@ def test_a_file_name_is_found_again(name: bytes) -> None:
     written = readable(os.fsdecode(name))
     written.encode()
     assert os.fsencode(name_of(written)) == name
+
+
+@given(st.binary(max_size=20))
+def test_a_noted_name_is_found_again(name: bytes) -> None:
+    written = noted(os.fsdecode(name))
+    assert len(written.encode().splitlines()) <= 1
+    if not C1.search(readable(os.fsdecode(name))):  # their escapes are also those of bytes
+        assert name in (os.fsencode(written), os.fsencode(name_of(written)))
 
 
 @given(st.text(st.characters(), max_size=20))

@@ -27,7 +27,7 @@ from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
 from hpcmass.store.schema import COMPARED_VARIABLES, COMPARISON_FILETYPE, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
-from hpcmass.text import one_line
+from hpcmass.text import noted
 
 Point = tuple[int, ...]
 
@@ -61,9 +61,7 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
-            "sweep_path": "\n".join(
-                one_line(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths
-            ),
+            "sweep_path": "\n".join(noted(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths),
             "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },
