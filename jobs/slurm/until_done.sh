@@ -37,7 +37,8 @@ until_done() {
 }
 
 _pass_on() {
-    if [[ -n $command ]]; then kill -USR1 "$command" 2>/dev/null; fi
+    if [[ -z $command ]]; then return; fi # not yet: a timer that starts now would be taken for the command
+    kill -USR1 "$command" 2>/dev/null
     if [[ -n $near_limit && -z $timer ]]; then
         (trap - USR1 TERM && sleep "${GRACE_S:-240}" && _requeue "the ranks take too long to stop") &
         timer=$!

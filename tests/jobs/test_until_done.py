@@ -86,6 +86,15 @@ def test_what_another_start_would_not_change_is_not_requeued(batch: Batch, code:
     assert "heard" in output
 
 
+def test_a_signal_in_the_first_moment_is_passed_on(batch: Batch, tmp_path: Path) -> None:
+    """The command itself sends it, mostly before the shell knows the command's number."""
+    for _ in range(10):
+        (tmp_path / "requeued").unlink(missing_ok=True)
+        got, requeues, output = batch('trap "echo heard; exit 75" USR1; kill -USR1 $PPID; while :; do sleep 0.05; done')
+        assert (got, requeues) == (75, 1)
+        assert "heard" in output
+
+
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 75])
 def test_what_ends_by_itself_is_not_requeued(batch: Batch, code: int) -> None:
     assert batch(f"exit {code}")[:2] == (code, 0)
