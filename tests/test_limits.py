@@ -178,7 +178,7 @@ def test_a_machine_of_unknown_memory_accepts_anything(config: Path, monkeypatch:
 
 def test_validate_prints_the_size(config: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["validate", str(config)]) == 0
-    assert "axes p (3), lam (3), 9 points, 18 trials of 0.4 s, sweep file 1.7 MB, hash " in capsys.readouterr().out
+    assert "axes p (3), lam (3), 9 points, 18 trials of 0.4 s, sweep file 1.7 MB, physics " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

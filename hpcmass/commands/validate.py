@@ -43,7 +43,8 @@ def _judged(config: Path, assignments: Sequence[str]) -> str:
     if (problem := memory_problem(experiment)) is not None:
         logger.warning(f"{config}: {problem}")
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
-    return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, hash {experiment.physics_sha256()[:12]}"
+    physics = experiment.physics_sha256()[:12]
+    return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, physics {physics}"
 
 
 def checked(config: Path, assignments: Sequence[str]) -> Experiment:

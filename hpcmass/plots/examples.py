@@ -109,7 +109,7 @@ def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.
     network = view.plane.cut(view.data["example_v_lif"]).values[*point, : time.size]
     potentials = view.plane.cut(view.data["example_v"]).values[*point, :, : time.size]
     models = dict(zip(view.models, potentials, strict=True))
-    draw_potentials(axes, time, network, models, view.mean_sd(*point), "of all trials")
+    draw_potentials(axes, time, network, models, view.mean_sd(*point), "the time of all trials")
 
 
 def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepParts, time: npt.NDArray[np.float64]) -> None:

@@ -71,7 +71,7 @@ def draw_potentials(
         Name (`LIF` or a model) → mean and standard deviation (mV) for the legend: for the time shown they would differ
         from the tables.
     of : str
-        What the mean and standard deviation are computed over.
+        The time over which mean and standard deviation are computed.
     standardised : bool
         False draws them in mV.
     """
@@ -86,7 +86,7 @@ def draw_potentials(
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (0.22 + 0.09 * len(curves)) * (high - low))  # room for the legend
     axes.legend(loc="upper left", frameon=False, borderaxespad=0.2, labelspacing=0.2, alignment="left",
-                title=f"mean ± sd {of}", title_fontsize=7.5)  # fmt: skip
+                title=f"mean ± sd over {of}", title_fontsize=7.5)  # fmt: skip
 
 
 def draw_inputs(axes: Axes, time_ms: Real, inputs: Mapping[str, npt.ArrayLike], dt_ms: float) -> None:

@@ -93,7 +93,7 @@ def spectral_shapes(view: View) -> list[Panel]:
     """How far the spectra's shapes are apart beyond sampling errors, with the calibrated test's region."""
     if view.has("spectral_distance"):
         models = _of_models(view, "spectral_distance")
-        scale = maps.linear("rms difference of the spectra's shapes (dB)", *models.values(), low=0)
+        scale = maps.linear("spectral distance (dB): rms difference of shapes", *models.values(), low=0)
     else:
         models = _of_models(view, "log_ratio")
         scale = maps.linear("spread of log-ratios, standardised", *models.values())
@@ -170,7 +170,7 @@ def agreement(view: View, model: str) -> list[Outline]:
 def _undecided(view: View, test: str, model: str, what: str, tag: str) -> list[Outline]:
     """Where a test of the spectra finds no difference, raw and with p-values adjusted over the map."""
     alpha = view.experiment.compare.alpha
-    outlines = [Outline(f"{what} (p > {number(alpha)})", tag, view.model(f"{test}_pvalue", model) > alpha, RAW)]
+    outlines = [Outline(f"{what} (p-value > {number(alpha)})", tag, view.model(f"{test}_pvalue", model) > alpha, RAW)]
     if view.has(f"{test}_qvalue"):
         inside: Mask = view.model(f"{test}_qvalue", model) > alpha
         outlines.append(_adjusted(outlines[0], inside, f"Benjamini–Hochberg (q > {number(alpha)})", what))

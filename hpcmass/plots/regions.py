@@ -59,7 +59,7 @@ def regions_table(view: View) -> pd.DataFrame:
 _MEDIANS: Final = {
     "ρ": "rho",
     "lag (ms)": "lag",
-    "spectra's distance (dB)": "spectral_distance",
+    "spectral distance (dB)": "spectral_distance",
     "χ²/dof": "chi2",
     "coherence": "coherence_mean",
     "median f, model / LIF": "median_frequency",

@@ -14,6 +14,7 @@ from hpcmass.errors import UserError
 from hpcmass.plots import style
 from hpcmass.plots.lines import (
     NETWORK,
+    PER_DECADE,
     Real,
     Spikes,
     draw_inputs,
@@ -95,7 +96,7 @@ def trial_figure(
         draw_raster(left[0], fired, (start_ms, end_ms))
     draw_potentials(left[-2], time[shown], mean_v[shown],
                     {name: potentials[name][shown] for name in models}, mean_sd,
-                    "of the trial after the transient", standardised=standardised)  # fmt: skip
+                    "the trial after the transient", standardised=standardised)  # fmt: skip
     inputs = {kind: np.asarray(recording[f"phi_{kind}"])[shown] for kind in style.INPUT_LINES}
     draw_inputs(left[-1], time[shown], inputs, dt_ms)
     left[-1].set_xlabel("time (ms)")
@@ -105,7 +106,7 @@ def trial_figure(
     right = figure.add_subplot(grid[: rows - 1, 1])
     frequency, power = spectra[NETWORK]
     draw_spectra(right, frequency, power, {name: spectra[name][1] for name in models})
-    right.set_title("spectra after the transient, smoothed")
+    right.set_title(f"spectra after the transient, means over 1/{PER_DECADE} decade")
     _write_numbers(figure.add_subplot(grid[-1, 1]), recording)
     figure.suptitle(title or "One trial")
     return figure

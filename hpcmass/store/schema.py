@@ -168,7 +168,7 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
         Variable("log_ratio_pvalue", _MODEL, "f8", "1", "p-value of the calibrated spectral statistic"),
         Variable("log_ratio_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
         *_with_error(Variable(
-            "spectral_distance", _MODEL, "f8", "dB", "rms difference of the spectra's shapes beyond sampling errors",
+            "spectral_distance", _MODEL, "f8", "dB", "spectral distance: rms difference of shapes, beyond chance",
         )),
         *_with_error(Variable("coherence", _MODEL_SPECTRUM, "f8", "1", "magnitude-squared coherence with the network")),
         Variable("coherence_threshold", _SPECTRUM, "f8", "1", "critical value of the coherence at level alpha"),

@@ -40,7 +40,7 @@ def test_traces_show_the_files_potentials(comparison: Make, full):
             "CFM: \N{MINUS SIGN}50.50 ± 0.00 mV",
             "MFM",
         ]  # the tables'
-        assert figure.axes[1].get_legend().get_title().get_text() == "mean ± sd of all trials"
+        assert figure.axes[1].get_legend().get_title().get_text() == "mean ± sd over the time of all trials"
         v = full["example_v"][column, row, 0, :count]
         np.testing.assert_allclose(conventional.get_ydata(), (v - v.mean()) / v.std(), atol=1e-3)
 

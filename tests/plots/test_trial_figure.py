@@ -67,7 +67,7 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     assert labels[0] == f"LIF: \N{MINUS SIGN}{-after.mean():.2f} ± {after.std():.2f} mV"
     assert f"± {trial['mean_v'].astype(float)[1000:6000].std():.2f} mV" not in labels[0]
     assert labels[2] == "MFM: diverged"
-    assert potentials.get_legend().get_title().get_text() == "mean ± sd of the trial after the transient"
+    assert potentials.get_legend().get_title().get_text() == "mean ± sd over the trial after the transient"
     assert len(inputs.lines) == 3
     frequency, power = (np.asarray(v) for v in spectra.lines[0].get_data())
     assert frequency[np.argmax(power)] == pytest.approx(20, abs=1)
