@@ -258,6 +258,8 @@ def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
 def _require_private(directory: Path, owners: set[int], *, may_be_sticky: bool = False) -> None:
     for info in (directory.lstat(), directory.stat()):
         _require_owner(info, owners)
+    if not directory.is_dir():
+        raise Unusable("it is not a directory")
     mode = directory.stat().st_mode
     if mode & (stat.S_IWGRP | stat.S_IWOTH) and not (may_be_sticky and mode & stat.S_ISVTX):
         raise Unusable("others may write into it (chmod go-w)")
