@@ -243,8 +243,26 @@ def test_status_of_several_files(config: Path, tmp_path: Path, capsys: pytest.Ca
     assert printed[1] == f"{paths[1]}: part 2/3, 0 of 2 trials done, 0 failed, 2 pending"
     assert printed[3] == "6 of 8 trials done, 0 failed, 2 pending"
     assert "core-hours used" in printed[4]
+    assert not any("each time" in line for line in printed)
+    whole, other = tmp_path / "whole.h5", tmp_path / "other.h5"
+    main(["merge", "--partial", "-o", str(whole), *map(str, paths)])
+    main(["run", str(config), "-o", str(other), "--set", "root_seed=2", "--time-limit", "0.001s"])
+    capsys.readouterr()
+    main(["status", str(paths[0]), str(whole)])
+    assert "a trial that is in several of the files is counted each time" in capsys.readouterr().out
+    main(["status", str(paths[0]), str(other)])
+    assert capsys.readouterr().out.splitlines()[2:] == ["the files are of different sweeps, so there is no sum"]
     assert main(["status", "--json", *map(str, paths)]) == 0
     assert [status["done"] for status in json.loads(capsys.readouterr().out)] == [3, 0, 3]
+
+
+def test_a_part_without_trials_says_so(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for k in range(1, 11):
+        assert main(["run", str(config), "-o", str(tmp_path / f"part-{k}.h5"), "--part", f"{k}/10"]) == 0
+    printed = capsys.readouterr().err.splitlines()
+    empty = [line for line in printed if "has no trial: the sweep has fewer trials than parts" in line]
+    assert len(empty) == 2  # of 10, for 8 trials
+    assert "nothing to do, part " in empty[0]
 
 
 def test_misspelt_models_are_named_with_the_other_faults_and_before_the_sweep(

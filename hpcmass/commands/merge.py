@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hpcmass.commands.arguments import Commands, add_command
-from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY
+from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS
 from hpcmass.messages import logger
 from hpcmass.text import counted
 
@@ -47,5 +47,4 @@ def run(options: argparse.Namespace) -> int:
     pending = merged.total - merged.done - merged.failed
     if pending:
         logger.warning("%d trials are missing; `hpcmass run CONFIG -o %s` runs them", pending, merged.output)
-        return EXIT_STOPPED_EARLY
     return EXIT_FAILED_TRIALS if merged.failed else EXIT_DONE

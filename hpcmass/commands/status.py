@@ -76,8 +76,12 @@ def describe_all(found: Sequence[Status]) -> str:
     ]
     if len(listed) < len(found):
         lines.append(f"… and {len(found) - len(listed)} more files; --json lists all")
+    if len({status.physics_sha256 for status in found}) > 1:
+        return "\n".join([*lines, "the files are of different sweeps, so there is no sum"])
     done, failed, pending = (sum(getattr(status, name) for status in found) for name in ("done", "failed", "pending"))
     lines.append(f"{done} of {sum(status.total for status in found)} trials done, {failed} failed, {pending} pending")
+    if any(status.part is None for status in found) or len({status.part for status in found}) < len(found):
+        lines.append("a trial that is in several of the files is counted each time")
     lines += _missing_parts(found)
     running = [status for status in found if status.running and status.pending and math.isfinite(status.eta_s)]
     if running:

@@ -57,6 +57,7 @@ def reason(error: BaseException) -> str:
 
 def real_path(path: Path) -> Path:
     """The file that a link points to: lock and temporary files lie beside the file, not beside the link."""
+    _require_short_name(path)
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
@@ -80,8 +81,7 @@ def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
     directory = path.parent
     if not directory.is_dir():
         raise UserError(f"cannot write {path}: the directory {directory} does not exist; create it first")
-    if len(os.fsencode(path.name)) > NAME_BYTES:
-        raise UserError(f"cannot write {path}: its name is too long; give one of at most {NAME_BYTES} bytes")
+    _require_short_name(path)
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a directory; give a file in it")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -93,11 +93,26 @@ def require_output(path: Path, inputs: Sequence[Path] = ()) -> None:
             raise UserError(f"{path} is the same file as the input {given}; give another name for the output")
 
 
+def _require_short_name(path: Path) -> None:
+    if len(os.fsencode(path.name)) > NAME_BYTES:
+        raise UserError(f"cannot write {path}: its name is too long; give one of at most {NAME_BYTES} bytes")
+
+
 def same_file(a: Path, b: Path) -> bool:
     """Whether two paths lead to one file, by symbolic or hard links, or will when it is created."""
     with suppress(OSError):
         return os.path.samefile(a, b)
     return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Let new names survive a power failure, where the file system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def backup(path: Path) -> Path:
@@ -153,6 +168,7 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
         if path.exists():
             logger.info("backed up the old %s as %s", path.name, backup(path).name)
         os.replace(growing, path)
+        _sync_directory(path.parent)
     except (OSError, RuntimeError) as error:  # h5py raises the latter when it flushes or closes
         raise cannot_write(path, error, "free some space or give another path") from error
     finally:

@@ -151,6 +151,7 @@ def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
         file.require_same_sweep(parts.experiment, START_OVER)
         if not np.array_equal(file.variable("seed"), parts.file(0).variable("seed")):
             raise UserError(f"{output} exists and has other seeds; {START_OVER}")
+        parts.require_same_results(file)
         return file.status
 
 

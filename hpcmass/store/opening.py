@@ -72,6 +72,8 @@ def open_hdf5(path: Path_, filetype: str, *, checked: bool = False) -> h5py.File
     if not path.exists():
         refuse_shards(path)
         raise UserError(f"there is no file {path}; {missing_file(path)}")
+    if not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path} is not a regular file; give an HDF5 file")
     try:
         file = read_hdf5(path)
     except OSError as error:

@@ -232,15 +232,31 @@ class SweepParts(Closing):
             Naming the trial and the files that contradict each other.
         """
         for i in self.indices:
-            again = (self.file(i).status == DONE) & (self.status == DONE) & (self.owner != i)
-            for index in places(again):
-                other, file = self._holder(index), self.file(i)
-                for name in (*NUMBERS, *TRACES):
-                    if name in file and name in other and _bytes(file, name, index) != _bytes(other, name, index):
-                        raise UserError(
-                            f"{other.path} and {file.path} contradict each other in {name} of {self.label(index)}; "
-                            "find out which is right with `hpcmass check --resimulate`"
-                        )
+            self.require_same_results(self.file(i), self.owner != i)
+
+    def require_same_results(self, file: SweepFile, where: npt.NDArray[np.bool_] | bool = True) -> None:
+        """Refuse a file that has other results for a trial than these files.
+
+        Parameters
+        ----------
+        file : SweepFile
+            Of the same sweep.
+        where : array of bool, (axes…, trial)
+            The trials to compare.
+
+        Raises
+        ------
+        UserError
+            Naming the trial and the files that contradict each other.
+        """
+        for index in places((file.status == DONE) & (self.status == DONE) & where):
+            other = self._holder(index)
+            for name in (*NUMBERS, *TRACES):
+                if name in file and name in other and _bytes(file, name, index) != _bytes(other, name, index):
+                    raise UserError(
+                        f"{other.path} and {file.path} contradict each other in {name} of {self.label(index)}; "
+                        "find out which is right with `hpcmass check --resimulate`"
+                    )
 
 
 def _bytes(file: SweepFile, name: str, index: Index) -> bytes:

@@ -38,6 +38,8 @@ class Status:
     Attributes
     ----------
     path, title, driver : str
+    physics_sha256 : str
+        Files with the same value are of one sweep, or may share trials.
     running : bool
         A job is writing it now, as far as this machine can tell.
     part : str or None
@@ -61,6 +63,7 @@ class Status:
     path: str
     title: str
     driver: str
+    physics_sha256: str
     running: bool
     part: str | None
     total: int
@@ -112,6 +115,7 @@ def sweep_status(path: Path_) -> Status:
             path=str(path),
             title=file.title,
             driver=file.driver,
+            physics_sha256=file.physics_sha256,
             running=running,
             part=str(part) if part else None,
             total=int(file.assigned.sum()),

@@ -168,6 +168,8 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
     what = f"trials of part {prepared.part}" if prepared.part else "trials"
     left = f", {prepared.failed} failed before and are left alone" if prepared.failed else ""
     done = prepared.total - prepared.missing - prepared.failed
+    if not prepared.total:
+        return f"nothing to do, part {prepared.part} has no trial: the sweep has fewer trials than parts"
     if not prepared.missing:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
         return f"nothing to do, {count} {what} are done{left}"

@@ -83,6 +83,21 @@ def test_an_interrupted_merge_is_continued_by_the_same_command(
         output.unlink()
 
 
+def test_a_second_merge_refuses_a_file_that_contradicts_the_parts(
+    parts: list[Path], whole: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "merged.h5"
+    merge(parts[:2], output, partial=True)
+    with SweepFile(output) as file:
+        index = tuple(int(i) for i in np.argwhere(file.status == DONE)[-1])
+    with h5py.File(output, "r+", locking=False) as data:
+        data["rate_E"][index] = 1e6
+    before = output.read_bytes()
+    with pytest.raises(UserError, match=r"contradict each other in rate_E of p="):
+        merge(parts, output)
+    assert output.read_bytes() == before
+
+
 def test_a_second_merge_copies_what_is_missing_and_nothing_else(
     parts: list[Path], whole: Path, tmp_path: Path, all_trials: list[Trial]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,11 @@ def _directory(path: Path) -> None:
     path.mkdir()
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def edit(change: Callable[[h5py.File], object]) -> Spoil:
     """Change an HDF5 file through HDF5."""
 
@@ -78,6 +84,7 @@ def attribute(name: str, value: object) -> Spoil:
 NO_SWEEP: dict[str, tuple[Spoil, str]] = {
     "absent": (Path.unlink, "there is no file .*; check the name"),
     "a directory": (_directory, "is a directory; give an HDF5 file in it"),
+    "a pipe": (_pipe, "is not a regular file; give an HDF5 file"),
     "empty": (lambda path: path.write_bytes(b""), "it is empty; give another file"),
     "text": (lambda path: path.write_text("p: [0, 1]\n"), "it is not an HDF5 file; give another file"),
     "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "it is cut off.*copy it again"),
