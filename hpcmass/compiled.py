@@ -10,6 +10,8 @@ import functools
 import hashlib
 import inspect
 import pickle
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ from typing import Any
 import numba
 from numba.core.caching import NullCache
 
+from hpcmass.compile_lock import add_seconds
 from hpcmass.errors import UserError
-from hpcmass.kernel_cache import SUFFIX, cache_of
+from hpcmass.kernel_cache import SUFFIX, KernelCache, cache_of
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -33,6 +36,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return _refusing(function)
         kernel = numba.njit(nogil=True, **options)(function)
         kernel._cache = _Kept(function, options)  # where numba would put its own
+        kernel.compile = functools.partial(_compile_in_turn, kernel.compile, kernel._cache)
         return kernel
 
     return decorate
@@ -44,9 +48,34 @@ def require_compiler() -> None:
         raise UserError("nothing can be computed while NUMBA_DISABLE_JIT is set; unset it")
 
 
-def open_cache(package: str) -> None:
+def open_cache(package: str) -> KernelCache:
     """Check the kernel cache of a subpackage of hpcmass before other processes, which are started later, use it."""
-    cache_of(Path(__file__).parent / package)
+    return cache_of(Path(__file__).parent / package)
+
+
+def _compile_in_turn(compile_or_load: Callable[[Any], Any], kept: _Kept, signature: Any) -> Any:
+    """Compile or load a kernel, release what `load_overload` has locked, and note the time of the outermost kernel."""
+    begun, outermost = time.thread_time(), not _nested.kernels
+    _nested.kernels.append(kept)
+    try:
+        return compile_or_load(signature)
+    finally:
+        _nested.kernels.pop()
+        kept.end_turn()
+        if outermost and _nested.compiled:
+            add_seconds(kept.directory, time.thread_time() - begun)
+            _nested.compiled = False
+
+
+class _Nested(threading.local):
+    """Of this thread: the kernels that are being compiled, each called by the one before."""
+
+    def __init__(self) -> None:
+        self.kernels: list[_Kept] = []
+        self.compiled = False
+
+
+_nested = _Nested()
 
 
 def _compiles() -> bool:
@@ -70,12 +99,22 @@ class _Kept(NullCache):
         # a closure's value is part of its code, and the source does not show it
         self._storable = function.__closure__ is None
         line = function.__code__.co_firstlineno
+        self._waited_for: list[str] = []
         self._fixed = (function.__module__, function.__qualname__, line, sorted(options.items()))
 
     @property
+    def directory(self) -> Path | None:
+        """Where the kernel is stored."""
+        return cache_of(self._package).directory
+
+    @property
     def cache_path(self) -> str | None:
-        directory = cache_of(self._package).directory
-        return None if directory is None else str(directory)
+        return None if self.directory is None else str(self.directory)
+
+    def end_turn(self) -> None:
+        """Let other processes go on with the kernels that this one has asked for."""
+        while self._waited_for:
+            cache_of(self._package).turns.release(self._waited_for.pop())
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The compiled function for a signature; None if it is to be compiled."""
@@ -86,6 +125,11 @@ class _Kept(NullCache):
         cache = cache_of(self._package)
         content = cache.read(name)
         if content is None:
+            cache.turns.acquire(name)
+            self._waited_for.append(name)
+            content = cache.read(name)  # another process may have compiled it
+        if content is None:
+            _nested.compiled = True
             return None
         try:
             from numba.core.compiler import CompileResult

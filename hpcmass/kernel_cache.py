@@ -2,7 +2,8 @@
 
 The directory is local to the node (hundreds of ranks that start at once do not load a shared file system), private to
 the user, and named after the sources of a whole package: a kernel also contains the code of the helpers that it calls.
-`NUMBA_CACHE_DIR`, if set, replaces the node's temporary directory.
+`NUMBA_CACHE_DIR`, if set, replaces the node's temporary directory. `HPCMASS_KERNELS` names a directory that
+`hpcmass kernels --into` has filled; it is read first and never written.
 
 What is loaded from the cache is executed. So a file is loaded only if no other user could have written it, and if its
 checksum shows that it is what was stored under its name. A cache that is damaged, cannot be used or cannot be written
@@ -27,6 +28,7 @@ import llvmlite
 import numba
 import numpy as np
 
+from hpcmass.compile_lock import CompileLock
 from hpcmass.messages import logger
 
 SUFFIX = ".kernel"
@@ -47,6 +49,10 @@ _OPENED_BY = "HPCMASS_KERNEL_CACHE_OPENED_BY"
 _reported: list[str] = []
 
 
+SHARED_KERNELS = "HPCMASS_KERNELS"
+"""Environment variable: a directory of kernels that were compiled in advance."""
+
+
 class Unusable(Exception):
     """Why a directory or a file of the cache is not used."""
 
@@ -58,14 +64,22 @@ class KernelCache:
     ----------
     directory : Path or None
         Where the kernels are stored; None if they are not stored.
+    shared : Path or None
+        Where kernels that were compiled in advance are read.
+    turns : CompileLock
+        One process compiles a kernel, the others wait and load it.
     """
 
     def __init__(self, package: Path) -> None:
+        self._shared_owners = {0, os.getuid()}
+        self.shared = self._shared_directory(package)
         self.directory: Path | None = None
         try:
             self.directory = usable_directory(package)
         except Unusable as problem:
             _report(f"{problem}; kernels are compiled again at every start")
+        self.turns = CompileLock(self.directory)
+        if self.directory is None:
             return
         # one process checks before the others load, so that only one of them warns
         if _is_first_here():
@@ -74,6 +88,13 @@ class KernelCache:
 
     def read(self, name: str) -> bytes | None:
         """What is stored under a name; None if there is nothing trustworthy."""
+        if self.shared is not None:
+            try:
+                return _read(self.shared / name, self._shared_owners)
+            except FileNotFoundError:
+                pass  # of another kind of processor
+            except (OSError, Unusable) as problem:
+                _report(f"the kernel {self.shared / name} is not used: {_reason(problem)}")
         if self.directory is None:
             return None
         try:
@@ -83,6 +104,28 @@ class KernelCache:
         except (OSError, Unusable) as problem:
             self.discard(name, problem)
             return None
+
+    def _shared_directory(self, package: Path) -> Path | None:
+        """The directory for these sources in `HPCMASS_KERNELS`, if it can be trusted."""
+        chosen = os.environ.get(SHARED_KERNELS)
+        if not chosen:
+            return None
+        directory = Path(chosen) / f"{package.name}-{source_key(package)}"
+        # whoever can change the package can run code here anyway
+        self._shared_owners = {0, os.getuid(), package.stat().st_uid}
+        try:
+            for path in (Path(chosen), directory):
+                _require_private(path, self._shared_owners)
+        except FileNotFoundError:
+            _report(
+                f"{SHARED_KERNELS}={chosen} has no {package.name} kernels of this version; "
+                f"run `hpcmass kernels --into {chosen}` on a node where the jobs run"
+            )
+            return None
+        except (OSError, Unusable) as problem:
+            _report(f"the kernels in {chosen}, which {SHARED_KERNELS} names, are not used: {_reason(problem)}")
+            return None
+        return directory
 
     def discard(self, name: str, problem: Exception) -> None:
         """Remove a damaged file and warn."""
@@ -110,6 +153,15 @@ class KernelCache:
     def report_unkept(self, name: str, problem: Exception) -> None:
         """Warn that a kernel cannot be stored."""
         _report(f"the kernel {name} cannot be cached: {_reason(problem)}; it is compiled again at every start")
+
+    def share(self) -> int:
+        """Let other users read the kernels; returns their number."""
+        assert self.directory is not None  # asked before
+        stored = sorted(self.directory.glob(f"*{SUFFIX}"))
+        for path in (self.directory.parent, self.directory, *stored):
+            with suppress(OSError):
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+        return len(stored)
 
     def _remove_damaged(self, directory: Path) -> int:
         """Remove every damaged file; returns the number of good ones."""
@@ -200,8 +252,14 @@ def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise Unusable("it is a link to nothing" if directory.is_symlink() else "it is not a directory") from None
+    _require_private(directory, {0, os.getuid()}, may_be_sticky=may_be_sticky)
+
+
+def _require_private(directory: Path, owners: set[int], *, may_be_sticky: bool = False) -> None:
     for info in (directory.lstat(), directory.stat()):
-        _require_own(info)
+        _require_owner(info, owners)
+    if not directory.is_dir():
+        raise Unusable("it is not a directory")
     mode = directory.stat().st_mode
     if mode & (stat.S_IWGRP | stat.S_IWOTH) and not (may_be_sticky and mode & stat.S_ISVTX):
         raise Unusable("others may write into it (chmod go-w)")
@@ -209,16 +267,16 @@ def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
         raise Unusable("no permission to read it")
 
 
-def _require_own(info: os.stat_result) -> None:
-    if info.st_uid not in (0, os.getuid()):
+def _require_owner(info: os.stat_result, owners: set[int]) -> None:
+    if info.st_uid not in owners:
         raise Unusable("it belongs to another user")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, owners: set[int] | None = None) -> bytes:
     """Contents of a file, if its checksum is right."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
         info = os.fstat(file.fileno())
-        _require_own(info)
+        _require_owner(info, owners or {0, os.getuid()})
         if not stat.S_ISREG(info.st_mode):
             raise Unusable("it is not a regular file")
         if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

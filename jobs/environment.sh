@@ -20,3 +20,6 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THRE
 # load a shared file system; one rank of each node compiles, the others load. Where /tmp is too small or forbidden, set
 # another directory that is local to the node:
 # export NUMBA_CACHE_DIR=/local/$USER/numba
+#
+# Many short jobs save the compiling: `hpcmass kernels --into DIR` once on a compute node, then
+# export HPCMASS_KERNELS=DIR

@@ -103,6 +103,7 @@ def _print(
         + (f"; a point's time is good to {expected.uncertainty:.0%}" if expected.uncertainty >= 0 else ""),
         "a trial": f"{_seconds(expected.core_s / expected.n_trials)} on average, "
         f"{_extreme(experiment, expected, 'least')} to {_extreme(experiment, expected, 'most')}",
+        "a start": _start_text(calibration),
         "core-hours": f"{expected.core_s / 3600:.3g}",
     }
     for n in ranks:
@@ -165,6 +166,8 @@ def _as_dict(
             "least": float(expected.point_s.min()),
             "most": float(expected.point_s.max()),
         },
+        "start_s": calibration.start_s,
+        "compile_s": calibration.compile_s,
         "core_hours": expected.core_s / 3600,
         "ranks": [
             {"ranks": n, "wall_s": expected.wall_s(n), "efficiency": expected.efficiency(n)} for n in ranks
@@ -173,6 +176,15 @@ def _as_dict(
         "file_bytes": expected.file_bytes,
         "free_bytes": free,
     }  # fmt: skip
+
+
+def _start_text(calibration: Calibration) -> str:
+    """How long a process takes before its first trial, and why."""
+    total = f"{_seconds(calibration.start_s)} before the first trial"
+    if calibration.compile_s == 0:
+        return f"{total}, with compiled kernels"
+    when = "now" if calibration.compiled_now else "earlier"
+    return f"{total}, {_seconds(calibration.compile_s)} of it to compile kernels on a new node (measured {when})"
 
 
 def _table(n_trials: int, cores: int) -> list[int]:

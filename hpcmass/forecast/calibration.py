@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpcmass.compile_lock import compile_seconds
 from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.limits import BYTES_PER_STEP
@@ -57,7 +58,11 @@ class Calibration:
     n_failed : int
         Number of further points, where the trial failed.
     start_s : float
-        Time (s) for a process to start and load the compiled kernels.
+        Time (s) for a process to start and compile the kernels, on a node that never did.
+    compile_s : float
+        Time (s) of that for compiling; 0 if unknown, or if `HPCMASS_KERNELS` has the kernels.
+    compiled_now : bool
+        Whether this calibration has compiled them.
     processes : int
         How many calibrated side by side.
     took_s : float
@@ -68,6 +73,8 @@ class Calibration:
     peak_bytes: Real
     n_failed: int
     start_s: float
+    compile_s: float
+    compiled_now: bool
     processes: int
     took_s: float
 
@@ -94,7 +101,8 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
         If every trial fails, or a process is killed.
     """
     require_compiler()
-    open_cache("network")  # before its processes do: only this process warns about its problems
+    cache = open_cache("network")  # before its processes do: only this process warns about its problems
+    compiled_before_s = compile_seconds(cache.directory)
     lengths = shape(experiment)[:-1]
     order = itertools.islice(spread_out(coordinates(lengths)), MOST_POINTS)
     tried: list[tuple[int, Measured | str]] = []
@@ -113,6 +121,8 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 tried.append((running.pop(future), future.result()))
+    compiled_s = compile_seconds(cache.directory)
+    compiled_now = compiled_s > compiled_before_s
     measured = [(number, outcome) for number, outcome in sorted(tried) if not isinstance(outcome, str)]
     if not measured:
         raise UserError(f"all {len(tried)} trials of the calibration failed; the last: {tried[-1][1]}")
@@ -122,7 +132,9 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
         peak_bytes=np.array([peak for _, (_, peak) in measured]),
         n_failed=len(tried) - len(measured),
         processes=processes,
-        start_s=begun - started,
+        start_s=begun - started + (0.0 if compiled_now else compiled_s),
+        compile_s=compiled_s,
+        compiled_now=compiled_now,
         took_s=time.perf_counter() - started,
     )
 

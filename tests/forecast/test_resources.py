@@ -148,7 +148,7 @@ def test_a_calibrating_trial_is_short_and_otherwise_the_same():
 def test_the_order_is_the_sweeps_own():
     experiment = parse_experiment("grid: {p: [0.1, 0.5, 1.0], lam: [0.5, 1.0]}")
     points = 6
-    calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.ones(1), 0, 0.0, 1, 0.0)
+    calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.ones(1), 0, 0.0, 0.0, False, 1, 0.0)
     order = forecast(experiment, calibration).order
     costs = point_costs(experiment).ravel()
     assert sorted(order) == list(range(points))
