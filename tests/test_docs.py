@@ -150,7 +150,7 @@ def test_pages_take_their_tables_from_the_program() -> None:
     assert all(f"| `{name}` |" in comparison for name in COMPARISON_VARIABLES)
     assert all(f"| `{name}` |" in docs_generate.configuration() for name in NetworkParameters.model_fields)
     commands = docs_generate.command_line()
-    assert all(f"## {module.__name__.split('.')[-1]}\n" in commands for module in COMMANDS)
+    assert all(f"## {module.__name__.split('.')[-1].rstrip('_')}\n" in commands for module in COMMANDS)
     page = docs_generate.generated("a\n<!-- generated: sweep_variables -->\nold\n<!-- end of generated -->\nb\n")
     assert page == f"a\n<!-- generated: sweep_variables -->\n\n{sweep}\n\n<!-- end of generated -->\nb\n"
     used = [m[1] for p in (ROOT / "docs").rglob("*.md") for m in docs_generate.PLACE.findall(p.read_text())]

@@ -5,7 +5,7 @@ returns the exit code. Heavy libraries are imported within `run`, so that `hpcma
 commands that only read never initialise MPI.
 """
 
-from hpcmass.commands import check, compare, config, go, merge, plan, plot, run, status, trial, validate
+from hpcmass.commands import check, compare, config, go, import_, merge, plan, plot, run, status, trial, validate
 
-COMMANDS = (config, validate, plan, go, run, status, check, merge, compare, plot, trial)
+COMMANDS = (config, validate, plan, go, run, status, check, merge, import_, compare, plot, trial)
 """Every subcommand's module; a new one is added here and nowhere else."""
