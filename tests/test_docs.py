@@ -91,6 +91,20 @@ def test_a_page_gets_no_help_with_mpi(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found["PYTHONPATH"] == str(tmp_path)
 
 
+@pytest.mark.process
+def test_a_block_may_run_in_a_simulators_environment(follow, tmp_path: Path) -> None:
+    page = "<!-- run in the environment of fake -->\n```console\n$ python\nfake $PYTHONPATH\n```\n"
+    with pytest.raises(docs_check.Wrong, match=r"there is no .venv-peers-fake; run benchmarks/peers/setup_peers.sh"):
+        follow(page)
+    programs = tmp_path / ".venv-peers-fake" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").write_text("#!/bin/sh\necho fake $PYTHONPATH\n")
+    (programs / "python").chmod(0o755)
+    follow(page.replace("fake $PYTHONPATH", "fake"))
+    with pytest.raises(docs_check.Wrong, match="does not print"):
+        follow(page.split("\n", 1)[1].replace("$ python", "$ python -c 'print(1)'"))
+
+
 def test_what_the_commands_leave_is_ignored_by_git(tmp_path: Path) -> None:
     reader = docs_check.Reader(tmp_path)
     given = ("trial.pdf", "first.png", "maps/lag.png", "maps/report.html", "sweep.h5", "docs/maps/lag.png", "novel.txt")

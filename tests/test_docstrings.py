@@ -13,6 +13,7 @@ import pytest
     [
         "compare.recorded",
         "config.experiment",
+        "recordings.importing",
         "recordings.phi",
         "statistics",
         "sweep.run",

@@ -88,6 +88,11 @@ def describe(recordings: Recordings, keys: Mapping[str, Any], zero: Sequence[str
     wrong = [name for name in grid if name not in ("p", "lam")]
     if wrong:
         raise UserError(f"grid.{wrong[0]}: an import has the axes of its sources; give --axis {wrong[0]}=…")
+    for name in grid:
+        if name not in swept and not isinstance(grid[name], int | float):
+            raise UserError(
+                f"grid.{name} is no single value, and the sources have no axis {name}; give --set grid.{name}=VALUE"
+            )
     _require_stated(recordings, {*stated, *labels, *grid, *swept}, zero)
     stated |= {
         "dt_ms": recordings.dt_ms,

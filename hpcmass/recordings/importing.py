@@ -89,6 +89,19 @@ def import_recordings(
     ------
     UserError
         If a source cannot be read or has mistakes, something is missing, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hpcmass.recordings.importing import import_recordings
+    >>> phi_E = np.random.default_rng(1).poisson(3, (2, 2000))
+    >>> mean_v = -60 + phi_E / 10
+    >>> np.savez("run.npz", mean_v=mean_v, phi_E=phi_E, dt_ms=0.5, n_neurons=100, p=0.1, lam=1.0)
+    >>> network = ["tau_m_ms=20", "v_leak_mv=-70", "w_E=0.02", "tau_E_ms=5", "v_exc_mv=0"]
+    >>> constants = {"phi_I": 0, "phi_ext": 0}
+    >>> summary = import_recordings("run.npz", "rec.h5", assignments=network, constants=constants)
+    >>> summary.n_points, summary.n_trials
+    (1, 2)
     """
     one = isinstance(sources, str | os.PathLike)
     paths = [Path(sources)] if one else [Path(path) for path in sources]  # type: ignore[arg-type, union-attr]

@@ -16,6 +16,8 @@ from hpcmass import Experiment, compare_sweep, open_comparison, open_sweep, run_
 from hpcmass.cli import main
 from hpcmass.config.file import load_experiment
 from hpcmass.errors import UserError
+from hpcmass.mass import Traces
+from hpcmass.mass.registry import predict
 from hpcmass.recordings.importing import import_recordings
 from hpcmass.store.check import check_sweep
 from hpcmass.store.schema import TRACES
@@ -306,11 +308,27 @@ def test_sources_that_do_not_fit_each_other(source, tmp_path: Path) -> None:
         ([first], {"axes": {"g": [1, 2]}}, "--axis gives 2 values of g, and there are 1 source; give one source for"),
         ([first], {"constants": {"phi_X": 1}}, "--constant phi_X: there is no such trace"),
         ([first], {"assignments": ["grid.w_I=[1, 2]"]}, "grid.w_I: an import has the axes of its sources"),
+        ([first], {"assignments": ["grid.p=[0.1, 0.2]"]}, "grid.p is no single value, and the sources have no axis p"),
         ([], {}, "there is nothing to import"),
     ):
         with pytest.raises(UserError, match=sentence):
             import_recordings(paths, output, **given)
     assert not output.exists()
+
+
+def test_current_based_synapses_are_conductances_with_a_far_reversal_potential(source, tmp_path: Path) -> None:
+    """As the guide says: of a jump J of the current both models are tau_m tau_s V'' + … = V_L + Σ J τ Φ."""
+    far, jump = 1e6, {"E": 0.4, "I": 0.3}
+    given = {"v_exc_mv": far, "v_inh_mv": -far, "w_E": jump["E"] / far, "w_I": jump["I"] / far, "w_ext": 0.0}
+    import_recordings(source(**given), tmp_path / "rec.h5")
+    with SweepFile(tmp_path / "rec.h5") as file:
+        network, mass = file.experiment.network, file.experiment.mass
+        potentials = predict(Traces(**file.traces((0, 0), 0)), network, mass)
+    assert potentials["CFM"].std() > 0.01
+    np.testing.assert_allclose(potentials["CFM"], potentials["MFM"], atol=1e-3)
+    phi = traces()
+    settled = -74 + jump["E"] * 3 * phi["phi_E"].mean() - jump["I"] * 7 * phi["phi_I"].mean()
+    assert potentials["CFM"][500:].mean() == pytest.approx(settled, abs=0.1)
 
 
 def test_input_in_spikes_per_second_is_noticed(source, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
