@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.costs import mean_field_rate_hz
-from hpcmass.store.parts import SweepParts
 from hpcmass.store.schema import DONE
 from hpcmass.text import counted
+
+Real = npt.NDArray[np.float64]
 
 QUIET_MV: Final = 0.5
 """Standard deviation of the membrane noise below which identical inputs make identical neurons."""
@@ -96,20 +98,29 @@ def largest_conductance(network: NetworkParameters, p: float, lam: float) -> flo
     return 1 + external + max(volley, mean)
 
 
-def lock_step(sweep: SweepParts) -> str | None:
-    """Whether the neurons of most trials fire equally often, as a sentence.
+def lock_step(
+    experiment: Experiment, axes: Mapping[str, Sequence[float]], rate_hz: Real, status: npt.NDArray[np.int8]
+) -> str | None:
+    """Whether the neurons of most trials fire equally often, as a sentence; None if they do not.
 
     If all excitatory neurons of a trial have the same number of spikes, their mean rate is a multiple of 1/T.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    axes : mapping of str to sequence of float
+        The file's.
+    rate_hz : array, (axes…, trial)
+        Mean rate of the excitatory neurons, `rate_E` of a sweep or a comparison.
+    status : array, (axes…, trial)
     """
-    experiment = sweep.experiment
     network = experiment.network
-    if experiment.imported is not None or "n_neurons" in sweep.axes:
+    if experiment.imported is not None or "n_neurons" in axes:
         return None
     seconds = (network.n_steps - network.n_transient) * network.dt_ms / 1e3
-    lam = np.array(sweep.axes["lam"]).reshape((1, -1) + (1,) * (len(sweep.shape) - 2))
-    rate = sweep.numbers()["rate_E"]
-    spiking = (sweep.status == DONE) & (rate > 0) & (np.round(lam * network.n_neurons) >= FEWEST_NEURONS)
-    counts = np.where(spiking, rate, 0.0) * seconds
+    lam = np.array(axes["lam"]).reshape((1, -1) + (1,) * (status.ndim - 2))
+    spiking = (status == DONE) & (rate_hz > 0) & (np.round(lam * network.n_neurons) >= FEWEST_NEURONS)
+    counts = np.where(spiking, rate_hz, 0.0) * seconds
     same = spiking & (np.abs(counts - np.round(counts)) < 1e-9 * np.maximum(counts, 1))
     total, found = int(spiking.sum()), int(same.sum())
     if total == 0 or found < SHARE * total:

@@ -71,4 +71,4 @@ def test_neurons_in_lock_step_are_noticed_after_the_sweep(tmp_path: Path, capsys
     network = SMALL | {"duration_ms": 600, "transient_ms": 100}
     run_sweep(Experiment(grid={"p": [0.1, 0.3], "lam": 0.8}, network=network, trials=2), tmp_path / "free.h5")
     with SweepParts([tmp_path / "free.h5"]) as sweep:
-        assert lock_step(sweep) is None
+        assert lock_step(sweep.experiment, sweep.axes, sweep.numbers()["rate_E"], sweep.status) is None
