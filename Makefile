@@ -68,6 +68,7 @@ docs: env ## build the documentation into site/; a dead link or an unlinked page
 	@echo site/index.html
 
 docs-check: env ## run every command of README and documentation and compare its output with the page
+	@benchmarks/peers/setup_peers.sh
 	@$(BIN)/python scripts/docs_check.py
 
 coverage: env ## line coverage without the compiled kernels: at least 90 %

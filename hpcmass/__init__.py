@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpcmass.comparison import open_comparison
     from hpcmass.config import Experiment
     from hpcmass.config.file import load_experiment
+    from hpcmass.recordings.phi import phi_from_spikes
     from hpcmass.store.labelled import open_sweep
     from hpcmass.sweep.run import run_sweep
     from hpcmass.trial import simulate
@@ -35,6 +36,7 @@ __all__ = [
     "load_experiment",
     "open_comparison",
     "open_sweep",
+    "phi_from_spikes",
     "run_sweep",
     "simulate",
     "statistics",
@@ -47,6 +49,7 @@ _HOME = {
     "load_experiment": "config.file",
     "open_comparison": "comparison",
     "open_sweep": "store.labelled",
+    "phi_from_spikes": "recordings.phi",
     "run_sweep": "sweep.run",
     "simulate": "trial",
 }

@@ -46,7 +46,7 @@ def expected_cost(network: NetworkParameters, p: float, lam: float) -> float:
 
 def point_costs(experiment: Experiment) -> Real:
     """`expected_cost` of one trial at every point of the experiment's grid; a dimension an axis."""
-    values = {name: np.asarray(axis, np.float64) for name, axis in experiment.grid.axes().items()}
+    values = {name: np.asarray(axis, np.float64) for name, axis in experiment.axes().items()}
     lengths = shape(experiment)[:-1]
     costs = np.empty(math.prod(lengths))
     for begin in range(0, costs.size, POINTS_AT_ONCE):

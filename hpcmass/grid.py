@@ -92,7 +92,7 @@ def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list
         The trials at each point, if not 0 … `experiment.trials` - 1.
     """
     numbers = range(experiment.trials) if numbers is None else numbers
-    axes = experiment.grid.axes()
+    axes = experiment.axes()
     listed = []
     for position in itertools.product(*(range(len(v)) for v in axes.values())):
         values = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
@@ -103,7 +103,7 @@ def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list
 
 def shape(experiment: Experiment) -> tuple[int, ...]:
     """Lengths of the axes, then the number of trials."""
-    return (*(len(v) for v in experiment.grid.axes().values()), experiment.trials)
+    return (*(len(v) for v in experiment.axes().values()), experiment.trials)
 
 
 def places(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
@@ -113,6 +113,6 @@ def places(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
 
 def point_values(experiment: Experiment, number: int) -> dict[str, float]:
     """Axis name → value at one point, by its number in the file's order (axes slowest to fastest)."""
-    axes = experiment.grid.axes()
+    axes = experiment.axes()
     position = np.unravel_index(number, shape(experiment)[:-1])
     return {name: axis[i] for (name, axis), i in zip(axes.items(), position, strict=True)}

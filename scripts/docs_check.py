@@ -7,6 +7,8 @@ Every fenced block says what it is:
 - `console`: lines that start with `$ ` are run by bash; the lines below are their standard output.
 - `python`: is run by this Python; a `text` block right below is its standard output. With `title="PATH"` any block is
   written to that file instead.
+- A comment right above a `console` block, `<!-- run in the environment of brian2 -->`, gives its commands the Python of
+  another simulator, from `.venv-peers-brian2`; `benchmarks/peers/setup_peers.sh` makes these environments.
 - `sh`: is not run, and a comment right above says why: `<!-- not run: … -->`.
 - `text`, `yaml`, `matlab`, `json`, `py` (parts of a notebook, which the tests run): are shown only.
 
@@ -39,6 +41,7 @@ PAGES = (
     "docs/guide/reading.md",
     "docs/guide/configuration.md",
     "docs/guide/python.md",
+    "docs/guide/recordings.md",
     "docs/guide/cluster.md",
     "docs/guide/mass-models.md",
 )
@@ -49,6 +52,7 @@ SECONDS = 900
 
 FENCE = re.compile(r"^( *)```(\w*)(?: title=\"([^\"]+)\")?\s*$")
 EXCUSE = re.compile(r"^<!-- not run: .+ -->$")
+ELSEWHERE = re.compile(r"^<!-- run in the environment of (\w+) -->$")
 EXPORT = re.compile(r"^export (\w+)", re.MULTILINE)
 COMMAND = re.compile(r"^(    |\t)(\$ )?(hpcmass|make|mpiexec|mpirun|srun|sbatch|python|pip|source|module) ")
 
@@ -161,14 +165,26 @@ class Reader:
     def _run(self, block: Block, command: list[str]) -> list[str]:
         self.commands += 1
         start = time.monotonic()
+        environment = self._environment(block)
         done = subprocess.run(
-            command, cwd=self.place, env=self.environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, cwd=self.place, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )
         print(f"{block.place}: {command[-1].splitlines()[-1][:90]} ({time.monotonic() - start:.1f} s)", flush=True)
         if done.returncode:
             raise Wrong(f"{block.place}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         # what a block shows of a refusal is on standard error
         return (done.stdout if "exit code" not in command[-1] else done.stderr + done.stdout).splitlines()
+
+    def _environment(self, block: Block) -> dict[str, str]:
+        """The variables of a block's commands; in a simulator's environment `python` is its own."""
+        found = ELSEWHERE.match(block.above)
+        if found is None:
+            return self.environment
+        programs = ROOT / f".venv-peers-{found[1]}" / "bin"
+        if not programs.is_dir():
+            raise Wrong(f"{block.place}: there is no {programs.parent.name}; run benchmarks/peers/setup_peers.sh")
+        path = f"{programs}{os.pathsep}{self.environment['PATH']}"
+        return {name: value for name, value in self.environment.items() if name != "PYTHONPATH"} | {"PATH": path}
 
     def _compare(self, block: Block, what: str, claimed: list[str], actual: list[str]) -> None:
         if not matches(claimed, actual):

@@ -91,6 +91,20 @@ def test_a_page_gets_no_help_with_mpi(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found["PYTHONPATH"] == str(tmp_path)
 
 
+@pytest.mark.process
+def test_a_block_may_run_in_a_simulators_environment(follow, tmp_path: Path) -> None:
+    page = "<!-- run in the environment of fake -->\n```console\n$ python\nfake $PYTHONPATH\n```\n"
+    with pytest.raises(docs_check.Wrong, match=r"there is no .venv-peers-fake; run benchmarks/peers/setup_peers.sh"):
+        follow(page)
+    programs = tmp_path / ".venv-peers-fake" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "python").write_text("#!/bin/sh\necho fake $PYTHONPATH\n")
+    (programs / "python").chmod(0o755)
+    follow(page.replace("fake $PYTHONPATH", "fake"))
+    with pytest.raises(docs_check.Wrong, match="does not print"):
+        follow(page.split("\n", 1)[1].replace("$ python", "$ python -c 'print(1)'"))
+
+
 def test_what_the_commands_leave_is_ignored_by_git(tmp_path: Path) -> None:
     reader = docs_check.Reader(tmp_path)
     given = ("trial.pdf", "first.png", "maps/lag.png", "maps/report.html", "sweep.h5", "docs/maps/lag.png", "novel.txt")
@@ -150,7 +164,7 @@ def test_pages_take_their_tables_from_the_program() -> None:
     assert all(f"| `{name}` |" in comparison for name in COMPARISON_VARIABLES)
     assert all(f"| `{name}` |" in docs_generate.configuration() for name in NetworkParameters.model_fields)
     commands = docs_generate.command_line()
-    assert all(f"## {module.__name__.split('.')[-1]}\n" in commands for module in COMMANDS)
+    assert all(f"## {module.__name__.split('.')[-1].rstrip('_')}\n" in commands for module in COMMANDS)
     page = docs_generate.generated("a\n<!-- generated: sweep_variables -->\nold\n<!-- end of generated -->\nb\n")
     assert page == f"a\n<!-- generated: sweep_variables -->\n\n{sweep}\n\n<!-- end of generated -->\nb\n"
     used = [m[1] for p in (ROOT / "docs").rglob("*.md") for m in docs_generate.PLACE.findall(p.read_text())]

@@ -23,7 +23,7 @@ NETWORK: dict[str, Any] = {
 
 NAMES = [
     "Experiment", "__version__", "compare_recording", "compare_sweep", "load_experiment", "open_comparison",
-    "open_sweep", "run_sweep", "simulate", "statistics",
+    "open_sweep", "phi_from_spikes", "run_sweep", "simulate", "statistics",
 ]  # fmt: skip
 
 

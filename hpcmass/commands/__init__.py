@@ -5,7 +5,21 @@ returns the exit code. Heavy libraries are imported within `run`, so that `hpcma
 commands that only read never initialise MPI.
 """
 
-from hpcmass.commands import check, compare, config, go, kernels, merge, plan, plot, run, status, trial, validate
+from hpcmass.commands import (
+    check,
+    compare,
+    config,
+    go,
+    import_,
+    kernels,
+    merge,
+    plan,
+    plot,
+    run,
+    status,
+    trial,
+    validate,
+)
 
-COMMANDS = (config, validate, plan, go, run, status, check, merge, compare, plot, trial, kernels)
+COMMANDS = (config, validate, plan, go, run, status, check, merge, import_, compare, plot, trial, kernels)
 """Every subcommand's module; a new one is added here and nowhere else."""

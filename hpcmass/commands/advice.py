@@ -49,6 +49,14 @@ def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[flo
         logger.warning(f"{where}{sentence}")
 
 
+def warn_of_degenerate(experiment: Experiment, where: str = "") -> None:
+    """Log in which way the networks of a configuration are degenerate, if they are."""
+    from hpcmass.store.degenerate import degenerate_inputs
+
+    for sentence in degenerate_inputs(experiment):
+        logger.warning(f"{where}{sentence}")
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

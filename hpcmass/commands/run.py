@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.advice import require_memory, warn_of_rounding
+from hpcmass.commands.advice import require_memory, warn_of_degenerate, warn_of_rounding
 from hpcmass.commands.arguments import Commands, Parser, add_command, add_set, time_span, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
@@ -86,6 +86,7 @@ def _inspect(experiment: Experiment) -> None:
     """Refuse what cannot be computed, before a file is created; warn of what a comparison will refuse."""
     require_memory(experiment)
     warn_of_rounding(experiment.network, experiment.grid.axes())
+    warn_of_degenerate(experiment)
     _warn_of_comparison(experiment)
 
 
@@ -104,6 +105,9 @@ def _warn_of_comparison(experiment: Experiment) -> None:
 
 
 def _report(summary: Summary) -> None:
+    from hpcmass.store.degenerate import lock_step
+    from hpcmass.store.parts import SweepParts
+
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
     if summary.pending:
         why = "at the time limit" if summary.out_of_time else "by a signal"
@@ -112,6 +116,10 @@ def _report(summary: Summary) -> None:
     if failed:
         count = counted(failed, "trial")
         logger.warning("%s failed; `hpcmass status %s` says why, --retry-failed runs them again", count, summary.output)
+    with SweepParts([summary.output]) as sweep:
+        sentence = lock_step(sweep.experiment, sweep.axes, sweep.numbers()["rate_E"], sweep.status)
+    if sentence is not None:
+        logger.warning("%s", sentence)
 
 
 def _part(text: str) -> Part:

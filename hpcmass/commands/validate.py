@@ -37,12 +37,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _judged(config: Path, assignments: Sequence[str]) -> str:
     """One line about a valid configuration."""
-    from hpcmass.commands.advice import memory_problem, size_text, warn_of_rounding
+    from hpcmass.commands.advice import memory_problem, size_text, warn_of_degenerate, warn_of_rounding
 
     experiment = checked(config, assignments)
     if (problem := memory_problem(experiment)) is not None:
         logger.warning(f"{config}: {problem}")
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
+    warn_of_degenerate(experiment, f"{config}: ")
     physics = experiment.physics_sha256()[:12]
     return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, physics {physics}"
 

@@ -49,7 +49,7 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
         filetype=COMPARISON_FILETYPE,
         axes=sweep.axes,
         coordinates=[
-            *axis_coordinates(sweep.axes),
+            *axis_coordinates(sweep.axes, experiment.axis_units()),
             Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
             Coordinate("model", experiment.mass.models, "text", "mass model"),
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
@@ -147,7 +147,8 @@ class ComparisonFile(Closing):
                 self._file.put(name, (), numbers.get(name, SWEEP_VARIABLES[name].fill))
             self._file.put("status", (), sweep.status)
             contrast = numbers["spike_contrast"]
-            self._file.put("synchronised", (), synchronised(contrast, sweep.status, spike_contrast_min))
+            known = np.where(numbers["silent"] < 0, PENDING, sweep.status)  # no spikes need to have been recorded
+            self._file.put("synchronised", (), synchronised(contrast, known, spike_contrast_min))
             for test in TESTS:
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)

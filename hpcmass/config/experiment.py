@@ -30,6 +30,7 @@ from pydantic import (
 )
 
 from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
+from hpcmass.config.imported import Imported
 from hpcmass.config.limits import too_large, too_many_steps
 from hpcmass.config.yaml_text import written
 from hpcmass.text import counted, is_control
@@ -263,6 +264,7 @@ class Experiment(_Section):
 
     _text: str | None = PrivateAttr(None)
     _assignments: tuple[str, ...] = PrivateAttr(())
+    _imported: Imported | None = PrivateAttr(None)
 
     @field_validator("title")
     @classmethod
@@ -354,9 +356,26 @@ class Experiment(_Section):
     @property
     def text(self) -> str:
         """The YAML text this experiment was read from, or an equivalent one."""
-        if self._text is not None:
-            return self._text
-        return written(self.model_dump(mode="json", exclude_none=True))
+        return self._text if self._text is not None else written(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """The keys and values of an equivalent file; those without a value are left out."""
+        keys = self.model_dump(mode="json", exclude_none=True)
+        return keys if self._imported is None else {**keys, "imported": self._imported.model_dump(mode="json")}
+
+    @property
+    def imported(self) -> Imported | None:
+        """Where the recordings come from, if another program has made them."""
+        return self._imported
+
+    def axes(self) -> dict[str, tuple[float, ...]]:
+        """Name → values of all axes, in the order of a file's dimensions: the grid's, then those of an import."""
+        further = {} if self._imported is None else self._imported.axes
+        return {**self.grid.axes(), **further}
+
+    def axis_units(self) -> dict[str, str]:
+        """Units of those axes that are no parameters of the network."""
+        return {} if self._imported is None else self._imported.units
 
     @property
     def assignments(self) -> tuple[str, ...]:
@@ -365,7 +384,7 @@ class Experiment(_Section):
 
     def outline(self) -> str:
         """Axes, points and trials on one line: `axes p (12), lam (9), 108 points, 216 trials of 2.5 s`."""
-        lengths = {name: len(values) for name, values in self.grid.axes().items()}
+        lengths = {name: len(values) for name, values in self.axes().items()}
         points = math.prod(lengths.values())
         axes = ", ".join(f"{name} ({length})" for name, length in lengths.items())
         seconds = f"{self.network.duration_ms / 1e3:.4g} s"
@@ -391,17 +410,19 @@ class Experiment(_Section):
 
         A swept parameter's own entry under `network` has no influence and is left out.
         """
-        axes = self.grid.axes()
+        axes = self.axes()
         fixed = {k: v for k, v in self.network.model_dump().items() if k not in axes}
-        return {"root_seed": self.root_seed, "axes": sorted(axes), **{f"network.{k}": v for k, v in fixed.items()}}
+        origin = {} if self._imported is None else {"imported": self._imported.identity}
+        network = {f"network.{k}": v for k, v in fixed.items()}
+        return {"root_seed": self.root_seed, "axes": sorted(axes), **network, **origin}
 
     def physics_sha256(self) -> str:
         """Hash of `physics`: two sweeps with the same hash may share trials."""
         return hashlib.sha256(json.dumps(self.physics(), sort_keys=True).encode()).hexdigest()
 
     def network_at(self, values: dict[str, float]) -> NetworkParameters:
-        """The network's parameters at one grid point (`values`: axis name → value; p and lam are ignored)."""
-        swept = {k: v for k, v in values.items() if k not in ("p", "lam")}
+        """The network's parameters at one grid point (`values`: axis name → value; other names are ignored)."""
+        swept = {k: v for k, v in values.items() if k in NetworkParameters.model_fields}
         if not swept:
             return self.network
         whole = {k for k in swept if NetworkParameters.model_fields[k].annotation is int}

@@ -15,12 +15,16 @@ from pydantic.fields import FieldInfo
 from hpcmass.config.assignments import assigned, assigned_text
 from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, SPELT, Experiment, plain_message
+from hpcmass.config.imported import Imported
 from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
 from hpcmass.text import shortened
 
 Section = TypeVar("Section", bound=BaseModel)
+
+IMPORTED = "imported"
+"""Key of the section that only `hpcmass import` writes."""
 
 
 def parse_experiment(
@@ -59,6 +63,11 @@ def parse_experiment(
     if not isinstance(document.value, dict):
         raise ConfigError(f"{name} holds no keys; it needs at least 'grid' with the axes p and lam")
     keys = {key: value for key, value in document.value.items() if not key.startswith(ASIDE)}
+    origin = None
+    if IMPORTED in keys:
+        if strict:
+            raise UserError(f"{name} describes imported recordings, which cannot be simulated; leave out '{IMPORTED}'")
+        origin = _origin(keys.pop(IMPORTED), name)
     if assignments:
         keys = assigned(keys, assignments)
         text, name = assigned_text(keys, assignments), " --set ".join([name, *map(shortened, assignments)])
@@ -73,8 +82,17 @@ def parse_experiment(
         problems += [_explain(dict(e), keys) for e in others]
     if experiment is None or problems:
         raise ConfigError.of(name, problems)
-    experiment._text, experiment._assignments = text, tuple(assignments)
+    experiment._text, experiment._assignments, experiment._imported = text, tuple(assignments), origin
     return experiment
+
+
+def _origin(section: Any, name: str) -> Imported:
+    try:
+        return Imported.model_validate(section)
+    except ValidationError as error:
+        (first, *_) = error.errors()
+        path = ".".join(map(str, (IMPORTED, *first["loc"])))
+        raise ConfigError.of(name, [f"{path}: {plain_message(first['msg'])}"]) from None
 
 
 def _path_text(path: Iterable[str | int]) -> str:
@@ -157,7 +175,7 @@ def load_experiment(path: str | Path, assignments: Sequence[str] = ()) -> Experi
 
 def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configuration") -> Experiment:
     """An experiment with other values of some keys of its file, validated as one (`name`: see `parse_experiment`)."""
-    result = parse_experiment(written(experiment.model_dump(mode="json", exclude_none=True) | keys), name)
+    result = parse_experiment(written(experiment.document() | keys), name)
     result._assignments = experiment.assignments
     return result
 

@@ -36,9 +36,10 @@ def _problems(file: SweepFile) -> Iterator[str]:
     try:
         yield from _descriptions(file)
         yield from _configuration(file)
-        yield from _seeds(file)
         yield from _states(file)
-        yield from _numbers(file)
+        if file.experiment.imported is None:  # an import has no seeds, and its numbers may be unknown
+            yield from _seeds(file)
+            yield from _numbers(file)
         yield from _traces(file)
     except (UserError, *UNUSABLE) as error:  # a checksum, a cut-off block, invalid metadata
         yield f"its data cannot be read: {reason(error.__cause__ or error)}"
@@ -63,7 +64,7 @@ def _configuration(file: SweepFile) -> Iterator[str]:
     experiment = file.experiment
     if file.physics_sha256 != experiment.physics_sha256():
         yield "config_sha256 is not the hash of its configuration's physics"
-    if file.axes != experiment.grid.axes():
+    if file.axes != experiment.axes():
         yield "its axes are not those of its configuration"
     network, numbers = experiment.network, file.trial_numbers
     if not np.array_equal(file.time_ms, np.arange(network.n_steps) * network.dt_ms):

@@ -38,6 +38,8 @@ CHUNK_BYTES: Final = 2**20
 
 GZIP_LEVEL: Final = 4
 
+NO_UNITS: Final[Mapping[str, str]] = {}
+
 AXIS_NAMES: Final = {"p": "connection probability", "lam": "fraction of excitatory neurons"}
 """Long names of the two axes that every sweep has."""
 
@@ -66,13 +68,21 @@ class Coordinate:
         return self.length if self.values is None else len(self.values)
 
 
-def axis_coordinates(axes: Mapping[str, Sequence[float]]) -> list[Coordinate]:
-    """The swept axes as coordinates, with unit and long name (`axes`: name → values, in the file's order)."""
+def axis_coordinates(axes: Mapping[str, Sequence[float]], units: Mapping[str, str] = NO_UNITS) -> list[Coordinate]:
+    """The swept axes as coordinates, with unit and long name.
+
+    Parameters
+    ----------
+    axes : mapping of str to sequence of float
+        Name → values, in the file's order.
+    units : mapping of str to str
+        Units of axes that are no parameters of the network.
+    """
     coordinates = []
     for name, values in axes.items():
         field = NetworkParameters.model_fields.get(name)
         extra = field.json_schema_extra if field is not None else None
-        unit = str(extra["unit"]) if isinstance(extra, dict) else "1"
+        unit = str(extra["unit"]) if isinstance(extra, dict) else units.get(name, "1")
         coordinates.append(Coordinate(name, np.asarray(values, "f8"), unit, AXIS_NAMES.get(name, f"swept {name}")))
     return coordinates
 
@@ -82,7 +92,7 @@ def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | Non
     network = experiment.network
     numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
     return [
-        *axis_coordinates(experiment.grid.axes()),
+        *axis_coordinates(experiment.axes(), experiment.axis_units()),
         Coordinate("trial", np.asarray(numbers, "i4"), "1", "trial number"),
         Coordinate("time", np.arange(network.n_steps) * network.dt_ms, "ms", "time since the start of the trial"),
         Coordinate("word", np.arange(SEED_WORDS, dtype="i4"), "1", "word of the seed"),
@@ -106,7 +116,7 @@ def file_bytes(
 
 
 def _sweep_bytes(experiment: Experiment) -> tuple[int, int]:
-    return file_bytes(SWEEP_VARIABLES.values(), tuple(experiment.grid.axes()), sweep_coordinates(experiment))
+    return file_bytes(SWEEP_VARIABLES.values(), tuple(experiment.axes()), sweep_coordinates(experiment))
 
 
 def sweep_bytes(experiment: Experiment) -> int:
@@ -138,7 +148,7 @@ def creating_sweep(
     return creating_file(
         path,
         filetype=SWEEP_FILETYPE,
-        axes=experiment.grid.axes(),
+        axes=experiment.axes(),
         coordinates=coordinates,
         variables=variables,
         attributes=attributes,

@@ -21,6 +21,7 @@ from hpcmass.store.files import read_hdf5, reason
 from hpcmass.store.schema import (
     COMPARED_VARIABLES,
     COMPARISON_FILETYPE,
+    COMPLETE,
     FORMAT_VERSION,
     SWEEP_FILETYPE,
     SWEEP_VARIABLES,
@@ -191,7 +192,7 @@ def faults(file: h5py.File) -> Iterator[str]:
             yield f"{name} is not a list of values"
             return
     lengths = {name: dataset.shape[0] for name, dataset in found.items() if h5py.h5ds.is_scale(dataset)}
-    may_lack = filetype == COMPARISON_FILETYPE or str(file.attrs["format_version"]) != "{}.{}".format(*FORMAT_VERSION)
+    may_lack = filetype == COMPARISON_FILETYPE or str(file.attrs["format_version"]) not in COMPLETE
     for variable in variables_of(file).values():
         if variable.name not in found:
             if not may_lack:

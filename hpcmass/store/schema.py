@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-FORMAT_VERSION: Final = (2, 0)
-"""Major.minor. A reader refuses a newer major version; a minor step only adds variables."""
+FORMAT_VERSION: Final = (2, 1)
+"""Major.minor. A reader refuses a newer major version; a minor step only adds variables or attributes."""
+
+COMPLETE: Final = ("2.0", "2.1")
+"""Versions in which a sweep has every variable of this one."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
 COMPARISON_FILETYPE: Final = "hpcmass-comparison"

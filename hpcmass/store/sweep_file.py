@@ -148,8 +148,10 @@ class SweepFile(Closing):
 
     @cached_property
     def trace_names(self) -> tuple[str, ...]:
-        """Names of the traces in it; a file of an earlier version of the format may lack some."""
-        return tuple(name for name in TRACES if name in self.hdf5)
+        """Names of the traces in it; an import, or a file of an earlier version of the format, may lack some."""
+        imported = self.experiment.imported
+        lacks = () if imported is None else imported.lacks
+        return tuple(name for name in TRACES if name in self.hdf5 and name not in lacks)
 
     def done_trials(self, point: tuple[int, ...]) -> list[int]:
         """Indices of the trials that are done at one point (`point`: one index per axis)."""
@@ -253,7 +255,7 @@ class SweepFile(Closing):
         """
         differences = self._physics_differences(experiment)
         advice = what_to_do if differences else if_same_physics + what_to_do
-        for name, values in experiment.grid.axes().items():
+        for name, values in experiment.axes().items():
             if self.axes.get(name, values) != values:
                 differences.append(f"grid.{name} has {_axis(self.axes[name])} there and {_axis(values)} here")
         if self.shape[-1] != experiment.trials:

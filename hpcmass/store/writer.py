@@ -32,7 +32,7 @@ from hpcmass.store.provenance import history_line, history_value
 from hpcmass.store.schema import DONE, ERROR_LENGTH, FAILED, PENDING, SWEEP_VARIABLES, TRACES
 
 Driver = Literal["mpio", "gather", "serial"]
-"""How a sweep is written: by all ranks through MPI-IO, by rank 0 for all ranks, by a single process."""
+"""How a sweep that is simulated is written: by all ranks through MPI-IO, by rank 0 for all, by a single process."""
 
 Values = Mapping[str, Any]
 """Variable → value of one trial: `Recording.variables()`."""

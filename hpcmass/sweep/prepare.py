@@ -157,6 +157,8 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         raise UserError(f"no permission to write {output}; give another -o")
     trials = all_trials(experiment)
     with SweepFile(output) as file:
+        if file.experiment.imported is not None:
+            raise UserError(f"{output} holds imported recordings, which no simulation can continue; give another -o")
         if file.is_packed:
             raise UserError(
                 f"{output} is packed, and a packed file is never changed; unpack it with "

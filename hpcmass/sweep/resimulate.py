@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpcmass.errors import TrialFailure
+from hpcmass.errors import TrialFailure, UserError
 from hpcmass.grid import places
 from hpcmass.messages import logger
 from hpcmass.network import simulate
@@ -18,6 +18,8 @@ def resimulate(path: Path, count: int, *, choice_seed: int | None = None) -> lis
     """Simulate so many random trials that are done once more; a sentence for each that differs."""
     problems = []
     with SweepFile(path) as file:
+        if file.experiment.imported is not None:
+            raise UserError(f"{path} holds imported recordings, which cannot be simulated; leave out --resimulate")
         done = list(places(file.status == DONE))
         chosen = np.random.default_rng(choice_seed).permutation(len(done))[:count]
         for number in sorted(chosen.tolist()):

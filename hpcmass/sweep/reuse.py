@@ -26,6 +26,8 @@ WHAT_TO_DO = "leave out --reuse, or give another file"
 def require_reusable(old: Path, experiment: Experiment) -> None:
     """Refuse an earlier sweep whose trials are not the experiment's."""
     with SweepFile(old) as file:
+        if file.experiment.imported is not None:
+            raise UserError(f"{old} holds imported recordings, which are no trials of a sweep; {WHAT_TO_DO}")
         file.require_same_physics(experiment, WHAT_TO_DO)
         lacking = [v.name for v in SWEEP_VARIABLES.values() if v.name not in file and v.role != "bookkeeping"]
         if lacking:

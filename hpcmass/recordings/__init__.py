@@ -1,0 +1,1 @@
+"""Recordings of other programs: their spikes as input Φ, and their files as sweep files."""

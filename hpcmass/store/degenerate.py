@@ -1,0 +1,132 @@
+"""Networks that are valid and yet no random network: identical inputs, steps that overshoot, neurons in lock-step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.costs import mean_field_rate_hz
+from hpcmass.store.schema import DONE
+from hpcmass.text import counted
+
+Real = npt.NDArray[np.float64]
+
+QUIET_MV: Final = 0.5
+"""Standard deviation of the membrane noise below which identical inputs make identical neurons."""
+
+FEWEST_NEURONS: Final = 20
+"""Of fewer neurons, the mean number of spikes is often a whole number by chance."""
+
+SHARE: Final = 0.5
+"""Share of the spiking trials from which a sweep counts as one in lock-step."""
+
+MOST_CORNERS: Final = 256
+"""Most combinations of ends of axes that are examined."""
+
+
+def degenerate_inputs(experiment: Experiment) -> list[str]:
+    """A sentence for each way in which the networks of a configuration are degenerate.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Returns
+    -------
+    list of str
+        Empty for an ordinary configuration.
+    """
+    corners = list(itertools.islice(_corners(experiment), MOST_CORNERS))
+    return [sentence for find in (_same_input, _overshoot) if (sentence := find(corners)) is not None]
+
+
+def _corners(experiment: Experiment) -> Iterator[tuple[dict[str, float], NetworkParameters]]:
+    """The ends of all axes in all combinations: where and which network."""
+    axes = experiment.grid.axes()
+    for values in itertools.product(*(dict.fromkeys((axis[0], axis[-1])) for axis in axes.values())):
+        at = dict(zip(axes, values, strict=True))
+        yield at, experiment.network_at(at)
+
+
+def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]]) -> str | None:
+    for at, network in corners:
+        drive = network.n_external * network.external_rate_hz * network.w_ext
+        noise_mv = math.sqrt(network.noise_q / (2 * network.tau_m_ms))
+        if network.p_ext == 1 and drive > 0 and at["lam"] > 0 and noise_mv < QUIET_MV:
+            return (
+                "p_ext = 1 gives every excitatory neuron the same external input, so that they fire in lock-step "
+                "whatever p is; give p_ext below 1, such as 0.1"
+            )
+    return None
+
+
+def _overshoot(corners: list[tuple[dict[str, float], NetworkParameters]]) -> str | None:
+    """The point where forward Euler is farthest beyond the largest step that does not overshoot."""
+    worst, where, step_ms = 1.0, {}, 0.0
+    for at, network in corners:
+        conductance = largest_conductance(network, at["p"], at["lam"])
+        steps = network.dt_ms / network.tau_m_ms * conductance
+        if steps > worst:
+            worst, where, step_ms = steps, at, network.tau_m_ms / conductance
+    if not where:
+        return None
+    place = ", ".join(f"{name} = {value:g}" for name, value in where.items())
+    return (
+        f"at {place} dt_ms is {worst:.3g} times the effective membrane time constant when many neurons fire at once, "
+        f"and a step of forward Euler overshoots from 1 on; give dt_ms of at most {step_ms:.2g}, or smaller weights"
+    )
+
+
+def largest_conductance(network: NetworkParameters, p: float, lam: float) -> float:
+    """Conductance of a neuron, leak included and in its units, that the network may well reach.
+
+    The larger of two: after a volley in which all neurons fire once, and the mean at the mean-field rate.
+    """
+    degree = network.n_neurons * p
+    per_ms = network.n_external * network.p_ext * network.external_rate_hz / 1e3 if lam > 0 else 0.0
+    external = network.w_ext * network.tau_ext_ms * per_ms
+    volley = degree * (lam * network.w_E + (1 - lam) * network.w_I)
+    rate_per_ms = mean_field_rate_hz(network, p, lam) / 1e3
+    g = network.g_tilde_ms()
+    mean = degree * rate_per_ms * (lam * g["E"] + (1 - lam) * g["I"])
+    return 1 + external + max(volley, mean)
+
+
+def lock_step(
+    experiment: Experiment, axes: Mapping[str, Sequence[float]], rate_hz: Real, status: npt.NDArray[np.int8]
+) -> str | None:
+    """Whether the neurons of most trials fire equally often, as a sentence; None if they do not.
+
+    If all excitatory neurons of a trial have the same number of spikes, their mean rate is a multiple of 1/T.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    axes : mapping of str to sequence of float
+        The file's.
+    rate_hz : array, (axes…, trial)
+        Mean rate of the excitatory neurons, `rate_E` of a sweep or a comparison.
+    status : array, (axes…, trial)
+    """
+    network = experiment.network
+    if experiment.imported is not None or "n_neurons" in axes:
+        return None
+    seconds = (network.n_steps - network.n_transient) * network.dt_ms / 1e3
+    lam = np.array(axes["lam"]).reshape((1, -1) + (1,) * (status.ndim - 2))
+    spiking = (status == DONE) & (rate_hz > 0) & (np.round(lam * network.n_neurons) >= FEWEST_NEURONS)
+    counts = np.where(spiking, rate_hz, 0.0) * seconds
+    same = spiking & (np.abs(counts - np.round(counts)) < 1e-9 * np.maximum(counts, 1))
+    total, found = int(spiking.sum()), int(same.sum())
+    if total == 0 or found < SHARE * total:
+        return None
+    return (
+        f"in {found} of {counted(total, 'trial')} with spikes the excitatory neurons fire equally often (rates are "
+        "multiples of 1/T): they fire in lock-step, and the trial is no random network; give p_ext below 1, more "
+        "noise or smaller weights"
+    )

@@ -1,0 +1,74 @@
+"""Networks that are valid and hardly random: what is said of them, and that ordinary ones are left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpcmass import Experiment, run_sweep
+from hpcmass.cli import main
+from hpcmass.config.file import load_experiment
+from hpcmass.store.degenerate import degenerate_inputs, largest_conductance, lock_step
+from hpcmass.store.parts import SweepParts
+
+CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yml"))
+SMALL = {"n_neurons": 500, "n_external": 500, "external_rate_hz": 100, "w_E": 0.014, "w_I": 0.08}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_shipped_configurations_are_not_degenerate(path: Path) -> None:
+    assert degenerate_inputs(load_experiment(path)) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "degenerate"),
+    [
+        ({"p_ext": 1}, True),
+        ({"p_ext": 0.9}, False),
+        ({"p_ext": 1, "noise_q": 100}, False),  # each neuron has noise of its own, of 1.6 mV
+        ({"p_ext": 1, "external_rate_hz": 0}, False),
+        ({"p_ext": 1, "n_external": 0}, False),
+    ],
+)
+def test_the_same_input_for_all(network: dict[str, float], degenerate: bool) -> None:
+    found = degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8}, network=SMALL | network))
+    assert bool(found) is degenerate
+    assert not degenerate or "p_ext = 1 gives every excitatory neuron the same external input" in found[0]
+
+
+def test_an_axis_counts_too() -> None:
+    assert degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8, "p_ext": [0.1, 1]}, network=SMALL))
+    assert not degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0, "p_ext": [0.1, 1]}, network=SMALL))
+
+
+def test_a_step_that_overshoots() -> None:
+    grid = {"p": [0.1, 1], "lam": [0.5, 1]}
+    (sentence,) = degenerate_inputs(Experiment(grid=grid, network=SMALL | {"dt_ms": 0.5, "w_I": 1.0}))
+    assert sentence.startswith("at p = 1, lam = 0.5 dt_ms is 6.3")
+    step_ms = float(sentence.split("at most ")[1].split(",")[0])
+    assert degenerate_inputs(Experiment(grid=grid, network=SMALL | {"dt_ms": 0.95 * step_ms, "w_I": 1.0})) == []
+    assert degenerate_inputs(Experiment(grid=grid, network=SMALL)) == []
+
+
+def test_the_conductance_of_a_volley_and_of_steady_firing() -> None:
+    still = Experiment(grid={"p": 0.2, "lam": 0.8}, network=SMALL | {"external_rate_hz": 0}).network
+    assert largest_conductance(still, 0.2, 0.8) == pytest.approx(1 + 100 * (0.8 * 0.014 + 0.2 * 0.08))
+    driven = Experiment(grid={"p": 0.2, "lam": 1}, network=SMALL | {"w_I": 0, "w_ext": 0.5}).network
+    assert largest_conductance(driven, 0.0, 1.0) == pytest.approx(1 + 0.5 * 5 * 5.0)
+
+
+@pytest.mark.long
+def test_neurons_in_lock_step_are_noticed_after_the_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "trials: 2\ngrid: {p: [0.1, 0.3], lam: 0.8}\nnetwork: {n_neurons: 500, n_external: 500, p_ext: 1.0"
+    text += ", duration_ms: 600.0, transient_ms: 100.0"
+    config = tmp_path / "network.yml"
+    config.write_text(f"{text}, w_E: 0.0, w_I: 0.0, noise_q: 0.0, w_ext: 0.05}}\n")
+    assert main(["run", str(config), "-o", str(tmp_path / "locked.h5")]) == 0
+    printed = capsys.readouterr().err
+    assert "p_ext = 1 gives every excitatory neuron the same external input" in printed
+    assert "trials with spikes the excitatory neurons fire equally often (rates are multiples of 1/T)" in printed
+    network = SMALL | {"duration_ms": 600, "transient_ms": 100}
+    run_sweep(Experiment(grid={"p": [0.1, 0.3], "lam": 0.8}, network=network, trials=2), tmp_path / "free.h5")
+    with SweepParts([tmp_path / "free.h5"]) as sweep:
+        assert lock_step(sweep.experiment, sweep.axes, sweep.numbers()["rate_E"], sweep.status) is None
