@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hpcmass.comparison import open_comparison
     from hpcmass.config import Experiment
     from hpcmass.config.file import load_experiment
+    from hpcmass.mass import Parameter, mass_model
     from hpcmass.store.labelled import open_sweep
     from hpcmass.sweep.run import run_sweep
     from hpcmass.trial import simulate
@@ -29,10 +30,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Experiment",
+    "Parameter",
     "__version__",
     "compare_recording",
     "compare_sweep",
     "load_experiment",
+    "mass_model",
     "open_comparison",
     "open_sweep",
     "run_sweep",
@@ -42,9 +45,11 @@ __all__ = [
 
 _HOME = {
     "Experiment": "config",
+    "Parameter": "mass",
     "compare_recording": "compare.recorded",
     "compare_sweep": "compare.pipeline",
     "load_experiment": "config.file",
+    "mass_model": "mass",
     "open_comparison": "comparison",
     "open_sweep": "store.labelled",
     "run_sweep": "sweep.run",

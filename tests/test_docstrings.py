@@ -8,7 +8,9 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["compare.recorded", "config.experiment", "statistics", "sweep.run", "trial"])
+@pytest.mark.parametrize(
+    "name", ["compare.recorded", "config.experiment", "mass.registry", "statistics", "sweep.run", "trial"]
+)
 def test_the_examples_hold(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = doctest.testmod(importlib.import_module(f"hpcmass.{name}"), optionflags=doctest.ELLIPSIS)

@@ -22,8 +22,8 @@ NETWORK: dict[str, Any] = {
 
 
 NAMES = [
-    "Experiment", "__version__", "compare_recording", "compare_sweep", "load_experiment", "open_comparison",
-    "open_sweep", "run_sweep", "simulate", "statistics",
+    "Experiment", "Parameter", "__version__", "compare_recording", "compare_sweep", "load_experiment", "mass_model",
+    "open_comparison", "open_sweep", "run_sweep", "simulate", "statistics",
 ]  # fmt: skip
 
 

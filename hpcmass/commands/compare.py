@@ -23,11 +23,13 @@ def add_parser(commands: Commands) -> None:
                       "the same command again                                           resumes",
                       "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
+                      "hpcmass compare sweep.h5 -o own.h5 --models MFM,my_models.py:WC",
                       continues=True)  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")
-    parser.add_argument("--models", type=names, metavar="NAME,…", help="mass models in place of the sweep's own list")
+    parser.add_argument("--models", type=names, metavar="NAME,…",
+                        help="mass models in place of the sweep's own, each a name or FILE.py:NAME")  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
@@ -86,5 +88,5 @@ def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, Compa
         if mass is None:
             with SweepFile(options.sweeps[0]) as sweep:
                 mass = sweep.experiment.mass
-        mass = mass.model_copy(update={"models": options.models})
+        mass = mass.with_models(options.models)
     return mass, experiment.compare if experiment else None

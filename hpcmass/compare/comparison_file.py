@@ -6,6 +6,7 @@ have reached the disk: at whatever moment a comparison is killed, the file opens
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,10 @@ import numpy.typing as npt
 from hpcmass.compare.point import Result, example_window
 from hpcmass.compare.settings import bins_of
 from hpcmass.compare.uncertainty import adjusted
-from hpcmass.config import CompareParameters, Experiment
+from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.plugins import Code, changed_sources, label_of
 from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
 from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
 from hpcmass.store.opening import open_hdf5
@@ -35,13 +37,15 @@ TESTS = ("chi2", "log_ratio", "rho")
 """Statistics with a p-value that is adjusted over the map."""
 
 
-def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
+def prepare(
+    path: Path, sweep: SweepParts, experiment: Experiment, code: Code, provenance: Mapping[str, Any], force: bool
+) -> None:
     """Create the comparison file, or check that an existing one can be continued.
 
-    The experiment is the sweep's, with the settings of this comparison.
+    The experiment is the sweep's, with the settings of this comparison; `code` says where own models are from.
     """
     if path.exists() and not force:
-        require_continuable(path, sweep, experiment)
+        require_continuable(path, sweep, experiment, code)
         return
     bins = bins_of(experiment.network, experiment.compare)
     with creating_file(
@@ -51,7 +55,7 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
         coordinates=[
             *axis_coordinates(sweep.axes),
             Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
-            Coordinate("model", experiment.mass.models, "text", "mass model"),
+            Coordinate("model", experiment.mass.labels, "text", "mass model"),
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
         ],
@@ -62,6 +66,7 @@ def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: M
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
             "sweep_path": "\n".join(noted(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths),
+            "own_code": json.dumps(code),
             "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },
@@ -86,8 +91,8 @@ class OutdatedComparison(UserError):
         self.why, self.other_sweep = f"it {why}", other_sweep
 
 
-def require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -> None:
-    """Refuse a comparison file of another sweep, with other settings or of an older hpcmass.
+def require_continuable(path: Path, sweep: SweepParts, experiment: Experiment, code: Code) -> None:
+    """Refuse a comparison file of another sweep, with other settings or own code, or of an older hpcmass.
 
     Raises
     ------
@@ -101,16 +106,27 @@ def require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -
         if any(name not in file for name in COMPARED_VARIABLES):
             raise OutdatedComparison(path, "was made by an older hpcmass, which computed fewer statistics")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
+        other_code = changed_sources(json.loads(file.attrs.get("own_code", "{}")), code)
+    if other_code:
+        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}")
     differences = [
-        f"{section}.{key} is {theirs} there and {ours} here"
+        f"{section}.{key} is {theirs.get(key, 'not set')} there and {ours.get(key, 'not set')} here"
         for section in ("mass", "compare")
-        for key, ours in getattr(experiment, section).model_dump().items()
-        if (theirs := getattr(getattr(stored, section), key)) != ours
+        for theirs, ours in [(_settings(getattr(each, section)) for each in (stored, experiment))]
+        for key in theirs | ours
+        if theirs.get(key) != ours.get(key)
     ]
     if differences:
         raise OutdatedComparison(path, f"was made with other settings ({'; '.join(differences)})")
     if not os.access(path, os.W_OK):
         raise UserError(f"no permission to write {path}; give another name")
+
+
+def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:
+    """A section's keys; of a model in a file the name alone, for the code is compared by its hash."""
+    keys = section.model_dump()
+    listed = {key: tuple(map(label_of, keys[key])) for key in ("models", "statistics") if key in keys}
+    return keys | listed
 
 
 class ComparisonFile(Closing):

@@ -17,10 +17,12 @@ from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import changed
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, known_models, models_named
+from hpcmass.mass import Traces, known_models
 from hpcmass.mass.contract import ModelError
+from hpcmass.mass.registry import declared_models, own_code
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.parallel.processes import require_main_guard
+from hpcmass.plugins import Code, changed_sources, sources
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
@@ -73,12 +75,15 @@ class Task:
     trials : tuple of (Path, int)
         The file that has a trial, and the trial's index at the point.
     mass, compare : parameters
+    code : dict
+        From `own_code` of the main process.
     """
 
     point: Point
     trials: tuple[tuple[Path, int], ...]
     mass: MassParameters
     compare: CompareParameters
+    code: Code
 
 
 @dataclass(frozen=True)
@@ -100,13 +105,9 @@ def run_task(task: Task) -> tuple[Point, Result]:
     Raises
     ------
     UserError
-        If the sweep cannot be read, or a model fails; if only the process that asks knows the model.
+        If the sweep cannot be read, or a model fails; if this process has other code of a model than the one that asks.
     """
-    if unknown := set(task.mass.models).difference(known_models()):
-        raise UserError(
-            f"a worker process does not know the mass model {', '.join(sorted(unknown))}, which the main process "
-            "registered for itself; put it into a module of hpcmass/mass/, or compare with one job"
-        )
+    _require_same_code(task)
     with SweepFile(task.trials[0][0], checked=True) as file:
         values, n_trials = file.values_at(task.point), file.shape[-1]
         network = file.experiment.network_at(values)
@@ -115,6 +116,22 @@ def run_task(task: Task) -> tuple[Point, Result]:
     except ModelError as error:
         where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise UserError(f"at {where}: {error}") from error
+
+
+def _require_same_code(task: Task) -> None:
+    """Refuse to compare with own code that is not what the main process recorded."""
+    known = known_models()
+    for name in task.mass.models:
+        if name in task.code and name not in known:
+            raise UserError(
+                f"a worker process does not know the mass model {name}, which the main process registered for itself; "
+                f"put it into a file and name it FILE.py:{name}, or compare with one job"
+            )
+    for name in changed_sources(own_code(task.mass), task.code):
+        raise UserError(
+            f"the code of {name} is not what it was when the comparison started; leave it as it is until the "
+            "end, and start the same command again"
+        )
 
 
 def compare_sweep(
@@ -166,14 +183,16 @@ def compare_sweep(
     require_output(output, paths)
     with SweepParts(paths) as parts:
         experiment = _with_settings(parts.experiment, mass, compare)
-        models_named(experiment.mass.models, parts.trace_names)
+        declared = declared_models(experiment.mass, parts.trace_names, parts.shape[-1])
+        code = sources(declared.values())
         require_settings(experiment.network, experiment.compare)
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):
-            prepare(output, parts, experiment, provenance(n_ranks=n, mpi_library=library), force)
+            made_by = provenance(n_ranks=n, mpi_library=library)
+            prepare(output, parts, experiment, code, made_by, force)
             with ComparisonFile(output) as file:
                 complete = file.is_complete(parts)
-                tasks = [] if complete else _tasks(file, parts, experiment)
+                tasks = [] if complete else _tasks(file, parts, experiment, code)
                 if not complete:
                     open_cache("mass")  # before the workers do: only this process warns about its problems
                     n_points = int(np.prod(parts.shape[:-1]))
@@ -192,11 +211,11 @@ def compare_sweep(
             n_trials=int((parts.status == DONE).sum()),
             n_pending=int((parts.status == PENDING).sum()),
             n_failed=int((parts.status == FAILED).sum()),
-            n_diverged=dict(zip(experiment.mass.models, diverged.tolist(), strict=True)),
+            n_diverged=dict(zip(experiment.mass.labels, diverged.tolist(), strict=True)),
         )
 
 
-def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> list[Task]:
+def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment, code: Code) -> list[Task]:
     """The points that the comparison lacks."""
     absolute = [path.absolute() for path in parts.paths]
     tasks = []
@@ -204,7 +223,7 @@ def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> l
         done = parts.done_trials(point)
         if done and len(done) != file.n_compared[point]:
             trials = tuple((absolute[parts.owner[(*point, trial)]], trial) for trial in done)
-            tasks.append(Task(point, trials, experiment.mass, experiment.compare))
+            tasks.append(Task(point, trials, experiment.mass, experiment.compare, code))
     return tasks
 
 

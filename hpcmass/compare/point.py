@@ -17,7 +17,7 @@ from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, requ
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
-from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_named
+from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_of
 from hpcmass.store.schema import EXAMPLE_MS
 
 Recordings = Iterable[tuple[int, Traces]]
@@ -61,7 +61,7 @@ def compare_point(
         Only `n_compared` = 0 if there is no recording.
     """
     require_settings(network, compare)
-    models = models_named(mass.models)
+    models = models_of(mass)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
     window = example_window(network)

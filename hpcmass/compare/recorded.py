@@ -17,8 +17,8 @@ from hpcmass.compiled import require_compiler
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.config.file import validated
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, models_named
-from hpcmass.mass.registry import further_traces
+from hpcmass.mass import Traces
+from hpcmass.mass.registry import declared_models
 from hpcmass.nearest import did_you_mean
 from hpcmass.store.schema import COMPARISON_VARIABLES
 from hpcmass.text import counted
@@ -262,16 +262,16 @@ def compare_traces(
 
     require_compiler()
     try:
-        models_named(mass.models)
+        models = declared_models(mass, n_trials=len(trials))
     except UserError as error:
         raise UserError(str(error).removeprefix("mass.")) from None
-    for name in mass.models:
-        lacking = [trace for trace in further_traces(name) if getattr(trials[0], trace) is None]
+    for name, entry in models.items():
+        lacking = [trace for trace in entry.value.needs if getattr(trials[0], trace) is None]
         if lacking:
             raise UserError(f"{name} needs {', '.join(lacking)}; give it by that name, or leave {name} out of models")
     result = compare_point(list(enumerate(trials)), len(trials), network, mass, compare)
     coordinates = {
-        "model": ("model", list(mass.models), {"long_name": "mass model"}),
+        "model": ("model", list(models), {"long_name": "mass model"}),
         "trial": ("trial", np.arange(len(trials)), {"long_name": "trial number"}),
         "frequency": ("frequency", bins_of(network, compare).frequency, {"units": "Hz"}),
     }
