@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcmass import statistics
+    from hpcmass.compare.own import statistic
     from hpcmass.compare.pipeline import compare_sweep
     from hpcmass.compare.recorded import compare_recording
     from hpcmass.comparison import open_comparison
@@ -40,6 +41,7 @@ __all__ = [
     "open_sweep",
     "run_sweep",
     "simulate",
+    "statistic",
     "statistics",
 ]
 
@@ -54,6 +56,7 @@ _HOME = {
     "open_sweep": "store.labelled",
     "run_sweep": "sweep.run",
     "simulate": "trial",
+    "statistic": "compare.own",
 }
 """Name → the module that has it."""
 

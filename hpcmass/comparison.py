@@ -18,7 +18,7 @@ from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
 from hpcmass.store.labelled import comparison_dataset
-from hpcmass.store.schema import COMPARED_VARIABLES, DONE
+from hpcmass.store.schema import COMPARED_VARIABLES, DONE, OwnStatistic, Variable, own_statistics
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ class Comparison:
         self.models = tuple(str(name) for name in data["model"].values)
 
     @cached_property
+    def _own(self) -> tuple[OwnStatistic, ...]:
+        return own_statistics(self._data.attrs)
+
+    @cached_property
+    def _variables(self) -> dict[str, Variable]:
+        own = {variable.name: variable for each in self._own for variable in each.variables()}
+        return {**COMPARED_VARIABLES, **own}
+
+    @cached_property
     def experiment(self) -> Experiment:
         """The configuration of the sweep, with the settings of this comparison."""
         return parse_experiment(str(self._data.attrs["config_yaml"]), f"the configuration in {self.path}")
@@ -53,8 +62,8 @@ class Comparison:
         Parameters
         ----------
         name : str
-            A variable of the file, such as `rho`, `lag`, `chi2_pvalue` or `spike_contrast`. Numbers of trials are
-            averaged over those that have one.
+            A variable of the file, such as `rho`, `lag`, `chi2_pvalue` or `spike_contrast`, or a statistic of your own.
+            Numbers of trials are averaged over those that have one.
         model : str, optional
             Mass model; without it all of them, along the dimension `model`.
 
@@ -126,7 +135,7 @@ class Comparison:
 
     def to_dataframe(self) -> pd.DataFrame:
         """All statistics as a table: a row for each point and model, the network's repeated for each model."""
-        names = [name for name in COMPARED_VARIABLES if name in self._data.data_vars and self._is_map(name)]
+        names = [name for name in self._variables if name in self._data.data_vars and self._is_map(name)]
         table: pd.DataFrame = xr.Dataset({name: self.map(name) for name in names}).to_dataframe(
             dim_order=[*self.axes, "model"]
         )
@@ -139,7 +148,8 @@ class Comparison:
         -------
         str
             For each model the share of points at which it agrees with the network, and the medians over the points of
-            its lag, of the size of its error of the mean, and of the factor by which its variance is wrong.
+            its lag, of the size of its error of the mean, of the factor by which its variance is wrong, and of your own
+            statistics.
         """
         return f"{self._title()}\n\n{self._table().to_string()}\n\n{self._legend()}"
 
@@ -199,7 +209,7 @@ class Comparison:
 
     def _values(self, name: str) -> xr.DataArray:
         """A variable over the axes and, if it depends on them, the models, NaN where it is missing."""
-        known = [n for n, v in COMPARED_VARIABLES.items() if v.role != "bookkeeping" and self._has(n)]
+        known = [n for n, v in self._variables.items() if v.role != "bookkeeping" and self._has(n)]
         if name not in known:
             if name in COMPARED_VARIABLES and not self._has(name):
                 raise UserError(f"{self.path} has no {name}: an earlier hpcmass made it; compare the sweep again")
@@ -210,7 +220,7 @@ class Comparison:
             raise UserError(f"{name} depends on {further}, too, and is no map; take it from to_xarray()")
         stored = self._data[name].reset_coords(drop=True)
         values = stored.astype(np.float64)
-        if COMPARED_VARIABLES[name].fill == -1:
+        if self._variables[name].fill == -1:
             values = values.where(stored != -1)
         if "trial" in values.dims:
             done = self._data["status"].reset_coords(drop=True) == DONE
@@ -244,6 +254,7 @@ class Comparison:
                 "lag (ms)": _shown(median("lag", model)),
                 "error of the mean (mV)": _shown(median("mean_error", model, size=True)),
                 "variance wrong by": f"x {_shown(np.exp(min(median('log_variance_ratio', model, size=True), 700)))}",
+                **{_with_unit(each): _shown(median(each.name, model)) for each in self._own},
             }
         return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -273,6 +284,10 @@ def open_comparison(path: str | os.PathLike[str]) -> Comparison:
         If it cannot be read, or is another file.
     """
     return Comparison(Path(path), comparison_dataset(path))
+
+
+def _with_unit(own: OwnStatistic) -> str:
+    return own.name if own.unit == "1" else f"{own.name} ({own.unit})"
 
 
 def _shown(value: Any) -> str:

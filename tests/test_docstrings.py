@@ -9,7 +9,8 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["compare.recorded", "config.experiment", "mass.registry", "statistics", "sweep.run", "trial"]
+    "name",
+    ["compare.own", "compare.recorded", "config.experiment", "mass.registry", "statistics", "sweep.run", "trial"],
 )
 def test_the_examples_hold(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,7 @@ NETWORK: dict[str, Any] = {
 
 NAMES = [
     "Experiment", "Parameter", "__version__", "compare_recording", "compare_sweep", "load_experiment", "mass_model",
-    "open_comparison", "open_sweep", "run_sweep", "simulate", "statistics",
+    "open_comparison", "open_sweep", "run_sweep", "simulate", "statistic", "statistics",
 ]  # fmt: skip
 
 

@@ -23,13 +23,15 @@ def add_parser(commands: Commands) -> None:
                       "the same command again                                           resumes",
                       "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
-                      "hpcmass compare sweep.h5 -o own.h5 --models MFM,my_models.py:WC",
+                      "hpcmass compare sweep.h5 -o own.h5 --models MFM,my_models.py:WC --statistics my_stats.py:jitter",
                       continues=True)  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")
     parser.add_argument("--models", type=names, metavar="NAME,…",
                         help="mass models in place of the sweep's own, each a name or FILE.py:NAME")  # fmt: skip
+    parser.add_argument("--statistics", type=names, metavar="NAME,…",
+                        help="statistics of your own, each a name or FILE.py:NAME")  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
@@ -55,7 +57,7 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
     workers = None if options.jobs else ranks
     compare_into(
         options.output, options.sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
-        workers=workers,
+        models=options.models, statistics=options.statistics, workers=workers,
     )  # fmt: skip
 
 
@@ -80,13 +82,6 @@ def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
     """Settings that replace the sweep's own."""
     from hpcmass.config.file import load_experiment
-    from hpcmass.store.sweep_file import SweepFile
 
     experiment = load_experiment(options.config) if options.config else None
-    mass = experiment.mass if experiment else None
-    if options.models:
-        if mass is None:
-            with SweepFile(options.sweeps[0]) as sweep:
-                mass = sweep.experiment.mass
-        mass = mass.with_models(options.models)
-    return mass, experiment.compare if experiment else None
+    return (experiment.mass, experiment.compare) if experiment else (None, None)

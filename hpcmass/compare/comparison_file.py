@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,33 @@ from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import COMPARED_VARIABLES, COMPARISON_FILETYPE, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
+from hpcmass.store.schema import (
+    COMPARED_VARIABLES,
+    COMPARISON_FILETYPE,
+    DONE,
+    NUMBERS,
+    PENDING,
+    SWEEP_VARIABLES,
+    OwnStatistic,
+)
 from hpcmass.text import noted
 
 Point = tuple[int, ...]
 
-TESTS = ("chi2", "log_ratio", "rho")
-"""Statistics with a p-value that is adjusted over the map."""
-
 
 def prepare(
-    path: Path, sweep: SweepParts, experiment: Experiment, code: Code, provenance: Mapping[str, Any], force: bool
+    path: Path,
+    sweep: SweepParts,
+    experiment: Experiment,
+    own: Sequence[OwnStatistic],
+    code: Code,
+    provenance: Mapping[str, Any],
+    force: bool,
 ) -> None:
     """Create the comparison file, or check that an existing one can be continued.
 
-    The experiment is the sweep's, with the settings of this comparison; `code` says where own models are from.
+    The experiment is the sweep's, with the settings of this comparison; `code` says where own models and statistics
+    are from.
     """
     if path.exists() and not force:
         require_continuable(path, sweep, experiment, code)
@@ -59,7 +72,7 @@ def prepare(
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
         ],
-        variables=list(COMPARED_VARIABLES.values()),
+        variables=[*COMPARED_VARIABLES.values(), *(variable for each in own for variable in each.variables())],
         attributes={
             "title": experiment.title,
             "config_yaml": experiment.text,
@@ -67,6 +80,7 @@ def prepare(
             "sweep_uuid": sweep.uuid,
             "sweep_path": "\n".join(noted(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths),
             "own_code": json.dumps(code),
+            "own_statistics": json.dumps([asdict(each) for each in own]),
             "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },
@@ -141,6 +155,7 @@ class ComparisonFile(Closing):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = RawFile(path)
+        self._tests = [name.removesuffix("_qvalue") for name in self._file.names() if name.endswith("_qvalue")]
         compared, n_compared = self._file.read("compared"), self._file.read("n_compared")
         self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
 
@@ -164,7 +179,7 @@ class ComparisonFile(Closing):
             self._file.put("status", (), sweep.status)
             contrast = numbers["spike_contrast"]
             self._file.put("synchronised", (), synchronised(contrast, sweep.status, spike_contrast_min))
-            for test in TESTS:
+            for test in self._tests:
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)
 
@@ -180,13 +195,18 @@ class ComparisonFile(Closing):
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""
-        qvalues = {test: adjusted(self._file.read(f"{test}_pvalue")) for test in TESTS}
+        qvalues = {test: self._adjusted(self._file.read(f"{test}_pvalue")) for test in self._tests}
         rho, agrees = self._file.read("rho"), self._file.read("rho_agrees")
         with self._writing():
             for test, values in qvalues.items():
                 self._file.put(f"{test}_qvalue", (), values)
             agrees_bh = (qvalues["rho"] < settings.alpha) & (rho > settings.rho_min)
             self._file.put("rho_agrees_bh", (), np.where(agrees < 0, -1, agrees_bh))
+
+    def _adjusted(self, pvalues: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """p-values adjusted over the map, one model at a time."""
+        by_family = pvalues.reshape(*pvalues.shape[: self.n_compared.ndim], -1)
+        return adjusted(by_family).reshape(pvalues.shape)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

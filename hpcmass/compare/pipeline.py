@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
+from hpcmass.compare.own import STATISTICS, StatisticError, statistics_of
 from hpcmass.compare.point import Result, compare_point
 from hpcmass.compare.settings import require_settings
 from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import CompareParameters, Experiment, MassParameters
-from hpcmass.config.file import changed
+from hpcmass.config.file import changed, validated
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, known_models
+from hpcmass.mass import Traces
 from hpcmass.mass.contract import ModelError
-from hpcmass.mass.registry import declared_models, own_code
+from hpcmass.mass.registry import MODELS, declared_models
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.parallel.processes import require_main_guard
 from hpcmass.plugins import Code, changed_sources, sources
@@ -113,21 +114,26 @@ def run_task(task: Task) -> tuple[Point, Result]:
         network = file.experiment.network_at(values)
     try:
         return task.point, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
-    except ModelError as error:
+    except (ModelError, StatisticError) as error:
         where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise UserError(f"at {where}: {error}") from error
 
 
+def own_code(mass: MassParameters, compare: CompareParameters) -> Code:
+    """Where the code of the models and statistics that are not part of hpcmass is from, and its hash."""
+    return sources([*declared_models(mass).values(), *statistics_of(compare).values()])
+
+
 def _require_same_code(task: Task) -> None:
     """Refuse to compare with own code that is not what the main process recorded."""
-    known = known_models()
-    for name in task.mass.models:
-        if name in task.code and name not in known:
+    listed = [(MODELS, name) for name in task.mass.models] + [(STATISTICS, name) for name in task.compare.statistics]
+    for registry, name in listed:
+        if name in task.code and name not in registry.names():
             raise UserError(
-                f"a worker process does not know the mass model {name}, which the main process registered for itself; "
-                f"put it into a file and name it FILE.py:{name}, or compare with one job"
+                f"a worker process does not know the {registry.kind} {name}, which the main process registered for "
+                f"itself; put it into a file and name it FILE.py:{name}, or compare with one job"
             )
-    for name in changed_sources(own_code(task.mass), task.code):
+    for name in changed_sources(own_code(task.mass, task.compare), task.code):
         raise UserError(
             f"the code of {name} is not what it was when the comparison started; leave it as it is until the "
             "end, and start the same command again"
@@ -141,6 +147,8 @@ def compare_sweep(
     jobs: int = 1,
     force: bool = False,
     progress: Progress = lambda done, total: None,
+    models: Sequence[str] | None = None,
+    statistics: Sequence[str] | None = None,
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     workers: Workers | None = None,
@@ -160,6 +168,10 @@ def compare_sweep(
     force : bool
         Back up an existing output file and start over.
     progress : callable, optional
+    models : sequence of str, optional
+        Mass models in place of the sweep's own, each a name or `FILE.py:NAME`.
+    statistics : sequence of str, optional
+        Own statistics in place of the sweep's, likewise.
     mass, compare : parameters, optional
         Settings in place of the sweep's own; the comparison file records them.
     workers : Workers, optional
@@ -182,14 +194,15 @@ def compare_sweep(
     output = real_path(Path(output_path))
     require_output(output, paths)
     with SweepParts(paths) as parts:
-        experiment = _with_settings(parts.experiment, mass, compare)
+        experiment = _with_settings(parts.experiment, mass, compare, models, statistics)
         declared = declared_models(experiment.mass, parts.trace_names, parts.shape[-1])
-        code = sources(declared.values())
+        own = statistics_of(experiment.compare)
+        code = sources([*declared.values(), *own.values()])
         require_settings(experiment.network, experiment.compare)
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):
             made_by = provenance(n_ranks=n, mpi_library=library)
-            prepare(output, parts, experiment, code, made_by, force)
+            prepare(output, parts, experiment, [each.value.about for each in own.values()], code, made_by, force)
             with ComparisonFile(output) as file:
                 complete = file.is_complete(parts)
                 tasks = [] if complete else _tasks(file, parts, experiment, code)
@@ -239,13 +252,23 @@ def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers
 
 
 def _with_settings(
-    experiment: Experiment, mass: MassParameters | None, compare: CompareParameters | None
+    experiment: Experiment,
+    mass: MassParameters | None,
+    compare: CompareParameters | None,
+    models: Sequence[str] | None,
+    statistics: Sequence[str] | None,
 ) -> Experiment:
     """The sweep's experiment with the settings that the comparison uses.
 
     Where these are the sweep's own, it keeps its text, in which every number has its unit and origin.
     """
-    if mass in (None, experiment.mass) and compare in (None, experiment.compare):
+    mass, compare = mass or experiment.mass, compare or experiment.compare
+    if models is not None:
+        mass = mass.with_models([models] if isinstance(models, str) else models)
+    if statistics is not None:
+        listed = (statistics,) if isinstance(statistics, str) else tuple(statistics)
+        compare = validated(CompareParameters, compare.model_dump() | {"statistics": listed})
+    if (mass, compare) == (experiment.mass, experiment.compare):
         return experiment
-    sections = {"mass": mass or experiment.mass, "compare": compare or experiment.compare}
+    sections = {"mass": mass, "compare": compare}
     return changed(experiment, {k: v.model_dump(mode="json", exclude_none=True) for k, v in sections.items()})

@@ -12,6 +12,7 @@ from hpcmass.compare.agreement import agreement
 from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import Correlated, correlated, pooled, transformed
+from hpcmass.compare.own import OwnValues, statistics_of
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
 from hpcmass.compare.spectra import component_frequencies_hz
@@ -62,6 +63,7 @@ def compare_point(
     """
     require_settings(network, compare)
     models = models_of(mass)
+    own = OwnValues((each.value for each in statistics_of(compare).values()), models, n_trials, network.dt_ms)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
     window = example_window(network)
@@ -76,6 +78,7 @@ def compare_point(
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
         network_series = transformed(measured.series, max_lag)
+        own.add_network(number, traces.mean_v[after])
         if not example:
             example = {
                 "example_v_lif": traces.mean_v[window],
@@ -92,6 +95,7 @@ def compare_point(
             if not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
+            own.add_model(number, m, traces.mean_v[after], potential[after])
             series = transformed(predicted[m].add(potential[after], measured).series, max_lag)
             correlation = correlated(network_series, series, max_lag)
             rho[number, m], lag[number, m] = correlation.rho, correlation.lag * dt
@@ -118,6 +122,7 @@ def compare_point(
         "rho_trial": rho,
         "lag_trial": lag,
         **{name: np.array([each[name] for each in by_model]) for name in by_model[0]},
+        **own.result(not averages.n_diverged for averages in predicted),
     }
 
 

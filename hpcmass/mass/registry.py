@@ -20,7 +20,7 @@ from hpcmass.errors import UserError
 from hpcmass.mass import contract
 from hpcmass.mass.parameters import Parameter, check_declared, parameter_values
 from hpcmass.mass.traces import Potential, Traces
-from hpcmass.plugins import Code, Registered, Registry, in_file, label_of, loading, sources
+from hpcmass.plugins import Registered, Registry, in_file, label_of, loading
 
 MassModel = Callable[..., Potential]
 """(traces, the network's parameters at this point, mass parameters) → V (mV), one value a step, float64.
@@ -202,11 +202,6 @@ def declared_models(
                 f"fitted to the others, and there is {n_trials}; give more trials, or leave {name} out"
             )
     return found
-
-
-def own_code(mass: MassParameters) -> Code:
-    """Where the code of the models that are not part of hpcmass is from, and its hash; see `plugins.sources`."""
-    return sources(declared_models(mass).values())
 
 
 def models_of(mass: MassParameters) -> dict[str, MassModel | FittedModel]:

@@ -1,0 +1,42 @@
+"""Maps of the user's own statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpcmass.plots import maps, style
+from hpcmass.plots.lines import NETWORK
+from hpcmass.plots.maps import Panel, Scale
+from hpcmass.plots.outlines import Outline
+from hpcmass.plots.panels import model_panels, network_panel, of_models, undecided
+from hpcmass.plots.plane import FloatMap
+from hpcmass.plots.view import View
+from hpcmass.store.schema import OwnStatistic, own_statistics
+
+
+def statistics(view: View) -> list[Panel]:
+    """Every own statistic, of the network where it has one and of each model."""
+    return [panel for each in own_statistics(view.data.attrs) if view.has(each.name) for panel in _panels(view, each)]
+
+
+def _panels(view: View, own: OwnStatistic) -> list[Panel]:
+    models = of_models(view, own.name)
+    network = {NETWORK: view.point(f"{own.name}_lif")} if own.single else {}
+    scale = _scale(own, [*network.values(), *models.values()])
+
+    def outlines(model: str) -> list[Outline]:
+        return undecided(view, own.name, model, f"{own.name} not significant", own.name) if own.pvalue else []
+
+    return [
+        *(network_panel(view, f"{own.name}: {name}", values, scale) for name, values in network.items()),
+        *model_panels(view, models, scale, outlines, title=lambda model: f"{own.name}: {model}"),
+    ]
+
+
+def _scale(own: OwnStatistic, values: list[FloatMap]) -> Scale:
+    """Centred at zero where both signs occur."""
+    label = own.meaning if own.unit == "1" else f"{own.meaning} ({own.unit})"
+    finite = np.concatenate([each[np.isfinite(each)] for each in values])
+    if finite.size and finite.min() < 0 < finite.max():
+        return maps.centred(label, *values)
+    return maps.linear(label, *values, colours=style.SEQUENTIAL)
