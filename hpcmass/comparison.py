@@ -17,7 +17,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
-from hpcmass.store.labelled import comparison_dataset
+from hpcmass.store.labelled import best_values, comparison_dataset
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE, OwnStatistic, Variable, own_statistics
 from hpcmass.text import counted
 
@@ -78,7 +78,10 @@ class Comparison:
         UserError
             If there is no such variable or model, or the variable has further dimensions.
         """
-        values = self._values(name)
+        return self._of_model(name, self._values(name), model)
+
+    def _of_model(self, name: str, values: xr.DataArray, model: str | None) -> xr.DataArray:
+        """Values of one model, or of all; λ is the last dimension but one and p the last."""
         if model is not None:
             if "model" not in values.dims:
                 raise UserError(f"{name} does not depend on the model; leave model out")
@@ -88,6 +91,32 @@ class Comparison:
             values = values.sel(model=model)
         first = [dim for dim in values.dims if dim not in ("p", "lam")]
         return values.transpose(*first, "lam", "p")
+
+    def best(self, *, model: str | None = None) -> xr.DataArray:
+        """The value of the scanned parameter at which the correlation ρ is largest, at every point of the grid.
+
+        Parameters
+        ----------
+        model : str, optional
+            See `map`.
+
+        Returns
+        -------
+        DataArray
+            Like `map`, without the axis of the parameter; NaN where ρ is undefined.
+
+        Raises
+        ------
+        UserError
+            If no parameter was scanned, or there is no such model.
+        """
+        if self._best is None:
+            raise UserError(f"{self.path} has no scanned parameter; compare with --scan (in Python scan=)")
+        return self._of_model("best", self._best, model)
+
+    @cached_property
+    def _best(self) -> xr.DataArray | None:
+        return best_values(self._data)
 
     def line(self, name: str, *, along: str, model: str | None = None, **at: float) -> xr.DataArray:
         """One statistic along one axis of the grid.
@@ -149,7 +178,7 @@ class Comparison:
         str
             For each model the share of points at which it agrees with the network, and the medians over the points of
             its lag, of the size of its error of the mean, of the factor by which its variance is wrong, and of your own
-            statistics.
+            statistics. Where a parameter was scanned, each point counts at the best of its values.
         """
         return f"{self._title()}\n\n{self._table().to_string()}\n\n{self._legend()}"
 
@@ -241,21 +270,24 @@ class Comparison:
         import pandas as pd
 
         def median(name: str, model: str, size: bool = False) -> float:
-            values = self.map(name, model=model).values if self._has(name) else np.array([np.nan])
+            values = self._at_best(name, model).values if self._has(name) else np.array([np.nan])
             finite = values[np.isfinite(values)]
             return float(np.median(np.abs(finite) if size else finite)) if finite.size else float("nan")
 
         rows = {}
         for model in self.models:
-            agrees = self.map("rho_agrees", model=model).values
+            agrees = self._at_best("rho_agrees", model).values
             known = agrees[np.isfinite(agrees)]
             rows[model] = {
                 "agrees": f"{100 * known.mean():.0f} %" if known.size else "–",
                 "lag (ms)": _shown(median("lag", model)),
                 "error of the mean (mV)": _shown(median("mean_error", model, size=True)),
                 "variance wrong by": f"x {_shown(np.exp(min(median('log_variance_ratio', model, size=True), 700)))}",
-                **{_with_unit(each): _shown(median(each.name, model)) for each in self._own},
+                **{_with_unit(each.name, each.unit): _shown(median(each.name, model)) for each in self._own},
             }
+            if self._best is not None:
+                head = _with_unit(f"best {self._data.attrs['scan_axis']}", str(self._best.attrs["units"]))
+                rows[model][head] = _shown(self.best(model=model).median().item())
         return pd.DataFrame.from_dict(rows, orient="index")
 
     def _legend(self) -> str:
@@ -263,7 +295,17 @@ class Comparison:
         return (
             f"agrees: share of the points with ρ > {settings.rho_min:g}, significant at α = {settings.alpha:g}; "
             "the other columns are medians over the points"
+            + ("" if self._best is None else f", each at the {self._data.attrs['scan_axis']} of the largest ρ")
         )
+
+    def _at_best(self, name: str, model: str) -> xr.DataArray:
+        """A map, at each point at the best value of the scanned parameter if there is one."""
+        values = self.map(name, model=model)
+        if self._best is None:
+            return values
+        axis, best = str(self._data.attrs["scan_axis"]), self.best(model=model)
+        chosen: xr.DataArray = values.sel({axis: best.fillna(self.axes[axis][0])}).where(best.notnull())
+        return chosen
 
 
 def open_comparison(path: str | os.PathLike[str]) -> Comparison:
@@ -286,8 +328,8 @@ def open_comparison(path: str | os.PathLike[str]) -> Comparison:
     return Comparison(Path(path), comparison_dataset(path))
 
 
-def _with_unit(own: OwnStatistic) -> str:
-    return own.name if own.unit == "1" else f"{own.name} ({own.unit})"
+def _with_unit(name: str, unit: str) -> str:
+    return name if unit == "1" else f"{name} ({unit})"
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Maps of the user's own statistics."""
+"""Maps of what a comparison has only on request: the user's own statistics, and the best value of a parameter."""
 
 from __future__ import annotations
 
@@ -11,12 +11,33 @@ from hpcmass.plots.outlines import Outline
 from hpcmass.plots.panels import model_panels, network_panel, of_models, undecided
 from hpcmass.plots.plane import FloatMap
 from hpcmass.plots.view import View
+from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import OwnStatistic, own_statistics
 
 
 def statistics(view: View) -> list[Panel]:
     """Every own statistic, of the network where it has one and of each model."""
     return [panel for each in own_statistics(view.data.attrs) if view.has(each.name) for panel in _panels(view, each)]
+
+
+def best_value(view: View) -> list[Panel]:
+    """The value of the scanned parameter at which each model correlates best; dimmed at the ends of the scan."""
+    best = best_values(view.data)
+    if best is None:
+        return []
+    axis = str(view.data.attrs["scan_axis"])
+    if axis in (view.plane.right, view.plane.up):
+        return []
+    fixed = {name: i for name, i in view.plane.fixed.items() if name != axis}
+    cut = best.isel(fixed).transpose(view.plane.up, view.plane.right, "model")
+    models = {model: np.array(cut.sel(model=model).values, dtype=np.float64) for model in view.models}
+    ends = view.data[axis].values[[0, -1]]
+    unit = str(best.attrs["units"])
+    scale = maps.linear(
+        f"best {axis}" + ("" if unit == "1" else f" ({unit})"), *models.values(), low=ends[0], high=ends[1]
+    )
+    dimmed = {model: np.isin(values, ends) for model, values in models.items()}
+    return model_panels(view, models, scale, dimmed=dimmed, dimmed_text="at an end of the scanned range")
 
 
 def _panels(view: View, own: OwnStatistic) -> list[Panel]:

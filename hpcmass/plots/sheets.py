@@ -29,9 +29,10 @@ SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
     "mean_error": ("Error of the models' mean potential", panels.mean_errors),
     "variance_error": ("Error of the models' variance", panels.variance_errors),
     "own_statistics": ("Own statistics", own.statistics),
+    "best_value": ("Value of the scanned parameter with the largest correlation", own.best_value),
 }  # fmt: skip
 """File name → title and panels."""
-ON_REQUEST: Final = ("own_statistics",)
+ON_REQUEST: Final = ("own_statistics", "best_value")
 """Sheets of what a comparison has only on request."""
 LEGEND_INCHES: Final = 0.062
 """Width of a letter of the legend, about."""
