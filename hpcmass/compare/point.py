@@ -19,6 +19,7 @@ from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_of
+from hpcmass.mass.registry import least_trials
 from hpcmass.store.schema import EXAMPLE_MS
 
 Recordings = Iterable[tuple[int, Traces]]
@@ -43,7 +44,8 @@ def compare_point(
     """Compare the mass models with the network at one point.
 
     A model that diverges in a trial fails at this point: its statistics over trials are NaN, `n_diverged` says in
-    how many trials it diverged, and `rho_trial` and `lag_trial` keep what the other trials give.
+    how many trials it diverged, and `rho_trial` and `lag_trial` keep what the other trials give. The statistics of a
+    fitted model that needs more trials than the point has are NaN, too.
 
     Parameters
     ----------
@@ -86,6 +88,8 @@ def compare_point(
             }
         for m, (name, model) in enumerate(models.items()):
             if isinstance(model, FittedModel):
+                if len(fitted[name]) < least_trials(model):
+                    continue
                 ready = contract.fit(name, model, fitted[name], number, network)
             else:
                 ready = model
@@ -109,7 +113,7 @@ def compare_point(
             "n_diverged": averages.n_diverged,
             **averages.result("", "_model"),
             **agreement(lif, averages, count),
-            **_correlation_result([] if averages.n_diverged else found[m], lag[:, m], compare),
+            **_correlation_result([] if averages.failed else found[m], lag[:, m], compare),
         }
         for m, averages in enumerate(predicted)
     ]
@@ -122,7 +126,7 @@ def compare_point(
         "rho_trial": rho,
         "lag_trial": lag,
         **{name: np.array([each[name] for each in by_model]) for name in by_model[0]},
-        **own.result(not averages.n_diverged for averages in predicted),
+        **own.result(not averages.failed for averages in predicted),
     }
 
 

@@ -61,11 +61,6 @@ class Declared:
     needs: tuple[str, ...] = ()
     parameters: dict[str, Parameter] = field(default_factory=dict)
 
-    @property
-    def least_trials(self) -> int:
-        """Trials of a point that it needs."""
-        return int(getattr(self.model, "least_trials", 1))
-
 
 @dataclass(frozen=True)
 class _Fitted:
@@ -73,6 +68,10 @@ class _Fitted:
 
     model: Any
     values: dict[str, float]
+
+    @property
+    def least_trials(self) -> int:
+        return least_trials(self.model)
 
     def summarise(self, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
         return self.model.summarise(traces, network, mass, **self.values)
@@ -150,6 +149,11 @@ def mass_model(
     return register
 
 
+def least_trials(model: MassModel | FittedModel) -> int:
+    """Trials of a point that a model needs."""
+    return int(getattr(model, "least_trials", 1))
+
+
 def known_models() -> tuple[str, ...]:
     """Names of all models but those in files, sorted.
 
@@ -196,10 +200,11 @@ def declared_models(
                 f"mass.models: {name} needs {', '.join(sorted(missing))}, which this sweep did not record; leave "
                 f"{name} out, or run the sweep again"
             )
-        if n_trials is not None and n_trials < declared.least_trials:
+        least = least_trials(declared.model)
+        if n_trials is not None and n_trials < least:
             raise UserError(
-                f"mass.models: {name} needs at least {declared.least_trials} trials of each point, because it is "
-                f"fitted to the others, and there is {n_trials}; give more trials, or leave {name} out"
+                f"mass.models: {name} needs at least {least} trials of each point, because it is fitted to the others, "
+                f"and there {'is' if n_trials == 1 else 'are'} {n_trials}; give more trials, or leave {name} out"
             )
     return found
 
