@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-FORMAT_VERSION: Final = (2, 0)
+FORMAT_VERSION: Final = (2, 1)
 """Major.minor. A reader refuses a newer major version; a minor step only adds variables."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
