@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import xarray as xr
@@ -19,6 +19,7 @@ from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
 from hpcmass.store.labelled import best_values, comparison_dataset
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE, OwnStatistic, Variable, own_statistics
+from hpcmass.summary import summary_legend, summary_table
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Comparison:
             its lag, of the size of its error of the mean, of the factor by which its variance is wrong, and of your own
             statistics. Where a parameter was scanned, each point counts at the best of its values.
         """
-        return f"{self._title()}\n\n{self._table().to_string()}\n\n{self._legend()}"
+        return f"{self._title()}\n\n{summary_table(self).to_string()}\n\n{summary_legend(self)}"
 
     def report(
         self,
@@ -229,7 +230,8 @@ class Comparison:
         return f"<{self._title()}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._title())}</p>{self._table().to_html()}<p>{html.escape(self._legend())}</p>"
+        title, legend = (html.escape(text) for text in (self._title(), summary_legend(self)))
+        return f"<p>{title}</p>{summary_table(self).to_html()}<p>{legend}</p>"
 
     def _is_map(self, name: str) -> bool:
         """Whether a variable has a value a point, of the network or of each model; numbers of trials are averaged."""
@@ -265,48 +267,6 @@ class Comparison:
         points = f"{np.count_nonzero(compared > 0)} of {counted(compared.size, 'point')} compared"
         return f"{self.path.name}: {self.experiment.title}, axes {axes}, {points}"
 
-    def _table(self) -> pd.DataFrame:
-        """What `summary` says, formatted."""
-        import pandas as pd
-
-        def median(name: str, model: str, size: bool = False) -> float:
-            values = self._at_best(name, model).values if self._has(name) else np.array([np.nan])
-            finite = values[np.isfinite(values)]
-            return float(np.median(np.abs(finite) if size else finite)) if finite.size else float("nan")
-
-        rows = {}
-        for model in self.models:
-            agrees = self._at_best("rho_agrees", model).values
-            known = agrees[np.isfinite(agrees)]
-            rows[model] = {
-                "agrees": f"{100 * known.mean():.0f} %" if known.size else "–",
-                "lag (ms)": _shown(median("lag", model)),
-                "error of the mean (mV)": _shown(median("mean_error", model, size=True)),
-                "variance wrong by": f"x {_shown(np.exp(min(median('log_variance_ratio', model, size=True), 700)))}",
-                **{_with_unit(each.name, each.unit): _shown(median(each.name, model)) for each in self._own},
-            }
-            if self._best is not None:
-                head = _with_unit(f"best {self._data.attrs['scan_axis']}", str(self._best.attrs["units"]))
-                rows[model][head] = _shown(self.best(model=model).median().item())
-        return pd.DataFrame.from_dict(rows, orient="index")
-
-    def _legend(self) -> str:
-        settings = self.experiment.compare
-        return (
-            f"agrees: share of the points with ρ > {settings.rho_min:g}, significant at α = {settings.alpha:g}; "
-            "the other columns are medians over the points"
-            + ("" if self._best is None else f", each at the {self._data.attrs['scan_axis']} of the largest ρ")
-        )
-
-    def _at_best(self, name: str, model: str) -> xr.DataArray:
-        """A map, at each point at the best value of the scanned parameter if there is one."""
-        values = self.map(name, model=model)
-        if self._best is None:
-            return values
-        axis, best = str(self._data.attrs["scan_axis"]), self.best(model=model)
-        chosen: xr.DataArray = values.sel({axis: best.fillna(self.axes[axis][0])}).where(best.notnull())
-        return chosen
-
 
 def open_comparison(path: str | os.PathLike[str]) -> Comparison:
     """Open a comparison file, also while it grows.
@@ -326,11 +286,3 @@ def open_comparison(path: str | os.PathLike[str]) -> Comparison:
         If it cannot be read, or is another file.
     """
     return Comparison(Path(path), comparison_dataset(path))
-
-
-def _with_unit(name: str, unit: str) -> str:
-    return name if unit == "1" else f"{name} ({unit})"
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.2g}" if np.isfinite(value) else "–"
