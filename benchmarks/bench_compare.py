@@ -69,7 +69,7 @@ def measure(path: Path, config: Path, repeats: int) -> int:
     for models in (("CFM", "MFM"), everything):
         for point, trials in points:
             wanted = tuple((path, trial) for trial in trials)
-            task = Task(point, wanted, MassParameters(models=models), experiment.compare)
+            task = Task(point, point, wanted, MassParameters(models=models), experiment.compare, {})
             run_task(task)  # kernels are compiled
             best = float("inf")
             for _ in range(repeats):

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcmass import statistics
+    from hpcmass.compare.own import statistic
     from hpcmass.compare.pipeline import compare_sweep
     from hpcmass.compare.recorded import compare_recording
     from hpcmass.comparison import open_comparison
     from hpcmass.config import Experiment
     from hpcmass.config.file import load_experiment
+    from hpcmass.mass import Parameter, mass_model
     from hpcmass.recordings.phi import phi_from_spikes
     from hpcmass.store.labelled import open_sweep
     from hpcmass.sweep.run import run_sweep
@@ -30,28 +32,34 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Experiment",
+    "Parameter",
     "__version__",
     "compare_recording",
     "compare_sweep",
     "load_experiment",
+    "mass_model",
     "open_comparison",
     "open_sweep",
     "phi_from_spikes",
     "run_sweep",
     "simulate",
+    "statistic",
     "statistics",
 ]
 
 _HOME = {
     "Experiment": "config",
+    "Parameter": "mass",
     "compare_recording": "compare.recorded",
     "compare_sweep": "compare.pipeline",
     "load_experiment": "config.file",
+    "mass_model": "mass",
     "open_comparison": "comparison",
     "open_sweep": "store.labelled",
     "phi_from_spikes": "recordings.phi",
     "run_sweep": "sweep.run",
     "simulate": "trial",
+    "statistic": "compare.own",
 }
 """Name → the module that has it."""
 

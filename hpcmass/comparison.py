@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import xarray as xr
@@ -17,8 +17,9 @@ from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
-from hpcmass.store.labelled import comparison_dataset
-from hpcmass.store.schema import COMPARED_VARIABLES, DONE
+from hpcmass.store.labelled import best_values, comparison_dataset
+from hpcmass.store.schema import COMPARED_VARIABLES, DONE, OwnStatistic, Variable, own_statistics
+from hpcmass.summary import summary_legend, summary_table
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ class Comparison:
         self.models = tuple(str(name) for name in data["model"].values)
 
     @cached_property
+    def _own(self) -> tuple[OwnStatistic, ...]:
+        return own_statistics(self._data.attrs)
+
+    @cached_property
+    def _variables(self) -> dict[str, Variable]:
+        own = {variable.name: variable for each in self._own for variable in each.variables()}
+        return {**COMPARED_VARIABLES, **own}
+
+    @cached_property
     def experiment(self) -> Experiment:
         """The configuration of the sweep, with the settings of this comparison."""
         return parse_experiment(str(self._data.attrs["config_yaml"]), f"the configuration in {self.path}")
@@ -53,8 +63,8 @@ class Comparison:
         Parameters
         ----------
         name : str
-            A variable of the file, such as `rho`, `lag`, `chi2_pvalue` or `spike_contrast`. Numbers of trials are
-            averaged over those that have one.
+            A variable of the file, such as `rho`, `lag`, `chi2_pvalue` or `spike_contrast`, or a statistic of your own.
+            Numbers of trials are averaged over those that have one.
         model : str, optional
             Mass model; without it all of them, along the dimension `model`.
 
@@ -69,7 +79,10 @@ class Comparison:
         UserError
             If there is no such variable or model, or the variable has further dimensions.
         """
-        values = self._values(name)
+        return self._of_model(name, self._values(name), model)
+
+    def _of_model(self, name: str, values: xr.DataArray, model: str | None) -> xr.DataArray:
+        """Values of one model, or of all; λ is the last dimension but one and p the last."""
         if model is not None:
             if "model" not in values.dims:
                 raise UserError(f"{name} does not depend on the model; leave model out")
@@ -79,6 +92,32 @@ class Comparison:
             values = values.sel(model=model)
         first = [dim for dim in values.dims if dim not in ("p", "lam")]
         return values.transpose(*first, "lam", "p")
+
+    def best(self, *, model: str | None = None) -> xr.DataArray:
+        """The value of the scanned parameter at which the correlation ρ is largest, at every point of the grid.
+
+        Parameters
+        ----------
+        model : str, optional
+            See `map`.
+
+        Returns
+        -------
+        DataArray
+            Like `map`, without the axis of the parameter; NaN where ρ is undefined.
+
+        Raises
+        ------
+        UserError
+            If no parameter was scanned, or there is no such model.
+        """
+        if self._best is None:
+            raise UserError(f"{self.path} has no scanned parameter; compare with --scan (in Python scan=)")
+        return self._of_model("best", self._best, model)
+
+    @cached_property
+    def _best(self) -> xr.DataArray | None:
+        return best_values(self._data)
 
     def line(self, name: str, *, along: str, model: str | None = None, **at: float) -> xr.DataArray:
         """One statistic along one axis of the grid.
@@ -126,7 +165,7 @@ class Comparison:
 
     def to_dataframe(self) -> pd.DataFrame:
         """All statistics as a table: a row for each point and model, the network's repeated for each model."""
-        names = [name for name in COMPARED_VARIABLES if name in self._data.data_vars and self._is_map(name)]
+        names = [name for name in self._variables if name in self._data.data_vars and self._is_map(name)]
         table: pd.DataFrame = xr.Dataset({name: self.map(name) for name in names}).to_dataframe(
             dim_order=[*self.axes, "model"]
         )
@@ -139,9 +178,10 @@ class Comparison:
         -------
         str
             For each model the share of points at which it agrees with the network, and the medians over the points of
-            its lag, of the size of its error of the mean, and of the factor by which its variance is wrong.
+            its lag, of the size of its error of the mean, of the factor by which its variance is wrong, and of your own
+            statistics. Where a parameter was scanned, each point counts at the best of its values.
         """
-        return f"{self._title()}\n\n{self._table().to_string()}\n\n{self._legend()}"
+        return f"{self._title()}\n\n{summary_table(self).to_string()}\n\n{summary_legend(self)}"
 
     def report(
         self,
@@ -190,7 +230,8 @@ class Comparison:
         return f"<{self._title()}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._title())}</p>{self._table().to_html()}<p>{html.escape(self._legend())}</p>"
+        title, legend = (html.escape(text) for text in (self._title(), summary_legend(self)))
+        return f"<p>{title}</p>{summary_table(self).to_html()}<p>{legend}</p>"
 
     def _is_map(self, name: str) -> bool:
         """Whether a variable has a value a point, of the network or of each model; numbers of trials are averaged."""
@@ -199,7 +240,7 @@ class Comparison:
 
     def _values(self, name: str) -> xr.DataArray:
         """A variable over the axes and, if it depends on them, the models, NaN where it is missing."""
-        known = [n for n, v in COMPARED_VARIABLES.items() if v.role != "bookkeeping" and self._has(n)]
+        known = [n for n, v in self._variables.items() if v.role != "bookkeeping" and self._has(n)]
         if name not in known:
             if name in COMPARED_VARIABLES and not self._has(name):
                 raise UserError(f"{self.path} has no {name}: an earlier hpcmass made it; compare the sweep again")
@@ -210,7 +251,7 @@ class Comparison:
             raise UserError(f"{name} depends on {further}, too, and is no map; take it from to_xarray()")
         stored = self._data[name].reset_coords(drop=True)
         values = stored.astype(np.float64)
-        if COMPARED_VARIABLES[name].fill == -1:
+        if self._variables[name].fill == -1:
             values = values.where(stored != -1)
         if "trial" in values.dims:
             done = self._data["status"].reset_coords(drop=True) == DONE
@@ -225,34 +266,6 @@ class Comparison:
         compared = np.asarray(self._data["n_compared"].values)
         points = f"{np.count_nonzero(compared > 0)} of {counted(compared.size, 'point')} compared"
         return f"{self.path.name}: {self.experiment.title}, axes {axes}, {points}"
-
-    def _table(self) -> pd.DataFrame:
-        """What `summary` says, formatted."""
-        import pandas as pd
-
-        def median(name: str, model: str, size: bool = False) -> float:
-            values = self.map(name, model=model).values if self._has(name) else np.array([np.nan])
-            finite = values[np.isfinite(values)]
-            return float(np.median(np.abs(finite) if size else finite)) if finite.size else float("nan")
-
-        rows = {}
-        for model in self.models:
-            agrees = self.map("rho_agrees", model=model).values
-            known = agrees[np.isfinite(agrees)]
-            rows[model] = {
-                "agrees": f"{100 * known.mean():.0f} %" if known.size else "–",
-                "lag (ms)": _shown(median("lag", model)),
-                "error of the mean (mV)": _shown(median("mean_error", model, size=True)),
-                "variance wrong by": f"x {_shown(np.exp(min(median('log_variance_ratio', model, size=True), 700)))}",
-            }
-        return pd.DataFrame.from_dict(rows, orient="index")
-
-    def _legend(self) -> str:
-        settings = self.experiment.compare
-        return (
-            f"agrees: share of the points with ρ > {settings.rho_min:g}, significant at α = {settings.alpha:g}; "
-            "the other columns are medians over the points"
-        )
 
 
 def open_comparison(path: str | os.PathLike[str]) -> Comparison:
@@ -273,7 +286,3 @@ def open_comparison(path: str | os.PathLike[str]) -> Comparison:
         If it cannot be read, or is another file.
     """
     return Comparison(Path(path), comparison_dataset(path))
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.2g}" if np.isfinite(value) else "–"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.compare.arrays import real_array
-from hpcmass.config import CompareParameters, Experiment, MassParameters, NetworkParameters
+from hpcmass.config import CompareParameters, Experiment, NetworkParameters
 from hpcmass.config.assignments import set_in_history
 from hpcmass.config.file import changed, validated
 from hpcmass.errors import UserError
@@ -102,7 +102,7 @@ class TrialResult:
         mass, settings = self.experiment.mass, self.experiment.compare
         if models is not None:
             names = (models,) if isinstance(models, str) else tuple(models)
-            mass = validated(MassParameters, mass.model_dump() | {"models": names})
+            mass = mass.with_models(names)
         if compare is not None:
             settings = validated(CompareParameters, settings.model_dump() | dict(compare))
         return compare_traces([self._traces], self.network, mass, settings)

@@ -11,8 +11,10 @@ import pytest
 @pytest.mark.parametrize(
     "name",
     [
+        "compare.own",
         "compare.recorded",
         "config.experiment",
+        "mass.registry",
         "recordings.importing",
         "recordings.phi",
         "statistics",

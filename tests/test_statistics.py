@@ -106,7 +106,7 @@ def test_they_are_the_numbers_of_a_comparison(
     models_named(("CFM",))
     from hpcmass.mass import registry
 
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    monkeypatch.setattr(registry.MODELS, "entries", dict(registry.MODELS.entries))
     network = NetworkParameters(dt_ms=DT_MS, duration_ms=2000.0, transient_ms=0.0)
     flat = np.zeros(4000)
     trials = [(k, Traces(x[k], flat, np.full(4000, float(k)), flat)) for k in range(4)]

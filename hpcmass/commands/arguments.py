@@ -148,6 +148,21 @@ def time_span(text: str) -> float:
     return seconds
 
 
+def scan(text: str) -> dict[str, object]:
+    """The type of an argument NAME=FIRST:LAST:N or NAME=VALUE,VALUE,…"""
+    name, _, values = text.partition("=")
+    try:
+        if not name.strip():
+            raise ValueError
+        if ":" in values:
+            first, last, n = values.split(":")
+            return {name.strip(): {"linspace": [float(first), float(last), int(n)]}}
+        return {name.strip(): [float(value) for value in values.split(",")]}
+    except ValueError:
+        usage = "give NAME=FIRST:LAST:N or NAME=VALUE,VALUE,…, such as tau_s_ms=2:10:9"
+        raise argparse.ArgumentTypeError(f"{usage}, not '{text}'") from None
+
+
 def names(text: str) -> tuple[str, ...]:
     """The type of an argument that is a list of names, A,B,C."""
     listed = tuple(name.strip() for name in text.split(","))

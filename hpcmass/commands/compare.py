@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.arguments import Commands, add_command, names, whole
+from hpcmass.commands.arguments import Commands, add_command, names, scan, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 
@@ -23,11 +23,19 @@ def add_parser(commands: Commands) -> None:
                       "the same command again                                           resumes",
                       "hpcmass compare part-*.h5 -o comparison.h5                       the parts of a job array",
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
+                      "hpcmass compare sweep.h5 -o own.h5 --models MFM,my_models.py:WC --statistics my_stats.py:jitter",
+                      "hpcmass compare sweep.h5 -o scan.h5 --scan tau_s_ms=2:10:9",
                       continues=True)  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
     parser.add_argument("-j", "--jobs", type=whole(1), metavar="N", help="processes (default 1); not under mpiexec")
-    parser.add_argument("--models", type=names, metavar="NAME,…", help="mass models in place of the sweep's own list")
+    parser.add_argument("--models", type=names, metavar="NAME,…",
+                        help="mass models in place of the sweep's own, each a name or FILE.py:NAME")  # fmt: skip
+    parser.add_argument("--statistics", type=names, metavar="NAME,…",
+                        help="statistics of your own, each a name or FILE.py:NAME")  # fmt: skip
+    parser.add_argument("--scan", type=scan, metavar="NAME=FIRST:LAST:N",
+                        help="values of a mass parameter as one more axis, tau_s_ms=2:10:9 or tau_s_ms=2,5,10; of a "
+                        "parameter of your own model WC.gain=1:5:5")  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
@@ -53,7 +61,7 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
     workers = None if options.jobs else ranks
     compare_into(
         options.output, options.sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
-        workers=workers,
+        models=options.models, statistics=options.statistics, scan=options.scan, workers=workers,
     )  # fmt: skip
 
 
@@ -72,19 +80,13 @@ def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
         logger.warning("left out: %d trials that are not done, %d that failed", summary.n_pending, summary.n_failed)
     for model, count in summary.n_diverged.items():
         if count:
-            logger.warning("%s diverged in %d of %d trials; they are flagged", model, count, summary.n_trials)
+            total = summary.n_trials * summary.n_values
+            logger.warning("%s diverged in %d of %d trials; they are flagged", model, count, total)
 
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
     """Settings that replace the sweep's own."""
     from hpcmass.config.file import load_experiment
-    from hpcmass.store.sweep_file import SweepFile
 
     experiment = load_experiment(options.config) if options.config else None
-    mass = experiment.mass if experiment else None
-    if options.models:
-        if mass is None:
-            with SweepFile(options.sweeps[0]) as sweep:
-                mass = sweep.experiment.mass
-        mass = mass.model_copy(update={"models": options.models})
-    return mass, experiment.compare if experiment else None
+    return (experiment.mass, experiment.compare) if experiment else (None, None)

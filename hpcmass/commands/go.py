@@ -95,6 +95,7 @@ def _put_away_outdated(comparison: Path, recordings: Path, experiment: Experimen
         It compares another sweep, and is to be backed up.
     """
     from hpcmass.compare.comparison_file import OutdatedComparison, require_continuable
+    from hpcmass.compare.contents import contents_of
     from hpcmass.store.lock import SweepLock
     from hpcmass.store.parts import SweepParts
 
@@ -102,7 +103,7 @@ def _put_away_outdated(comparison: Path, recordings: Path, experiment: Experimen
         return False
     with SweepLock(comparison), SweepParts([recordings]) as parts:
         try:
-            require_continuable(comparison, parts, experiment)
+            require_continuable(comparison, parts, contents_of(parts, mass=experiment.mass, compare=experiment.compare))
             if not _is_older(comparison, [recordings, *_sources(COMPARING)]):
                 return False
             why = "it is older than the sweep or the program"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.advice import require_memory, warn_of_degenerate, warn_of_rounding
 from hpcmass.commands.arguments import Commands, Parser, add_command, add_set, time_span, whole
-from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.errors import EXIT_DONE
 from hpcmass.messages import logger
 from hpcmass.text import counted
 
@@ -92,14 +92,10 @@ def _inspect(experiment: Experiment) -> None:
 
 def _warn_of_comparison(experiment: Experiment) -> None:
     """Problems that only concern a comparison do not stop a sweep, but are reported before it starts."""
+    from hpcmass.commands.validate import own_problems
     from hpcmass.compare.settings import setting_problems
-    from hpcmass.mass import models_named
 
-    problems = setting_problems(experiment.network, experiment.compare)
-    try:
-        models_named(experiment.mass.models)
-    except UserError as error:
-        problems.insert(0, str(error))
+    problems = [*own_problems(experiment), *setting_problems(experiment.network, experiment.compare)]
     for problem in problems:
         logger.warning("%s; the sweep runs, but `hpcmass compare` will refuse that", problem)
 

@@ -45,10 +45,10 @@ def run(options: argparse.Namespace) -> int:
     require_memory(experiment)
     warn_of_rounding(experiment.network, {name: [value] for name, value in options.at.items()})
     if picture is not None:
-        from hpcmass.mass import models_named
+        from hpcmass.mass import models_of
         from hpcmass.plots.saving import refuse_existing
 
-        models_named(experiment.mass.models)
+        models_of(experiment.mass)
         refuse_existing([picture], options.force)
     try:
         result = simulate(

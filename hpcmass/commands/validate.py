@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ def checked(config: Path, assignments: Sequence[str]) -> Experiment:
         if not error.problems:
             raise
         raise ConfigError.of(error.name, [*error.problems, *_models(config, assignments)]) from None
-    problems = [*_unknown(experiment.mass.models), *setting_problems(experiment.network, experiment.compare)]
+    problems = [*own_problems(experiment), *setting_problems(experiment.network, experiment.compare)]
     if len(problems) == 1:
         raise UserError(f"{config}: {problems[0]}")
     if problems:
@@ -79,21 +79,30 @@ def _models(config: Path, assignments: Sequence[str]) -> list[str]:
 
     from hpcmass.config.assignments import assigned
     from hpcmass.config.yaml_text import Document, Refused
+    from hpcmass.mass import models_named
 
     with suppress(yaml.YAMLError, Refused, OSError, UnicodeDecodeError, KeyError, TypeError):
         keys = Document(config.read_text(encoding="utf-8")).value
         names = assigned(keys, assignments)["mass"]["models"]
         if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            return _unknown(names)
+            return _problem(lambda: models_named(names))
     return []
 
 
-def _unknown(names: Iterable[str]) -> list[str]:
-    """What is wrong with mass models, by their names."""
-    from hpcmass.mass import models_named
+def own_problems(experiment: Experiment) -> list[str]:
+    """What is wrong with the mass models and own statistics that a configuration lists."""
+    from hpcmass.compare.own import statistics_of
+    from hpcmass.mass.registry import declared_models
 
+    return [
+        *_problem(lambda: declared_models(experiment.mass, n_trials=experiment.trials)),
+        *_problem(lambda: statistics_of(experiment.compare)),
+    ]
+
+
+def _problem(find: Callable[[], object]) -> list[str]:
     try:
-        models_named(names)
+        find()
     except UserError as error:
         return [str(error)]
     return []

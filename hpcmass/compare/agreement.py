@@ -17,7 +17,7 @@ NAN = float("nan")
 
 
 def agreement(network: Averages, model: Averages, histogram_count: float) -> dict[str, Any]:
-    """All statistics that compare averages, by variable name; NaN if the model diverged in a trial.
+    """All statistics that compare averages, by variable name; NaN if the model failed.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def agreement(network: Averages, model: Averages, histogram_count: float) -> dic
     histogram_count : float
         C of equation (25).
     """
-    if model.n_diverged:
+    if model.failed:
         empty = np.full(network.sampling.bins.frequency.size, NAN)
         return {
             **_tests(UNDEFINED, UNDEFINED),

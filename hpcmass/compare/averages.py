@@ -83,6 +83,11 @@ class Averages:
         return len(self.means)
 
     @property
+    def failed(self) -> bool:
+        """The model diverged in a trial, or there were too few trials to fit it: its statistics are undefined."""
+        return self.n_diverged > 0 or self.n_trials == 0
+
+    @property
     def spectrum(self) -> Real:
         """Averaged over the trials, in bins, (L,)."""
         return np.asarray(np.mean(self.spectra, axis=0))
@@ -90,11 +95,11 @@ class Averages:
     def result(self, ending: str, ending_v: str) -> dict[str, Any]:
         """The statistics under their names in the file (`ending`: "_lif" or "", `ending_v`: "_lif" or "_model").
 
-        All are NaN for a model that diverged in any trial.
+        All are NaN for a model that failed.
         """
         bins = self.sampling.bins
         nan = float("nan")
-        if self.n_diverged:
+        if self.failed:
             empty = np.full(bins.frequency.size, nan)
             values = {"spectrum": (empty, empty)} | dict.fromkeys(("median_frequency", *_PEAK), (nan, nan))
             moments = {"mean_v": (nan, nan), "sd_v": (nan, nan)}

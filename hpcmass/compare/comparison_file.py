@@ -6,62 +6,73 @@ have reached the disk: at whatever moment a comparison is killed, the file opens
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hpcmass.compare.contents import Contents
 from hpcmass.compare.point import Result, example_window
 from hpcmass.compare.settings import bins_of
 from hpcmass.compare.uncertainty import adjusted
-from hpcmass.config import CompareParameters, Experiment
+from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.plugins import changed_sources, label_of
 from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
 from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import COMPARED_VARIABLES, COMPARISON_FILETYPE, DONE, NUMBERS, PENDING, SWEEP_VARIABLES
+from hpcmass.store.schema import (
+    COMPARED_VARIABLES,
+    COMPARISON_FILETYPE,
+    DONE,
+    NUMBERS,
+    PENDING,
+    SWEEP_VARIABLES,
+)
 from hpcmass.text import noted
 
 Point = tuple[int, ...]
 
-TESTS = ("chi2", "log_ratio", "rho")
-"""Statistics with a p-value that is adjusted over the map."""
 
-
-def prepare(path: Path, sweep: SweepParts, experiment: Experiment, provenance: Mapping[str, Any], force: bool) -> None:
-    """Create the comparison file, or check that an existing one can be continued.
-
-    The experiment is the sweep's, with the settings of this comparison.
-    """
+def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mapping[str, Any], force: bool) -> None:
+    """Create the comparison file, or check that an existing one can be continued."""
     if path.exists() and not force:
-        require_continuable(path, sweep, experiment)
+        require_continuable(path, sweep, contents)
         return
+    experiment, scan = contents.experiment, contents.scan
+    scanned = [] if scan is None else [Coordinate(scan.name, np.array(scan.values), scan.unit, scan.meaning)]
     bins = bins_of(experiment.network, experiment.compare)
     with creating_file(
         path,
         filetype=COMPARISON_FILETYPE,
-        axes=sweep.axes,
+        axes=[*sweep.axes, *(each.name for each in scanned)],
         coordinates=[
             *axis_coordinates(sweep.axes, experiment.axis_units()),
+            *scanned,
             Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
-            Coordinate("model", experiment.mass.models, "text", "mass model"),
+            Coordinate("model", experiment.mass.labels, "text", "mass model"),
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
         ],
-        variables=list(COMPARED_VARIABLES.values()),
+        variables=[*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())],
         attributes={
             "title": experiment.title,
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
             "sweep_path": "\n".join(noted(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths),
+            "own_code": json.dumps(contents.code),
+            **({} if scan is None else {"scan": scan.key, "scan_axis": scan.name}),
+            "own_statistics": json.dumps([asdict(each) for each in contents.own]),
             "history": history_value([history_line(f"comparison of {sweep.name} started")]),
             **provenance,
         },
@@ -86,8 +97,8 @@ class OutdatedComparison(UserError):
         self.why, self.other_sweep = f"it {why}", other_sweep
 
 
-def require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -> None:
-    """Refuse a comparison file of another sweep, with other settings or of an older hpcmass.
+def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> None:
+    """Refuse a comparison file of another sweep, with other settings or own code, or of an older hpcmass.
 
     Raises
     ------
@@ -96,21 +107,38 @@ def require_continuable(path: Path, sweep: SweepParts, experiment: Experiment) -
         If it is no comparison file, or cannot be written.
     """
     with open_hdf5(path, COMPARISON_FILETYPE) as file:
-        if str(file.attrs["sweep_uuid"]) != sweep.uuid or file["status"].shape != sweep.shape:
+        shape = file["status"].shape
+        scan, values = str(file.attrs.get("scan", "")), ()
+        if scan:
+            values, shape = tuple(file[str(file.attrs["scan_axis"])][()].tolist()), (*shape[:-2], shape[-1])
+        if str(file.attrs["sweep_uuid"]) != sweep.uuid or shape != sweep.shape:
             raise OutdatedComparison(path, f"compares another sweep than {sweep.name}", other_sweep=True)
         if any(name not in file for name in COMPARED_VARIABLES):
             raise OutdatedComparison(path, "was made by an older hpcmass, which computed fewer statistics")
         stored = parse_experiment(str(file.attrs["config_yaml"]), f"the configuration in {path}")
+        other_code = changed_sources(json.loads(file.attrs.get("own_code", "{}")), contents.code)
+    if (scan, values) != (("", ()) if contents.scan is None else (contents.scan.key, contents.scan.values)):
+        raise OutdatedComparison(path, "was made with another scan of a parameter")
+    if other_code:
+        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}")
     differences = [
-        f"{section}.{key} is {theirs} there and {ours} here"
+        f"{section}.{key} is {theirs.get(key, 'not set')} there and {ours.get(key, 'not set')} here"
         for section in ("mass", "compare")
-        for key, ours in getattr(experiment, section).model_dump().items()
-        if (theirs := getattr(getattr(stored, section), key)) != ours
+        for theirs, ours in [(_settings(getattr(each, section)) for each in (stored, contents.experiment))]
+        for key in theirs | ours
+        if theirs.get(key) != ours.get(key)
     ]
     if differences:
         raise OutdatedComparison(path, f"was made with other settings ({'; '.join(differences)})")
     if not os.access(path, os.W_OK):
         raise UserError(f"no permission to write {path}; give another name")
+
+
+def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:
+    """A section's keys; of a model in a file the name alone, for the code is compared by its hash."""
+    keys = section.model_dump()
+    listed = {key: tuple(map(label_of, keys[key])) for key in ("models", "statistics") if key in keys}
+    return keys | listed
 
 
 class ComparisonFile(Closing):
@@ -119,20 +147,33 @@ class ComparisonFile(Closing):
     Attributes
     ----------
     n_compared : array of int, (axes…)
-        Trials in each point's results; 0 where there are none yet.
+        Trials in each point's results; 0 where there are none yet. The last axis is that of a scanned parameter, if
+        there is one.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, scanned: bool = False) -> None:
+        self.path, self._scanned = path, scanned
         self._file = RawFile(path)
+        self._tests = [name.removesuffix("_qvalue") for name in self._file.names() if name.endswith("_qvalue")]
         compared, n_compared = self._file.read("compared"), self._file.read("n_compared")
         self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
 
     def is_complete(self, sweep: SweepParts) -> bool:
         """True if nothing of the sweep is left to compare."""
         status, agrees, agrees_bh = map(self._file.read, ("status", "rho_agrees", "rho_agrees_bh"))
-        same = np.array_equal(status, sweep.status) and np.array_equal(agrees < 0, agrees_bh < 0)
-        return same and np.array_equal(self.n_compared, np.sum(sweep.status == DONE, axis=-1))
+        same = bool((status == self._of_trials(sweep.status)).all()) and np.array_equal(agrees < 0, agrees_bh < 0)
+        return same and bool((self.n_compared == self._of_points(np.sum(sweep.status == DONE, axis=-1))).all())
+
+    def places(self, point: Point) -> list[Point]:
+        """Where the results of a point of the sweep belong, one place for each value of the scanned parameter."""
+        return [(*point, i) for i in range(self.n_compared.shape[-1])] if self._scanned else [point]
+
+    def _of_points(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values of the sweep's points, the same for each value of the scanned parameter."""
+        return values[..., None] if self._scanned else values
+
+    def _of_trials(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return values[..., None, :] if self._scanned else values
 
     def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str) -> None:
         """Copy the sweep's numbers and write what follows into the history.
@@ -144,12 +185,13 @@ class ComparisonFile(Closing):
             append_history(file, what)
         with self._writing():
             for name in NUMBERS:
-                self._file.put(name, (), numbers.get(name, SWEEP_VARIABLES[name].fill))
-            self._file.put("status", (), sweep.status)
-            contrast = numbers["spike_contrast"]
+                copied = self._of_trials(numbers[name]) if name in numbers else SWEEP_VARIABLES[name].fill
+                self._file.put(name, (), copied)
+            self._file.put("status", (), self._of_trials(sweep.status))
             known = np.where(numbers["silent"] < 0, PENDING, sweep.status)  # no spikes need to have been recorded
-            self._file.put("synchronised", (), synchronised(contrast, known, spike_contrast_min))
-            for test in TESTS:
+            state = synchronised(numbers["spike_contrast"], known, spike_contrast_min)
+            self._file.put("synchronised", (), self._of_points(state))
+            for test in self._tests:
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)
 
@@ -165,13 +207,18 @@ class ComparisonFile(Closing):
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""
-        qvalues = {test: adjusted(self._file.read(f"{test}_pvalue")) for test in TESTS}
+        qvalues = {test: self._adjusted(self._file.read(f"{test}_pvalue")) for test in self._tests}
         rho, agrees = self._file.read("rho"), self._file.read("rho_agrees")
         with self._writing():
             for test, values in qvalues.items():
                 self._file.put(f"{test}_qvalue", (), values)
             agrees_bh = (qvalues["rho"] < settings.alpha) & (rho > settings.rho_min)
             self._file.put("rho_agrees_bh", (), np.where(agrees < 0, -1, agrees_bh))
+
+    def _adjusted(self, pvalues: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """p-values adjusted over the map, one model and one value of the scanned parameter at a time."""
+        by_family = pvalues.reshape(*pvalues.shape[: self.n_compared.ndim - self._scanned], -1)
+        return adjusted(by_family).reshape(pvalues.shape)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

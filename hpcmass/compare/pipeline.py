@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
+from hpcmass.compare.contents import Contents, contents_of, own_code
+from hpcmass.compare.own import STATISTICS, StatisticError
 from hpcmass.compare.point import Result, compare_point
-from hpcmass.compare.settings import require_settings
 from hpcmass.compiled import open_cache, require_compiler
-from hpcmass.config import CompareParameters, Experiment, MassParameters
-from hpcmass.config.file import changed
+from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, known_models, models_named
+from hpcmass.mass import Traces
 from hpcmass.mass.contract import ModelError
+from hpcmass.mass.registry import MODELS
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.parallel.processes import require_main_guard
+from hpcmass.plugins import Code, changed_sources
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
@@ -44,11 +47,14 @@ class ComparisonSummary:
     path : Path
         The comparison file.
     n_points, n_points_compared, n_points_new : int
-        Grid points in all, those with at least one trial that is done, those of them compared in this run.
+        Grid points in all, those with at least one trial that is done, those of them compared in this run; where a
+        parameter is scanned, each of its values counts.
     n_trials, n_pending, n_failed : int
         Trials compared, and those left out because they are not done yet or failed.
+    n_values : int
+        Values of the scanned parameter; 1 without one.
     n_diverged : dict of str to int
-        Model → trials in which it diverged.
+        Model → trials in which it diverged, at all values of the scanned parameter together.
     """
 
     path: Path
@@ -58,6 +64,7 @@ class ComparisonSummary:
     n_trials: int
     n_pending: int
     n_failed: int
+    n_values: int
     n_diverged: dict[str, int]
 
 
@@ -69,16 +76,21 @@ class Task:
 
     Attributes
     ----------
-    point : tuple of int
+    place, point : tuple of int
+        In the comparison, and in the sweep; they differ where a parameter is scanned.
     trials : tuple of (Path, int)
         The file that has a trial, and the trial's index at the point.
     mass, compare : parameters
+    code : dict
+        From `own_code` of the main process.
     """
 
+    place: Point
     point: Point
     trials: tuple[tuple[Path, int], ...]
     mass: MassParameters
     compare: CompareParameters
+    code: Code
 
 
 @dataclass(frozen=True)
@@ -100,21 +112,33 @@ def run_task(task: Task) -> tuple[Point, Result]:
     Raises
     ------
     UserError
-        If the sweep cannot be read, or a model fails; if only the process that asks knows the model.
+        If the sweep cannot be read, or a model fails; if this process has other code of a model than the one that asks.
     """
-    if unknown := set(task.mass.models).difference(known_models()):
-        raise UserError(
-            f"a worker process does not know the mass model {', '.join(sorted(unknown))}, which the main process "
-            "registered for itself; put it into a module of hpcmass/mass/, or compare with one job"
-        )
+    _require_same_code(task)
     with SweepFile(task.trials[0][0], checked=True) as file:
         values, n_trials = file.values_at(task.point), file.shape[-1]
         network = file.experiment.network_at(values)
     try:
-        return task.point, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
-    except ModelError as error:
+        return task.place, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
+    except (ModelError, StatisticError) as error:
         where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise UserError(f"at {where}: {error}") from error
+
+
+def _require_same_code(task: Task) -> None:
+    """Refuse to compare with own code that is not what the main process recorded."""
+    listed = [(MODELS, name) for name in task.mass.models] + [(STATISTICS, name) for name in task.compare.statistics]
+    for registry, name in listed:
+        if name in task.code and name not in registry.names():
+            raise UserError(
+                f"a worker process does not know the {registry.kind} {name}, which the main process registered for "
+                f"itself; put it into a file and name it FILE.py:{name}, or compare with one job"
+            )
+    for name in changed_sources(own_code(task.mass, task.compare), task.code):
+        raise UserError(
+            f"the code of {name} is not what it was when the comparison started; leave it as it is until the "
+            "end, and start the same command again"
+        )
 
 
 def compare_sweep(
@@ -124,6 +148,9 @@ def compare_sweep(
     jobs: int = 1,
     force: bool = False,
     progress: Progress = lambda done, total: None,
+    models: Sequence[str] | None = None,
+    statistics: Sequence[str] | None = None,
+    scan: Mapping[str, Any] | None = None,
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     workers: Workers | None = None,
@@ -143,6 +170,13 @@ def compare_sweep(
     force : bool
         Back up an existing output file and start over.
     progress : callable, optional
+    models : sequence of str, optional
+        Mass models in place of the sweep's own, each a name or `FILE.py:NAME`.
+    statistics : sequence of str, optional
+        Own statistics in place of the sweep's, likewise.
+    scan : mapping of str to sequence of float, optional
+        A parameter of the mass models and its values, `{"tau_s_ms": [2, 5, 10]}`, or one that a model declares,
+        `{"WC.gain": {"linspace": [1, 5, 9]}}`: the comparison has one more axis.
     mass, compare : parameters, optional
         Settings in place of the sweep's own; the comparison file records them.
     workers : Workers, optional
@@ -165,46 +199,48 @@ def compare_sweep(
     output = real_path(Path(output_path))
     require_output(output, paths)
     with SweepParts(paths) as parts:
-        experiment = _with_settings(parts.experiment, mass, compare)
-        models_named(experiment.mass.models, parts.trace_names)
-        require_settings(experiment.network, experiment.compare)
+        contents = contents_of(parts, mass=mass, compare=compare, models=models, statistics=statistics, scan=scan)
+        settings = contents.experiment.compare
+        n_points = int(np.prod(parts.shape[:-1])) * contents.n_values
+        n_ready = int((parts.status == DONE).any(axis=-1).sum()) * contents.n_values
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):
-            prepare(output, parts, experiment, provenance(n_ranks=n, mpi_library=library), force)
-            with ComparisonFile(output) as file:
+            prepare(output, parts, contents, provenance(n_ranks=n, mpi_library=library), force)
+            with ComparisonFile(output, scanned=contents.scan is not None) as file:
                 complete = file.is_complete(parts)
-                tasks = [] if complete else _tasks(file, parts, experiment)
+                tasks = [] if complete else _tasks(file, parts, contents)
                 if not complete:
                     open_cache("mass")  # before the workers do: only this process warns about its problems
-                    n_points = int(np.prod(parts.shape[:-1]))
-                    before = int((parts.status == DONE).any(axis=-1).sum()) - len(tasks)
                     what = f"{len(tasks)} of {n_points} points to compare"
-                    file.begin(parts, experiment.compare.spike_contrast_min, what)
+                    file.begin(parts, settings.spike_contrast_min, what)
                     with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
-                        _fill(file, tasks, before, pool, progress)
-                    file.finish(experiment.compare)
+                        _fill(file, tasks, n_ready - len(tasks), pool, progress)
+                    file.finish(settings)
                 diverged = file.n_diverged()
         return ComparisonSummary(
             path=output,
-            n_points=int(np.prod(parts.shape[:-1])),
-            n_points_compared=int((parts.status == DONE).any(axis=-1).sum()),
+            n_points=n_points,
+            n_points_compared=n_ready,
             n_points_new=len(tasks),
             n_trials=int((parts.status == DONE).sum()),
             n_pending=int((parts.status == PENDING).sum()),
             n_failed=int((parts.status == FAILED).sum()),
-            n_diverged=dict(zip(experiment.mass.models, diverged.tolist(), strict=True)),
+            n_values=contents.n_values,
+            n_diverged=dict(zip(contents.experiment.mass.labels, diverged.tolist(), strict=True)),
         )
 
 
-def _tasks(file: ComparisonFile, parts: SweepParts, experiment: Experiment) -> list[Task]:
+def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[Task]:
     """The points that the comparison lacks."""
+    masses = contents.masses()
     absolute = [path.absolute() for path in parts.paths]
     tasks = []
     for point in np.ndindex(parts.shape[:-1]):
         done = parts.done_trials(point)
-        if done and len(done) != file.n_compared[point]:
-            trials = tuple((absolute[parts.owner[(*point, trial)]], trial) for trial in done)
-            tasks.append(Task(point, trials, experiment.mass, experiment.compare))
+        trials = tuple((absolute[parts.owner[(*point, trial)]], trial) for trial in done)
+        for place, mass in zip(file.places(point), masses, strict=True):
+            if done and len(done) != file.n_compared[place]:
+                tasks.append(Task(place, point, trials, mass, contents.experiment.compare, contents.code))
     return tasks
 
 
@@ -217,16 +253,3 @@ def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers
             file.write(point, result)
             done += 1
             progress(done, total)
-
-
-def _with_settings(
-    experiment: Experiment, mass: MassParameters | None, compare: CompareParameters | None
-) -> Experiment:
-    """The sweep's experiment with the settings that the comparison uses.
-
-    Where these are the sweep's own, it keeps its text, in which every number has its unit and origin.
-    """
-    if mass in (None, experiment.mass) and compare in (None, experiment.compare):
-        return experiment
-    sections = {"mass": mass or experiment.mass, "compare": compare or experiment.compare}
-    return changed(experiment, {k: v.model_dump(mode="json", exclude_none=True) for k, v in sections.items()})

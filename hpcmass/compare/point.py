@@ -12,12 +12,14 @@ from hpcmass.compare.agreement import agreement
 from hpcmass.compare.averages import Averages, Sampling
 from hpcmass.compare.coherence import independent_components, threshold
 from hpcmass.compare.correlation import Correlated, correlated, pooled, transformed
+from hpcmass.compare.own import OwnValues, statistics_of
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
-from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_named
+from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_of
+from hpcmass.mass.registry import least_trials
 from hpcmass.store.schema import EXAMPLE_MS
 
 Recordings = Iterable[tuple[int, Traces]]
@@ -42,7 +44,8 @@ def compare_point(
     """Compare the mass models with the network at one point.
 
     A model that diverges in a trial fails at this point: its statistics over trials are NaN, `n_diverged` says in
-    how many trials it diverged, and `rho_trial` and `lag_trial` keep what the other trials give.
+    how many trials it diverged, and `rho_trial` and `lag_trial` keep what the other trials give. The statistics of a
+    fitted model that needs more trials than the point has are NaN, too.
 
     Parameters
     ----------
@@ -61,7 +64,8 @@ def compare_point(
         Only `n_compared` = 0 if there is no recording.
     """
     require_settings(network, compare)
-    models = models_named(mass.models)
+    models = models_of(mass)
+    own = OwnValues((each.value for each in statistics_of(compare).values()), models, n_trials, network.dt_ms)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
     window = example_window(network)
@@ -76,6 +80,7 @@ def compare_point(
     for number, traces in recordings:
         measured = lif.add(traces.mean_v[after])
         network_series = transformed(measured.series, max_lag)
+        own.add_network(number, traces.mean_v[after])
         if not example:
             example = {
                 "example_v_lif": traces.mean_v[window],
@@ -83,6 +88,8 @@ def compare_point(
             }
         for m, (name, model) in enumerate(models.items()):
             if isinstance(model, FittedModel):
+                if len(fitted[name]) < least_trials(model):
+                    continue
                 ready = contract.fit(name, model, fitted[name], number, network)
             else:
                 ready = model
@@ -92,6 +99,7 @@ def compare_point(
             if not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
+            own.add_model(number, m, traces.mean_v[after], potential[after])
             series = transformed(predicted[m].add(potential[after], measured).series, max_lag)
             correlation = correlated(network_series, series, max_lag)
             rho[number, m], lag[number, m] = correlation.rho, correlation.lag * dt
@@ -105,7 +113,7 @@ def compare_point(
             "n_diverged": averages.n_diverged,
             **averages.result("", "_model"),
             **agreement(lif, averages, count),
-            **_correlation_result([] if averages.n_diverged else found[m], lag[:, m], compare),
+            **_correlation_result([] if averages.failed else found[m], lag[:, m], compare),
         }
         for m, averages in enumerate(predicted)
     ]
@@ -118,6 +126,7 @@ def compare_point(
         "rho_trial": rho,
         "lag_trial": lag,
         **{name: np.array([each[name] for each in by_model]) for name in by_model[0]},
+        **own.result(not averages.failed for averages in predicted),
     }
 
 

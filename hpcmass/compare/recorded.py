@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.compare.arrays import FEWEST, positive, real_array, real_number
+from hpcmass.compare.own import statistics_of
 from hpcmass.compare.point import Result, compare_point
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of
@@ -17,10 +18,10 @@ from hpcmass.compiled import require_compiler
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.config.file import validated
 from hpcmass.errors import UserError
-from hpcmass.mass import Traces, models_named
-from hpcmass.mass.registry import further_traces
+from hpcmass.mass import Traces
+from hpcmass.mass.registry import declared_models
 from hpcmass.nearest import did_you_mean
-from hpcmass.store.schema import COMPARISON_VARIABLES
+from hpcmass.store.schema import COMPARISON_VARIABLES, Variable
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
@@ -262,28 +263,29 @@ def compare_traces(
 
     require_compiler()
     try:
-        models_named(mass.models)
+        models = declared_models(mass, n_trials=len(trials))
     except UserError as error:
         raise UserError(str(error).removeprefix("mass.")) from None
-    for name in mass.models:
-        lacking = [trace for trace in further_traces(name) if getattr(trials[0], trace) is None]
+    for name, entry in models.items():
+        lacking = [trace for trace in entry.value.needs if getattr(trials[0], trace) is None]
         if lacking:
             raise UserError(f"{name} needs {', '.join(lacking)}; give it by that name, or leave {name} out of models")
     result = compare_point(list(enumerate(trials)), len(trials), network, mass, compare)
     coordinates = {
-        "model": ("model", list(mass.models), {"long_name": "mass model"}),
+        "model": ("model", list(models), {"long_name": "mass model"}),
         "trial": ("trial", np.arange(len(trials)), {"long_name": "trial number"}),
         "frequency": ("frequency", bins_of(network, compare).frequency, {"units": "Hz"}),
     }
     analysed = (network.n_steps - network.n_transient) * network.dt_ms
-    return RecordingComparison(xr.Dataset(_variables(result), coordinates, {"analysed_ms": analysed}))
+    own = [variable for each in statistics_of(compare).values() for variable in each.value.about.variables()]
+    return RecordingComparison(xr.Dataset(_variables(result, own), coordinates, {"analysed_ms": analysed}))
 
 
-def _variables(result: Result) -> dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]:
+def _variables(result: Result, own: Iterable[Variable]) -> dict[str, tuple[tuple[str, ...], Any, dict[str, str]]]:
     """A point's results for xarray; the example windows, which the caller has, are left out."""
     return {
         name: (variable.dimensions(()), result[name], {"units": variable.unit, "long_name": variable.long_name})
-        for name, variable in COMPARISON_VARIABLES.items()
+        for name, variable in (COMPARISON_VARIABLES | {each.name: each for each in own}).items()
         if name in result and "window" not in variable.dims
     }
 

@@ -74,14 +74,20 @@ def assigned(keys: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
         if path in given:
             raise UserError(f"--set {name}: {'.'.join(path)} is given twice; give it once")
         given[path] = name
-        section = result if len(path) == 1 else result.get(path[0], {})
-        if isinstance(section, dict):
-            changed = {**section, path[-1]: value}
-            result = changed if len(path) == 1 else {**result, path[0]: changed}
+        result = _with(result, path, value)
     for path, name in given.items():
         if path[0] == "network" and path[1] in _swept(result):
             raise UserError(f"--set {name} has no effect, because the grid sweeps {path[1]}; set grid.{path[1]}")
     return result
+
+
+def _with(keys: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    """Keys with another value at a path; the same where something on the way is no section."""
+    first, *rest = path
+    if not rest:
+        return {**keys, first: value}
+    section = keys.get(first, {})
+    return {**keys, first: _with(section, tuple(rest), value)} if isinstance(section, dict) else dict(keys)
 
 
 def assigned_text(keys: Mapping[str, Any], texts: Sequence[str]) -> str:
@@ -142,6 +148,8 @@ def _path(name: str, value: Any, swept: Collection[str]) -> Path:
         path = place_of(name, value, swept)
         if path is not None:
             return path
+    elif first == "mass" and len(rest) > 1 and rest[0] not in SECTIONS[first].model_fields:
+        return first, ".".join(rest[:-1]), rest[-1]  # a parameter that a mass model declares
     elif first in SECTIONS and rest[0] in SECTIONS[first].model_fields:
         if len(rest) == 1:
             return first, rest[0]

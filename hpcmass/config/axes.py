@@ -43,7 +43,7 @@ def canonical(value: float) -> float:
     return float(f"{value:.12g}") + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
-def _expand_axis(spec: Any) -> tuple[float, ...]:
+def expand_axis(spec: Any) -> tuple[float, ...]:
     """Values of one axis from a number, a list, `{linspace: [a, b, n]}` or `{logspace: [a, b, n]}`."""
     usage = "give a number, a list of numbers, {linspace: [first, last, n]} or {logspace: [first, last, n]}"
     if isinstance(spec, dict):
@@ -115,5 +115,5 @@ _SCHEMA: dict[str, Any] = {
     ]
 }
 
-Axis = Annotated[tuple[float, ...], BeforeValidator(_expand_axis), WithJsonSchema(_SCHEMA)]
+Axis = Annotated[tuple[float, ...], BeforeValidator(expand_axis), WithJsonSchema(_SCHEMA)]
 """The values of a swept parameter, not validated: see `axis_problems`."""

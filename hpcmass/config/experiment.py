@@ -13,7 +13,7 @@ import html
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -33,6 +33,8 @@ from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
 from hpcmass.config.imported import Imported
 from hpcmass.config.limits import too_large, too_many_steps
 from hpcmass.config.yaml_text import written
+from hpcmass.nearest import did_you_mean
+from hpcmass.plugins import label_of
 from hpcmass.text import counted, is_control
 
 Origin = Literal["paper", "related literature", "choice"]
@@ -197,12 +199,51 @@ else:
 
 
 class MassParameters(_Section):
-    """The section `mass`: one synaptic time constant, and which mass models to run."""
+    """The section `mass`: one synaptic time constant, which mass models to run, and parameters of their own.
+
+    A model is named, or is in a Python file, `my_models.py:WC`. A further key is the name of such a model, with values
+    of the parameters that it declares, `WC: {gain: 3.0}`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, dict[str, float]]
 
     tau_s_ms: float = _parameter(5.0, "ms", "paper", "synaptic time constant of the mass models", gt=0)
     models: Annotated[tuple[str, ...], _Listed] = _parameter(
-        ("CFM", "MFM"), "names", "paper", "mass models to run", min_length=1
+        ("CFM", "MFM"), "names", "paper", "mass models to run, each a name or FILE.py:NAME", min_length=1
     )
+
+    @model_validator(mode="after")
+    def _parameters_belong_to_a_model(self) -> Self:
+        for name in self.own:
+            if name not in self.labels:
+                hint = did_you_mean(name, self.labels) or f"the models are {', '.join(self.labels)}"
+                raise ValueError(f"'{name}' is neither a key nor a model in mass.models; {hint}")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the models: `WC` of `my_models.py:WC`."""
+        return tuple(label_of(reference) for reference in self.models)
+
+    @property
+    def own(self) -> dict[str, dict[str, float]]:
+        """Name of a model → values of the parameters that it declares, where they are given."""
+        return self.__pydantic_extra__ or {}
+
+    def with_models(self, models: Sequence[str]) -> MassParameters:
+        """The same with other models; parameters of models that are left out are left out, too."""
+        from hpcmass.config.file import validated
+
+        labels = [label_of(reference) for reference in models if isinstance(reference, str)]
+        dropped = {name for name in self.own if name not in labels}
+        return validated(MassParameters, self.model_dump(exclude=dropped) | {"models": tuple(models)})
+
+    def with_parameter(self, model: str, name: str, value: float) -> MassParameters:
+        """The same with another value of a parameter that a model declares."""
+        from hpcmass.config.file import validated
+
+        return validated(MassParameters, self.model_dump() | {model: {**self.own.get(model, {}), name: value}})
 
 
 class CompareParameters(_Section):
@@ -215,6 +256,9 @@ class CompareParameters(_Section):
     bin_hz: float = _parameter(2.0, "Hz", "choice", "width of the components that chi-squared compares", gt=0)
     band_hz: Annotated[tuple[float, float], _Listed] = _parameter(
         (0.0, 500.0), "Hz", "choice", "band of the spectra, lowest and highest frequency; zero itself is excluded"
+    )
+    statistics: Annotated[tuple[str, ...], _Listed] = _parameter(
+        (), "names", "choice", "own statistics to compute, each a name or FILE.py:NAME"
     )
     histogram_count: float | None = _parameter(
         None, "counts", "choice", "total count of the spectra as histograms; null: trials x components", gt=0

@@ -107,7 +107,9 @@ def _explain(error: dict[str, Any], document: Any) -> str:
     if not path:  # a condition on the whole file names its own path
         return plain_message(str(error["msg"]))
     section, field = _resolve(location)
-    if error["type"] == "extra_forbidden":
+    # the section `mass` takes the parameters of any model: a key without such is a mistake
+    stray = error["type"] == "dict_type" and location[:-1] == ["mass"] and field is None
+    if error["type"] == "extra_forbidden" or stray:
         return f"{path}: unknown key; {_hint(str(location[-1]), section)}"
     if error["type"] == "missing":
         return f"{path}: required, but missing"

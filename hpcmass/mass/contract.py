@@ -11,28 +11,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
 import inspect
-import re
-import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpcmass.config import MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass.traces import Potential, Traces, until_divergence
+from hpcmass.user_code import called, kind_of
 
 if TYPE_CHECKING:
     from hpcmass.mass.registry import FittedModel, MassModel
-
-LONGEST_REASON: Final = 300
-"""Most characters of another library's message that are shown: some fill a page."""
-
-_READ_ONLY: Final = re.compile(r"read-?only|is frozen|cannot assign to field|cannot set WRITEABLE", re.IGNORECASE)
 
 
 class ModelError(UserError):
@@ -66,14 +58,16 @@ def predicted(
         If the model fails, or returns no floating-point array of one value a step.
     """
     with _failures_of(name):
-        returned = model(dataclasses.replace(traces), network.model_copy(), mass.model_copy())
+        returned = model(dataclasses.replace(traces), network.model_copy(), mass.model_copy(deep=True))
     return _potential(name, returned, network.n_steps)
 
 
 def summarise(name: str, model: FittedModel, traces: Traces, network: NetworkParameters, mass: MassParameters) -> Any:
     """A model's summary of one trial; arguments and errors as for `predicted`."""
     with _failures_of(name):
-        return copy.deepcopy(model.summarise(dataclasses.replace(traces), network.model_copy(), mass.model_copy()))
+        return copy.deepcopy(
+            model.summarise(dataclasses.replace(traces), network.model_copy(), mass.model_copy(deep=True))
+        )
 
 
 def fit(
@@ -84,14 +78,14 @@ def fit(
         ready = model.fit(copy.deepcopy(dict(summaries)), held_out, network.model_copy())
     if not callable(ready):
         raise ModelError(
-            f"the method fit of the mass model {name} returned {_kind(ready)}; it must return a function of "
+            f"the method fit of the mass model {name} returned {kind_of(ready)}; it must return a function of "
             "(traces, network, mass)"
         )
     return ready
 
 
-def require_signature(name: str, model: MassModel | FittedModel) -> None:
-    """Refuse a model that cannot be called as one, before any trial is read.
+def require_signature(name: str, model: MassModel | FittedModel, parameters: tuple[str, ...] = ()) -> None:
+    """Refuse a model that cannot be called as one, before any trial is read (`parameters`: keywords that it takes).
 
     Raises
     ------
@@ -100,81 +94,36 @@ def require_signature(name: str, model: MassModel | FittedModel) -> None:
     """
     if isinstance(model, type):
         raise ModelError(f"the mass model {name} is a class; register an instance of it: mass_model('{name}')(…())")
-    calls = {"": ("traces", "network", "mass")}
+    calls: dict[str, tuple[str, ...]] = {"": ("traces", "network", "mass")}
     if hasattr(model, "summarise") and hasattr(model, "fit"):
         calls = {"summarise": ("traces", "network", "mass"), "fit": ("summaries", "held_out", "network")}
     for method, arguments in calls.items():
         function = getattr(model, method) if method else model
         if not callable(function):
-            raise ModelError(f"the mass model {name} is {_kind(function)}; it must be a function of (traces, …)")
+            raise ModelError(f"the mass model {name} is {kind_of(function)}; it must be a function of (traces, …)")
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):  # compiled code may have none
             continue
         try:
-            signature.bind(*arguments)
+            signature.bind(*arguments, **dict.fromkeys(parameters))
         except TypeError:
+            arguments += parameters
             what = f"the method {method} of the mass model {name}" if method else f"the mass model {name}"
             raise ModelError(f"{what} takes {signature}; it must take ({', '.join(arguments)})") from None
 
 
-def reason(error: BaseException) -> str:
-    """An exception of user code on one line: type, message, and the line in that code."""
-    text = " ".join(str(error).split())
-    if len(text) > LONGEST_REASON:
-        text = f"{text[:LONGEST_REASON]}…"
-    message = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    theirs = [f for f in traceback.extract_tb(error.__traceback__) if f.filename not in _CALLERS]
-    if not theirs or isinstance(error, SyntaxError):  # whose message has the line
-        return message
-    last = [f for f in theirs if f.filename == theirs[0].filename][-1]  # not within a library that it calls
-    return f"{message} ({Path(last.filename).name}, line {last.lineno})"
-
-
-_CALLERS: Final = {
-    __file__,
-    str(Path(__file__).with_name("registry.py")),
-    copy.__file__,
-    importlib.__file__,
-    "<frozen importlib._bootstrap>",
-    "<frozen importlib._bootstrap_external>",
-}
-"""Files between the program and a model's code, which do not help its author."""
-
-
-@contextmanager
-def _failures_of(name: str) -> Iterator[None]:
-    """Turn whatever a model raises into one sentence with its name; ignore NumPy's floating-point warnings in it."""
-    try:
-        with np.errstate(all="ignore"):  # a potential that overflows is a result
-            yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # also sys.exit: a model does not end the comparison of the others
-        message = reason(error)
-        hint = "a model's arguments are read-only: change a copy" if _READ_ONLY.search(message) else ""
-        raise ModelError(
-            f"the mass model {name} failed, {message}; {hint or 'correct it, or leave it out of the models'}"
-        ) from error
+def _failures_of(name: str) -> AbstractContextManager[None]:
+    return called(f"the mass model {name}", "models", ModelError)
 
 
 def _potential(name: str, returned: Any, n_steps: int) -> Potential:
     wanted = f"it must return a NumPy array of {n_steps} floating-point numbers, V (mV) at each step"
     if type(returned) is not np.ndarray:  # a mask, a unit or an index would be lost
-        raise ModelError(f"the mass model {name} returned {_kind(returned)}; {wanted}")
+        raise ModelError(f"the mass model {name} returned {kind_of(returned)}; {wanted}")
     if returned.dtype.kind != "f":  # whole numbers have lost what a potential changes in a step
         raise ModelError(f"the mass model {name} returned an array of {returned.dtype}; {wanted}")
     if returned.shape != (n_steps,):
         raise ModelError(f"the mass model {name} returned an array of shape {returned.shape}; {wanted}")
     with np.errstate(over="ignore"):  # a wider kind of number
         return until_divergence(np.array(returned, dtype=np.float64))
-
-
-def _kind(value: Any) -> str:
-    """What something is, for a sentence: `nothing (None)`, `a list`, `a masked array`."""
-    if value is None:
-        return "nothing (None)"
-    if isinstance(value, np.ma.MaskedArray):
-        return "a masked array"
-    name = type(value).__name__
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -29,7 +29,7 @@ def spike_contrast(view: View) -> list[Panel]:
     """Synchrony of the network: Spike-contrast, 0 to 1."""
     values = view.number("spike_contrast")
     scale = maps.linear("Spike-contrast", values, low=0, high=1)
-    return [_network_panel(view, "Spike-contrast", values, scale)]
+    return [network_panel(view, "Spike-contrast", values, scale)]
 
 
 def synchrony(view: View) -> list[Panel]:
@@ -37,11 +37,11 @@ def synchrony(view: View) -> list[Panel]:
     panels = spike_contrast(view)
     if view.has("spike_contrast_bin"):
         width = view.number("spike_contrast_bin")
-        panels.append(_network_panel(view, "bin width of the peak", width, maps.logarithmic("bin width (ms)", width)))
+        panels.append(network_panel(view, "bin width of the peak", width, maps.logarithmic("bin width (ms)", width)))
     if view.has("cv_isi"):
         cv = view.number("cv_isi")
         scale = maps.linear("CV of interspike intervals", cv, low=0)
-        panels.append(_network_panel(view, "irregularity of firing", cv, scale, few=True))
+        panels.append(network_panel(view, "irregularity of firing", cv, scale, few=True))
     return panels
 
 
@@ -75,7 +75,7 @@ def median_frequency_differences(view: View) -> list[Panel]:
     network = view.point("median_frequency_lif")
     models = {model: view.model("median_frequency", model) - network for model in view.models}
     scale = maps.centred(f"median frequency, {MODEL_LESS_LIF} (Hz)", *models.values())
-    return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
+    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
 def chi_squared(view: View) -> list[Panel]:
@@ -86,67 +86,67 @@ def chi_squared(view: View) -> list[Panel]:
         models[model] = view.model("chi2", model) / np.where(dof > 0, dof, np.nan)
     scale = maps.logarithmic("χ² / degrees of freedom", *models.values())
     what = "the paper's χ² test finds no difference"
-    return _model_panels(view, models, scale, lambda m: _undecided(view, "chi2", m, what, "χ²"))
+    return model_panels(view, models, scale, lambda m: undecided(view, "chi2", m, what, "χ²"))
 
 
 def spectral_shapes(view: View) -> list[Panel]:
     """How far the spectra's shapes are apart beyond sampling errors, with the calibrated test's region."""
     if view.has("spectral_distance"):
-        models = _of_models(view, "spectral_distance")
+        models = of_models(view, "spectral_distance")
         scale = maps.linear("spectral distance (dB): rms difference of shapes", *models.values(), low=0)
     else:
-        models = _of_models(view, "log_ratio")
+        models = of_models(view, "log_ratio")
         scale = maps.linear("spread of log-ratios, standardised", *models.values())
     what = "the calibrated test finds no difference"
-    return _model_panels(view, models, scale, lambda m: _undecided(view, "log_ratio", m, what, "cal."))
+    return model_panels(view, models, scale, lambda m: undecided(view, "log_ratio", m, what, "cal."))
 
 
 def coherence(view: View) -> list[Panel]:
     """Mean coherence with the network."""
     if not view.has("coherence_mean"):
         return []
-    models = _of_models(view, "coherence_mean")
+    models = of_models(view, "coherence_mean")
     scale = maps.linear("coherence, weighted by the network's power", *models.values(), low=0, high=1,
                           colours=style.CORRELATION)  # fmt: skip
-    return _model_panels(view, models, scale)
+    return model_panels(view, models, scale)
 
 
 def correlation(view: View) -> list[Panel]:
     """Correlation at the best lag, with the region of agreement."""
-    models = _of_models(view, "rho")
+    models = of_models(view, "rho")
     lowest = min((float(np.nanmin(v)) for v in models.values() if np.isfinite(v).any()), default=0.0)
     scale = maps.linear("correlation ρ at the best lag", *models.values(), low=min(0.0, lowest), high=1.0,
                           colours=style.CORRELATION)  # fmt: skip
-    return _model_panels(view, models, scale, lambda m: agreement(view, m))
+    return model_panels(view, models, scale, lambda m: agreement(view, m))
 
 
 def lag(view: View) -> list[Panel]:
     """Lag of the best correlation: positive where the model is late; dimmed where the correlation is low."""
-    models = _of_models(view, "lag")
+    models = of_models(view, "lag")
     low = {model: view.model("rho", model) < LOW_RHO for model in view.models}
     certain = [np.where(low[model], np.nan, values) for model, values in models.items()]
     some = any(np.isfinite(values).any() for values in certain)
     scale = maps.centred("lag of the model (ms), positive: late", *(certain if some else models.values()))
     text = f"ρ < {number(LOW_RHO)}: the lag means little"
-    return _model_panels(view, models, scale, lambda m: agreement(view, m), dimmed=low, dimmed_text=text)
+    return model_panels(view, models, scale, lambda m: agreement(view, m), dimmed=low, dimmed_text=text)
 
 
 def mean_errors(view: View) -> list[Panel]:
     """Temporal mean of the model's potential less the network's."""
     if not view.has("mean_error"):
         return []
-    models = _of_models(view, "mean_error")
+    models = of_models(view, "mean_error")
     scale = maps.centred(f"mean potential, {MODEL_LESS_LIF} (mV)", *models.values())
-    return _model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
+    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
 
 
 def variance_errors(view: View) -> list[Panel]:
     """Temporal variance of the model's potential over the network's, in decades."""
     if not view.has("log_variance_ratio"):
         return []
-    models = {model: values / np.log(10) for model, values in _of_models(view, "log_variance_ratio").items()}
+    models = {model: values / np.log(10) for model, values in of_models(view, "log_variance_ratio").items()}
     scale = maps.centred("log₁₀ of the variances' ratio, model / LIF", *models.values())
-    return _model_panels(view, models, scale, title=lambda model: f"{model} / LIF")
+    return model_panels(view, models, scale, title=lambda model: f"{model} / LIF")
 
 
 def synchrony_edge(view: View) -> Outline:
@@ -167,7 +167,7 @@ def agreement(view: View, model: str) -> list[Outline]:
     return outlines
 
 
-def _undecided(view: View, test: str, model: str, what: str, tag: str) -> list[Outline]:
+def undecided(view: View, test: str, model: str, what: str, tag: str) -> list[Outline]:
     """Where a test of the spectra finds no difference, raw and with p-values adjusted over the map."""
     alpha = view.experiment.compare.alpha
     outlines = [Outline(f"{what} (p-value > {number(alpha)})", tag, view.model(f"{test}_pvalue", model) > alpha, RAW)]
@@ -185,21 +185,21 @@ def _adjusted(raw: Outline, inside: Mask, how: str, what: str = "") -> Outline:
 def _frequencies(view: View, name: str, label: str) -> list[Panel]:
     if not view.has(name, f"{name}_lif"):
         return []
-    network, models = view.point(f"{name}_lif"), _of_models(view, name)
+    network, models = view.point(f"{name}_lif"), of_models(view, name)
     scale = maps.logarithmic(label, network, *models.values())
-    return [_network_panel(view, NETWORK, network, scale), *_model_panels(view, models, scale)]
+    return [network_panel(view, NETWORK, network, scale), *model_panels(view, models, scale)]
 
 
-def _of_models(view: View, name: str) -> dict[str, FloatMap]:
+def of_models(view: View, name: str) -> dict[str, FloatMap]:
     return {model: view.model(name, model) for model in view.models}
 
 
-def _network_panel(view: View, title: str, values: FloatMap, scale: Scale, few: bool = False) -> Panel:
+def network_panel(view: View, title: str, values: FloatMap, scale: Scale, few: bool = False) -> Panel:
     reasons = [(TOO_FEW_SPIKES, view.spiking)] if few else []
     return Panel(title, values, scale, view.network_gaps(values, *reasons), [synchrony_edge(view)])
 
 
-def _model_panels(
+def model_panels(
     view: View,
     models: dict[str, FloatMap],
     scale: Scale,

@@ -9,7 +9,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hpcmass.plots import panels
+from hpcmass.plots import own, panels
 from hpcmass.plots.maps import Panel, draw_map, legend_entries
 from hpcmass.plots.plane import Plane
 from hpcmass.plots.view import View
@@ -28,8 +28,12 @@ SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
     "lag": ("Lag of the models behind the network", panels.lag),
     "mean_error": ("Error of the models' mean potential", panels.mean_errors),
     "variance_error": ("Error of the models' variance", panels.variance_errors),
+    "own_statistics": ("Own statistics", own.statistics),
+    "best_value": ("Value of the scanned parameter with the largest correlation", own.best_value),
 }  # fmt: skip
 """File name → title and panels."""
+ON_REQUEST: Final = ("own_statistics", "best_value")
+"""Sheets of what a comparison has only on request."""
 LEGEND_INCHES: Final = 0.062
 """Width of a letter of the legend, about."""
 

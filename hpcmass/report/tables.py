@@ -68,7 +68,7 @@ def other_settings(view: View, sweep: SweepParts) -> str:
     other = {
         section: changed
         for section, values in used.items()
-        if (changed := {key: value for key, value in values.items() if value != own[section][key]})
+        if (changed := {key: value for key, value in values.items() if value != own[section].get(key)})
     }
     return written(other) if other else ""
 

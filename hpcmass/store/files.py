@@ -275,6 +275,10 @@ class RawFile(Closing):
     def __contains__(self, name: str) -> bool:
         return name in self._variables
 
+    def names(self) -> tuple[str, ...]:
+        """Names of the variables that can be written."""
+        return tuple(self._variables)
+
     def read(self, name: str) -> npt.NDArray[Any]:
         """A variable as it is now in the file."""
         offset, dtype, shape = self._variables[name]

@@ -81,6 +81,29 @@ def comparison_dataset(path: Path_) -> xr.Dataset:
     return _open_xarray(path)
 
 
+def best_values(data: xr.Dataset) -> xr.DataArray | None:
+    """The value of a scanned parameter at which the correlation ρ is largest, at every point for each model.
+
+    Parameters
+    ----------
+    data : Dataset
+        A comparison.
+
+    Returns
+    -------
+    DataArray or None
+        NaN where ρ is undefined at all values; the smallest of several. None if no parameter was scanned.
+    """
+    axis = data.attrs.get("scan_axis")
+    if axis is None:
+        return None
+    rho = data["rho"].reset_coords(drop=True).load()
+    best = rho.fillna(-np.inf).idxmax(axis).where(rho.notnull().any(axis))
+    about = data[axis].attrs
+    text = f"value of the largest correlation: {about.get('long_name', axis)}"
+    return best.assign_attrs(units=about.get("units", "1"), long_name=text)
+
+
 def _open_xarray(path: Path_) -> xr.Dataset:
     def opened(locking: bool | None) -> xr.Dataset:
         return xr.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": locking})

@@ -7,8 +7,10 @@ the only definition of the datasets: writers create them, readers look them up.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 FORMAT_VERSION: Final = (2, 1)
 """Major.minor. A reader refuses a newer major version; a minor step only adds variables or attributes."""
@@ -223,6 +225,56 @@ COMPARED_VARIABLES: Final = {
     **{name: SWEEP_VARIABLES[name] for name in (*NUMBERS, "status")},
 }
 """All variables of a comparison file."""
+
+DERIVED: Final = ("_lif", "_trial", "_se", "_pvalue", "_qvalue")
+"""Endings of the variables that belong to a statistic."""
+
+
+@dataclass(frozen=True)
+class OwnStatistic:
+    """A statistic of the user's in a comparison file; the root attribute `own_statistics` lists them.
+
+    Attributes
+    ----------
+    name, unit, meaning : str
+    single : bool
+        It is a property of one potential, so the network has it, too. Otherwise it compares a model with the network.
+    pvalue : bool
+        It is a test.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    single: bool
+    pvalue: bool
+
+    def variables(self) -> tuple[Variable, ...]:
+        """Its variables: mean and standard error over trials, the trials' own values, and of a test the p-values."""
+        of_model = self._variables(self.name, self.meaning, _MODEL, (AXES, "trial", "model"))
+        if not self.single:
+            return of_model
+        return (*of_model, *self._variables(f"{self.name}_lif", f"{self.meaning}, network", _POINT, (AXES, "trial")))
+
+    def _variables(self, name: str, text: str, point: tuple[str, ...], trial: tuple[str, ...]) -> tuple[Variable, ...]:
+        tests = (
+            Variable(f"{name}_pvalue", point, "f8", "1", f"p-value over the trials (Fisher's method): {text}"),
+            Variable(
+                f"{name}_qvalue", point, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"
+            ),
+        )
+        return (
+            *_with_error(Variable(name, point, "f8", self.unit, text)),
+            Variable(f"{name}_trial", trial, "f8", self.unit, f"trial by trial: {text}"),
+            *(tests if self.pvalue else ()),
+        )
+
+
+def own_statistics(attributes: Mapping[str, Any]) -> tuple[OwnStatistic, ...]:
+    """The own statistics of a comparison file, from its root attributes."""
+    listed = json.loads(str(attributes.get("own_statistics", "[]")))
+    return tuple(OwnStatistic(**each) for each in listed)
+
 
 EXAMPLE_MS: Final = 500.0
 """Length (ms) of the example window: the first of it after the transient, or what a shorter trial has.

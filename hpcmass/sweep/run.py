@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpcmass.compiled import require_compiler
@@ -72,11 +72,12 @@ def run_sweep(
     output: str | os.PathLike[str],
     options: RunOptions = DEFAULT_OPTIONS,
     *,
+    jobs: int | None = None,
     limits: Limits = NO_LIMITS,
     inspect: Callable[[Experiment], None] | None = None,
     assignments: Sequence[str] = (),
 ) -> Summary | None:
-    """Run or resume a sweep on all processes of this job, or on `options.jobs` processes of this machine.
+    """Run or resume a sweep on all processes of this job, or on `jobs` processes of this machine.
 
     Parameters
     ----------
@@ -85,6 +86,8 @@ def run_sweep(
     output : path
         The sweep file. One of the same experiment is continued.
     options : RunOptions
+    jobs : int, optional
+        Processes that simulate, in place of `options.jobs`; without either, this process, or the ranks of an MPI job.
     limits : Limits
     inspect : callable, optional
         Called with the experiment on rank 0, before anything is done.
@@ -110,6 +113,10 @@ def run_sweep(
     >>> summary.done, summary.total
     (2, 2)
     """
+    if jobs is not None:
+        if jobs < 1:
+            raise UserError(f"jobs = {jobs}: give at least one process")
+        options = replace(options, jobs=jobs)
     if options.jobs is not None:
         require_main_guard()  # before anything else: the parent holds the lock
     clock = Clock(limits)

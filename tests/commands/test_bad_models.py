@@ -98,8 +98,7 @@ def install_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     known_models()
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(registry, "_NEEDS", dict(registry._NEEDS))
+    monkeypatch.setattr(registry.MODELS, "entries", dict(registry.MODELS.entries))
     monkeypatch.setattr(hpcmass.mass, "__path__", [*hpcmass.mass.__path__, str(plugins)])
     monkeypatch.delitem(sys.modules, "hpcmass.mass.bad_model", raising=False)
     (tmp_path / "sitecustomize.py").write_text(f"import hpcmass.mass\nhpcmass.mass.__path__.append({str(plugins)!r})\n")
@@ -248,4 +247,4 @@ def test_a_comparison_continues_when_the_model_is_fixed(install_model, swept, ca
 def forget(name: str) -> None:
     """As a new process."""
     sys.modules.pop("hpcmass.mass.bad_model")
-    registry._MODELS.pop(name)
+    registry.MODELS.entries.pop(name)

@@ -32,10 +32,10 @@ RECORDINGS = [(k, Traces(network_v(k), QUIET, QUIET, QUIET)) for k in range(2)]
 def compared(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give `compared(model)`: the statistics of a model; a warning of NumPy's is an error."""
     models_named(("CFM",))
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    monkeypatch.setattr(registry.MODELS, "entries", dict(registry.MODELS.entries))
 
     def compare(model: Any) -> dict[str, Any]:
-        registry._MODELS.pop("M", None)
+        registry.MODELS.entries.pop("M", None)
         mass_model("M")(model)
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)

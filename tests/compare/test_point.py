@@ -23,7 +23,7 @@ def late_model(monkeypatch: pytest.MonkeyPatch) -> str:
     models_named(("CFM",))
     from hpcmass.mass import registry
 
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    monkeypatch.setattr(registry.MODELS, "entries", dict(registry.MODELS.entries))
 
     @mass_model("late")
     def late(traces: Traces, network: NetworkParameters, mass: MassParameters) -> np.ndarray:

@@ -38,8 +38,7 @@ RECORDINGS = [(k, trial(k)) for k in range(3)]
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of a test are forgotten after it."""
     models_named(("CFM",))
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(registry, "_NEEDS", dict(registry._NEEDS))
+    monkeypatch.setattr(registry.MODELS, "entries", dict(registry.MODELS.entries))
 
 
 def compared(*models: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_one_more_file_is_one_more_model(tmp_path, monkeypatch):
         "def leaky(traces, network, mass):\n"
         "    return 0 * traces.mean_v + network.v_leak_mv\n"
     )
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    monkeypatch.setattr(registry.MODELS, "entries", dict(registry.MODELS.entries))
     monkeypatch.setattr(hpcmass.mass, "__path__", [*hpcmass.mass.__path__, str(tmp_path)])
     try:
         assert "leaky" in known_models()

@@ -20,14 +20,14 @@ from hpcmass.plots.figures import all_figures
 from hpcmass.plots.plane import DIVERGED, FAILED, NO_NEURONS, NOT_COMPUTED, SILENT
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.saving import save
-from hpcmass.plots.sheets import SHEETS, _compose, sheet
+from hpcmass.plots.sheets import ON_REQUEST, SHEETS, _compose, sheet
 from hpcmass.plots.view import open_sweep_of, open_view
 from hpcmass.report import draw
 from hpcmass.report.frame import LETTER, LINE, Frame
 from hpcmass.report.page import report_html
 from hpcmass.store import schema
 
-NAMES = ["overview", *SHEETS, "traces", "report"]
+NAMES = ["overview", *(name for name in SHEETS if name not in ON_REQUEST), "traces", "report"]
 
 Make = Callable[..., Path]
 
