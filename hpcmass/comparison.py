@@ -19,11 +19,12 @@ from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
 from hpcmass.store.labelled import best_values, comparison_dataset
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE, OwnStatistic, Variable, own_statistics
-from hpcmass.summary import summary_legend, summary_table
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from hpcmass.summary import Summary
 
 
 class Comparison:
@@ -172,16 +173,16 @@ class Comparison:
         return table[[name for name in names if name in table]]
 
     def summary(self) -> str:
-        """How well each model does over the whole grid, as text.
+        """The answer in words, as `hpcmass summary` prints it.
 
         Returns
         -------
         str
-            For each model the share of points at which it agrees with the network, and the medians over the points of
-            its lag, of the size of its error of the mean, of the factor by which its variance is wrong, and of your own
-            statistics. Where a parameter was scanned, each point counts at the best of its values.
+            For each model where it follows the network, and medians of its lag and its errors of mean and variance;
+            then the paper's six claims, each with its verdict and numbers. Where a parameter was scanned, each point
+            counts at its best value.
         """
-        return f"{self._title()}\n\n{summary_table(self).to_string()}\n\n{summary_legend(self)}"
+        return self._summary().text()
 
     def report(
         self,
@@ -230,8 +231,8 @@ class Comparison:
         return f"<{self._title()}>"
 
     def _repr_html_(self) -> str:
-        title, legend = (html.escape(text) for text in (self._title(), summary_legend(self)))
-        return f"<p>{title}</p>{summary_table(self).to_html()}<p>{legend}</p>"
+        title, legend = (html.escape(text) for text in (self._title(), self._legend()))
+        return f"<p>{title}</p>{self._table().to_html()}<p>{legend}</p>"
 
     def _is_map(self, name: str) -> bool:
         """Whether a variable has a value a point, of the network or of each model; numbers of trials are averaged."""
@@ -267,6 +268,35 @@ class Comparison:
         points = f"{np.count_nonzero(compared > 0)} of {counted(compared.size, 'point')} compared"
         return f"{self.path.name}: {self.experiment.title}, axes {axes}, {points}"
 
+    def _summary(self) -> Summary:
+        from hpcmass.plots.view import view_of
+        from hpcmass.summary import summary_of
+
+        return summary_of(view_of(self.path, self._data, ("p", "lam")))
+
+    def _table(self) -> pd.DataFrame:
+        """What a notebook shows."""
+        import pandas as pd
+
+        from hpcmass.summary import percent
+
+        rows = {
+            model.model: {
+                "follows": percent(model.share),
+                "lag (ms)": _shown(model.everywhere.lag_ms),
+                "error of the mean (mV)": _shown(model.everywhere.mean_error_mv),
+                "variance wrong by": f"x {_shown(model.everywhere.variance_factor)}",
+                **{name: _shown(value) for name, value in model.own.items()},
+                **{f"best {name}": _shown(value) for name, value in model.best.items()},
+            }
+            for model in self._summary().models
+        }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def _legend(self) -> str:
+        criterion = self._summary().criterion
+        return f"follows: share of the points with {criterion}; the other columns are medians over the points"
+
 
 def open_comparison(path: str | os.PathLike[str]) -> Comparison:
     """Open a comparison file, also while it grows.
@@ -286,3 +316,7 @@ def open_comparison(path: str | os.PathLike[str]) -> Comparison:
         If it cannot be read, or is another file.
     """
     return Comparison(Path(path), comparison_dataset(path))
+
+
+def _shown(value: float) -> str:
+    return f"{value:.2g}" if np.isfinite(value) else "–"

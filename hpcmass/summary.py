@@ -1,73 +1,327 @@
-"""How well each mass model does over a whole comparison, as a table; a scanned parameter counts at its best values."""
+"""The answer in words: where each model follows its network, how far off it is, and what becomes of the claims."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import itertools
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-import xarray as xr
+import numpy.typing as npt
 
+from hpcmass.claims import Verdict, findings, verdicts
+from hpcmass.plots.plane import cut_plane, symbol
+from hpcmass.plots.regimes import regime_masks
+from hpcmass.plots.style import number
+from hpcmass.plots.view import View, open_view
+from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import own_statistics
 
-if TYPE_CHECKING:
-    import pandas as pd
+Mask = npt.NDArray[np.bool_]
+Reals = npt.NDArray[np.float64]
 
-    from hpcmass.comparison import Comparison
+WIDTH: Final = 100
+"""Letters in a line of the text."""
 
-
-def summary_table(comparison: Comparison) -> pd.DataFrame:
-    """What `Comparison.summary` says: a row a model, formatted."""
-    import pandas as pd
-
-    data = comparison.to_xarray()
-    scanned = data.attrs.get("scan_axis")
-
-    def median(name: str, model: str, size: bool = False) -> float:
-        values = _at_best(comparison, scanned, name, model).values if name in data.variables else np.array([np.nan])
-        finite = values[np.isfinite(values)]
-        return float(np.median(np.abs(finite) if size else finite)) if finite.size else float("nan")
-
-    rows = {}
-    for model in comparison.models:
-        agrees = _at_best(comparison, scanned, "rho_agrees", model).values
-        known = agrees[np.isfinite(agrees)]
-        rows[model] = {
-            "agrees": f"{100 * known.mean():.0f} %" if known.size else "–",
-            "lag (ms)": _shown(median("lag", model)),
-            "error of the mean (mV)": _shown(median("mean_error", model, size=True)),
-            "variance wrong by": f"x {_shown(np.exp(min(median('log_variance_ratio', model, size=True), 700)))}",
-        }
-        for own in own_statistics(data.attrs):
-            rows[model][_with_unit(own.name, own.unit)] = _shown(median(own.name, model))
-        if scanned is not None:
-            best = comparison.best(model=model)
-            rows[model][_with_unit(f"best {scanned}", str(best.attrs["units"]))] = _shown(best.median().item())
-    return pd.DataFrame.from_dict(rows, orient="index")
+SILENT: Final = "silent"
 
 
-def summary_legend(comparison: Comparison) -> str:
-    """What the columns mean."""
-    settings, scanned = comparison.experiment.compare, comparison.to_xarray().attrs.get("scan_axis")
-    return (
-        f"agrees: share of the points with ρ > {settings.rho_min:g}, significant at α = {settings.alpha:g}; "
-        "the other columns are medians over the points"
-        + ("" if scanned is None else f", each at the {scanned} of the largest ρ")
+@dataclass(frozen=True)
+class Medians:
+    """Medians over some points, NaN if there is no value.
+
+    Attributes
+    ----------
+    lag_ms : float
+        Positive where the model is late.
+    mean_error_mv : float
+        Of the absolute difference of the temporal means.
+    variance_factor : float
+        Factor, at least 1, between the temporal variances of model and network.
+    """
+
+    lag_ms: float
+    mean_error_mv: float
+    variance_factor: float
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """One model over the whole grid; where a parameter was scanned, each point counts at its best value.
+
+    Attributes
+    ----------
+    model : str
+    points, follows : int
+        Points compared, and those of them at which the model follows the network.
+    ranges : dict of str to (float, float)
+        Axis → least and greatest value among the points at which the model follows.
+    regimes : dict of str to (int, int)
+        Regime of the network → points compared, and those at which the model follows.
+    everywhere, following : Medians
+        Over the points compared; over those at which the model follows.
+    diverged : int
+        Points at which the model diverged in some trial.
+    own : dict of str to float
+        Own statistic, with its unit → median over the points.
+    best : dict of str to float
+        Scanned parameter, with its unit → median of its best values; empty if none was scanned.
+    """
+
+    model: str
+    points: int
+    follows: int
+    ranges: dict[str, tuple[float, float]]
+    regimes: dict[str, tuple[int, int]]
+    everywhere: Medians
+    following: Medians
+    diverged: int
+    own: dict[str, float]
+    best: dict[str, float]
+
+    @property
+    def share(self) -> float:
+        """Share of the points compared at which the model follows; NaN if there are none."""
+        return self.follows / self.points if self.points else float("nan")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The answer of one comparison.
+
+    Attributes
+    ----------
+    path : Path
+    title : str
+    points, compared, trials : int
+        Points of the grid, those compared, trials at each point.
+    criterion : str
+        When a model follows the network.
+    models : list of ModelSummary
+    claims : list of Verdict
+    claims_at : dict of str to float
+        Further axes → value at which the claims were checked.
+    """
+
+    path: Path
+    title: str
+    points: int
+    compared: int
+    trials: int
+    criterion: str
+    models: list[ModelSummary]
+    claims: list[Verdict]
+    claims_at: dict[str, float]
+
+    @property
+    def claims_at_text(self) -> str:
+        """`claims_at` for people; empty without further axes."""
+        return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.claims_at.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        values = asdict(self) | {"path": str(self.path)}
+        for entry, model in zip(values["models"], self.models, strict=True):
+            entry["share"] = model.share
+            entry["regimes"] = {name: {"points": n, "follows": k} for name, (n, k) in model.regimes.items()}
+        return values
+
+    def text(self) -> str:
+        """For people, in lines of at most 100 letters."""
+        lines = [
+            f"{self.path.name}: {self.title}",
+            f"{self.compared} of {self.points} points compared, {self.trials} trials at each",
+            "",
+            f"Where the model follows the network: {self.criterion}",
+        ]
+        for model in self.models:
+            first, *rest = model_lines(model)
+            lines += _hanging(f"{model.model:<5} ", first)
+            for line in rest:
+                lines += _hanging(" " * 6, line)
+        at = f", at {self.claims_at_text}" if self.claims_at else ""
+        lines += ["", f"The paper's six claims{at}"]
+        for claim in self.claims:
+            lines += _hanging(f"{claim.claim}. {claim.verdict:<11}  ", claim.text)
+            lines += _hanging(" " * 16, claim.numbers)
+        return "\n".join(lines)
+
+
+def model_lines(model: ModelSummary) -> list[str]:
+    """What a model does, a sentence each."""
+    if not model.points:
+        return ["nothing is compared yet"]
+    where = f": {range_text(model.ranges)}" if model.follows else ""
+    lines = [f"follows at {model.follows} of {model.points} points ({percent(model.share)}){where}"]
+    lines.append("by regime: " + "; ".join(f"{k} of {n} {name}" for name, (n, k) in model.regimes.items() if n))
+    lines.append(f"median over all points: {medians_text(model.everywhere)}")
+    if model.follows:
+        lines.append(f"where it follows: {medians_text(model.following)}")
+    for what, medians in (("own statistics", model.own), ("scanned", {f"best {k}": v for k, v in model.best.items()})):
+        if medians:
+            lines.append(f"{what}, medians: " + ", ".join(f"{name} {_two(value)}" for name, value in medians.items()))
+    if model.diverged:
+        lines.append(f"diverged at {model.diverged} points")
+    return lines
+
+
+def range_text(ranges: Mapping[str, tuple[float, float]]) -> str:
+    """`p 0.1 … 1, λ 0.5 … 0.8`."""
+    return ", ".join(
+        f"{symbol(name)} {number(low)}{'' if low == high else f' … {number(high)}'}"
+        for name, (low, high) in ranges.items()
     )
 
 
-def _at_best(comparison: Comparison, scanned: str | None, name: str, model: str) -> xr.DataArray:
-    """A map, at each point at the best value of the scanned parameter if there is one."""
-    values = comparison.map(name, model=model)
-    if scanned is None:
-        return values
-    best = comparison.best(model=model)
-    chosen: xr.DataArray = values.sel({scanned: best.fillna(comparison.axes[scanned][0])}).where(best.notnull())
-    return chosen
+def medians_text(medians: Medians) -> str:
+    """`lag −1.4 ms, mean off by 3 mV, variance by a factor of 9.7`."""
+    lag = "–" if np.isnan(medians.lag_ms) else f"{'+' if medians.lag_ms > 0 else ''}{_two(medians.lag_ms)}"
+    factor = _two(medians.variance_factor)
+    return f"lag {lag} ms, mean off by {_two(medians.mean_error_mv)} mV, variance by a factor of {factor}"
+
+
+def percent(share: float) -> str:
+    """`21 %`."""
+    return "–" if np.isnan(share) else f"{100 * share:.0f} %"
+
+
+def summarise(path: str | Path) -> Summary:
+    """The answer of a comparison file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or is another file.
+    """
+    with open_view(path, ("p", "lam")) as view:
+        return summary_of(view)
+
+
+def summary_of(view: View) -> Summary:
+    """The answer of the comparison behind a view, over all its axes."""
+    planes = _planes(view)
+    compared = np.concatenate([(plane.point("n_compared") > 0).ravel() for plane in planes])
+    scanned = view.data.attrs.get("scan_axis")
+    once = _at(planes, scanned, None if scanned is None else float(view.data[scanned].values[0]))
+    settings = view.experiment.compare
+    criterion = f"ρ > {number(settings.rho_min)}, significant at α = {number(settings.alpha)}"
+    return Summary(
+        path=view.path,
+        title=view.experiment.title,
+        points=int(once.sum()),
+        compared=int((compared & once).sum()),
+        trials=view.experiment.trials,
+        criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
+        models=[_model_summary(view, planes, model, compared) for model in view.models],
+        claims=verdicts(findings(planes[0])),
+        claims_at=planes[0].plane.fixed_values,
+    )
+
+
+def _planes(view: View) -> list[View]:
+    """The planes of p and λ that make up the grid."""
+    further = [str(name) for name in view.data["n_compared"].dims if name not in ("p", "lam")]
+    values = itertools.product(*([float(v) for v in view.data[name].values] for name in further))
+    at = [dict(zip(further, value, strict=True)) for value in values]
+    return [View(view.path, view.data, cut_plane(view.data, ("p", "lam"), fixed), view.experiment) for fixed in at]
+
+
+def _at(planes: Sequence[View], scanned: str | None, value: float | None) -> Mask:
+    """Points of the planes at one value of the scanned parameter; all of them if there is none."""
+    return np.concatenate(
+        [np.full(p.plane.shape, scanned is None or p.plane.fixed_values[scanned] == value).ravel() for p in planes]
+    )
+
+
+def _model_summary(view: View, planes: Sequence[View], model: str, compared: Mask) -> ModelSummary:
+    def gathered(name: str) -> Reals:
+        if not view.has(name):
+            return np.full(compared.size, np.nan)
+        return np.concatenate([plane.model(name, model).ravel() for plane in planes])
+
+    best, chosen = _best(view, planes, model)
+    compared = compared & chosen
+    follows = (gathered("rho_agrees") == 1) & compared
+    ranges = {}
+    for name in (str(dim) for dim in view.data["n_compared"].dims):
+        values = np.concatenate([plane.plane.coordinate(name).ravel() for plane in planes])[follows]
+        if values.size:
+            ranges[name] = (float(values.min()), float(values.max()))
+    regimes = {
+        name: (int((inside & compared).sum()), int((inside & follows).sum()))
+        for name, inside in _regimes(planes, compared).items()
+    }
+    statistics = {name: gathered(name) for name in ("lag", "mean_error", "log_variance_ratio")}
+    own = own_statistics(view.data.attrs)
+    return ModelSummary(
+        model=model,
+        points=int(compared.sum()),
+        follows=int(follows.sum()),
+        ranges=ranges,
+        regimes=regimes,
+        everywhere=_medians(statistics, compared),
+        following=_medians(statistics, follows),
+        diverged=int(((gathered("n_diverged") > 0) & compared).sum()),
+        own={_with_unit(each.name, each.unit): _median(gathered(each.name)[compared]) for each in own},
+        best=best,
+    )
+
+
+def _best(view: View, planes: Sequence[View], model: str) -> tuple[dict[str, float], Mask]:
+    """The median of the scanned parameter's best values, and the points that are at theirs.
+
+    Without a scan no median, and all points. A point without a correlation counts at the first value.
+    """
+    values = best_values(view.data)
+    if values is None:
+        return {}, _at(planes, None, None)
+    scanned = str(view.data.attrs["scan_axis"])
+    of_model = values.sel(model=model)
+    first = float(view.data[scanned].values[0])
+    chosen = []
+    for plane in planes:
+        fixed = {name: i for name, i in plane.plane.fixed.items() if name != scanned}
+        here = of_model.fillna(first).isel(fixed).transpose("lam", "p").values
+        chosen.append((here == plane.plane.fixed_values[scanned]).ravel())
+    name = _with_unit(scanned, str(values.attrs["units"]))
+    return {name: _median(np.asarray(of_model.values, dtype=np.float64))}, np.concatenate(chosen)
 
 
 def _with_unit(name: str, unit: str) -> str:
     return name if unit == "1" else f"{name} ({unit})"
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.2g}" if np.isfinite(value) else "–"
+def _median(values: Reals) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _regimes(planes: Sequence[View], compared: Mask) -> dict[str, Mask]:
+    """Regime → points of the whole grid; those whose network is silent are the last."""
+    masks = [regime_masks(plane) for plane in planes]
+    found = {name: np.concatenate([mask[name].ravel() for mask in masks]) for name in masks[0]}
+    spiking = np.concatenate([plane.spiking.ravel() for plane in planes])
+    return found | {SILENT: compared & ~spiking}
+
+
+def _medians(statistics: Mapping[str, Reals], inside: Mask) -> Medians:
+    return Medians(
+        lag_ms=_median(statistics["lag"][inside]),
+        mean_error_mv=_median(np.abs(statistics["mean_error"][inside])),
+        variance_factor=float(np.exp(np.minimum(_median(np.abs(statistics["log_variance_ratio"][inside])), 700.0))),
+    )
+
+
+def _two(value: float) -> str:
+    """A number with two significant digits."""
+    return "–" if np.isnan(value) else number(float(f"{value:.2g}"))
+
+
+def _hanging(start: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

@@ -214,7 +214,7 @@ def test_the_two_kinds_of_file_are_not_confused(
     printed = refused(capsys, "plot", sweep, "-o", tmp_path / "maps")
     comparison = sweep.with_name("sweep-cmp.h5")
     assert f"{sweep} is a sweep" in printed
-    assert f"run `hpcmass compare {sweep} -o {comparison}` first, then plot {comparison}" in printed
+    assert f"run `hpcmass compare {sweep} -o {comparison}` first, then give {comparison}" in printed
     assert not (tmp_path / "maps").exists()
     assert main(["compare", str(sweep), "-o", str(comparison)]) == 0
     capsys.readouterr()

@@ -17,9 +17,12 @@ from hpcmass.commands import (
     plot,
     run,
     status,
+    summary,
     trial,
     validate,
 )
 
-COMMANDS = (config, validate, plan, go, run, status, check, merge, import_, compare, plot, trial, kernels)
+COMMANDS = (
+    config, validate, plan, go, run, status, check, merge, import_, compare, summary, plot, trial, kernels,
+)  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 COMPARING = ("compare/*.py", "mass/*.py", "config/*.py", "store/*.py", "grid.py")
 """The code that a comparison depends on."""
 
-DRAWING = ("plots/*.py", "report/*")
+DRAWING = ("plots/*.py", "report/*", "claims.py", "summary.py")
 """The code that the maps and the page depend on, beside the comparison."""
 
 
 def add_parser(commands: Commands) -> None:
-    parser = add_command(commands, "go", run_all, "run a sweep, compare, draw the maps and the report page",
+    parser = add_command(commands, "go", run_all, "run a sweep, compare, draw maps and report, print the summary",
                       "hpcmass go configs/quickstart.yml               into results/, on all cores",
                       "hpcmass go my.yml -o DIR -j 4                   DIR/my.h5, DIR/my-cmp.h5, DIR/my-maps/",
                       "hpcmass go my.yml --set trials=1                a first try",
@@ -47,6 +47,7 @@ def run_all(options: argparse.Namespace) -> int:
     from hpcmass.report.draw import REPORT, draw
     from hpcmass.store.opening import open_hdf5
     from hpcmass.store.schema import COMPARISON_FILETYPE
+    from hpcmass.summary import summarise
 
     communicator().on_root(_refuse_ranks)
     experiment = checked(options.config, options.assignments)
@@ -65,7 +66,7 @@ def run_all(options: argparse.Namespace) -> int:
     page = maps / REPORT
     if _is_older(page, [comparison, *_sources(DRAWING)]):
         draw(comparison, maps, sweep_paths=[recordings], force=True)
-    print(page)
+    print("", summarise(comparison).text(), "", page, sep="\n")
     return code
 
 

@@ -147,13 +147,25 @@ def open_view(
     path: str | Path, axes: tuple[str, str] | None = None, fixed: Mapping[str, float] | None = None
 ) -> Iterator[View]:
     """A comparison file, cut to a plane: `axes` and `fixed` as in `plane.cut_plane`."""
-    path = Path(path)
-    with _opened(path) as data:
-        lacking = [name for name in REQUIRED if name not in data]
-        if lacking:
-            raise UserError(f"{path} lacks {', '.join(lacking)}, which every map needs; compare the sweep again")
-        experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
-        yield View(path, data, cut_plane(data, axes, fixed), experiment)
+    with _opened(Path(path)) as data:
+        yield view_of(Path(path), data, axes, fixed)
+
+
+def view_of(
+    path: Path, data: xr.Dataset, axes: tuple[str, str] | None = None, fixed: Mapping[str, float] | None = None
+) -> View:
+    """The same for a comparison file that is open.
+
+    Raises
+    ------
+    UserError
+        If a variable that every comparison has is missing, or there is no such axis or value.
+    """
+    lacking = [name for name in REQUIRED if name not in data]
+    if lacking:
+        raise UserError(f"{path} lacks {', '.join(lacking)}, which every map needs; compare the sweep again")
+    experiment = parse_experiment(str(data.attrs["config_yaml"]), f"the configuration in {path}")
+    return View(path, data, cut_plane(data, axes, fixed), experiment)
 
 
 def _opened(path: Path) -> xr.Dataset:
@@ -166,7 +178,7 @@ def _opened(path: Path) -> xr.Dataset:
             raise error from None
     comparison = path.with_name(f"{path.stem}-cmp.h5")
     compare = f"`hpcmass compare {path} -o {comparison}`"
-    raise UserError(f"{path} is a sweep, which has no statistics yet; run {compare} first, then plot {comparison}")
+    raise UserError(f"{path} is a sweep, which has no statistics yet; run {compare} first, then give {comparison}")
 
 
 @contextmanager

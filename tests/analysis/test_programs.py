@@ -74,7 +74,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
 
 def test_every_program_is_known_here():
-    assert {p.stem for p in ANALYSIS.glob("*.py")} - {"program", "points", "regions", "claims"} == set(SHEETS)
+    assert {p.stem for p in ANALYSIS.glob("*.py")} - {"program", "points", "regions"} == set(SHEETS)
 
 
 def test_a_program_from_the_shell(comparison: Path, tmp_path: Path, python_run: Callable[..., Any]):

@@ -1,6 +1,6 @@
 """The paper's six claims, checked against a comparison: holds, fails or cannot tell, with the numbers.
 
-python analysis/claims.py results/medium-cmp.h5 [--json]
+`hpcmass summary` prints them.
 
 The criteria were fixed before they were applied and stand in the functions that check them; no threshold was chosen by
 its outcome. A claim *holds* or *fails* for the network of the file, whose parameters are not all the paper's.
@@ -8,20 +8,15 @@ its outcome. A claim *holds* or *fails* for the network of the file, whose param
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE, UserError
-from hpcmass.jsontext import json_text
 from hpcmass.plots.regimes import FAST_HZ, SLOW_HZ, mean_rate
-from hpcmass.plots.view import View, open_view
+from hpcmass.plots.view import View
 
 Mask = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]
@@ -97,6 +92,7 @@ Outcome = tuple[str, str]
 
 
 def share(inside: Mask, among: Mask) -> float:
+    """Share of the points `among` that are inside; NaN if there are none."""
     return float(inside[among].mean()) if among.any() else float("nan")
 
 
@@ -216,7 +212,7 @@ def check_lag_at_first_spikes(found: Findings) -> Outcome:
             f"of all neurons is {np.nanmin(rates):.2g} ... {np.nanmax(rates):.2g} Hz" if rates.size else "no such point"
         )  # fmt: skip
     if not all(np.isfinite(error) for _, error in changes):
-        return CANNOT_TELL, f"{len(changes)} rows pass, but one trial has no standard error"
+        return CANNOT_TELL, f"{len(changes)} rows pass, but the lags have no standard error"
     clear = sum(abs(change) > 3 * error and change != 0 for change, error in changes)
     sizes = ", ".join(f"{change:+.2g}" for change, _ in changes)
     return (HOLDS if clear > len(changes) / 2 else FAILS), f"{clear} of {len(changes)} rows; changes (ms): {sizes}"
@@ -248,7 +244,7 @@ def verdicts(found: Findings) -> list[Verdict]:
 
 
 def findings(view: View) -> Findings:
-    """Read them from a comparison, cut to the plane of p and λ."""
+    """What the claims need, from a comparison that is cut to the plane of p and λ."""
     compared = view.point("n_compared") > 0
     alpha = view.experiment.compare.alpha
     models = [model for model in PAPERS if model in view.models]
@@ -264,33 +260,5 @@ def findings(view: View) -> Findings:
         same_spectrum={model: view.model("chi2_pvalue", model) > alpha for model in models},
         same_shape={model: view.model("log_ratio_pvalue", model) > alpha for model in models},
         lag=view.model("lag", "MFM") if "MFM" in models else empty,
-        lag_se=view.model("lag_se", "MFM") if "MFM" in models else empty,
+        lag_se=view.model("lag_se", "MFM") if "MFM" in models and view.has("lag_se") else empty,
     )
-
-
-def main() -> int:
-    """Print the claims; returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("comparison", type=Path, metavar="CMP", help="comparison file")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    options = parser.parse_args()
-    try:
-        with open_view(options.comparison, ("p", "lam")) as view:
-            listed = verdicts(findings(view))
-    except UserError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyError:
-        why = "was made by an older hpcmass, which computed fewer statistics; compare again"
-        print(f"{parser.prog}: {options.comparison} {why}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    if options.json:
-        print(json_text([asdict(verdict) for verdict in listed], indent=2))
-        return EXIT_DONE
-    for v in listed:
-        print(f"{v.claim}. {v.text}\n   {v.verdict}: {v.numbers}\n   criterion: {v.criterion}")
-    return EXIT_DONE
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,28 +1,16 @@
-"""The claims' checks on planes whose answer is known, and the program on a comparison file."""
+"""The claims' checks on planes whose answer is known."""
 
 from __future__ import annotations
 
-import json
-import runpy
-import sys
-from pathlib import Path
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from programs import ROOT, load
+from hpcmass import claims
 
-PROGRAM = ROOT / "analysis" / "claims.py"
 P = np.array([0.0, 0.02, 0.2, 0.6, 1.0])
 SHAPE = (6, P.size)
-
-
-@pytest.fixture(scope="module")
-def claims() -> SimpleNamespace:
-    """Give the names of the program; its dataclasses need it among the modules."""
-    yield load("analysis/claims.py")
-    del sys.modules["claims"]
 
 
 def columns(*chosen: int) -> np.ndarray:
@@ -32,7 +20,7 @@ def columns(*chosen: int) -> np.ndarray:
 
 
 @pytest.fixture
-def papers_plane(claims):
+def papers_plane() -> claims.Findings:
     """Give a plane on which every claim holds: silent at p = 0, onset at p = 0.2, slow at 0.6, fast at 1."""
     agrees = columns(2, 3)
     agrees[:2, 1] = True
@@ -48,19 +36,17 @@ def papers_plane(claims):
     )  # fmt: skip
 
 
-def outcomes(claims, plane, **changed) -> dict[int, str]:
-    from dataclasses import replace
-
+def outcomes(plane: claims.Findings, **changed) -> dict[int, str]:
     return {v.claim: v.verdict for v in claims.verdicts(replace(plane, **changed))}
 
 
-def test_all_hold_where_they_should(claims, papers_plane):
-    assert outcomes(claims, papers_plane) == dict.fromkeys(range(1, 7), "holds")
+def test_all_hold_where_they_should(papers_plane):
+    assert outcomes(papers_plane) == dict.fromkeys(range(1, 7), "holds")
 
 
-def test_each_fails_where_it_should(claims, papers_plane):
+def test_each_fails_where_it_should(papers_plane):
     def verdict(claim: int, **changed) -> str:
-        return outcomes(claims, papers_plane, **changed)[claim]
+        return outcomes(papers_plane, **changed)[claim]
 
     everywhere, nowhere = np.ones(SHAPE, bool), np.zeros(SHAPE, bool)
 
@@ -81,9 +67,9 @@ def test_each_fails_where_it_should(claims, papers_plane):
     assert verdict(6, lag=np.full(SHAPE, 3.0)) == "fails"
 
 
-def test_claims_that_cannot_be_decided(claims, papers_plane):
+def test_claims_that_cannot_be_decided(papers_plane):
     def verdict(claim: int, **changed) -> str:
-        return outcomes(claims, papers_plane, **changed)[claim]
+        return outcomes(papers_plane, **changed)[claim]
 
     nowhere = np.zeros(SHAPE, bool)
     assert verdict(1, p=np.linspace(0.3, 1, P.size)) == "cannot tell"
@@ -93,66 +79,15 @@ def test_claims_that_cannot_be_decided(claims, papers_plane):
     assert verdict(6, rate=np.full(SHAPE, 10.0)) == "cannot tell"  # it always spikes
     assert verdict(6, lag_se=np.full(SHAPE, np.nan)) == "cannot tell"  # one trial
     assert verdict(6, lag=np.full(SHAPE, np.nan)) == "cannot tell"
-    empty = outcomes(claims, papers_plane, compared=nowhere)
+    empty = outcomes(papers_plane, compared=nowhere)
     assert set(empty.values()) == {"cannot tell"}
-    one_model = outcomes(claims, papers_plane, agrees={"CFM": columns(2)})
+    one_model = outcomes(papers_plane, agrees={"CFM": columns(2)})
     assert one_model[1] == "holds"
     assert {one_model[claim] for claim in range(2, 7)} == {"cannot tell"}
 
 
-def test_onset_is_next_to_the_border(claims, papers_plane):
+def test_onset_is_next_to_the_border(papers_plane):
     np.testing.assert_array_equal(claims.onset(papers_plane), columns(2))
     compared = papers_plane.compared.copy()
     compared[:, 1] = False
-    from dataclasses import replace
-
     assert not claims.onset(replace(papers_plane, compared=compared)).any()
-
-
-@pytest.fixture
-def comparison(tmp_path) -> Path:
-    from hpcmass.compare.pipeline import compare_sweep
-    from hpcmass.sweep.run import run_sweep
-
-    config = tmp_path / "small.yml"
-    config.write_text(
-        "trials: 2\n"
-        "network: {n_neurons: 100, n_external: 100, duration_ms: 400.0, transient_ms: 100.0, external_rate_hz: 60.0,\n"
-        "  w_ext: 0.5, w_E: 0.02, w_I: 0.1}\n"
-        "grid: {p: [0.0, 0.4, 1.0], lam: [0.5, 0.7]}\n"
-    )
-    run_sweep(config, tmp_path / "sweep.h5")
-    compare_sweep(tmp_path / "sweep.h5", tmp_path / "cmp.h5")
-    return tmp_path / "cmp.h5"
-
-
-@pytest.mark.long
-def test_program_prints_six_verdicts_with_numbers(comparison, monkeypatch, capsys):
-    def printed(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [str(PROGRAM), *arguments])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(PROGRAM), run_name="__main__")
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    code, out, _ = printed(str(comparison), "--json")
-    listed = json.loads(out, parse_constant=pytest.fail)
-    assert code == 0
-    assert [v["claim"] for v in listed] == [1, 2, 3, 4, 5, 6]
-    assert {v["verdict"] for v in listed} <= {"holds", "fails", "cannot tell"}
-    assert all(v["numbers"] and v["criterion"] for v in listed)
-    code, out, _ = printed(str(comparison))
-    assert code == 0
-    for v in listed:
-        assert f"{v['claim']}. {v['text']}\n   {v['verdict']}: {v['numbers']}" in out
-    code, _, err = printed(str(comparison.with_name("sweep.h5")))
-    assert code == 2
-    assert "is a sweep, which has no statistics" in err
-    assert err.count("\n") == 1
-    import h5py
-
-    with h5py.File(comparison, "r+") as file:
-        del file["lag_se"]
-    code, _, err = printed(str(comparison))
-    assert (code, err.count("\n")) == (2, 1)
-    assert "was made by an older hpcmass" in err

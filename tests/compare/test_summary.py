@@ -1,0 +1,86 @@
+"""The answer in words: its numbers are the file's, on any grid, and JSON has the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from command_line import refused
+from hpcmass.cli import main
+from hpcmass.store import schema
+from hpcmass.store.labelled import comparison_dataset
+from hpcmass.summary import SILENT, summarise
+
+
+def test_a_model_s_numbers_are_the_file_s(compared: tuple[Path, ...]) -> None:
+    """Over all axes, not over the first plane alone."""
+    path = compared[1]
+    summary = summarise(path)
+    with comparison_dataset(path) as data:
+        compared_points = data["n_compared"].values > 0
+        mfm = data.sel(model="MFM")
+        follows = (mfm["rho_agrees"].values == 1) & compared_points
+        lag = mfm["lag"].values[compared_points]
+        error = np.abs(mfm["mean_error"].values[compared_points])
+        diverged = int((mfm["n_diverged"].values > 0).sum())
+    assert (summary.points, summary.compared) == (compared_points.size, compared_points.sum())
+    assert [model.model for model in summary.models] == ["CFM", "MFM"]
+    model = summary.models[1]
+    assert (model.points, model.follows, model.diverged) == (compared_points.sum(), follows.sum(), diverged)
+    assert model.everywhere.lag_ms == pytest.approx(np.nanmedian(lag))
+    assert model.everywhere.mean_error_mv == pytest.approx(np.nanmedian(error))
+    assert sum(n for n, _ in model.regimes.values()) == model.points
+    assert sum(k for _, k in model.regimes.values()) == model.follows
+    assert summary.claims_at == {"tau_m_ms": 10.0}
+
+
+def test_the_command_prints_text_or_json(compared: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    path = compared[1]
+    assert main(["summary", str(path)]) == 0
+    text = capsys.readouterr().out
+    summary = summarise(path)
+    assert text == f"{summary.text()}\n"
+    assert max(map(len, text.splitlines())) <= 100
+    for claim in summary.claims:
+        assert f"{claim.claim}. {claim.verdict}" in text
+    assert main(["summary", str(path), "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert [claim["claim"] for claim in listed["claims"]] == [1, 2, 3, 4, 5, 6]
+    assert all(claim["numbers"] and claim["criterion"] for claim in listed["claims"])
+    for entry, model in zip(listed["models"], summary.models, strict=True):
+        assert entry["follows"] == model.follows
+        assert entry["share"] == model.share
+        assert sum(regime["points"] for regime in entry["regimes"].values()) == model.points
+
+
+def test_silent_points_and_an_older_file(compared: tuple[Path, ...], tmp_path: Path) -> None:
+    path = tmp_path / "cmp.h5"
+    path.write_bytes(compared[1].read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["silent"][...] = 1
+        del file["lag_se"]
+    summary = summarise(path)
+    for model in summary.models:
+        assert [name for name, (n, _) in model.regimes.items() if n] == [SILENT]
+    assert len(summary.claims) == 6
+
+
+def test_nothing_is_compared_yet(compared: tuple[Path, ...], tmp_path: Path) -> None:
+    path = tmp_path / "cmp.h5"
+    path.write_bytes(compared[1].read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["n_compared"][...] = 0
+        file["status"][...] = schema.PENDING
+        file["rho_agrees"][...] = -1
+    summary = summarise(path)
+    assert "nothing is compared yet" in summary.text()
+    assert {claim.verdict for claim in summary.claims} == {"cannot tell"}
+
+
+def test_a_sweep_is_refused(compared: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "run `hpcmass compare" in refused(capsys, "summary", str(compared[0]))
+    assert "there is no file none.h5" in refused(capsys, "summary", "none.h5")
