@@ -128,8 +128,8 @@ def cut_plane(
         up=up,
         right_values=_values(dataset, right),
         up_values=_values(dataset, up),
-        right_label=_label(dataset, right),
-        up_label=_label(dataset, up),
+        right_label=_in_lines(axis_label(dataset, right)),
+        up_label=_in_lines(axis_label(dataset, up)),
         fixed=indices,
         fixed_values={name: others[name][i] for name, i in indices.items()},
     )
@@ -153,8 +153,13 @@ def grid_index(name: str, value: float, values: Sequence[float]) -> int:
     return int(np.argmax(close))
 
 
-def _label(dataset: xr.Dataset, name: str) -> str:
-    """What stands along a side of the map: quantity, name and unit, in lines of `LABEL_LETTERS`."""
+def _in_lines(label: str) -> str:
+    """A label in lines of `LABEL_LETTERS`; one of p or λ in a single line."""
+    return label if label in LABELS.values() else textwrap.fill(label, LABEL_LETTERS, break_long_words=False)
+
+
+def axis_label(dataset: xr.Dataset, name: str) -> str:
+    """What stands along an axis: quantity, name and unit."""
     if name in LABELS:
         return LABELS[name]
     unit = str(dataset[name].attrs.get("units", "1"))
@@ -162,7 +167,7 @@ def _label(dataset: xr.Dataset, name: str) -> str:
     if name in NetworkParameters.model_fields:
         meaning = re.sub(r" \(.*?\)", "", NetworkParameters.model_fields[name].description or "")
         label = f"{meaning}, {label}"
-    return textwrap.fill(label, LABEL_LETTERS, break_long_words=False)
+    return label
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,10 @@ class SweepParts(Closing):
         """The traces of one trial that is done: see `SweepFile.traces`."""
         return self._holder((*point, trial)).traces(point, trial)
 
+    def window(self, name: str, point: tuple[int, ...], trial: int, steps: slice) -> npt.NDArray[np.float32]:
+        """Some steps of one trace of a trial that is done: see `SweepFile.window`."""
+        return self._holder((*point, trial)).window(name, point, trial, steps)
+
     def value(self, name: str, index: Index) -> Any:
         """A variable's value for one trial: see `SweepFile.value`."""
         return self._holder(index).value(name, index)

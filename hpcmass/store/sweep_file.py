@@ -227,6 +227,14 @@ class SweepFile(Closing):
             raise ValueError(f"{self.label(index)} is not done")
         return {name: self.value(name, index) for name in self.trace_names}
 
+    def window(self, name: str, point: tuple[int, ...], trial: int, steps: slice) -> npt.NDArray[np.float32]:
+        """Some steps of one trace of a trial that is done; arguments and errors as of `traces`."""
+        index = (*point, trial)
+        if self.status[index] != DONE:
+            raise ValueError(f"{self.label(index)} is not done")
+        with self._reading(self.label(index)):
+            return np.asarray(self.hdf5[name][(*index, steps)])
+
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
         """Turn an error of the disk, of a checksum, or of an impossible size, into a UserError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,9 @@ def times(experiment: Experiment) -> np.ndarray:
     return network.transient_ms + network.dt_ms * np.arange(round(schema.EXAMPLE_MS / network.dt_ms))
 
 
-def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndarray]) -> Path:
+def write_comparison(
+    path: Path, experiment: Experiment, data: dict[str, np.ndarray], models: Sequence[str] = MODELS
+) -> Path:
     """A comparison file with `data`; what is not named keeps the schema's fill value."""
     variables = [*schema.COMPARISON_VARIABLES.values()]
     variables += [schema.SWEEP_VARIABLES[name] for name in (*schema.NUMBERS, "status")]
@@ -107,7 +109,7 @@ def write_comparison(path: Path, experiment: Experiment, data: dict[str, np.ndar
         coordinates=[
             *axis_coordinates(experiment.grid.axes()),
             Coordinate("trial", np.arange(experiment.trials, dtype="i4"), "1", "trial"),
-            Coordinate("model", MODELS, "1", "mass model"),
+            Coordinate("model", tuple(models), "1", "mass model"),
             Coordinate("frequency", FREQUENCY, "Hz", "frequency"),
             Coordinate("window", times(experiment), "ms", "time"),
         ],
@@ -204,6 +206,23 @@ def small_comparison(tmp_path: Path) -> Callable[..., Path]:
     def make(p: list[float], lam: list[float], further: str = "", blank: bool = False) -> Path:
         experiment = experiment_of(p, lam, further=further)
         return write_comparison(tmp_path / "small.h5", experiment, {} if blank else synthetic(experiment))
+
+    return make
+
+
+@pytest.fixture
+def large_comparison() -> Callable[[Path], Path]:
+    """Give `large_comparison(path)`: 24 x 21 points, six models."""
+
+    def make(path: Path) -> Path:
+        p, lam = (np.linspace(0, 1, n).round(4).tolist() for n in (24, 21))
+        experiment = experiment_of(p, lam)
+        data = synthetic(experiment)
+        for name, values in data.items():
+            dims = schema.COMPARED_VARIABLES[name].dims
+            if "model" in dims:
+                data[name] = np.concatenate([values] * 3, axis=dims.index("model") - len(dims))
+        return write_comparison(path, experiment, data, ("CFM", "MFM", "CLO", "FOM", "LIN", "OWN"))
 
     return make
 

@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcmass.plots import panels
-from hpcmass.plots.lines import window_ms
+from hpcmass.config.file import parse_experiment
 from hpcmass.plots.plane import Plane
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.view import open_sweep_of, open_view
-from hpcmass.report import page, payload, write_report
+from hpcmass.report import curves, encoding, page, write_report
 from hpcmass.report.page import report_html
 from hpcmass.store import schema
 from hpcmass.store.parts import SweepParts
+from hpcmass.summary import model_lines, summary_of
 
 Make = Callable[..., Path]
 VOID = {"meta", "link", "br", "input"}
@@ -60,9 +60,11 @@ def embedded(text: str) -> dict[str, Any]:
     return json.loads(found[1], parse_constant=pytest.fail)  # NaN is no JSON
 
 
-def unpacked(packed: dict[str, Any]) -> np.ndarray:
-    whole = np.frombuffer(base64.b64decode(packed["data"]), "<i2")
-    return np.where(whole == payload.MISSING, np.nan, packed["offset"] + packed["scale"] * whole.astype(float))
+def blob(text: str, name: str) -> str:
+    """The text of one of the page's script elements that hold numbers."""
+    found = re.search(rf'<script type="text/plain" id="{name}">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return found[1].strip()
 
 
 @pytest.fixture(scope="module")
@@ -93,52 +95,116 @@ def test_the_page_stands_alone(full_comparison: Path, tmp_path: Path):
     assert "$" not in re.sub(r"<script>.*</script>", "", text, flags=re.DOTALL)  # no place left unfilled
 
 
-def test_every_map_has_its_cells_values_and_notes(gappy_comparison: Path, gappy):
+def statistics(text: str) -> dict[tuple[str, str], np.ndarray]:
+    """Name and source → the page's numbers, flat."""
+    data = embedded(text)
+    numbers = np.frombuffer(base64.b64decode(blob(text, "numbers")), "<f8")
+    size = int(np.prod([len(axis["values"]) for axis in data["axes"]]))
+    pairs = [(s["name"], source) for s in data["statistics"] for source in s["sources"]]
+    assert numbers.size == size * len(pairs)
+    return dict(zip(pairs, numbers.reshape(-1, size), strict=True))
+
+
+def test_every_plane_variable_is_in_the_page_bit_by_bit(gappy_comparison: Path):
     with open_view(gappy_comparison) as view:
         text = report_html(view)
-        made = {"lag-1": panels.lag(view)[1], "synchrony-0": panels.spike_contrast(view)[0]}
-    data = embedded(text)
-    keys = re.findall(r'data-map="([^"]+)"', text)
-    assert sorted(keys) == sorted(data["maps"])
-    assert text.count("<rect data-i=") == 108 * len(keys)
-    assert (len(data["up"]["values"]), len(data["right"]["values"])) == (9, 12)
-    for key, panel in made.items():
-        values = np.array([np.nan if v is None else v for v in data["maps"][key]["values"]])
-        np.testing.assert_allclose(values, panel.values.ravel(), rtol=1e-4)
-        assert np.isnan(values).any()
-        for text_, inside in data["maps"][key]["notes"]:
-            assert len(inside) == 108
-            assert text_
-    lag = data["maps"]["lag-1"]
-    assert lag["gaps"][5 * 12 + 9] == "model diverged in every trial"
-    notes = dict(lag["notes"])
-    agreed = next(inside for text_, inside in notes.items() if text_.startswith("ρ > 0.9"))
-    assert agreed == "".join(str(int(v == 1)) for v in gappy["rho_agrees"][..., 1].T.ravel())
+        data, found = embedded(text), statistics(text)
+        seen = set()
+        for statistic in data["statistics"]:
+            for source, variable in zip(statistic["sources"], statistic["variables"], strict=True):
+                if variable not in view.data or not statistic["listed"]:
+                    continue
+                stored = view.data[variable]
+                if "model" in stored.dims:
+                    stored = stored.sel(model=source)
+                wanted = stored.astype(float)
+                if schema.COMPARED_VARIABLES[variable].fill == -1:
+                    wanted = wanted.where(stored != -1)
+                if "trial" in wanted.dims:
+                    wanted = wanted.where(view.data["status"] == schema.DONE).mean("trial")
+                own = found[statistic["name"], source]
+                np.testing.assert_array_equal(own, wanted.transpose("p", "lam").values.ravel())
+                seen.add(variable)
+        planes = {
+            name for name, v in schema.COMPARED_VARIABLES.items()
+            if name in view.data and set(v.dims) <= {schema.AXES, "model", "trial"} and v.role != "bookkeeping"
+        }  # fmt: skip
+        assert planes <= seen
+    assert [s["name"] for s in data["statistics"]][:2] == ["rho", "lag"]
+    assert [axis["symbol"] for axis in data["axes"]] == ["p", "λ"]
+    (rho,) = [s for s in data["statistics"] if s["name"] == "rho"]
+    assert (rho["p"], rho["q"], rho["se"]) == ("rho_pvalue", "rho_qvalue", "rho_se_trials")
+    (frequency,) = [s for s in data["statistics"] if s["name"] == "median_frequency"]
+    assert frequency["sources"] == ["LIF", "CFM", "MFM"]
+    assert frequency["variables"] == ["median_frequency_lif", "median_frequency", "median_frequency"]
 
 
-def test_curves_are_those_of_the_file(full_report: str, full):
-    data = embedded(full_report)
-    assert [s["name"] for s in data["series"]] == ["LIF", "CFM", "MFM"]
-    np.testing.assert_allclose(data["frequency"], np.arange(1.0, 500.0, 2.0))
-    row, column = 4, 6
-    point = data["points"][row * 12 + column]
-    np.testing.assert_allclose(10 ** unpacked(point["spectra"][2]), full["spectrum"][column, row, 1], rtol=1e-3)
-    v = full["example_v_lif"][column, row]
-    shown = min(v.size, int(window_ms(full["median_frequency_lif"][column, row], np.inf) / 0.1) + 1)
-    width = round(point["step"] / 0.1)
-    v = v[:shown][: shown // width * width].reshape(-1, width).mean(axis=1)
-    trace = point["traces"][0]
-    np.testing.assert_allclose(trace["mean"] + trace["sd"] * unpacked(trace), v, atol=0.01)
-    assert point["start"] == 500.0
-    assert v.size <= payload.SAMPLES * 1.5
+def test_standard_errors_of_numbers_are_over_the_trials_that_are_done(full_report: str, full):
+    found = statistics(full_report)["spike_contrast_se", "LIF"]
+    np.testing.assert_allclose(found, full["spike_contrast"].std(axis=-1, ddof=1).ravel() / np.sqrt(2))
 
 
-def test_curves_say_what_the_tables_do(comparison: Make, full):
-    """Mean and standard deviation of all trials, in the digits of the figure, whatever is shown."""
-    known = {"mean_v_lif": np.full(full["chi2"].shape[:2], -61.234), "sd_v_lif": np.full(full["chi2"].shape[:2], 1.456)}
-    with open_view(comparison(**known)) as view:
-        (point, *_) = embedded(report_html(view))["points"]
-    assert [trace["text"] for trace in point["traces"]] == ["LIF: \N{MINUS SIGN}61.23 ± 1.46 mV", "CFM", "MFM"]
+def lines(text: str, name: str, rows: int) -> np.ndarray:
+    """16-bit curves: (point, row, sample)."""
+    read = [np.frombuffer(base64.b64decode(line), "<i2") for line in blob(text, name).split("\n")]
+    return np.array(read).reshape(len(read), rows, -1)
+
+
+def unpacked(text: str, name: str, scales: str, rows: int) -> np.ndarray:
+    whole = lines(text, name, rows).astype(float)
+    pairs = np.array(embedded(text)["curves"][scales], dtype=float).reshape(whole.shape[0], rows, 2)
+    return np.where(whole == encoding.MISSING, np.nan, pairs[..., :1] + pairs[..., 1:] * whole)
+
+
+def test_curves_are_those_of_the_files(comparison: Make, commented_sweep: Path, full):
+    """The whole stored window, in steps of half a millisecond; inputs and further trials are the sweep's."""
+    with open_view(comparison()) as view, open_sweep_of(view, ()) as swept:
+        assert swept is not None
+        text = report_html(view, swept)
+        inputs = swept.traces((6, 4), 1)
+    described = embedded(text)["curves"]
+    assert described["series"] == ["LIF", "CFM", "MFM", "phi_E", "phi_I", "phi_ext"]
+    assert described["further"] == ["LIF", "phi_E", "phi_I", "phi_ext"]
+    assert (described["samples"], described["step"], described["start"]) == (1000, 0.5, pytest.approx(500.2))
+    assert described["trials"][0] == [0, 1]
+    traces = unpacked(text, "traces", "scales", 10)[6 * 9 + 4]
+    means = full["example_v_lif"][6, 4].reshape(1000, 5).mean(axis=1)
+    np.testing.assert_allclose(traces[0], means, atol=1e-3)
+    np.testing.assert_allclose(traces[2], full["example_v"][6, 4, 1].reshape(1000, 5).mean(axis=1), atol=1e-3)
+    second = inputs["phi_E"][5000:10000].reshape(1000, 5).mean(axis=1)
+    np.testing.assert_allclose(traces[7], second, atol=1e-3)
+    spectra = 10 ** unpacked(text, "spectra", "spectrum_scales", 4)[6 * 9 + 4]
+    np.testing.assert_allclose(spectra[1:3], full["spectrum"][6, 4], rtol=1e-3)
+
+
+def test_large_grids_get_coarser_curves_of_fewer_trials(comparison: Make, commented_sweep: Path, monkeypatch):
+    path = comparison()
+    with open_view(path) as view, open_sweep_of(view, ()) as swept:
+        fine = report_html(view, swept)
+        monkeypatch.setattr(curves, "MOST_BYTES", 108 * 1000 * 8 / 3)
+        coarse = report_html(view, swept)
+    assert len(blob(coarse, "traces")) <= 108 * 1000 * 8 / 3 * 1.01 < len(blob(fine, "traces")) / 5
+    described = embedded(coarse)["curves"]
+    assert described["further"] == []
+    assert described["samples"] * 6 <= 1000
+
+
+def test_spikes_that_were_kept_are_shown(tmp_path: Path):
+    from hpcmass import compare_sweep
+    from hpcmass.trial import simulate
+
+    experiment = parse_experiment(
+        "trials: 1\nnetwork: {n_neurons: 50, n_external: 100, duration_ms: 400.0, transient_ms: 100.0,\n"
+        "  external_rate_hz: 60.0, w_ext: 0.5}\ngrid: {p: [0.2], lam: [0.8]}\ncompare: {max_lag_ms: 20.0}\n"
+    )
+    result = simulate(experiment, 0.2, 0.8, output=tmp_path / "one.h5", keep_spikes=True, store_spikes=True)
+    compare_sweep(tmp_path / "one.h5", tmp_path / "cmp.h5")
+    with open_view(tmp_path / "cmp.h5") as view, open_sweep_of(view, ()) as swept:
+        raster = embedded(report_html(view, swept))["curves"]["raster"]
+    time = result.recording.spike_time
+    assert time is not None
+    assert len(raster["time"]) == ((time >= 100) & (time <= 399.9)).sum() > 0
+    assert (raster["rows"], raster["excitatory"], raster["neurons"]) == (50, 40, 50)
 
 
 @pytest.mark.long
@@ -150,24 +216,12 @@ def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commente
     assert "# Q: the paper&#39;s" in with_sweep
     assert "in place of the sweep" not in with_sweep
     assert "# Q" not in alone
-    assert '<a href="#configuration">Configuration</a>.</p>' in alone
     with h5py.File(path, "r+") as file:
         file.attrs["config_yaml"] = f"{file.attrs['config_yaml']}\ncompare: {{alpha: 0.05}}\n"
     with open_view(path) as view, open_sweep_of(view, ()) as swept:
         text = report_html(view, swept)
     assert "in place of the sweep&#39;s:</p><pre><code>compare:\n  alpha: 0.05\n</code>" in text.replace("'", "&#39;")
     assert "# Q: the paper&#39;s" in text
-
-
-def test_large_grids_get_coarser_curves(full_comparison: Path, full_report: str, monkeypatch: pytest.MonkeyPatch):
-    size = len(full_report)
-    with open_view(full_comparison) as view:
-        curves = 108 * 3 * (payload.SAMPLES + 250) * 8 / 3
-        monkeypatch.setattr(payload, "LARGEST_BYTES", curves / 4)
-        smaller = report_html(view)
-    assert len(smaller) < size - 0.6 * curves
-    data = embedded(smaller)
-    assert len(unpacked(data["points"][50]["spectra"][0])) == len(data["frequency"]) == 62
 
 
 def test_a_variable_is_read_once_or_twice(gappy_comparison: Path, monkeypatch: pytest.MonkeyPatch):
@@ -182,20 +236,23 @@ def test_a_variable_is_read_once_or_twice(gappy_comparison: Path, monkeypatch: p
     monkeypatch.setattr(Plane, "cut", counted)
     with open_view(gappy_comparison) as view:
         report_html(view)
-    assert read["rho"] == read["mean_v_lif"] == 1
+    assert read["rho"] <= 2
     assert max(read.values()) == 2, read.most_common(3)
 
 
-def test_points_without_examples_and_models_that_ran_away(comparison: Make, gappy):
+def test_points_without_curves(comparison: Make, gappy):
+    """Nothing was compared there, or the model diverged."""
     data = dict(gappy)
     data["example_v"] = gappy["example_v"].copy()
     data["example_v"][9, 5, 1] = np.nan
-    data["example_v_lif"] = gappy["example_v_lif"].copy()
-    data["example_v_lif"][11, 0] = np.nan
     with open_view(comparison(**data)) as view:
-        points = embedded(report_html(view))["points"]
-    assert points[11] is None
-    assert points[5 * 12 + 9]["traces"][2] == {"mean": None, "sd": None, "data": "", "text": "MFM: diverged"}
+        text = report_html(view)
+    assert embedded(text)["curves"]["trials"][11 * 9] == []
+    assert embedded(text)["done"][11 * 9] == 0
+    traces = unpacked(text, "traces", "scales", 3)
+    assert np.isnan(traces[11 * 9]).all()
+    assert np.isnan(traces[9 * 9 + 5, 2]).all()
+    assert np.isfinite(traces[9 * 9 + 5, :2]).all()
 
 
 def test_contents_of_a_file_are_text_and_never_markup(comparison: Make, sweep: Path, tmp_path: Path, full):
@@ -216,8 +273,8 @@ def test_contents_of_a_file_are_text_and_never_markup(comparison: Make, sweep: P
         text = report_html(view, swept)
     assert hostile not in text
     assert "alert(1)" in text  # as text
-    assert text.count("<script") == text.count("</script>") == 2
-    assert embedded(text)["series"][1]["name"] == "</script><b>"
+    assert text.count("<script") == text.count("</script>") == 5
+    assert embedded(text)["models"][0] == "</script><b>"
     assert Page(text).open == []
     assert "mean_v left [-200, 100] mV &lt;b&gt;" in text
     assert "215 of 216 trials done, 1 failed" in text
@@ -269,13 +326,26 @@ def test_a_report_of_nothing(small_comparison: Make):
     with open_view(small_comparison([0.3], [0.8], blank=True)) as view:
         text = report_html(view)
     data = embedded(text)
-    assert data["first"] is None
-    assert data["points"] == [None]
+    assert data["initial"]["point"] == [0, 0]
+    assert data["curves"]["trials"] == [[]]
     assert "0 of 2 trials done" in text
 
 
 def test_parts_of_the_page_are_installed():
-    assert {p.name for p in page.PARTS.iterdir()} >= {"page.html", "page.css", "page.js"}
+    assert {p.name for p in page.PARTS.iterdir()} >= {"page.html", "page.css", "js"}
+    assert {p.name for p in (page.PARTS / "js").iterdir()} == {f"{name}.js" for name in page.SCRIPTS}
+
+
+def test_the_answer_is_the_summary_s(gappy_comparison: Path):
+    with open_view(gappy_comparison) as view:
+        text = re.sub(r"<[^>]*>", "", report_html(view)).replace("\N{NO-BREAK SPACE}", " ")
+        found = summary_of(view)
+    for model in found.models:
+        for sentence in model_lines(model):
+            assert sentence.replace(">", "&gt;") in text
+    for claim in found.claims:
+        assert claim.verdict in text
+        assert claim.numbers.replace("'", "&#39;") in text.replace("'", "&#39;")
 
 
 def test_the_sweep_completes_the_provenance(full_comparison: Path, full_report: str, sweep: Path):
