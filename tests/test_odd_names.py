@@ -164,7 +164,7 @@ def test_a_model_of_an_odd_name(tmp_path: Path) -> None:
         assert list(data["model"].values) == [MODEL, "CFM"]
     texts = Text((tmp_path / "maps" / "report.html").read_text(encoding="utf-8")).texts
     assert MODEL in texts["td"]
-    assert any(MODEL in text for text in texts["figcaption"])
+    assert MODEL in texts["dt"]
     assert html.escape("Mödell λ 100%") in (tmp_path / "maps" / "correlation.svg").read_text(encoding="utf-8")
 
 

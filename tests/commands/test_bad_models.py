@@ -213,7 +213,7 @@ def test_a_diverging_model_is_drawn(install_model, swept, monkeypatch):
     draw_fewer(monkeypatch, "lag")
     assert main(["compare", str(swept[0]), "-o", "c.h5", "--models", "BAD"]) == 0
     assert main(["plot", "c.h5", "-o", "maps"]) == 0
-    assert "BAD: diverged" in Path("maps/report.html").read_text()
+    assert "BAD diverged in 8 trials" in Path("maps/report.html").read_text()
     assert main(["trial", str(config), "--p", "0.1", "--lam", "0.8", "--plot"]) == 0
     assert Path("trial.png").read_bytes().startswith(b"\x89PNG")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hpcmass.plots import figures, sheets, style
-from hpcmass.report import page
 
 
 def draw_fewer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Of all sheets draw these alone, besides the overview and the traces, and with few pixels, until the test ends."""
     monkeypatch.setitem(style._RC, "savefig.dpi", 40)
     few = {name: sheets.SHEETS[name] for name in names}
-    for module in (sheets, figures, page):  # a dict that entries are taken from and put back to has another order
+    for module in (sheets, figures):  # a dict that entries are taken from and put back to has another order
         monkeypatch.setattr(module, "SHEETS", few)

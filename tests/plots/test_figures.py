@@ -23,7 +23,6 @@ from hpcmass.plots.saving import save
 from hpcmass.plots.sheets import ON_REQUEST, SHEETS, _compose, sheet
 from hpcmass.plots.view import open_sweep_of, open_view
 from hpcmass.report import draw
-from hpcmass.report.frame import LETTER, LINE, Frame
 from hpcmass.report.page import report_html
 from hpcmass.store import schema
 
@@ -200,12 +199,7 @@ def test_sides_of_a_map_say_what_a_parameter_is(small_comparison):
     with open_view(path, ("w_I", "lam")) as view:
         assert view.plane.right_label == "jump of the conductance at an\ninhibitory spike, w_I"
         page = report_html(view)
-        assert '<tspan x="0" y="0">jump of the conductance at an</tspan><tspan x="0" y="11">' in page
-    with open_view(path, ("lam", "w_I")) as view:  # upwards, with room for both lines and the values
-        frame = Frame(view.plane)
-        values = frame.left - 5 - LETTER * len("0.002")
-        assert values > 10 + LINE
-        assert len([label for label in frame.labels() if "inhibitory spike, w_I" in label]) == 1
+        assert '"label":"jump of the conductance at an inhibitory spike, w_I"' in page
     path.unlink()
     path = small_comparison([0.1, 0.3], [0.5, 0.8], further="external_rate_hz: [4, 5]")
     with open_view(path, ("external_rate_hz", "lam")) as view:

@@ -29,7 +29,9 @@ def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, cap
     names = [f"{name}.{kind}" for name in ("overview", "lag", "traces") for kind in ("png", "svg")]
     assert printed.out.split() == [str(maps / name) for name in (*names, "report.html")]
     assert printed.err == ""
-    assert "at p = 0.3" in (maps / "report.html").read_text()
+    page = (maps / "report.html").read_text()
+    assert "at p = 0.3" in page
+    assert '"initial":{"right":"lam","up":"w_I"' in page
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 // Downloads: the view as SVG and PNG, its numbers as CSV; texts to the clipboard.
 const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "stroke-linecap", "font-size", "font-family",
-  "font-weight", "opacity", "fill-opacity", "visibility", "paint-order"];
+  "font-weight", "opacity", "shape-rendering", "fill-opacity", "visibility", "paint-order"];
 
 function download(blob, name) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });
@@ -32,29 +32,42 @@ function standalone(svg) {
 // All drawings of the view in one, where they stand on the page, with their titles.
 function viewSvg() {
   const root = byId("explorer");
+  root.classList.add("exporting");
+  const hidden = [...byId("curve-toggles").children].filter((label) => !label.querySelector("input").checked);
+  for (const label of hidden) label.hidden = true;
+  try {
+    return composed(root);
+  } finally {
+    for (const label of hidden) label.hidden = false;
+    root.classList.remove("exporting");
+  }
+}
+
+function composed(root) {
   const origin = root.getBoundingClientRect();
   const style = getComputedStyle(document.body);
   const parts = [];
   let [right, bottom] = [0, 0];
-  for (const svg of root.querySelectorAll("svg.map, svg.chart")) {
+  for (const svg of root.querySelectorAll("svg.map, svg.chart, .swatch svg")) {
     const box = svg.getBoundingClientRect();
     if (!box.width || !box.height) continue;
     const copy = standalone(svg);
     copy.setAttribute("x", box.left - origin.left);
     copy.setAttribute("y", box.top - origin.top);
+    if (svg.closest(".white")) parts.push(`<rect x="${box.left - origin.left}" y="${box.top - origin.top}" width="${box.width}" height="${box.height}" fill="#fff"/>`);
     parts.push(new XMLSerializer().serializeToString(copy));
     [right, bottom] = [Math.max(right, box.right - origin.left), Math.max(bottom, box.bottom - origin.top)];
   }
-  for (const text of root.querySelectorAll("figcaption, .slice h3, #point-title, .panel h4")) {
+  for (const text of root.querySelectorAll("figcaption, .slice h3, #point-title, .panel h4, .legend .text, #curve-toggles .text, #pins button:first-child")) {
     const box = text.getBoundingClientRect();
     if (!box.width || !box.height) continue;
     const own = getComputedStyle(text);
     const x = own.textAlign === "center" ? box.left + box.width / 2 : box.left;
-    parts.push(`<text x="${x - origin.left}" y="${box.top - origin.top + box.height * 0.75}" fill="${own.color}" font-family="${escaped(own.fontFamily.replace(/"/g, "'"))}" font-size="${own.fontSize}" font-weight="${own.fontWeight}" text-anchor="${own.textAlign === "center" ? "middle" : "start"}">${escaped(text.textContent)}</text>`);
+    parts.push(`<text x="${x - origin.left}" y="${box.top - origin.top + box.height * 0.75}" fill="${text.style.borderColor || own.color}" font-family="${escaped(own.fontFamily.replace(/"/g, "'"))}" font-size="${own.fontSize}" font-weight="${own.fontWeight}" text-anchor="${own.textAlign === "center" ? "middle" : "start"}">${escaped(text.textContent)}</text>`);
   }
-  const [width, height] = [Math.ceil(right + 8), Math.ceil(bottom + 8)];
+  const [width, height] = [Math.ceil(right + 20), Math.ceil(bottom + 20)];
   const hatches = byId("hatches").outerHTML;
-  const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><title>${escaped(document.title)}</title>${hatches}<rect width="${width}" height="${height}" fill="${style.backgroundColor}"/>${parts.join("")}</svg>`;
+  const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"><title>${escaped(document.title)}</title>${hatches}<rect width="${width}" height="${height}" fill="${style.backgroundColor}"/><g transform="translate(10 10)">${parts.join("")}</g></svg>`;
   return { text, width, height };
 }
 

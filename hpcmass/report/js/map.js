@@ -9,7 +9,7 @@ const isPlane = () => planeShape().every((n) => n > 1);
 // What the maps show: a source each, then the difference.
 function views() {
   const statistic = byName.get(state.statistic);
-  const found = state.shownSources.map((source) => ({ statistic, source, title: source === NETWORK ? "network (LIF)" : source }));
+  const found = state.shownSources.map((source) => ({ statistic, source, title: sourceText(source) }));
   if (state.shownMinus) found.push({ statistic, minus: state.shownMinus, title: state.shownMinus.join(` ${MINUS} `) });
   return found;
 }
@@ -202,7 +202,42 @@ function renderMaps() {
     box.setAttribute("aria-label", `map, ${view.title}, ${view.statistic.label}: arrow keys move, Enter shows the point`);
     box.innerHTML = drawMap(view, k, width);
   });
+  renderMapLegend(shown);
 }
+
+// What the lines, hatches and marks on the maps mean.
+function renderMapLegend(shown) {
+  const entries = new Map();
+  for (const view of shown) {
+    for (const outline of outlinesOf(view.source)) {
+      if (!state.outlines.includes(outline.key)) continue;
+      const base = outline.key.endsWith("_bh") ? OUTLINES[OUTLINES.indexOf(outline) - 1].label : "";
+      entries.set(outline.key, [swatch({ colour: outline.colour, dashes: outline.dash }, true), base ? `${base}: Benjamini–Hochberg` : outline.label]);
+    }
+    for (const flat of planeFlats()) {
+      if (!Number.isFinite(viewValue(view, flat))) {
+        const reason = viewGap(view, flat).replace(/^[^:]*: /, "");
+        entries.set(reason, [patch(hatchOf(reason)), reason]);
+      } else if (isDimmed(view, flat)) {
+        entries.set("dimmed", [patch("dim"), dimmedText(view)]);
+      } else if (isPartlyDiverged(view, flat)) {
+        entries.set("crossed", [cross(), "model diverged in some of the trials"]);
+      }
+    }
+  }
+  byId("map-legend").replaceChildren(...[...entries.values()].map(([mark, text]) => element("li", {}, mark, element("span", { class: "text" }, text))));
+}
+
+const dimmedText = (view) => (view.statistic.name === "lag" ? `ρ < ${LOW_RHO}: the lag means little` : "most power at the lowest frequency: no peak");
+
+function drawn(content, white) {
+  const made = element("span", { class: white ? "swatch white" : "swatch", "aria-hidden": "true" });
+  made.innerHTML = `<svg width="30" height="12">${content}</svg>`;
+  return made;
+}
+const swatch = (style, white) => drawn(`<path class="curve" style="--curve:${style.colour}" stroke-width="2" stroke-dasharray="${style.dashes || "none"}" d="M1 6H29"/>`, white);
+const patch = (hatch) => drawn(`<rect x="1" width="28" height="12" fill="url(#hatch-${hatch})"/>`);
+const cross = () => drawn('<path class="crossed" d="M11 2l8 8m0 -8l-8 8"/>', true);
 
 function renderTabs(shown) {
   const host = byId("map-tabs");

@@ -10,7 +10,8 @@ const isHidden = (name) => state.hidden.includes(name);
 function styleOf(name, k, several) {
   const own = data.styles[name];
   const pinned = state.pins.findIndex((pin) => samePoint(pin, shownPoints()[k]));
-  return several ? { ...own, colour: POINT_COLOURS[k === 0 ? 0 : pinned + 1] } : own;
+  const dashes = name === "phi_I" ? "6 2" : own.dashes;
+  return several ? { ...own, dashes, colour: POINT_COLOURS[k === 0 ? 0 : pinned + 1] } : own;
 }
 
 function potentialCurves(points) {
@@ -125,7 +126,7 @@ function renderCurves() {
     x: time, y: { label: state.units === "sd" ? "potential, standardised" : "potential (mV)" }, curves,
   }, why || "All curves are hidden.");
   drawOrSay("inputs", "inputs", 190, "time", { x: time, y: { label: "input Φ (1/ms)", zero: true }, curves: inputCurves(points) },
-    why || (data.curves.series.includes("phi_E") ? "All curves are hidden." : "The inputs Φ are in the sweep file, which was not available when this page was written."));
+    why || (data.curves.series.includes("phi_E") ? "All curves are hidden." : "The inputs Φ are in the sweep file, without which this page was written."));
   renderRaster(time);
   const { curves: powers, bands } = spectrumCurves(points);
   const frequencies = data.curves.frequency.filter((f) => f > 0);

@@ -1,7 +1,9 @@
 // Above the point's curves: where it is, trials, curves to show, pinned points, and lines to copy.
 function renderPoint() {
   const flat = flatOf(state.point);
-  byId("point-title").textContent = whereText(state.point);
+  const title = byId("point-title");
+  title.textContent = whereText(state.point);
+  title.style.borderColor = shownPoints().length > 1 ? POINT_COLOURS[0] : "";
   renderTrials(flat);
   renderToggles(flat);
   renderPins();
@@ -44,11 +46,13 @@ function renderToggles(flat) {
   names.forEach((name, k) => {
     const label = host.children[k];
     label.querySelector("input").checked = !isHidden(name);
-    const style = several ? { ...data.styles[name], colour: "var(--ink)" } : data.styles[name];
+    const style = several ? { ...styleOf(name, 0, true), colour: "var(--ink)" } : data.styles[name];
     label.querySelector(".mark").replaceChildren(swatch(style));
     const mean = valueOf("mean_v", name, flat), sd = valueOf("sd_v", name, flat);
-    const numbers = Number.isFinite(mean) ? `: ${written(mean, 4)} ± ${written(sd, 3)} mV` : "";
-    label.querySelector(".text").textContent = (INPUT_NAMES[name] || name) + (several ? "" : numbers);
+    const diverged = isModel(name) ? valueOf("n_diverged", name, flat) : 0;
+    const ran = diverged > 0 ? `: diverged in ${diverged} of ${ofNetwork("n_compared", flat)} trials` : "";
+    const numbers = Number.isFinite(mean) ? `: ${written(mean, 4)} ± ${written(sd, 3)} mV` : ran;
+    label.querySelector(".text").textContent = (INPUT_NAMES[name] || sourceText(name)) + (several ? "" : numbers);
   });
   byId("curve-note").textContent = several ? "Colour: the point; dashes: the curve." : "Mean ± standard deviation in time, over all trials.";
 }

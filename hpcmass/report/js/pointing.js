@@ -46,7 +46,7 @@ function describe(view, flat) {
   for (const outline of outlinesOf(view.source)) {
     if (state.outlines.includes(outline.key) && outline.inside(view.source, flat)) lines.push(`• ${outline.label}`);
   }
-  if (isDimmed(view, flat)) lines.push(view.statistic.name === "lag" ? `• ρ < ${LOW_RHO}: the lag means little` : "• most power at the lowest frequency: no peak");
+  if (isDimmed(view, flat)) lines.push(`• ${dimmedText(view)}`);
   return lines;
 }
 

@@ -68,11 +68,5 @@ function renderSlices() {
 function renderLegend() {
   const statistic = byName.get(state.statistic);
   byId("slice-legend").replaceChildren(...statistic.sources.filter((source) => !state.hidden.includes(source)).map((source) =>
-    element("li", {}, swatch(data.styles[source]), source)));
-}
-
-function swatch(style) {
-  const made = element("span", { class: "swatch", "aria-hidden": "true" });
-  made.innerHTML = `<svg width="30" height="10"><path class="curve" style="--curve:${style.colour}" stroke-width="2" stroke-dasharray="${style.dashes || "none"}" d="M1 5H29"/></svg>`;
-  return made;
+    element("li", {}, swatch(data.styles[source]), element("span", { class: "text" }, sourceText(source)))));
 }
