@@ -44,6 +44,8 @@ def test_only_trials_that_are_done_are_seen(half_done: Path, all_trials: list[Tr
                 assert tuple(traces) == TRACES
                 for name in TRACES:
                     np.testing.assert_array_equal(traces[name], expected[name])
+                    some = sweep.window(name, point, number, slice(1, 4))
+                    np.testing.assert_array_equal(some, expected[name][1:4])
                 for name in NUMBERS:
                     assert numbers[name][trial.index] == expected[name]
                     assert sweep.value(name, trial.index) == expected[name]
@@ -52,6 +54,8 @@ def test_only_trials_that_are_done_are_seen(half_done: Path, all_trials: list[Tr
                     np.testing.assert_equal(numbers[name][trial.index], SWEEP_VARIABLES[name].fill)
                 with pytest.raises(ValueError, match=f"{trial.label()} is not done"):
                     sweep.traces(point, number)
+                with pytest.raises(ValueError, match=f"{trial.label()} is not done"):
+                    sweep.window("mean_v", point, number, slice(1, 4))
         failed = all_trials[1]
         assert sweep.error(failed.index) == f"did not converge at {failed.label()}, λ too large"
         assert sweep.error(all_trials[0].index) == ""
