@@ -12,7 +12,7 @@ import xarray as xr
 
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.plots.lines import NETWORK
-from hpcmass.plots.style import drawable
+from hpcmass.plots.style import LARGEST
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE
 
 Real = npt.NDArray[np.float64]
@@ -153,7 +153,7 @@ def _read(
     if not set(axes) <= set(stored.dims) <= {*axes, "model", "trial"} or stored.dtype.kind not in "fiu":
         return
     values = stored.astype(np.float64)
-    values = values.copy(data=drawable(values.values))
+    values = values.copy(data=_bounded(values.values))
     schema = COMPARED_VARIABLES.get(name)
     if schema is not None and schema.fill == -1:
         values = values.where(stored != -1)
@@ -179,6 +179,11 @@ def _read(
         yield own, sources(error)
 
 
+def _bounded(values: Real) -> Real:
+    """Values within ±`LARGEST`, NaN where they are infinite; small ones, such as p-values, stay as they are."""
+    return np.where(np.isinf(values), np.nan, np.clip(values, -LARGEST, LARGEST))
+
+
 def _neutral(text: str) -> str:
     """A description that holds for network and models."""
     return text.removesuffix(", network").removesuffix(", model")
@@ -198,7 +203,7 @@ def _per_degree(chi2: PlaneVariable, dof: PlaneVariable) -> PlaneVariable:
     sources = {}
     for name, (_, values) in chi2.sources.items():
         degrees = dof.sources[name][1]
-        sources[name] = ("chi2 / chi2_dof", drawable(values / np.where(degrees > 0, degrees, np.nan)))
+        sources[name] = ("chi2 / chi2_dof", _bounded(values / np.where(degrees > 0, degrees, np.nan)))
     return PlaneVariable("chi2_per_dof", "1", "chi-squared between the spectra per degree of freedom", sources)
 
 
