@@ -71,7 +71,8 @@ def curves(view: View, sweep: SweepParts | None) -> Curves:
     for point in np.ndindex(shape):
         numbers = np.flatnonzero(done[point]).tolist()[: 1 + plan.further_trials]
         own = np.concatenate([network[point][None], models[point]]) if numbers else None
-        rows = list(_rows(own, sweep, point, numbers, window, plan, len(view.models)))
+        place = point if sweep is None else tuple(i for name, i in zip(axes, point, strict=True) if name in sweep.axes)
+        rows = list(_rows(own, sweep, place, numbers, window, plan, len(view.models)))
         scale, whole = packed(np.array(rows))
         lines.append(line(whole))
         scales.append(scale)

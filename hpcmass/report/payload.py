@@ -79,6 +79,7 @@ def payload(view: View, sweep: SweepParts | None) -> Payload:
         "curves": drawn.description,
         "initial": {"right": view.plane.right, "up": view.plane.up, "point": _first_point(view, axes)},
         "files": _files(view, sweep),
+        "scanned": view.data.attrs.get("scan_axis"),
     }
     values = [values.ravel() for variable in variables for _, values in variable.sources.values()]
     return Payload(data, exact(np.concatenate(values)), drawn.traces, drawn.spectra)

@@ -119,7 +119,7 @@ def test_maps_tables_summary_and_page(with_own: Path, folder: Path) -> None:
         ]  # fmt: skip
     assert main(["plot", str(with_own), "-o", "maps"]) == 0
     assert (folder / "maps" / "own_statistics.png").exists()
-    assert "rms_error: MFM" in (folder / "maps" / "report.html").read_text()
+    assert '"name":"rms_error"' in (folder / "maps" / "report.html").read_text()
 
 
 @pytest.mark.process

@@ -97,7 +97,7 @@ def test_maps_lines_and_the_best_value(scanned: Path, tmp_path: Path) -> None:
         assert SHEETS["best_value"][1](view) == []
     assert main(["plot", str(scanned), "-o", str(tmp_path / "maps"), "--at", "tau_s_ms=5"]) == 0
     assert (tmp_path / "maps" / "best_value.png").exists()
-    assert "best tau_s_ms" in (tmp_path / "maps" / "report.html").read_text()
+    assert '"name":"best_tau_s_ms"' in (tmp_path / "maps" / "report.html").read_text()
 
 
 def test_without_a_scan_there_is_no_best_value(compared) -> None:

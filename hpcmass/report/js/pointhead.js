@@ -80,7 +80,7 @@ const shellWord = (text) => (/^[\w./=:,+-]+$/.test(text) ? text : `'${text.repla
 function renderCommands(flat) {
   const number = data.curves.trials[flat][state.trial] ?? 0;
   const value = (name) => axes[axisOf.get(name)].values[state.point[axisOf.get(name)]];
-  const at = axes.filter((axis) => !["p", "lam"].includes(axis.name)).map((axis) => ` --at ${axis.name}=${value(axis.name)}`);
+  const at = axes.filter((axis) => !["p", "lam", data.scanned].includes(axis.name)).map((axis) => ` --at ${axis.name}=${value(axis.name)}`);
   byId("command-trial").textContent =
     `hpcmass trial ${shellWord(data.files.config)} --p ${value("p")} --lam ${value("lam")}${at.join("")} --trial ${number} --plot`;
   const place = axes.map((axis) => `${axis.name}=${value(axis.name)}`).join(", ");
@@ -88,6 +88,7 @@ function renderCommands(flat) {
   const source = state.shownSources.find(isModel) || state.shownSources[0];
   const variable = statistic.variables[statistic.sources.indexOf(source)];
   const model = isModel(source) && variable ? `, model=${JSON.stringify(source)}` : "";
+  byId("command-xarray").parentElement.hidden = !variable;
   const expression = variable.includes("/") ? variable.split(" / ").map((name) => `ds.${name}`).join(" / ") : `ds.${variable}`;
   byId("command-xarray").textContent =
     `import xarray as xr; ds = xr.open_dataset(${JSON.stringify(data.files.comparison)}, engine="h5netcdf"); (${expression}).sel(${place}${model})`;
