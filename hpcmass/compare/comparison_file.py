@@ -29,7 +29,7 @@ from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, chan
 from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
-from hpcmass.store.provenance import append_history, history_line, history_value
+from hpcmass.store.provenance import append_history, history_line, history_of, history_value
 from hpcmass.store.schema import (
     COMPARED_VARIABLES,
     COMPARISON_FILETYPE,
@@ -44,13 +44,22 @@ Point = tuple[int, ...]
 
 
 def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mapping[str, Any], force: bool) -> None:
-    """Create the comparison file, or check that an existing one can be continued."""
-    if path.exists() and not force:
+    """Create the comparison file, or check that an existing one can be continued.
+
+    One of fewer files of the same sweep is replaced by one of all files, with the same results.
+    """
+    continued = path.exists() and not force
+    history, what = [], "started"
+    if continued:
         require_continuable(path, sweep, contents)
-        return
+        if _files_of(path) == set(sweep.uuids) or _uuid_of(path) == sweep.uuid:
+            return
+        with open_hdf5(path, COMPARISON_FILETYPE) as old:
+            history, what = history_of(old), "continued"
     experiment, scan = contents.experiment, contents.scan
     scanned = [] if scan is None else [Coordinate(scan.name, np.array(scan.values), scan.unit, scan.meaning)]
     bins = bins_of(experiment.network, experiment.compare)
+    variables = [*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())]
     with creating_file(
         path,
         filetype=COMPARISON_FILETYPE,
@@ -63,22 +72,40 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
         ],
-        variables=[*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())],
+        variables=variables,
         attributes={
             "title": experiment.title,
             "config_yaml": experiment.text,
             "config_sha256": sweep.physics_sha256,
             "sweep_uuid": sweep.uuid,
+            "sweep_uuids": "\n".join(sorted(set(sweep.uuids))),
             "sweep_path": "\n".join(noted(os.path.relpath(p.absolute(), path.parent.absolute())) for p in sweep.paths),
             "own_code": json.dumps(contents.code),
             **({} if scan is None else {"scan": scan.key, "scan_axis": scan.name}),
             "own_statistics": json.dumps([asdict(each) for each in contents.own]),
-            "history": history_value([history_line(f"comparison of {sweep.name} started")]),
+            "history": history_value([*history, history_line(f"comparison of {sweep.name} {what}")]),
             **provenance,
         },
         force=force,
+        replace=continued,
     ) as file:
+        if continued:
+            with open_hdf5(path, COMPARISON_FILETYPE) as old:
+                for variable in variables:
+                    file[variable.name][...] = old[variable.name][()]
         file["n_components"][...] = bins.n_components
+
+
+def _uuid_of(path: Path) -> str:
+    """Identity of the sweep that a comparison compares."""
+    with open_hdf5(path, COMPARISON_FILETYPE) as file:
+        return str(file.attrs["sweep_uuid"])
+
+
+def _files_of(path: Path) -> set[str]:
+    """Identities of the sweep files that a comparison compares."""
+    with open_hdf5(path, COMPARISON_FILETYPE) as file:
+        return set(str(file.attrs.get("sweep_uuids", file.attrs["sweep_uuid"])).split())
 
 
 class OutdatedComparison(UserError):
@@ -111,7 +138,11 @@ def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> No
         scan, values = str(file.attrs.get("scan", "")), ()
         if scan:
             values, shape = tuple(file[str(file.attrs["scan_axis"])][()].tolist()), (*shape[:-2], shape[-1])
-        if str(file.attrs["sweep_uuid"]) != sweep.uuid or shape != sweep.shape:
+        compared, given = _files_of(path), set(sweep.uuids)
+        same = str(file.attrs["sweep_uuid"]) == sweep.uuid or compared <= given
+        if compared > given:
+            raise OutdatedComparison(path, f"compares {len(compared)} files of this sweep; give all of them")
+        if not same or shape != sweep.shape:
             raise OutdatedComparison(path, f"compares another sweep than {sweep.name}", other_sweep=True)
         if any(name not in file for name in COMPARED_VARIABLES):
             raise OutdatedComparison(path, "was made by an older hpcmass, which computed fewer statistics")

@@ -126,7 +126,7 @@ def backup(path: Path) -> Path:
 
 
 @contextmanager
-def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iterator[h5py.File]:
+def creating(path: Path, *, size: int, filled: int, force: bool = False, replace: bool = False) -> Iterator[h5py.File]:
     """An HDF5 file open for writing that becomes `path` only when the block ends without an exception.
 
     The caller has the lock of `path`, so an existing temporary file was left by a killed job.
@@ -140,6 +140,8 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
         Bytes that are written before it is closed, which must be free on the disk.
     force : bool
         Back up an existing file as `name.1.h5` (2, 3, …) instead of refusing it.
+    replace : bool
+        The new file has everything that the existing one has, and takes its place.
 
     Raises
     ------
@@ -147,7 +149,7 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
         If `path` exists without `force`, its directory does not exist, or the disk does not take it.
     """
     require_output(path)
-    if path.exists() and not force:
+    if path.exists() and not (force or replace):
         raise UserError(f"{path} exists; {START_OVER}")
     growing = path.with_name(f".{path.name}.{os.getpid()}.growing")
     try:
@@ -165,7 +167,7 @@ def creating(path: Path, *, size: int, filled: int, force: bool = False) -> Iter
             if os.fstat(complete.fileno()).st_size > needed:
                 complete.truncate(needed)
             os.fsync(complete.fileno())  # the parts of a merged file may be deleted as soon as it exists
-        if path.exists():
+        if path.exists() and not replace:
             logger.info("backed up the old %s as %s", path.name, backup(path).name)
         os.replace(growing, path)
         _sync_directory(path.parent)

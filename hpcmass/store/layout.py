@@ -168,6 +168,7 @@ def creating_file(
     attributes: Mapping[str, Any],
     packed: bool = False,
     force: bool = False,
+    replace: bool = False,
 ) -> Iterator[h5py.File]:
     """A result file with everything in it but the data, which the block adds; all or nothing, see `files.creating`.
 
@@ -189,6 +190,8 @@ def creating_file(
         variable is contiguous and has its place in the file from now on, so that raw writes need no metadata.
     force : bool
         Back up an existing file as `name.1.h5` instead of refusing it.
+    replace : bool
+        See `files.creating`.
     """
     axes = tuple(axes)
     filled, traces = file_bytes(variables, axes, coordinates)
@@ -196,7 +199,7 @@ def creating_file(
     filled += sum(len(_encoded(value)) for value in attributes.values() if isinstance(value, str))
     size = filled + (0 if packed else traces)
     lengths = {coordinate.name: len(coordinate) for coordinate in coordinates}
-    with creating(path, size=size, filled=filled, force=force) as file:
+    with creating(path, size=size, filled=filled, force=force, replace=replace) as file:
         file.attrs["filetype"] = filetype
         file.attrs["format_version"] = "{}.{}".format(*FORMAT_VERSION)
         file.attrs["Conventions"] = CONVENTIONS

@@ -23,6 +23,7 @@ from hpcmass.grid import trials as all_trials
 from hpcmass.parallel.executors import Workers
 from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.lock import SweepLock
+from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Ended, SweepWriter
 
 
@@ -217,3 +218,51 @@ def test_a_mistake_ends_all_ranks_with_one_sentence(make_sweep, tmp_path: Path, 
     assert done.returncode == 2
     assert done.stderr.count("no mass model 'XYZ'") == 1
     assert "Traceback" not in done.stderr
+
+
+# ---------------------------------------------------------------------------------------- more files
+
+
+@pytest.fixture
+def halves(make_sweep) -> list[Path]:
+    """The sweep in two files, whose trials are those of the first and the second half of the axis p."""
+    paths = [make_sweep(f"part-{k}.h5") for k in (1, 2)]
+    for k, path in enumerate(paths):
+        with SweepFile(path) as sweep:
+            axis = list(sweep.axes).index("p")
+        with h5py.File(path, "r+") as file:
+            status = file["status"][()]
+            other = [slice(None)] * status.ndim
+            other[axis] = slice(1, None) if k == 0 else slice(0, 1)
+            status[tuple(other)] = 0
+            file["status"][...] = status
+            file.attrs["uuid"] = f"{k}"
+    return paths
+
+
+def test_a_comparison_takes_further_files_of_the_sweep(halves, same_contents, tmp_path):
+    path, whole = tmp_path / "c.h5", tmp_path / "whole.h5"
+    first = compare_sweep(halves[:1], path)
+    both = compare_sweep(halves, path)
+    assert 0 < first.n_points_compared < both.n_points_compared
+    assert both.n_points_new == both.n_points_compared - first.n_points_compared
+    compare_sweep(halves, whole)
+    same_contents(path, whole)
+    with h5py.File(path) as file, h5py.File(whole) as other:
+        assert file.attrs["sweep_uuid"] == other.attrs["sweep_uuid"]
+        assert file.attrs["sweep_path"] == other.attrs["sweep_path"] == "part-1.h5\npart-2.h5"
+        history = file.attrs["history"].decode().split("\n")
+    assert "comparison of" in history[0]
+    assert "started" in history[0]
+    assert any(line.endswith("part-1.h5 and 1 more continued") for line in history)
+    assert compare_sweep(halves[::-1], path).n_points_new == 0
+    assert sorted(tmp_path.glob("c*.h5")) == [path], "no backup, for nothing is lost"
+
+
+def test_a_comparison_refuses_fewer_files_than_it_has(halves, tmp_path):
+    path = tmp_path / "c.h5"
+    compare_sweep(halves, path)
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="compares 2 files of this sweep; give all of them"):
+        compare_sweep(halves[:1], path)
+    assert path.read_bytes() == before
