@@ -40,7 +40,7 @@ SHORT: Final = {
     "n_eff": "effective number of samples",
     "rho_agrees": "follows: ρ significant and high",
     "rho_agrees_bh": "follows, Benjamini–Hochberg",
-    "spectral_distance": "distance of the spectra",
+    "spectral_distance": "spectral distance",
     "coherence_mean": "coherence, power-weighted",
     "chi2_per_dof": "χ² / degrees of freedom",
     "chi2": "χ² of the spectra",
