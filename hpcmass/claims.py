@@ -188,7 +188,7 @@ def check_rho_region(found: Findings) -> Outcome:
     unconnected = found.compared & (found.p == 0)[None, :]
     if unconnected.any() and not near[found.p == 0].any():
         counts = ", ".join(f"{model} {found.agrees[model][unconnected].sum()}" for model in PAPERS)
-        numbers += f"; of {unconnected.sum()} with p = 0, which is no limit: {counts}"
+        numbers += f"; at p = 0 itself ({unconnected.sum()} points): {counts}"
     holds = all(0 < part[model] < 1 and 0 < area[model] < 0.5 for model in PAPERS)
     return (HOLDS if holds else FAILS), numbers
 
