@@ -17,6 +17,7 @@ from hpcmass.plots.plane import cut_plane, symbol
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View, open_view
+from hpcmass.store.degenerate import degenerate_inputs, lock_step
 from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import own_statistics
 
@@ -104,6 +105,8 @@ class Summary:
     claims : list of Verdict
     claims_at : dict of str to float
         Further axes → value at which the claims were checked.
+    warnings : list of str
+        In which ways the networks are degenerate; empty for ordinary ones.
     """
 
     path: Path
@@ -115,6 +118,7 @@ class Summary:
     models: list[ModelSummary]
     claims: list[Verdict]
     claims_at: dict[str, float]
+    warnings: list[str]
 
     @property
     def claims_at_text(self) -> str:
@@ -137,6 +141,8 @@ class Summary:
             "",
             f"Where the model follows the network: {self.criterion}",
         ]
+        for warning in self.warnings:
+            lines += _hanging("Warning: ", warning)
         for model in self.models:
             first, *rest = model_lines(model)
             lines += _hanging(f"{model.model:<5} ", first)
@@ -218,7 +224,16 @@ def summary_of(view: View) -> Summary:
         models=[_model_summary(view, planes, model, compared) for model in view.models],
         claims=verdicts(findings(planes[0])),
         claims_at=planes[0].plane.fixed_values,
+        warnings=_warnings(view),
     )
+
+
+def _warnings(view: View) -> list[str]:
+    experiment = view.experiment
+    found = [] if experiment.imported is not None else degenerate_inputs(experiment)
+    rate, status = (view.data[name].transpose("p", "lam", ..., "trial").values for name in ("rate_E", "status"))
+    together = lock_step(experiment, experiment.axes(), rate, status)
+    return found + ([] if together is None else [together])
 
 
 def _planes(view: View) -> list[View]:

@@ -25,7 +25,7 @@ CONFIG = """\
 title: to be interrupted
 trials: 2
 root_seed: 3
-network: {n_neurons: 200, n_external: 200, duration_ms: 8000.0, transient_ms: 100.0, p_ext: 1.0, w_ext: 0.1}
+network: {n_neurons: 200, n_external: 200, duration_ms: 8000.0, transient_ms: 100.0, p_ext: 0.5, w_ext: 0.2}
 grid:
   p: [0.1, 0.5, 1.0]
   lam: [0.5, 0.8, 1.0]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hpcmass.cli import main
 from hpcmass.config.file import load_experiment
 from hpcmass.jsontext import json_text
-from hpcmass.report.payload import script_json
+from hpcmass.report.encoding import script_json
 from hpcmass.store.writer import create_sweep_file
 
 ONE_POINT = """

@@ -91,13 +91,14 @@ def _models(config: Path, assignments: Sequence[str]) -> list[str]:
 
 def own_problems(experiment: Experiment) -> list[str]:
     """What is wrong with the mass models and own statistics that a configuration lists."""
-    from hpcmass.compare.own import statistics_of
     from hpcmass.mass.registry import declared_models
 
-    return [
-        *_problem(lambda: declared_models(experiment.mass, n_trials=experiment.trials)),
-        *_problem(lambda: statistics_of(experiment.compare)),
-    ]
+    problems = _problem(lambda: declared_models(experiment.mass, n_trials=experiment.trials))
+    if experiment.compare.statistics:  # else SciPy's statistics would be loaded for nothing
+        from hpcmass.compare.own import statistics_of
+
+        problems += _problem(lambda: statistics_of(experiment.compare))
+    return problems
 
 
 def _problem(find: Callable[[], object]) -> list[str]:

@@ -86,16 +86,16 @@ def _overshoot(corners: list[tuple[dict[str, float], NetworkParameters]]) -> str
 def largest_conductance(network: NetworkParameters, p: float, lam: float) -> float:
     """Conductance of a neuron, leak included and in its units, that the network may well reach.
 
-    The larger of two: after a volley in which all neurons fire once, and the mean at the mean-field rate.
+    The larger of two: after a burst in which all neurons fire once, and the mean at the mean-field rate.
     """
     degree = network.n_neurons * p
     per_ms = network.n_external * network.p_ext * network.external_rate_hz / 1e3 if lam > 0 else 0.0
     external = network.w_ext * network.tau_ext_ms * per_ms
-    volley = degree * (lam * network.w_E + (1 - lam) * network.w_I)
+    burst = degree * (lam * network.w_E + (1 - lam) * network.w_I)
     rate_per_ms = mean_field_rate_hz(network, p, lam) / 1e3
     g = network.g_tilde_ms()
     mean = degree * rate_per_ms * (lam * g["E"] + (1 - lam) * g["I"])
-    return 1 + external + max(volley, mean)
+    return 1 + external + max(burst, mean)
 
 
 def lock_step(

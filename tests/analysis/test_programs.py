@@ -103,7 +103,7 @@ def test_regions_are_printed_as_tables(comparison: Path, load: Load, monkeypatch
     for table in (first, second):
         assert len({line.count("|") for line in table.splitlines()}) == 1
     assert first.splitlines()[2].startswith("| network | de-synchronised | ")
-    assert "| CFM | the paper's χ² test finds no difference (p > 0.01) | " in first
+    assert "| CFM | the paper's χ² test finds no difference (p-value > 0.01) | " in first
     assert len(second.splitlines()) == 2 + 4 * 2
     monkeypatch.setattr(sys, "argv", ["regions.py", "none.h5"])
     assert regions.main() == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -84,3 +85,18 @@ def test_nothing_is_compared_yet(compared: tuple[Path, ...], tmp_path: Path) -> 
 def test_a_sweep_is_refused(compared: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert "run `hpcmass compare" in refused(capsys, "summary", str(compared[0]))
     assert "there is no file none.h5" in refused(capsys, "summary", "none.h5")
+
+
+def test_degenerate_networks_are_named(compared: tuple[Path, ...], tmp_path: Path) -> None:
+    path = Path(shutil.copy(compared[1], tmp_path / "c.h5"))
+    with h5py.File(path, "r+") as file:
+        file.attrs["config_yaml"] = str(file.attrs["config_yaml"]).replace("network: {", "network: {p_ext: 1.0, ")
+    summary = summarise(path)
+    same_input, together = summary.warnings
+    assert same_input.startswith("p_ext = 1 gives every excitatory neuron the same external input")
+    assert "the excitatory neurons fire equally often" in together  # 8 Hz in 3 s, in all trials
+    assert "Warning: p_ext = 1 gives" in summary.text()
+    assert summary.to_dict()["warnings"] == summary.warnings
+    with h5py.File(path, "r+") as file:
+        file["rate_E"][...] = 8.1
+    assert summarise(path).warnings == [same_input]

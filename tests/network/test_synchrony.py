@@ -167,7 +167,7 @@ def test_undefined_for_a_record_below_two_bins() -> None:
     assert np.isfinite(ours(np.ones((200, 3), bool), 0.1)).all()
 
 
-def test_one_short_volley_is_nearly_one() -> None:
+def test_one_short_burst_is_nearly_one() -> None:
     burst = np.zeros((20_000, 50), bool)
     burst[10_000] = burst[10_003] = True
     assert 0.95 < ours(burst, 0.1)[0] <= 1.0

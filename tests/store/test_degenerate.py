@@ -51,7 +51,7 @@ def test_a_step_that_overshoots() -> None:
     assert degenerate_inputs(Experiment(grid=grid, network=SMALL)) == []
 
 
-def test_the_conductance_of_a_volley_and_of_steady_firing() -> None:
+def test_the_conductance_of_a_burst_and_of_steady_firing() -> None:
     still = Experiment(grid={"p": 0.2, "lam": 0.8}, network=SMALL | {"external_rate_hz": 0}).network
     assert largest_conductance(still, 0.2, 0.8) == pytest.approx(1 + 100 * (0.8 * 0.014 + 0.2 * 0.08))
     driven = Experiment(grid={"p": 0.2, "lam": 1}, network=SMALL | {"w_I": 0, "w_ext": 0.5}).network

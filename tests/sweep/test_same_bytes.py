@@ -130,7 +130,7 @@ def test_a_part_knows_its_trials(parts: list[Path], config: Path, command: Run) 
     assert parts[0].read_bytes() == before
 
 
-BOOKKEEPING = {"sweep_uuid", "sweep_path", "history", "date", "n_ranks", "mpi_library"}
+BOOKKEEPING = {"sweep_uuid", "sweep_uuids", "sweep_path", "history", "date", "n_ranks", "mpi_library"}
 
 
 def statistics(path: Path) -> dict[str, bytes]:
