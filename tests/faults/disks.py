@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ballast import ballast_of, fill
 from harness import Index, Installation, Truth, Writer, datasets, done_in, end, kill, ranks_of
 
 MIB = 2**20
@@ -36,19 +37,6 @@ def small_disk(directory: Path, size: int) -> Iterator[Path]:
         yield directory
     finally:
         subprocess.run(["umount", "-l", str(directory)], check=False)
-
-
-def ballast_of(disk: Path) -> Path:
-    """The file that fills a disk."""
-    return disk / "ballast"
-
-
-def fill(disk: Path, leave: int) -> None:
-    """Leave so many bytes of a disk, up to a page."""
-    with ballast_of(disk).open("ab") as file:
-        while (free := shutil.disk_usage(disk).free - leave) >= 4096:
-            file.write(bytes(min(free, 65536)))
-            file.flush()
 
 
 def _refused(done: subprocess.CompletedProcess[str], words: str) -> bool:

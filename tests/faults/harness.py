@@ -102,7 +102,7 @@ class Installation:
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         env = dict(entry.split("=", 1) for entry in listing.split("\0") if "=" in entry)
-        env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}"
+        env["PYTHONPATH"] = str(ROOT)
         python = str(venv / "bin" / "python")
         question = "import hpcmass.store, h5py; from hpcmass.parallel.communicator import library_version as v; " \
                    "print(h5py.get_config().mpi, v())"  # fmt: skip

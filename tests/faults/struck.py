@@ -33,7 +33,7 @@ def die() -> None:
 
 def fill_disk() -> None:
     """Leave no byte of the disk of the output."""
-    from disks import fill
+    from ballast import fill
 
     fill(Path(sys.argv[sys.argv.index("-o") + 1]).parent, 0)
 
