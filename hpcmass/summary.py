@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.claims import Verdict, findings, verdicts
+from hpcmass.degenerate import degenerate_inputs, lock_step
 from hpcmass.plots.plane import cut_plane, symbol
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View, open_view
-from hpcmass.store.degenerate import degenerate_inputs, lock_step
 from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import own_statistics
 

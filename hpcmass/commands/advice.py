@@ -51,7 +51,7 @@ def warn_of_rounding(network: NetworkParameters, axes: Mapping[str, Sequence[flo
 
 def warn_of_degenerate(experiment: Experiment, where: str = "") -> None:
     """Log in which way the networks of a configuration are degenerate, if they are."""
-    from hpcmass.store.degenerate import degenerate_inputs
+    from hpcmass.degenerate import degenerate_inputs
 
     for sentence in degenerate_inputs(experiment):
         logger.warning(f"{where}{sentence}")

@@ -101,7 +101,7 @@ def _warn_of_comparison(experiment: Experiment) -> None:
 
 
 def _report(summary: Summary) -> None:
-    from hpcmass.store.degenerate import lock_step
+    from hpcmass.degenerate import lock_step
     from hpcmass.store.parts import SweepParts
 
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")

@@ -9,10 +9,10 @@ import pytest
 from hpcmass import Experiment, run_sweep
 from hpcmass.cli import main
 from hpcmass.config.file import load_experiment
-from hpcmass.store.degenerate import degenerate_inputs, largest_conductance, lock_step
+from hpcmass.degenerate import degenerate_inputs, largest_conductance, lock_step
 from hpcmass.store.parts import SweepParts
 
-CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yml"))
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yml"))
 SMALL = {"n_neurons": 500, "n_external": 500, "external_rate_hz": 100, "w_E": 0.014, "w_I": 0.08}
 
 
