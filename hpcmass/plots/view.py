@@ -119,6 +119,13 @@ class View:
         total = np.nansum(values, axis=-1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
+    def number_error(self, name: str) -> FloatMap:
+        """The standard error of `number` over the trials, (λ, p); NaN for a single trial."""
+        values = np.where(self._done, self.point(name), np.nan)
+        count = np.isfinite(values).sum(axis=-1)
+        squares = np.nansum((values - self.number(name)[..., None]) ** 2, axis=-1)
+        return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
+
     def network_gaps(self, values: FloatMap, *further: tuple[Gap, Mask]) -> list[tuple[Gap, Mask]]:
         """Why `values`, a property of the network, is missing where it is (`further`: additional reasons)."""
         return explain(values, [*self._network_reasons, *further])
