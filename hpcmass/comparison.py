@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,8 @@ from hpcmass.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from hpcmass.summary import Summary
 
@@ -216,6 +218,79 @@ class Comparison:
             raise UserError(f"{path}: the report is one HTML file; give a name that ends in .html")
         with open_view(self.path, axes, at) as view, open_sweep_of(view, ()) as sweep, house_style():
             return write_report(view, sweep, path)
+
+    def figure(
+        self,
+        panels: str | Sequence[str],
+        *,
+        ax: Axes | Iterable[Axes] | None = None,
+        width_mm: float = 180.0,
+        columns: int | None = None,
+        clim: Mapping[str, tuple[float, float]] | None = None,
+        along: Mapping[str, float] | None = None,
+        letters: bool = False,
+        legend: bool = True,
+        axes: tuple[str, str] | None = None,
+        at: Mapping[str, float] | None = None,
+        style: str = "hpcmass",
+    ) -> Figure:
+        """Maps of chosen statistics and models in one figure, or lines through them.
+
+        Parameters
+        ----------
+        panels : str or sequence of str
+            What to draw, in this order: `rho:MFM` is ρ of the MFM, `median_frequency:LIF` the network's median
+            frequency, `rho` alone ρ of every model. Each variable of the file that has a number for each point can be
+            drawn. `chi2` is drawn per degree of freedom, `log_variance_ratio` in decades.
+        ax : Axes or sequence of Axes, optional
+            Axes of a figure of your own, one for each panel. They get maps and colour bars in your style; width,
+            columns, legend and style are yours. Without them a figure is made.
+        width_mm : float
+            Width of the figure.
+        columns : int, optional
+            Panels in a row; without it as many as fit.
+        clim : mapping of str to (float, float), optional
+            Statistic → ends of its colours, or of the y axis of its lines.
+        along : mapping of str to float, optional
+            `{"p": 0.2}` draws lines over λ at p = 0.2 instead of maps: one panel for each statistic, a curve with
+            standard errors for each model.
+        letters : bool
+            Letter the panels a, b, c, ...
+        legend : bool
+            Explain outlines, marks and gaps below the panels.
+        axes, at : optional
+            The plane, see `report`.
+        style : str
+            `hpcmass`; `user` for matplotlib's settings as they are; or a style of matplotlib or a style file.
+
+        Returns
+        -------
+        Figure
+            A notebook shows it. `savefig` writes it; text in SVG and PDF stays text.
+
+        Raises
+        ------
+        UserError
+            If there is no such statistic, model, axis, value or style.
+        """
+        from hpcmass.plots.paper import draw_into, paper_figure
+        from hpcmass.plots.style import chosen_style
+        from hpcmass.plots.view import view_of
+
+        names = [panels] if isinstance(panels, str) else list(panels)
+        view = view_of(self.path, self._data, axes, at)
+        if ax is None:
+            with chosen_style(style):
+                return paper_figure(
+                    view, names, width_mm=width_mm, columns=columns, limits=clim, along=along, letters=letters,
+                    legend=legend,
+                )  # fmt: skip
+        own = list(np.ravel(np.array(list(ax) if isinstance(ax, Iterable) else [ax], dtype=object)))
+        if not own:
+            raise UserError("ax has no axes; give an axes for each panel")
+        draw_into(own, view, names, limits=clim, along=along, letters=letters)
+        figure: Figure = own[0].get_figure(root=True)
+        return figure
 
     def close(self) -> None:
         """Close the file."""

@@ -38,6 +38,7 @@ PAGES = (
     "docs/guide/install.md",
     "docs/guide/first-sweep.md",
     "docs/guide/reading-a-map.md",
+    "docs/guide/figures.md",
     "docs/guide/reading.md",
     "docs/guide/configuration.md",
     "docs/guide/python.md",

@@ -9,6 +9,7 @@ from hpcmass.commands import (
     check,
     compare,
     config,
+    figure,
     go,
     import_,
     kernels,
@@ -23,6 +24,6 @@ from hpcmass.commands import (
 )
 
 COMMANDS = (
-    config, validate, plan, go, run, status, check, merge, import_, compare, summary, plot, trial, kernels,
+    config, validate, plan, go, run, status, check, merge, import_, compare, summary, plot, figure, trial, kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""

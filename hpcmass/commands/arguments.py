@@ -169,3 +169,11 @@ def names(text: str) -> tuple[str, ...]:
     if not all(listed):
         raise argparse.ArgumentTypeError(f"give names separated by commas, not '{text}'")
     return listed
+
+
+def two_names(text: str) -> tuple[str, str]:
+    """The type of an argument that is two axes, RIGHT,UP."""
+    listed = names(text)
+    if len(listed) != 2:
+        raise argparse.ArgumentTypeError(f"give two axes separated by a comma, not '{text}'")
+    return listed[0], listed[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Assignments, Commands, add_command, names
+from hpcmass.commands.arguments import Assignments, Commands, add_command, names, two_names
 from hpcmass.errors import EXIT_DONE
 
 
@@ -13,6 +13,7 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "plot", run, "draw the maps and examples of a comparison, write its report page",
                       "hpcmass plot comparison.h5 -o maps",
                       "hpcmass plot comparison.h5 -o maps --formats png,pdf",
+                      "hpcmass plot comparison.h5 -o maps --maps correlation,lag --models MFM,LIN",
                       "hpcmass plot comparison.h5 -o maps --axes lam,w_I --at p=0.2")  # fmt: skip
     parser.add_argument("comparison", type=Path, metavar="CMP", help="comparison file")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR",
@@ -21,7 +22,14 @@ def add_parser(commands: Commands) -> None:
                         help="the sweep compared, or its parts, for recorded input and failures")  # fmt: skip
     parser.add_argument("--formats", type=names, default=("png",), metavar="LIST",
                         help="any of png, svg, pdf, separated by commas (default png)")  # fmt: skip
-    parser.add_argument("--axes", type=_two_names, metavar="RIGHT,UP",
+    parser.add_argument("--maps", type=names, default=(), metavar="LIST",
+                        help="draw only these, of overview, synchrony, rates, median_frequency, "
+                        "median_frequency_difference, peak_frequency, chi_squared, spectral_shape, coherence, "
+                        "correlation, lag, mean_error, variance_error, own_statistics, best_value, traces, "
+                        "report")  # fmt: skip
+    parser.add_argument("--models", type=names, default=(), metavar="LIST",
+                        help="mass models of the figures, in this order (default: all); the page has all")  # fmt: skip
+    parser.add_argument("--axes", type=two_names, metavar="RIGHT,UP",
                         help="swept axes to show (default: the first two that vary)")  # fmt: skip
     parser.add_argument("--at", action=Assignments,
                         help="value at which a further axis is fixed (default: its first)")  # fmt: skip
@@ -38,15 +46,10 @@ def run(options: argparse.Namespace) -> int:
         formats=options.formats,
         axes=options.axes,
         fixed=options.at,
+        maps=options.maps,
+        models=options.models,
         force=options.force,
     )
     for path in written:
         print(path)
     return EXIT_DONE
-
-
-def _two_names(text: str) -> tuple[str, str]:
-    listed = names(text)
-    if len(listed) != 2:
-        raise argparse.ArgumentTypeError(f"give two axes separated by a comma, not '{text}'")
-    return listed[0], listed[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from matplotlib.figure import Figure
 
@@ -16,13 +16,19 @@ TRACES = "traces"
 NAMES = (OVERVIEW, *SHEETS, TRACES)
 
 
-def all_figures(view: View, sweep: SweepParts | None = None) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of all statistics in the file, one at a time so that only one is in memory."""
-    yield OVERVIEW, overview(view)
+def all_figures(
+    view: View, sweep: SweepParts | None = None, names: Collection[str] = NAMES
+) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of all statistics in the file, one at a time so that only one is in memory.
+
+    `names`: only these.
+    """
+    if OVERVIEW in names:
+        yield OVERVIEW, overview(view)
     for name in SHEETS:
-        figure = sheet(view, name)
+        figure = sheet(view, name) if name in names else None
         if figure is not None:
             yield name, figure
-    examples = traces(view, sweep)
+    examples = traces(view, sweep) if TRACES in names else None
     if examples is not None:
         yield TRACES, examples

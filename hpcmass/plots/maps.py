@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -29,6 +30,12 @@ from hpcmass.plots.plane import FloatMap, Gap, Mask, Plane
 
 MAX_TICKS = 26
 """More tick labels than this on one axis run into each other."""
+FULL_WEIGHT: Final = 16.0
+"""Points of a cell's side from which outlines have their full weight."""
+TICK_ROOM: Final = 1.3
+"""Least distance between tick labels, of the height of their letters."""
+LETTER: Final = 0.62
+"""Width of a letter, likewise."""
 SIGNED_FROM: Final = 0.01
 """A negative cell gets a minus sign beyond this fraction of a centred scale's end: smaller values look like zero."""
 
@@ -77,19 +84,21 @@ class Scale:
             return _round_numbers(low, high)
         return [float(v) for v in MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= v <= high]
 
-    def bar(self, figure: Figure, axes: Sequence[Axes]) -> None:
-        """Put this scale's colour bar beside `axes`."""
+    def bar(self, figure: Figure, axes: Sequence[Axes], one_line: int = ONE_LINE) -> None:
+        """Put this scale's colour bar beside `axes`; a label of more letters than `one_line` is broken."""
         mappable = ScalarMappable(self.norm, mpl.colormaps[self.colours])
-        bar = figure.colorbar(mappable, ax=list(axes), label=_on_two_lines(self.label), extend=self.extend)
+        bar = figure.colorbar(mappable, ax=list(axes), label=on_two_lines(self.label, one_line), extend=self.extend)
         if isinstance(self.norm, LogNorm):
             bar.set_ticks(self.ticks())
             bar.ax.yaxis.set_major_formatter(lambda value, _: style.number(value))
             bar.minorticks_off()
 
 
-def _on_two_lines(label: str) -> str:
-    """Long labels, broken near the middle: a bar may be short."""
-    return label if len(label) <= ONE_LINE else "\n".join(textwrap.wrap(label, max(ONE_LINE, len(label) // 2 + 4)))
+def on_two_lines(label: str, one_line: int = ONE_LINE) -> str:
+    """Long labels, broken near the middle: a bar may be short. Where `one_line` is less, into lines of that length."""
+    if len(label) <= one_line:
+        return label
+    return "\n".join(textwrap.wrap(label, max(one_line, len(label) // 2 + 4) if one_line >= ONE_LINE else one_line))
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
@@ -100,7 +109,8 @@ def _round_numbers(low: float, high: float) -> list[float]:
     return [value for k in powers for d in digits if low <= (value := d * 10.0**k) <= high]
 
 
-def _finite(arrays: Sequence[FloatMap]) -> FloatMap:
+def finite(arrays: Sequence[FloatMap]) -> FloatMap:
+    """All numbers of these maps; a single 0 if there is none."""
     values = np.concatenate([np.zeros(0), *(a[np.isfinite(a)].ravel() for a in arrays)])
     return values if values.size else np.zeros(1)
 
@@ -108,18 +118,18 @@ def _finite(arrays: Sequence[FloatMap]) -> FloatMap:
 def linear(label: str, *arrays: FloatMap, low: float | None = None, high: float | None = None,
            colours: str = style.SEQUENTIAL, power: float = 1.0) -> Scale:  # fmt: skip
     """A scale from `low` to `high` (default: the data's range); `power` < 1 spreads the small values."""
-    values = _finite(arrays)
+    values = finite(arrays)
     bottom = float(values.min()) if low is None else low
     top = float(values.max()) if high is None else high
     if top - bottom <= EQUAL * abs(bottom):
         top = bottom + max(1.0, abs(bottom) / 1000)  # beside a large number 1 would be lost
     norm = Normalize(bottom, top) if power == 1 else PowerNorm(power, bottom, top)
-    return Scale(label, norm, colours, _extend(values, bottom, top))
+    return Scale(label, norm, colours, extend(values, bottom, top))
 
 
 def logarithmic(label: str, *arrays: FloatMap) -> Scale:
     """A logarithmic scale over the data's positive range, a decade at least."""
-    values = _finite(arrays)
+    values = finite(arrays)
     positive = values[values > 0]
     bottom, top = (float(positive.min()), float(positive.max())) if positive.size else (0.1, 1.0)
     if top < 10 * bottom:
@@ -130,12 +140,13 @@ def logarithmic(label: str, *arrays: FloatMap) -> Scale:
 
 def centred(label: str, *arrays: FloatMap, quantile: float = 0.98) -> Scale:
     """A diverging scale around zero that clips the largest 2 %, so that outliers do not hide the rest."""
-    values = _finite(arrays)
+    values = finite(arrays)
     limit = float(np.quantile(np.abs(values), quantile, method="higher")) or float(np.abs(values).max()) or 1.0
-    return Scale(label, Normalize(-limit, limit), style.DIVERGING, _extend(values, -limit, limit))
+    return Scale(label, Normalize(-limit, limit), style.DIVERGING, extend(values, -limit, limit))
 
 
-def _extend(values: FloatMap, low: float, high: float) -> Extend:
+def extend(values: FloatMap, low: float, high: float) -> Extend:
+    """At which ends of a scale values are beyond it."""
     below, above = bool(values.min() < low), bool(values.max() > high)
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[below, above]  # type: ignore[return-value]
 
@@ -189,8 +200,13 @@ class Panel:
         return self.values < -SIGNED_FROM * limit  # never true of NaN
 
 
-def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, label_y: bool = True) -> None:
-    """Draw one panel into `axes`; the figure adds colour bar and legend (see `legend_entries`)."""
+def draw_map(
+    axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, label_y: bool = True, weight: float = 1.0
+) -> None:
+    """Draw one panel into `axes`; the figure adds colour bar and legend (see `legend_entries`).
+
+    `weight` below 1: thinner outlines and smaller dots, for small cells.
+    """
     rows, columns = plane.shape
     axes.pcolormesh(
         np.arange(columns + 1) - 0.5,
@@ -210,7 +226,7 @@ def draw_map(axes: Axes, plane: Plane, panel: Panel, *, label_x: bool = True, la
     if panel.crossed is not None and panel.crossed.any():
         y, x = np.nonzero(panel.crossed)
         axes.plot(x, y, **_CROSS)
-    draw_outlines(axes, panel.outlines)
+    draw_outlines(axes, panel.outlines, weight)
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5), title=panel.title)
     _label_ticks(axes, plane)
     axes.set_xlabel(plane.right_label if label_x else "")
@@ -225,6 +241,32 @@ def _label_ticks(axes: Axes, plane: Plane) -> None:
     if max(len(style.number(v)) for v in plane.right_values) * len(plane.right_values) > 24:
         axes.tick_params(axis="x", rotation=90)
     axes.tick_params(length=2)
+
+
+def weight_of(plane: Plane, inches: tuple[float, float]) -> float:
+    """The weight of outlines in a map of this size."""
+    rows, columns = plane.shape
+    cell = 72 * min(inches[0] / columns, inches[1] / rows)
+    return min(1.0, max(0.4, cell / FULL_WEIGHT))
+
+
+def thin_ticks(axes: Axes, plane: Plane, inches: tuple[float, float]) -> None:
+    """Label every second, third, ... cell where there is no room for all: `inches` is the size of the map."""
+    heights = [_points(mpl.rcParams[label]) / 72 for label in ("xtick.labelsize", "ytick.labelsize")]
+    for axis, values, room, height in zip(
+        (axes.xaxis, axes.yaxis), (plane.right_values, plane.up_values), inches, heights, strict=True
+    ):
+        step = max(1, math.ceil(TICK_ROOM * height * len(values) / max(room, 0.1)))
+        shown = range(0, len(values), step)
+        axis.set_ticks(list(shown), [style.number(values[i]) for i in shown])
+        if axis is axes.xaxis:
+            letters = (max(len(style.number(values[i])) for i in shown) + 1) * len(shown)
+            axes.tick_params(axis="x", rotation=90 if LETTER * height * letters > room else 0)
+
+
+def _points(size: Any) -> float:
+    """A font size of matplotlib's settings, which may be a word such as `small`."""
+    return float(FontProperties(size=size).get_size_in_points())
 
 
 def _mark_negative(axes: Axes, panel: Panel) -> None:

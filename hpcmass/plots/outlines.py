@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,8 @@ class Dots:
     full: bool = True
 
 
+NEAR_END: Final = 0.15
+"""Part of a small map's width in which a centred tag would leave it."""
 TICK: Final = 0.3
 """Length, in cells, of the ticks that point to the inside of a border."""
 
@@ -96,12 +98,15 @@ LINE_STYLES: Final = (
 """The colours do not occur in the colour maps; solid, dashed and dotted tell the lines apart in grey."""
 
 
-def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
-    """Draw outlines over a map whose cells are unit squares around whole numbers."""
+def draw_outlines(axes: Axes, outlines: Sequence[Outline], weight: float = 1.0) -> None:
+    """Draw outlines over a map whose cells are unit squares around whole numbers.
+
+    `weight`: width of the lines and size of the dots, of the usual ones.
+    """
     edges = [edge(outline) for outline in outlines]
     for halo in (True, False):  # all halos below all lines
         for outline, segments in zip(outlines, edges, strict=True):
-            line = _line_options(outline.rank, halo)
+            line = _line_options(outline.rank, halo, weight)
             axes.add_collection(LineCollection(list(segments), **line))
             axes.add_collection(LineCollection(list(inward_ticks(outline)), **line | {"linestyles": ["solid"]}))
     taken: list[tuple[float, float]] = []
@@ -109,15 +114,22 @@ def draw_outlines(axes: Axes, outlines: Sequence[Outline]) -> None:
         for dots in dots_of(outline):
             y, x = np.nonzero(dots.cells)
             right, up = LINE_STYLES[dots.rank].dots or (0.0, 0.0)
-            axes.plot(x + right, y + up, **_dot_style(dots, min(3.0, 72 / outline.inside.shape[1])))
+            axes.plot(x + right, y + up, **_dot_style(dots, weight * min(3.0, 72 / outline.inside.shape[1])))
         place = tag_place(outline, segments, taken)
         if place is not None:
             taken.append(place)
             axes.annotate(
-                outline.tag, place, ha="center", va="center", fontsize=6.5, weight="bold", zorder=8,
+                outline.tag, place, ha=_side(place, outline) if weight < 1 else "center",
+                va="center", fontsize=6.5, weight="bold", zorder=8,
                 color=LINE_STYLES[outline.rank].colour, annotation_clip=False,
                 bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.9},
             )  # fmt: skip
+
+
+def _side(place: tuple[float, float], outline: Outline) -> Literal["left", "center", "right"]:
+    """Near the left or right end of a small map a tag stands within it."""
+    part = (place[0] + 0.5) / outline.inside.shape[1]
+    return "left" if part < NEAR_END else "right" if part > 1 - NEAR_END else "center"
 
 
 def edge(outline: Outline) -> Segments:
@@ -274,7 +286,7 @@ def legend_lines(outlines: Sequence[Outline]) -> list[Artist]:
     return [*lines, *(Line2D([], [], label=dots.text, **_dot_style(dots, 4.0)) for dots in legend_dots(outlines))]
 
 
-def _line_options(rank: int, halo: bool) -> dict[str, Any]:
+def _line_options(rank: int, halo: bool, weight: float) -> dict[str, Any]:
     options: dict[str, Any] = {
         "clip_on": False,
         "capstyle": "projecting",
@@ -282,10 +294,10 @@ def _line_options(rank: int, halo: bool) -> dict[str, Any]:
         "zorder": 3 if halo else 4 + rank,
     }
     if halo:
-        return options | {"colors": "white", "linewidths": LINE_STYLES[rank].width + 1.6}
+        return options | {"colors": "white", "linewidths": weight * (LINE_STYLES[rank].width + 1.6)}
     return options | {
         "colors": LINE_STYLES[rank].colour,
-        "linewidths": LINE_STYLES[rank].width,
+        "linewidths": weight * LINE_STYLES[rank].width,
         "linestyles": [LINE_STYLES[rank].dashes],
         "capstyle": "butt" if rank else "projecting",
     }

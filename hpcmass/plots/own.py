@@ -17,7 +17,7 @@ from hpcmass.store.schema import OwnStatistic, own_statistics
 
 def statistics(view: View) -> list[Panel]:
     """Every own statistic, of the network where it has one and of each model."""
-    return [panel for each in own_statistics(view.data.attrs) if view.has(each.name) for panel in _panels(view, each)]
+    return [panel for each in own_statistics(view.data.attrs) if view.has(each.name) for panel in panels_of(view, each)]
 
 
 def best_value(view: View) -> list[Panel]:
@@ -40,7 +40,8 @@ def best_value(view: View) -> list[Panel]:
     return model_panels(view, models, scale, dimmed=dimmed, dimmed_text="at an end of the scanned range")
 
 
-def _panels(view: View, own: OwnStatistic) -> list[Panel]:
+def panels_of(view: View, own: OwnStatistic) -> list[Panel]:
+    """One own statistic, of the network where it has one and of each model."""
     models = of_models(view, own.name)
     network = {NETWORK: view.point(f"{own.name}_lif")} if own.single else {}
     scale = _scale(own, [*network.values(), *models.values()])

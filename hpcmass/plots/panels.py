@@ -34,15 +34,24 @@ def spike_contrast(view: View) -> list[Panel]:
 
 def synchrony(view: View) -> list[Panel]:
     """Spike-contrast, the bin width at which it peaks, and how regularly a neuron fires."""
-    panels = spike_contrast(view)
-    if view.has("spike_contrast_bin"):
-        width = view.number("spike_contrast_bin")
-        panels.append(network_panel(view, "bin width of the peak", width, maps.logarithmic("bin width (ms)", width)))
-    if view.has("cv_isi"):
-        cv = view.number("cv_isi")
-        scale = maps.linear("CV of interspike intervals", cv, low=0)
-        panels.append(network_panel(view, "irregularity of firing", cv, scale, few=True))
-    return panels
+    return [*spike_contrast(view), *bin_width(view), *irregularity(view)]
+
+
+def bin_width(view: View) -> list[Panel]:
+    """The bin width at which Spike-contrast peaks."""
+    if not view.has("spike_contrast_bin"):
+        return []
+    width = view.number("spike_contrast_bin")
+    return [network_panel(view, "bin width of the peak", width, maps.logarithmic("bin width (ms)", width))]
+
+
+def irregularity(view: View) -> list[Panel]:
+    """How regularly a neuron fires."""
+    if not view.has("cv_isi"):
+        return []
+    cv = view.number("cv_isi")
+    scale = maps.linear("CV of interspike intervals", cv, low=0)
+    return [network_panel(view, "irregularity of firing", cv, scale, few=True)]
 
 
 def rates(view: View) -> list[Panel]:

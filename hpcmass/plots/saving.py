@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from hpcmass.errors import UserError
-from hpcmass.plots.style import house_style
+from hpcmass.plots.style import TEXT_STAYS_TEXT, house_style
 from hpcmass.text import readable
 
 FORMATS: Final = ("png", "svg", "pdf")
@@ -29,6 +30,11 @@ NOTEBOOK_DPI: Final = 80
 class Picture(Figure):
     """A figure that a notebook shows as the last line of a cell, whether or not `%matplotlib inline` was run."""
 
+    def savefig(self, *arguments: Any, **details: Any) -> None:
+        """As matplotlib's; text in SVG and PDF stays text, whatever the settings say."""
+        with mpl.rc_context(TEXT_STAYS_TEXT):  # type: ignore[arg-type]
+            super().savefig(*arguments, **details)
+
     def _repr_png_(self) -> bytes:
         drawn = io.BytesIO()
         with house_style():
@@ -36,18 +42,26 @@ class Picture(Figure):
         return drawn.getvalue()
 
 
-def save(figure: Figure, path: Path, *, force: bool = False) -> Path:
+def save(figure: Figure, path: Path, *, force: bool = False, dpi: float | None = None) -> Path:
     """Write a figure under a temporary name and rename it, so that no half-written one is left.
 
-    The suffix of the path picks one of `FORMATS`; `force` replaces a file that is there.
+    The suffix of the path picks one of `FORMATS`; `force` replaces a file that is there; `dpi` without a value is the
+    style's.
     """
+    kind = checked_kind(path)
+    refuse_existing([path], force)
+    with _replacing(path) as growing:
+        options = _REPRODUCIBLE[kind] | ({} if dpi is None else {"dpi": dpi})
+        figure.savefig(growing, format=kind, **options)
+    return path
+
+
+def checked_kind(path: Path) -> str:
+    """The format that the ending of a figure's name says."""
     kind = path.suffix.removeprefix(".")
     if kind not in FORMATS:
         raise UserError(f"{path}: figures end in .{', .'.join(FORMATS)}; give one of these endings")
-    refuse_existing([path], force)
-    with _replacing(path) as growing:
-        figure.savefig(growing, format=kind, **_REPRODUCIBLE[kind])
-    return path
+    return kind
 
 
 def save_text(text: str, path: Path) -> Path:

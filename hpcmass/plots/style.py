@@ -9,6 +9,10 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib import style as plt_style
+
+from hpcmass.errors import UserError
+from hpcmass.nearest import did_you_mean
 
 SEQUENTIAL: Final = "viridis"
 """Rises in lightness, so it survives grey printing and colour blindness."""
@@ -32,6 +36,11 @@ GAP_HATCH: Final = "0.45"
 
 DPI: Final = 150
 
+TEXT_STAYS_TEXT: Final[dict[str, Any]] = {"svg.fonttype": "none", "pdf.fonttype": 42}
+"""Words in SVG and PDF can be searched, selected and edited."""
+OWN_STYLE, USER_STYLE = "hpcmass", "user"
+"""Names of the style of these figures, and of the user's matplotlib configuration."""
+
 _RC: Final[dict[str, Any]] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -44,7 +53,7 @@ _RC: Final[dict[str, Any]] = {
     "axes.unicode_minus": True,
     "savefig.dpi": DPI,
     "svg.hashsalt": "hpcmass",
-    "pdf.fonttype": 42,
+    **TEXT_STAYS_TEXT,
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.08,
@@ -57,6 +66,32 @@ def house_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)  # type: ignore[arg-type]
+        yield
+
+
+@contextmanager
+def chosen_style(name: str = OWN_STYLE) -> Iterator[None]:
+    """Matplotlib's settings by name.
+
+    Parameters
+    ----------
+    name : str
+        `hpcmass`; `user`, the settings as the user has them; or a style of matplotlib or a style file, over `hpcmass`.
+
+    Raises
+    ------
+    UserError
+        If matplotlib has no such style.
+    """
+    with mpl.rc_context() if name == USER_STYLE else house_style():
+        if name not in (OWN_STYLE, USER_STYLE):
+            try:
+                plt_style.use(name)
+            except (OSError, ValueError):
+                known = (OWN_STYLE, USER_STYLE, *plt_style.available)
+                hint = did_you_mean(name, known) or f"give {OWN_STYLE}, {USER_STYLE}, a style of matplotlib, or a file"
+                raise UserError(f"there is no style '{name}'; {hint}") from None
+        mpl.rcParams.update(TEXT_STAYS_TEXT)  # type: ignore[arg-type]
         yield
 
 

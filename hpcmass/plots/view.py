@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ import xarray as xr
 from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.nearest import did_you_mean
 from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.plane import DIVERGED, FAILED, NOT_COMPUTED, SILENT, FloatMap, Gap, Mask, Plane, cut_plane, explain
 from hpcmass.store import schema
@@ -33,12 +34,16 @@ REQUIRED: Final = (
 
 @dataclass(frozen=True)
 class View:
-    """A comparison file in one plane: its contents and its configuration."""
+    """A comparison file in one plane: its contents and its configuration.
+
+    `chosen`: its models are those that the user named, in the user's order.
+    """
 
     path: Path
     data: xr.Dataset
     plane: Plane
     experiment: Experiment
+    chosen: bool = False
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -47,8 +52,25 @@ class View:
 
     @cached_property
     def leading_model(self) -> str:
-        """The model that the overview shows: the MFM where the file has it."""
+        """The model that the overview shows: the first one named; of all models the MFM where the file has it."""
+        if self.chosen:
+            return self.models[0]
         return "MFM" if "MFM" in self.models else self.models[-1]
+
+    def of_models(self, names: Sequence[str]) -> View:
+        """The same with these models only, in this order.
+
+        Raises
+        ------
+        UserError
+            If the file lacks one of them.
+        """
+        for name in names:
+            if name not in self.models:
+                hint = did_you_mean(name, self.models) or f"there are {', '.join(self.models)}"
+                raise UserError(f"there is no model '{name}' in {self.path}; {hint}")
+        positions = [self.models.index(name) for name in dict.fromkeys(names)]
+        return replace(self, data=self.data.isel(model=positions), chosen=True)
 
     def has(self, *names: str) -> bool:
         """Whether the file has all of these variables: one of an older format may lack some."""
@@ -96,6 +118,13 @@ class View:
         count = np.isfinite(values).sum(axis=-1)
         total = np.nansum(values, axis=-1)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def number_error(self, name: str) -> FloatMap:
+        """The standard error of `number` over the trials, (λ, p); NaN for a single trial."""
+        values = np.where(self._done, self.point(name), np.nan)
+        count = np.isfinite(values).sum(axis=-1)
+        squares = np.nansum((values - self.number(name)[..., None]) ** 2, axis=-1)
+        return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
 
     def network_gaps(self, values: FloatMap, *further: tuple[Gap, Mask]) -> list[tuple[Gap, Mask]]:
         """Why `values`, a property of the network, is missing where it is (`further`: additional reasons)."""

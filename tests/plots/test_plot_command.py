@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from figures import draw_fewer
-from hpcmass.cli import main
+from hpcmass.cli import main, make_parser
+from hpcmass.plots import panels
+from hpcmass.plots.view import open_view
+from hpcmass.report.draw import MAPS
 
 Make = Callable[..., Path]
 
@@ -34,10 +38,39 @@ def test_the_files_written_are_named(small_comparison: Make, tmp_path: Path, cap
     assert '"initial":{"right":"lam","up":"w_I"' in page
 
 
+@pytest.mark.long
+def test_only_what_is_asked_is_drawn(small_comparison: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, maps = small_comparison([0.1, 0.3], [0.5, 0.8]), tmp_path / "maps"
+    arguments = ["plot", str(path), "-o", str(maps), "--models", "CFM"]
+    assert main([*arguments, "--maps", "lag,overview,best_value"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.split() == [str(maps / "overview.png"), str(maps / "lag.png")]
+    assert printed.err == f"hpcmass: there is no best_value in {path}: nothing is drawn for it\n"
+    assert sorted(file.name for file in maps.iterdir()) == ["lag.png", "overview.png"]
+    assert main([*arguments, "--maps", "report"]) == 0
+    assert capsys.readouterr().out.split() == [str(maps / "report.html")]
+
+
+def test_models_are_those_asked_in_their_order(full_comparison: Path, full):
+    with open_view(full_comparison) as view:
+        chosen = view.of_models(["MFM", "CFM", "MFM"])
+        assert [panel.title for panel in panels.lag(chosen)] == ["MFM", "CFM"]
+        np.testing.assert_array_equal(panels.lag(chosen)[0].values, full["lag"][..., 1].T)
+        assert (view.leading_model, view.of_models(["CFM"]).leading_model) == ("MFM", "CFM")
+
+
+def test_every_map_is_in_the_help():
+    parser = make_parser()
+    help_text = parser._subparsers._group_actions[0].choices["plot"].format_help()
+    assert " ".join(", ".join(MAPS).split()) in " ".join(help_text.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--formats", "gif"], "unknown figure format 'gif'; choose from png, svg, pdf"),
+        (["--maps", "lags"], "there is no map 'lags'; did you mean 'lag'?"),
+        (["--models", "MMF"], "there is no model 'MMF' in"),
         (["--axes", "p,q"], "'q' is not an axis of this sweep; it has p, lam"),
         (["--at", "w_I=1"], "'w_I' is not an axis of this sweep; it has p, lam"),
         (["--at", "p=0.1"], "p is shown along a side of the map"),
