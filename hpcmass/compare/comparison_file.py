@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -52,9 +53,9 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
     history, what = [], "started"
     if continued:
         require_continuable(path, sweep, contents)
-        if _files_of(path) == set(sweep.uuids) or _uuid_of(path) == sweep.uuid:
-            return
-        with open_hdf5(path, COMPARISON_FILETYPE) as old:
+        with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as old:
+            if str(old.attrs["sweep_uuid"]) == sweep.uuid:  # which follows from the files
+                return
             history, what = history_of(old), "continued"
     experiment, scan = contents.experiment, contents.scan
     scanned = [] if scan is None else [Coordinate(scan.name, np.array(scan.values), scan.unit, scan.meaning)]
@@ -90,22 +91,15 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
         replace=continued,
     ) as file:
         if continued:
-            with open_hdf5(path, COMPARISON_FILETYPE) as old:
+            with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as old:
                 for variable in variables:
                     file[variable.name][...] = old[variable.name][()]
         file["n_components"][...] = bins.n_components
 
 
-def _uuid_of(path: Path) -> str:
-    """Identity of the sweep that a comparison compares."""
-    with open_hdf5(path, COMPARISON_FILETYPE) as file:
-        return str(file.attrs["sweep_uuid"])
-
-
-def _files_of(path: Path) -> set[str]:
+def _files_of(file: h5py.File) -> set[str]:
     """Identities of the sweep files that a comparison compares."""
-    with open_hdf5(path, COMPARISON_FILETYPE) as file:
-        return set(str(file.attrs.get("sweep_uuids", file.attrs["sweep_uuid"])).split())
+    return set(str(file.attrs.get("sweep_uuids", file.attrs["sweep_uuid"])).split())
 
 
 class OutdatedComparison(UserError):
@@ -138,7 +132,7 @@ def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> No
         scan, values = str(file.attrs.get("scan", "")), ()
         if scan:
             values, shape = tuple(file[str(file.attrs["scan_axis"])][()].tolist()), (*shape[:-2], shape[-1])
-        compared, given = _files_of(path), set(sweep.uuids)
+        compared, given = _files_of(file), set(sweep.uuids)
         same = str(file.attrs["sweep_uuid"]) == sweep.uuid or compared <= given
         if compared > given:
             raise OutdatedComparison(path, f"compares {len(compared)} files of this sweep; give all of them")
