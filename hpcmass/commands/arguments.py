@@ -24,20 +24,32 @@ class _Once(argparse._StoreAction):
         super().__call__(parser, namespace, values, option_string)
 
 
-class Assignments(argparse.Action):
-    """A repeatable option NAME=VALUE, as a dict; a name has one value."""
+class Named(argparse.Action):
+    """A repeatable option NAME=…, as a dict; its `type` gives name and value, and a name has one value."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **details: Any) -> None:
-        super().__init__(option_strings, dest, type=assignment, default={}, metavar="NAME=VALUE", **details)
+        super().__init__(option_strings, dest, default={}, **details)
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         name, value = values
         before = getattr(namespace, self.dest)
         if name in before:
-            raise argparse.ArgumentError(
-                self, f"{name} is given twice, as {before[name]:g} and {value:g}; give it once"
-            )
+            raise argparse.ArgumentError(self, f"{name} is given twice{self.remedy(before[name], value)}")
         setattr(namespace, self.dest, {**before, name: value})
+
+    def remedy(self, first: Any, second: Any) -> str:
+        """The end of the message for a name that is given twice."""
+        return "; give it once"
+
+
+class Assignments(Named):
+    """A repeatable option NAME=VALUE with numbers."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **details: Any) -> None:
+        super().__init__(option_strings, dest, type=assignment, metavar="NAME=VALUE", **details)
+
+    def remedy(self, first: Any, second: Any) -> str:
+        return f", as {first:g} and {second:g}; give it once"
 
 
 class Parser(argparse.ArgumentParser):
@@ -92,6 +104,14 @@ def add_command(commands: Commands, name: str, run: Run, what: str, *examples: s
                        help="show errors only: no progress, no warnings")  # fmt: skip
     level.add_argument("--log-level", choices=LEVELS, default="info", help="lowest level shown (default: info)")
     return parser
+
+
+def add_plane(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the axes of the maps."""
+    parser.add_argument("--axes", type=two_names, metavar="RIGHT,UP",
+                        help="swept axes to show (default: the first two that vary)")  # fmt: skip
+    parser.add_argument("--at", action=Assignments,
+                        help="value at which a further axis is fixed (default: its first)")  # fmt: skip
 
 
 def add_set(parser: Parser) -> None:

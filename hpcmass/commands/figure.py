@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import Any
 
-from hpcmass.commands.arguments import Assignments, Commands, add_command, names, positive, two_names, whole
+from hpcmass.commands.arguments import Assignments, Commands, Named, add_command, add_plane, names, positive, whole
 from hpcmass.errors import EXIT_DONE
 
 MM = {"mm": 1.0, "cm": 10.0, "in": 25.4}
@@ -27,7 +26,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--width", type=_length, default=180.0, metavar="LENGTH",
                         help="width of the figure, such as 85mm, 18cm or 7in (default 180mm)")  # fmt: skip
     parser.add_argument("--columns", type=whole(1), metavar="N", help="panels in a row (default: as many as fit)")
-    parser.add_argument("--clim", action=_Limits,
+    parser.add_argument("--clim", action=Named, type=_limits, metavar="NAME=LOW:HIGH",
                         help="ends of a statistic's colours, or of the y axis of its lines (repeatable)")  # fmt: skip
     parser.add_argument("--along", action=Assignments,
                         help="draw lines along this value of an axis instead of maps, such as p=0.2")  # fmt: skip
@@ -37,10 +36,7 @@ def add_parser(commands: Commands) -> None:
                         help="hpcmass (default); user: your matplotlibrc; or a matplotlib style or file")  # fmt: skip
     parser.add_argument("--dpi", type=positive, default=300.0, metavar="N",
                         help="pixels per inch, of a PNG and of the cells in PDF and SVG (default 300)")  # fmt: skip
-    parser.add_argument("--axes", type=two_names, metavar="RIGHT,UP",
-                        help="swept axes to show (default: the first two that vary)")  # fmt: skip
-    parser.add_argument("--at", action=Assignments,
-                        help="value at which a further axis is fixed (default: its first)")  # fmt: skip
+    add_plane(parser)
     parser.add_argument("--force", action="store_true", help="replace an existing figure")
 
 
@@ -74,19 +70,10 @@ def _length(text: str) -> float:
     return float(found[1]) * MM[found[2]]
 
 
-class _Limits(argparse.Action):
-    """A repeatable option STATISTIC=LOW:HIGH, as a dict."""
-
-    def __init__(self, option_strings: list[str], dest: str, **details: Any) -> None:
-        super().__init__(option_strings, dest, default={}, metavar="NAME=LOW:HIGH", **details)
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        name, _, ends = values.partition("=")
-        before = getattr(namespace, self.dest)
-        try:
-            low, high = (float(end) for end in ends.split(":"))
-        except ValueError:
-            raise argparse.ArgumentError(self, f"give STATISTIC=LOW:HIGH, such as rho=0.5:1, not '{values}'") from None
-        if name in before:
-            raise argparse.ArgumentError(self, f"{name} is given twice; give it once")
-        setattr(namespace, self.dest, {**before, name.strip(): (low, high)})
+def _limits(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, ends = text.partition("=")
+    try:
+        low, high = (float(end) for end in ends.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give STATISTIC=LOW:HIGH, such as rho=0.5:1, not '{text}'") from None
+    return name.strip(), (low, high)

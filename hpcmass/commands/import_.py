@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hpcmass.commands.arguments import Assignments, Commands, add_command, add_set
+from hpcmass.commands.arguments import Assignments, Commands, Named, add_command, add_set
 from hpcmass.errors import EXIT_DONE
 
 
-class _Axes(argparse.Action):
-    """A repeatable option NAME=VALUE,…, as a dict of lists."""
+class _Axes(Named):
+    """A repeatable option NAME=VALUE,…"""
 
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
-        name, listed = values
-        before: dict[str, Sequence[float]] = getattr(namespace, self.dest)
-        if name in before:
-            raise argparse.ArgumentError(self, f"{name} is given twice; give all its values at once")
-        setattr(namespace, self.dest, {**before, name: listed})
+    def remedy(self, first: Any, second: Any) -> str:
+        return "; give all its values at once"
 
 
 def add_parser(commands: Commands) -> None:
@@ -35,7 +30,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="configuration with what the sources do not say; it need not be complete")  # fmt: skip
     add_set(parser)
-    parser.add_argument("--axis", action=_Axes, type=_axis, default={}, metavar="NAME=VALUE,…", dest="axes",
+    parser.add_argument("--axis", action=_Axes, type=_axis, metavar="NAME=VALUE,…", dest="axes",
                         help="an axis with one source for each value (repeatable)")  # fmt: skip
     parser.add_argument("--constant", action=Assignments, dest="constants",
                         help="a trace that is one number, such as phi_I=0 (repeatable)")  # fmt: skip

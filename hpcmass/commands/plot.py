@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Assignments, Commands, add_command, names, two_names
+from hpcmass.commands.arguments import Commands, add_command, add_plane, names
 from hpcmass.errors import EXIT_DONE
 
 
@@ -29,10 +29,7 @@ def add_parser(commands: Commands) -> None:
                         "report")  # fmt: skip
     parser.add_argument("--models", type=names, default=(), metavar="LIST",
                         help="mass models of the figures, in this order (default: all); the page has all")  # fmt: skip
-    parser.add_argument("--axes", type=two_names, metavar="RIGHT,UP",
-                        help="swept axes to show (default: the first two that vary)")  # fmt: skip
-    parser.add_argument("--at", action=Assignments,
-                        help="value at which a further axis is fixed (default: its first)")  # fmt: skip
+    add_plane(parser)
     parser.add_argument("--force", action="store_true", help="replace existing figures")
 
 
