@@ -306,8 +306,9 @@ class Comparison:
         return f"<{self._title()}>"
 
     def _repr_html_(self) -> str:
-        title, legend = (html.escape(text) for text in (self._title(), self._legend()))
-        return f"<p>{title}</p>{self._table().to_html()}<p>{legend}</p>"
+        summary = self._summary()
+        legend = f"follows: share of the points with {summary.criterion}; the other columns are medians over the points"
+        return f"<p>{html.escape(self._title())}</p>{_table(summary).to_html()}<p>{html.escape(legend)}</p>"
 
     def _is_map(self, name: str) -> bool:
         """Whether a variable has a value a point, of the network or of each model; numbers of trials are averaged."""
@@ -349,29 +350,6 @@ class Comparison:
 
         return summary_of(view_of(self.path, self._data, ("p", "lam")))
 
-    def _table(self) -> pd.DataFrame:
-        """What a notebook shows."""
-        import pandas as pd
-
-        from hpcmass.summary import percent
-
-        rows = {
-            model.model: {
-                "follows": percent(model.share),
-                "lag (ms)": _shown(model.everywhere.lag_ms),
-                "error of the mean (mV)": _shown(model.everywhere.mean_error_mv),
-                "variance wrong by": f"x {_shown(model.everywhere.variance_factor)}",
-                **{name: _shown(value) for name, value in model.own.items()},
-                **{f"best {name}": _shown(value) for name, value in model.best.items()},
-            }
-            for model in self._summary().models
-        }
-        return pd.DataFrame.from_dict(rows, orient="index")
-
-    def _legend(self) -> str:
-        criterion = self._summary().criterion
-        return f"follows: share of the points with {criterion}; the other columns are medians over the points"
-
 
 def open_comparison(path: str | os.PathLike[str]) -> Comparison:
     """Open a comparison file, also while it grows.
@@ -391,6 +369,26 @@ def open_comparison(path: str | os.PathLike[str]) -> Comparison:
         If it cannot be read, or is another file.
     """
     return Comparison(Path(path), comparison_dataset(path))
+
+
+def _table(summary: Summary) -> pd.DataFrame:
+    """What a notebook shows."""
+    import pandas as pd
+
+    from hpcmass.summary import percent
+
+    rows = {
+        model.model: {
+            "follows": percent(model.share),
+            "lag (ms)": _shown(model.everywhere.lag_ms),
+            "error of the mean (mV)": _shown(model.everywhere.mean_error_mv),
+            "variance wrong by": f"x {_shown(model.everywhere.variance_factor)}",
+            **{name: _shown(value) for name, value in model.own.items()},
+            **{f"best {name}": _shown(value) for name, value in model.best.items()},
+        }
+        for model in summary.models
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _shown(value: float) -> str:
