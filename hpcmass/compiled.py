@@ -55,12 +55,12 @@ def open_cache(package: str) -> KernelCache:
 
 def _compile_in_turn(compile_or_load: Callable[[Any], Any], kept: _Kept, signature: Any) -> Any:
     """Compile or load a kernel, release what `load_overload` has locked, and note the time of the outermost kernel."""
-    begun, outermost = time.thread_time(), not _nested.kernels
-    _nested.kernels.append(kept)
+    begun, outermost = time.thread_time(), _nested.depth == 0
+    _nested.depth += 1
     try:
         return compile_or_load(signature)
     finally:
-        _nested.kernels.pop()
+        _nested.depth -= 1
         kept.end_turn()
         if outermost and _nested.compiled:
             add_seconds(kept.directory, time.thread_time() - begun)
@@ -68,11 +68,10 @@ def _compile_in_turn(compile_or_load: Callable[[Any], Any], kept: _Kept, signatu
 
 
 class _Nested(threading.local):
-    """Of this thread: the kernels that are being compiled, each called by the one before."""
+    """Of this thread: how many kernels it is compiling, each called by the one before, and whether one was compiled."""
 
-    def __init__(self) -> None:
-        self.kernels: list[_Kept] = []
-        self.compiled = False
+    depth = 0
+    compiled = False
 
 
 _nested = _Nested()
