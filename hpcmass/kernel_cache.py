@@ -71,7 +71,8 @@ class KernelCache:
     """
 
     def __init__(self, package: Path) -> None:
-        self._shared_owners = {0, os.getuid()}
+        # whoever can change the package can run code here anyway
+        self._shared_owners = {*_own(), package.stat().st_uid}
         self.shared = self._shared_directory(package)
         self.directory: Path | None = None
         try:
@@ -111,8 +112,6 @@ class KernelCache:
         if not chosen:
             return None
         directory = Path(chosen) / f"{package.name}-{source_key(package)}"
-        # whoever can change the package can run code here anyway
-        self._shared_owners = {0, os.getuid(), package.stat().st_uid}
         try:
             for path in (Path(chosen), directory):
                 _require_private(path, self._shared_owners)
@@ -252,7 +251,7 @@ def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise Unusable("it is a link to nothing" if directory.is_symlink() else "it is not a directory") from None
-    _require_private(directory, {0, os.getuid()}, may_be_sticky=may_be_sticky)
+    _require_private(directory, _own(), may_be_sticky=may_be_sticky)
 
 
 def _require_private(directory: Path, owners: set[int], *, may_be_sticky: bool = False) -> None:
@@ -267,6 +266,11 @@ def _require_private(directory: Path, owners: set[int], *, may_be_sticky: bool =
         raise Unusable("no permission to read it")
 
 
+def _own() -> set[int]:
+    """Who may have written what this user executes."""
+    return {0, os.getuid()}
+
+
 def _require_owner(info: os.stat_result, owners: set[int]) -> None:
     if info.st_uid not in owners:
         raise Unusable("it belongs to another user")
@@ -276,7 +280,7 @@ def _read(path: Path, owners: set[int] | None = None) -> bytes:
     """Contents of a file, if its checksum is right."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
         info = os.fstat(file.fileno())
-        _require_owner(info, owners or {0, os.getuid()})
+        _require_owner(info, owners or _own())
         if not stat.S_ISREG(info.st_mode):
             raise Unusable("it is not a regular file")
         if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
