@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.config.derived import derived
 from hpcmass.grid import shape
 
 Real = npt.NDArray[np.float64]
@@ -58,8 +59,9 @@ def point_costs(experiment: Experiment) -> Real:
 
 
 def _parameters(network: NetworkParameters, at: Mapping[str, Real]) -> dict[str, Real]:
-    """Every parameter at some points, (n_points,), or a single number where it is the same at all of them."""
-    return {**{name: np.asarray(value, np.float64) for name, value in network.model_dump().items()}, **at}
+    """Every number at some points, (n_points,), or a single one where it is the same at all of them."""
+    values = derived({**network.model_dump(), **at}, at)
+    return {name: np.asarray(value, np.float64) for name, value in values.items() if not isinstance(value, str)}
 
 
 def _costs(network: NetworkParameters, at: Mapping[str, Real]) -> Real:

@@ -15,6 +15,7 @@ from hpcmass.commands import advice
 from hpcmass.commands.advice import bytes_text
 from hpcmass.commands.run import _inspect as inspect
 from hpcmass.config import Experiment, NetworkParameters, limits
+from hpcmass.config.experiment import SWEEPABLE
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.network import Network
@@ -135,7 +136,7 @@ def test_twenty_axes_are_checked_in_pairs(monkeypatch: pytest.MonkeyPatch):
     at = Experiment.network_at
     monkeypatch.setattr(Experiment, "network_at", lambda self, values: looked.append(1) or at(self, values))
     network = NetworkParameters()
-    names = [name for name in NetworkParameters.model_fields if name not in ("dt_ms", "duration_ms", "transient_ms")]
+    names = SWEEPABLE[2:]
     assert len(names) > 18
     above = {name: max(getattr(network, name) * 1.001, getattr(network, name) + 0.001) for name in names}
     above |= {"n_neurons": 10_001, "n_external": 10_001}

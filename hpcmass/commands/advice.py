@@ -25,7 +25,7 @@ def memory_problem(experiment: Experiment) -> str | None:
     from hpcmass.config.limits import trial_bytes
 
     largest = {name: values[-1] for name, values in experiment.grid.axes().items()}
-    needed, there = trial_bytes({**experiment.network.model_dump(), **largest}), machine_bytes()
+    needed, there = trial_bytes({**dict(experiment.network.at(largest)), **largest}), machine_bytes()
     if there is None or needed <= there:
         return None
     return (

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from hpcmass.config.derived import is_tie
 from hpcmass.config.experiment import SPELT, SWEEPABLE, Experiment
 from hpcmass.config.yaml_text import Document, Refused, written
 from hpcmass.errors import UserError
@@ -42,11 +43,11 @@ def place_of(name: str, value: Any, swept: Collection[str]) -> Path | None:
     ----------
     name : str
     value : object
-        Its new value. A list makes a parameter of the network an axis.
+        Its new value. A list makes a parameter of the network an axis, `{times: AXIS}` makes it follow one.
     swept : collection of str
         The axes of the grid.
     """
-    if name in SWEEPABLE and (name in swept or isinstance(value, list | dict)):
+    if name in SWEEPABLE and (name in swept or isinstance(value, list | dict)) and not is_tie(value):
         return "grid", name
     return PLACES.get(name)
 

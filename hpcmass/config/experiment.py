@@ -13,7 +13,7 @@ import html
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -21,15 +21,22 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     create_model,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
+from hpcmass.config.derived import MV2_PER, NoiseUnit, Tie, WeightScaling, depends_on, derived
 from hpcmass.config.imported import Imported
 from hpcmass.config.limits import too_large, too_many_steps
 from hpcmass.config.yaml_text import written
@@ -86,6 +93,30 @@ class NetworkParameters(_Section):
     w_E: float = _parameter(0.0007, "1", "choice", "jump of the conductance (leak = 1) at an excitatory spike", ge=0)
     w_I: float = _parameter(0.004, "1", "choice", "jump of the conductance (leak = 1) at an inhibitory spike", ge=0)
     w_ext: float = _parameter(0.0133, "1", "choice", "jump of the conductance (leak = 1) at an external spike", ge=0)
+    noise_unit: NoiseUnit = _parameter("mV^2 ms", "name", "choice", "unit of noise_q: mV^2 ms or V^2 ms")
+    weight_scaling: WeightScaling = _parameter(
+        "none", "name", "choice", "how w_E and w_I follow the mean degree k = n_neurons p: none, 1/k or 1/sqrt(k)"
+    )
+    reference_degree: float = _parameter(
+        1000.0, "1", "choice", "mean degree at which scaled weights are w_E and w_I", gt=0
+    )
+
+    _ties: dict[str, Tie] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_ties(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A parameter that is a multiple of an axis has its default here, and its value in `at`."""
+        given = {k: v for k, v in data.items() if isinstance(v, Mapping)} if isinstance(data, Mapping) else {}
+        ties = {name: _tie(name, value) for name, value in given.items() if name in TIEABLE}
+        network = handler({k: v for k, v in data.items() if k not in ties} if ties else data)
+        if ties:
+            network._ties = ties
+        return network
+
+    @model_serializer(mode="wrap")
+    def _dump_with_ties(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {**handler(self), **{name: tie.model_dump() for name, tie in self._ties.items()}}
 
     @field_validator("duration_ms", "t_ref_ms")
     @classmethod
@@ -121,6 +152,54 @@ class NetworkParameters(_Section):
             raise ValueError(f"must be at least two steps of dt_ms = {dt:g}, else forward Euler is meaningless")
         return value
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return ((name, self._ties.get(str(name), value)) for name, value in super().__repr_args__())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A parameter that may follow an axis is a number or a tie."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        tie = Tie.model_json_schema()
+        for name in TIEABLE:
+            key = schema["properties"][name]
+            number = {k: key.pop(k) for k in list(key) if k == "type" or "inimum" in k or "aximum" in k}
+            key["anyOf"] = [number, tie]
+        return schema
+
+    @property
+    def ties(self) -> dict[str, Tie]:
+        """Parameters that are a multiple of an axis; `at` gives their values."""
+        return dict(self._ties)
+
+    def at(self, values: Mapping[str, float]) -> NetworkParameters:
+        """The parameters at one point of the grid, all of them numbers.
+
+        Parameters
+        ----------
+        values : mapping of str to float
+            Value of each axis; other names are ignored.
+
+        Returns
+        -------
+        NetworkParameters
+            Axes have replaced the parameters of their name; tied parameters follow their axes, w_E and w_I the
+            mean degree; noise_q is in mV²·ms.
+
+        Raises
+        ------
+        ValueError
+            If a value is not allowed (pydantic's ValidationError), or an axis that a parameter follows is missing.
+        """
+        swept = {k: v for k, v in values.items() if k in NetworkParameters.model_fields}
+        parameters = self.model_dump()
+        absent = sorted(depends_on(parameters) - set(values))
+        if absent:
+            raise ValueError(f"the network depends on {', '.join(absent)}; give a value")
+        if not swept and not depends_on(parameters) and MV2_PER[self.noise_unit] == 1:
+            return self
+        swept = {k: int(v) if k in _WHOLE_NUMBERS and v == int(v) else v for k, v in swept.items()}
+        return NetworkParameters.model_validate(derived({**parameters, **swept}, values))
+
     @property
     def n_steps(self) -> int:
         """Number of integration steps, transient included."""
@@ -147,8 +226,30 @@ class NetworkParameters(_Section):
 ONE_TIME_AXIS = ("dt_ms", "duration_ms", "transient_ms")
 """Parameters that cannot be swept: a file has one time axis and one transient."""
 
-SWEEPABLE = ("p", "lam", *(k for k in NetworkParameters.model_fields if k not in ONE_TIME_AXIS))
+_NUMBERS = tuple(k for k, f in NetworkParameters.model_fields.items() if f.annotation in (int, float))
+
+SWEEPABLE = ("p", "lam", *(k for k in _NUMBERS if k not in ONE_TIME_AXIS))
 """Names that may stand under `grid`."""
+
+_WHOLE_NUMBERS = {k for k in _NUMBERS if NetworkParameters.model_fields[k].annotation is int}
+
+COUNTED_IN_STEPS = ("t_ref_ms",)
+"""Times that a trial counts in steps, and that a grid may sweep."""
+
+TIEABLE = tuple(k for k in SWEEPABLE[2:] if k not in _WHOLE_NUMBERS and k not in COUNTED_IN_STEPS)
+"""Parameters that may be a multiple of an axis."""
+
+ADDED = ("noise_unit", "weight_scaling", "reference_degree")
+"""Keys that the first files of format 2 do not have: at their defaults they do not enter the identity of a sweep."""
+
+
+def _tie(name: str, value: Mapping[str, Any]) -> Tie:
+    try:
+        return Tie.model_validate(dict(value))
+    except ValidationError:
+        raise ValueError(
+            f"{name}: give a number, or {{times: AXIS, factor: NUMBER}} for a multiple of an axis, not {dict(value)}"
+        ) from None
 
 
 def _bounds(name: str) -> Bounds:
@@ -183,8 +284,6 @@ def _further_axis(name: str) -> Any:
     unit = str(extra["unit"]) if isinstance(extra, dict) else "1"
     return _parameter(None, unit, "choice", f"a further axis: {swept.description}")
 
-
-_WHOLE_NUMBERS = {k for k, f in NetworkParameters.model_fields.items() if f.annotation is int}
 
 if TYPE_CHECKING:
     Grid = _GridBase
@@ -320,9 +419,25 @@ class Experiment(_Section):
     @model_validator(mode="after")
     def _size_is_possible(self) -> Self:
         """Runs first: the later checks take a time that grows with the grid."""
-        problem = too_large(self.grid.axes(), self.trials, self.network.model_dump())
+        problem = too_large(self.grid.axes(), self.trials, dict(self.network))
         if problem is not None:
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _ties_have_an_axis(self) -> Self:
+        axes = self.grid.axes()
+        for name, tie in self.network.ties.items():
+            if name in axes:
+                raise ValueError(
+                    f"network.{name}: follows {tie.times}, but the grid sweeps it; leave out one of the two"
+                )
+            if tie.times not in axes:
+                hint = did_you_mean(SPELT.get(tie.times.casefold(), tie.times), axes)
+                raise ValueError(
+                    f"network.{name}: times must be an axis of the grid, not '{tie.times}'; "
+                    f"{hint or 'the axes are ' + ', '.join(axes)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -330,9 +445,10 @@ class Experiment(_Section):
         """Conditions between parameters (a swept threshold above the reset) hold at every corner of the grid.
 
         No condition concerns more than two of them, so the axes are checked in pairs; twenty axes have a million
-        corners.
+        corners. Tied parameters are largest and smallest at the ends of the axis that they follow.
         """
-        axes = {name: values for name, values in self.grid.axes().items() if name not in ("p", "lam")}
+        needed = depends_on(self.network.model_dump())
+        axes = {k: values for k, values in self.grid.axes().items() if k not in ("p", "lam") or k in needed}
         first = {name: values[0] for name, values in axes.items()}
         for names in itertools.combinations(axes, min(2, len(axes))):
             for ends in itertools.product(*({axes[name][0], axes[name][-1]} for name in names)):
@@ -418,8 +534,9 @@ class Experiment(_Section):
         return {**self.grid.axes(), **further}
 
     def axis_units(self) -> dict[str, str]:
-        """Units of those axes that are no parameters of the network."""
-        return {} if self._imported is None else self._imported.units
+        """Units of those axes that are no parameters of the network, or have another unit than by default."""
+        imported = {} if self._imported is None else self._imported.units
+        return {"noise_q": self.network.noise_unit, **imported}
 
     @property
     def assignments(self) -> tuple[str, ...]:
@@ -455,7 +572,9 @@ class Experiment(_Section):
         A swept parameter's own entry under `network` has no influence and is left out.
         """
         axes = self.axes()
-        fixed = {k: v for k, v in self.network.model_dump().items() if k not in axes}
+        fields = NetworkParameters.model_fields
+        later = {k for k in ADDED if getattr(self.network, k) == fields[k].default and k not in self.network.ties}
+        fixed = {k: v for k, v in self.network.model_dump().items() if k not in axes and k not in later}
         origin = {} if self._imported is None else {"imported": self._imported.identity}
         network = {f"network.{k}": v for k, v in fixed.items()}
         return {"root_seed": self.root_seed, "axes": sorted(axes), **network, **origin}
@@ -466,9 +585,4 @@ class Experiment(_Section):
 
     def network_at(self, values: dict[str, float]) -> NetworkParameters:
         """The network's parameters at one grid point (`values`: axis name → value; other names are ignored)."""
-        swept = {k: v for k, v in values.items() if k in NetworkParameters.model_fields}
-        if not swept:
-            return self.network
-        whole = {k for k in swept if NetworkParameters.model_fields[k].annotation is int}
-        update = {k: int(v) if k in whole and v == int(v) else v for k, v in swept.items()}
-        return NetworkParameters.model_validate({**self.network.model_dump(), **update})
+        return self.network.at(values)

@@ -56,7 +56,7 @@ class Network:
     """
 
     def __init__(self, parameters: NetworkParameters, p: float, lam: float, seed: Seed) -> None:
-        q = self.parameters = parameters
+        q = self.parameters = parameters.at({"p": p, "lam": lam})
         n = q.n_neurons
         self.n_exc = round(lam * n)
         # one sequence per use; this order must never change

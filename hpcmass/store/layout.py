@@ -76,13 +76,13 @@ def axis_coordinates(axes: Mapping[str, Sequence[float]], units: Mapping[str, st
     axes : mapping of str to sequence of float
         Name → values, in the file's order.
     units : mapping of str to str
-        Units of axes that are no parameters of the network.
+        Units of axes that are no parameters of the network, or have another unit than by default.
     """
     coordinates = []
     for name, values in axes.items():
         field = NetworkParameters.model_fields.get(name)
         extra = field.json_schema_extra if field is not None else None
-        unit = str(extra["unit"]) if isinstance(extra, dict) else units.get(name, "1")
+        unit = units.get(name, str(extra["unit"]) if isinstance(extra, dict) else "1")
         coordinates.append(Coordinate(name, np.asarray(values, "f8"), unit, AXIS_NAMES.get(name, f"swept {name}")))
     return coordinates
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -314,7 +314,10 @@ def test_only_physics_enters_the_hash():
 @pytest.mark.parametrize("name", [*NetworkParameters.model_fields])
 def test_every_network_parameter_enters_the_hash(name: str):
     value = getattr(NetworkParameters(), name)
-    changed = value + 1 if isinstance(value, int) else value * 0.999 + (0.5 if value == 0 else 0.0)
+    if isinstance(value, str):
+        changed = next(other for other in get_args(NetworkParameters.model_fields[name].annotation) if other != value)
+    else:
+        changed = value + 1 if isinstance(value, int) else value * 0.999 + (0.5 if value == 0 else 0.0)
     assert sha(SMALL + f"network: {{{name}: {changed}}}") != sha(SMALL)
 
 
