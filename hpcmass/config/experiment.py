@@ -239,8 +239,8 @@ COUNTED_IN_STEPS = ("t_ref_ms",)
 TIEABLE = tuple(k for k in SWEEPABLE[2:] if k not in _WHOLE_NUMBERS and k not in COUNTED_IN_STEPS)
 """Parameters that may be a multiple of an axis."""
 
-ADDED = ("noise_unit", "weight_scaling", "reference_degree")
-"""Keys that the first files of format 2 do not have: at their defaults they do not enter the identity of a sweep."""
+ADDED = {"noise_unit": "mV^2 ms", "weight_scaling": "none", "reference_degree": 1000.0}
+"""Keys that the first files of format 2 do not have → what such a file means: it does not enter a sweep's identity."""
 
 
 def _tie(name: str, value: Mapping[str, Any]) -> Tie:
@@ -572,9 +572,8 @@ class Experiment(_Section):
         A swept parameter's own entry under `network` has no influence and is left out.
         """
         axes = self.axes()
-        fields = NetworkParameters.model_fields
-        later = {k for k in ADDED if getattr(self.network, k) == fields[k].default and k not in self.network.ties}
-        fixed = {k: v for k, v in self.network.model_dump().items() if k not in axes and k not in later}
+        keys = self.network.model_dump().items()
+        fixed = {k: v for k, v in keys if k not in axes and not (k in ADDED and v == ADDED[k])}
         origin = {} if self._imported is None else {"imported": self._imported.identity}
         network = {f"network.{k}": v for k, v in fixed.items()}
         return {"root_seed": self.root_seed, "axes": sorted(axes), **network, **origin}
