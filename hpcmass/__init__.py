@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcmass import statistics
+    from hpcmass.claims.table import check_claims
     from hpcmass.compare.own import statistic
     from hpcmass.compare.pipeline import compare_sweep
     from hpcmass.compare.recorded import compare_recording
@@ -34,6 +35,7 @@ __all__ = [
     "Experiment",
     "Parameter",
     "__version__",
+    "check_claims",
     "compare_recording",
     "compare_sweep",
     "load_experiment",
@@ -50,6 +52,7 @@ __all__ = [
 _HOME = {
     "Experiment": "config",
     "Parameter": "mass",
+    "check_claims": "claims.table",
     "compare_recording": "compare.recorded",
     "compare_sweep": "compare.pipeline",
     "load_experiment": "config.file",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hpcmass.claims.table import ClaimsTable
     from hpcmass.summary import Summary
 
 
@@ -181,10 +182,33 @@ class Comparison:
         -------
         str
             For each model where it follows the network, and medians of its lag and its errors of mean and variance;
-            then the paper's six claims, each with its verdict and numbers. Where a parameter was scanned, each point
-            counts at its best value.
+            then the paper's six claims, each with its verdict and numbers, see `claims`. Where a parameter was
+            scanned, each point counts at its best value.
         """
         return self._summary().text()
+
+    def claims(self, *, resamples: int = 1000, seed: int = 1) -> ClaimsTable:
+        """The paper's six claims, as `hpcmass claims` prints them.
+
+        Parameters
+        ----------
+        resamples : int
+            Resamples of the trials, for the certainty of each verdict; 0: none.
+        seed : int
+            Of the resamples.
+
+        Returns
+        -------
+        ClaimsTable
+            For each combination of the values of further axes: verdicts, numbers, and how sure each verdict is.
+            `print` shows it; `to_dataframe` has a row for each reading and claim.
+        """
+        from hpcmass.claims.table import ClaimsTable, ComparedFile, readings_of
+        from hpcmass.plots.view import view_of
+
+        view = view_of(self.path, self._data, ("p", "lam"))
+        readings = readings_of(view, resamples=resamples, seed=seed)
+        return ClaimsTable([ComparedFile(self.path, self.experiment.title, readings)])
 
     def report(
         self,
@@ -306,7 +330,7 @@ class Comparison:
         return f"<{self._title()}>"
 
     def _repr_html_(self) -> str:
-        summary = self._summary()
+        summary = self._summary(claims=False)
         legend = f"follows: share of the points with {summary.criterion}; the other columns are medians over the points"
         return f"<p>{html.escape(self._title())}</p>{_table(summary).to_html()}<p>{html.escape(legend)}</p>"
 
@@ -344,11 +368,11 @@ class Comparison:
         points = f"{np.count_nonzero(compared > 0)} of {counted(compared.size, 'point')} compared"
         return f"{self.path.name}: {self.experiment.title}, axes {axes}, {points}"
 
-    def _summary(self) -> Summary:
+    def _summary(self, *, claims: bool = True) -> Summary:
         from hpcmass.plots.view import view_of
         from hpcmass.summary import summary_of
 
-        return summary_of(view_of(self.path, self._data, ("p", "lam")))
+        return summary_of(view_of(self.path, self._data, ("p", "lam")), claims=claims)
 
 
 def open_comparison(path: str | os.PathLike[str]) -> Comparison:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +10,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.claims import Verdict, findings, verdicts
+from hpcmass.claims.readings import RESAMPLES, Reading, planes_of
+from hpcmass.claims.table import (
+    HEADING,
+    ClaimsTable,
+    ComparedFile,
+    at_text,
+    detail_lines,
+    hanging,
+    readings_of,
+    table_lines,
+)
 from hpcmass.degenerate import degenerate_inputs, lock_step
-from hpcmass.plots.plane import cut_plane, symbol
-from hpcmass.plots.regimes import regime_masks
+from hpcmass.plots.plane import symbol
+from hpcmass.plots.regimes import regime_masks, spiking_points
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View, open_view
 from hpcmass.store.labelled import best_values
@@ -102,9 +110,8 @@ class Summary:
     criterion : str
         When a model follows the network.
     models : list of ModelSummary
-    claims : list of Verdict
-    claims_at : dict of str to float
-        Further axes → value at which the claims were checked.
+    readings : list of Reading
+        The paper's claims, for each combination of the values of further axes; empty where they were not asked for.
     warnings : list of str
         In which ways the networks are degenerate; empty for ordinary ones.
     """
@@ -116,14 +123,21 @@ class Summary:
     trials: int
     criterion: str
     models: list[ModelSummary]
-    claims: list[Verdict]
-    claims_at: dict[str, float]
+    readings: list[Reading]
     warnings: list[str]
 
     @property
-    def claims_at_text(self) -> str:
-        """`claims_at` for people; empty without further axes."""
-        return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.claims_at.items())
+    def claims_heading(self) -> str:
+        """What stands above the claims."""
+        if len(self.readings) > 1:
+            return f"{HEADING}, for each value of the further axes"
+        at = at_text(self.readings[0].at)
+        return f"{HEADING}, at {at}" if at else HEADING
+
+    @property
+    def claims_table(self) -> ClaimsTable:
+        """The claims alone, as `hpcmass claims` has them."""
+        return ClaimsTable([ComparedFile(self.path, self.title, self.readings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -142,17 +156,17 @@ class Summary:
             f"Where the model follows the network: {self.criterion}",
         ]
         for warning in self.warnings:
-            lines += _hanging("Warning: ", warning)
+            lines += hanging("Warning: ", warning)
         for model in self.models:
             first, *rest = model_lines(model)
-            lines += _hanging(f"{model.model:<5} ", first)
+            lines += hanging(f"{model.model:<5} ", first)
             for line in rest:
-                lines += _hanging(" " * 6, line)
-        at = f", at {self.claims_at_text}" if self.claims_at else ""
-        lines += ["", f"The paper's six claims{at}"]
-        for claim in self.claims:
-            lines += _hanging(f"{claim.claim}. {claim.verdict:<11}  ", claim.text)
-            lines += _hanging(" " * 16, claim.numbers)
+                lines += hanging(" " * 6, line)
+        lines += ["", self.claims_heading]
+        if len(self.readings) == 1:
+            lines += detail_lines(self.readings[0], WIDTH)
+        else:
+            lines += table_lines(self.claims_table.files, WIDTH)
         return "\n".join(lines)
 
 
@@ -206,9 +220,9 @@ def summarise(path: str | Path) -> Summary:
         return summary_of(view)
 
 
-def summary_of(view: View) -> Summary:
-    """The answer of the comparison behind a view, over all its axes."""
-    planes = _planes(view)
+def summary_of(view: View, *, claims: bool = True) -> Summary:
+    """The answer of the comparison behind a view, over all its axes; `claims`: with the paper's claims."""
+    planes = planes_of(view)
     compared = np.concatenate([(plane.point("n_compared") > 0).ravel() for plane in planes])
     scanned = view.data.attrs.get("scan_axis")
     once = _at(planes, scanned, None if scanned is None else float(view.data[scanned].values[0]))
@@ -222,8 +236,7 @@ def summary_of(view: View) -> Summary:
         trials=view.experiment.trials,
         criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
         models=[_model_summary(view, planes, model, compared) for model in view.models],
-        claims=verdicts(findings(planes[0])),
-        claims_at=planes[0].plane.fixed_values,
+        readings=readings_of(view, resamples=RESAMPLES) if claims else [],
         warnings=_warnings(view),
     )
 
@@ -234,14 +247,6 @@ def _warnings(view: View) -> list[str]:
     rate, status = (view.data[name].transpose("p", "lam", ..., "trial").values for name in ("rate_E", "status"))
     together = lock_step(experiment, experiment.axes(), rate, status)
     return found + ([] if together is None else [together])
-
-
-def _planes(view: View) -> list[View]:
-    """The planes of p and λ that make up the grid."""
-    further = [str(name) for name in view.data["n_compared"].dims if name not in ("p", "lam")]
-    values = itertools.product(*([float(v) for v in view.data[name].values] for name in further))
-    at = [dict(zip(further, value, strict=True)) for value in values]
-    return [View(view.path, view.data, cut_plane(view.data, ("p", "lam"), fixed), view.experiment) for fixed in at]
 
 
 def _at(planes: Sequence[View], scanned: str | None, value: float | None) -> Mask:
@@ -318,7 +323,7 @@ def _regimes(planes: Sequence[View], compared: Mask) -> dict[str, Mask]:
     """Regime → points of the whole grid; those whose network is silent are the last."""
     masks = [regime_masks(plane) for plane in planes]
     found = {name: np.concatenate([mask[name].ravel() for mask in masks]) for name in masks[0]}
-    spiking = np.concatenate([plane.spiking.ravel() for plane in planes])
+    spiking = np.concatenate([spiking_points(plane).ravel() for plane in planes])
     return found | {SILENT: compared & ~spiking}
 
 
@@ -333,10 +338,3 @@ def _medians(statistics: Mapping[str, Reals], inside: Mask) -> Medians:
 def _two(value: float) -> str:
     """A number with two significant digits."""
     return "–" if np.isnan(value) else number(float(f"{value:.2g}"))
-
-
-def _hanging(start: str, text: str) -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip

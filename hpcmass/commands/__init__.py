@@ -7,6 +7,7 @@ commands that only read never initialise MPI.
 
 from hpcmass.commands import (
     check,
+    claims,
     compare,
     config,
     figure,
@@ -24,6 +25,6 @@ from hpcmass.commands import (
 )
 
 COMMANDS = (
-    config, validate, plan, go, run, status, check, merge, import_, compare, summary, plot, figure, trial, kernels,
+    config, validate, plan, go, run, status, check, merge, import_, compare, summary, claims, plot, figure, trial, kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""

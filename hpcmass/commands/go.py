@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COMPARING = ("compare/*.py", "mass/*.py", "config/*.py", "store/*.py", "grid.py")
 """The code that a comparison depends on."""
 
-DRAWING = ("plots/*.py", "report/*", "claims.py", "summary.py")
+DRAWING = ("plots/*.py", "report/*", "claims/*.py", "summary.py")
 """The code that the maps and the page depend on, beside the comparison."""
 
 

@@ -19,6 +19,8 @@ NAN = float("nan")
 def agreement(network: Averages, model: Averages, histogram_count: float) -> dict[str, Any]:
     """All statistics that compare averages, by variable name; NaN if the model failed.
 
+    `chi2_without_trial` has a value for each trial of the network's averages, in their order.
+
     Parameters
     ----------
     network, model : Averages
@@ -30,6 +32,7 @@ def agreement(network: Averages, model: Averages, histogram_count: float) -> dic
         empty = np.full(network.sampling.bins.frequency.size, NAN)
         return {
             **_tests(UNDEFINED, UNDEFINED),
+            "chi2_without_trial": np.full(network.n_trials, NAN),
             **_pair("coherence", empty, empty),
             **{key: NAN for name in _NUMBERS for key in (name, f"{name}_se")},
         }
@@ -76,9 +79,11 @@ def _spectral(network: Averages, model: Averages, count: float) -> dict[str, Any
     def error(statistic: Any) -> Any:
         return jackknife_error(statistic, n_trials)
 
+    chi2_less = [chi_squared(ps[i], qs[i], count).statistic for i in range(n_trials)]
     return {
         **_tests(chi2, log),
-        "chi2_se": error(lambda i: chi_squared(ps[i], qs[i], count).statistic),
+        "chi2_without_trial": np.array(chi2_less),
+        "chi2_se": error(lambda i: chi2_less[i]),
         "log_ratio_se": error(
             lambda i: log_ratio(ps[i], qs[i], n_trials - 1, bins.n_components, bin_fraction).statistic
         ),

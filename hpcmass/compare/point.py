@@ -77,7 +77,9 @@ def compare_point(
     lag = np.full((n_trials, len(models)), np.nan)
     found: list[list[Correlated]] = [[] for _ in models]
     example: Result = {}
+    numbers: list[int] = []
     for number, traces in recordings:
+        numbers.append(number)
         measured = lif.add(traces.mean_v[after])
         network_series = transformed(measured.series, max_lag)
         own.add_network(number, traces.mean_v[after])
@@ -117,12 +119,22 @@ def compare_point(
         }
         for m, averages in enumerate(predicted)
     ]
+
+    def by_trial(values: Any) -> Real:
+        """Values of the compared trials at their places among all."""
+        placed = np.full((n_trials, *np.shape(values)[1:]), np.nan)
+        placed[numbers] = values
+        return placed
+
+    without_trial = [each.pop("chi2_without_trial") for each in by_model]
     return {
         **example,
         "n_compared": n_compared,
         **lif.result("_lif", "_lif"),
         "histogram_count": count,
         "coherence_threshold": threshold(independent_components(bins, n_compared), compare.alpha),
+        "median_frequency_lif_trial": by_trial(lif.medians_hz),
+        "chi2_without_trial": by_trial(np.transpose(without_trial)),
         "rho_trial": rho,
         "lag_trial": lag,
         **{name: np.array([each[name] for each in by_model]) for name in by_model[0]},

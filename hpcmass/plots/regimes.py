@@ -12,6 +12,8 @@ from hpcmass.plots.view import View
 
 MIN_RATE_HZ: Final = 1.0
 """Quieter points are not used as examples."""
+SPIKING_HZ: Final = 0.1
+"""Mean rate of all neurons from which a network counts as spiking."""
 SLOW_HZ: Final = (10.0, 30.0)
 FAST_HZ: Final = 80.0
 
@@ -59,14 +61,20 @@ def regime_masks(view: View) -> dict[str, Mask]:
 
     The synchronised ones are divided by median frequency; those between slow and fast are a separate regime.
     """
-    frequency, synchronised = view.point("median_frequency_lif"), view.synchronised & view.spiking
+    spiking = spiking_points(view)
+    frequency, synchronised = view.point("median_frequency_lif"), view.synchronised & spiking
     _, slow = SLOW_HZ
     return {
-        "de-synchronised": view.spiking & ~synchronised,
+        "de-synchronised": spiking & ~synchronised,
         f"synchronised, up to {slow:g} Hz": synchronised & (frequency <= slow),
         f"synchronised, {slow:g} to {FAST_HZ:g} Hz": synchronised & (frequency > slow) & (frequency <= FAST_HZ),
         f"synchronised, above {FAST_HZ:g} Hz": synchronised & (frequency > FAST_HZ),
     }
+
+
+def spiking_points(view: View) -> Mask:
+    """Points whose network spikes, at a mean rate of `SPIKING_HZ` or more, or at one that was not recorded."""
+    return np.asarray(view.spiking & ~(mean_rate(view) < SPIKING_HZ))
 
 
 def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
@@ -77,6 +85,14 @@ def _best(candidates: Mask, score: FloatMap) -> tuple[int, int] | None:
 
 
 def mean_rate(view: View) -> FloatMap:
-    """Mean rate (Hz) of all neurons; a kind that does not exist has no rate and no weight."""
-    share = view.plane.coordinate("lam")
-    return np.nan_to_num(view.number("rate_E")) * share + np.nan_to_num(view.number("rate_I")) * (1 - share)
+    """Mean rate (Hz) of all neurons, see `rate_of_all`."""
+    return rate_of_all(view.number("rate_E"), view.number("rate_I"), view.plane.coordinate("lam"))
+
+
+def rate_of_all(rate_e: FloatMap, rate_i: FloatMap, share: FloatMap) -> FloatMap:
+    """Mean rate of all neurons, of which `share` are excitatory; NaN without any rate.
+
+    A kind that does not exist has no rate and no weight.
+    """
+    known = np.isfinite(rate_e) | np.isfinite(rate_i)
+    return np.where(known, np.nan_to_num(rate_e) * share + np.nan_to_num(rate_i) * (1 - share), np.nan)

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hpcmass import summary
+from hpcmass.claims.table import LEGEND
 from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.saving import save_text
 from hpcmass.plots.view import View
@@ -44,6 +45,7 @@ def report_html(view: View, sweep: SweepParts | None = None) -> str:
         view=view,
         summary=summary.summary_of(view),
         model_lines=summary.model_lines,
+        claims_legend=LEGEND,
         regions=as_text(regions_table(view)),
         medians=as_text(medians_table(view)),
         counts=tables.counts(view),

@@ -61,7 +61,8 @@ SHORT: Final = {
 CORRELATIONS: Final = ("rho", "coherence_mean", "rho_trial")
 SIGNED: Final = ("lag", "lag_trial", "mean_error", "log_variance_ratio")
 LOGARITHMIC: Final = ("chi2", "chi2_per_dof", "median_frequency", "peak_frequency", "peak_power", "spike_contrast_bin")
-BOOKKEEPING: Final = ("status", "compared")
+BOOKKEEPING: Final = ("status", "compared", "chi2_without_trial", "median_frequency_lif_trial")
+"""What is not shown; the last two are for the bootstrap of the claims."""
 ERROR_OF: Final = {"rho_z": "rho_se_trials", "rho": "rho_se_trials"}
 """Statistic → name of its standard error, where it is not `name_se`; that of ρ is of Fisher's z."""
 TEST_OF: Final = {"spectral_distance": "log_ratio", "chi2_per_dof": "chi2", "rho_z": "rho", "rho_agrees": "rho"}

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-FORMAT_VERSION: Final = (2, 1)
+FORMAT_VERSION: Final = (2, 2)
 """Major.minor. A reader refuses a newer major version; a minor step only adds variables or attributes."""
 
-COMPLETE: Final = ("2.0", "2.1")
+COMPLETE: Final = ("2.0", "2.1", "2.2")
 """Versions in which a sweep has every variable of this one."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
@@ -160,9 +160,13 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
         *_with_error(Variable("spectrum_lif", _SPECTRUM, "f8", "mV^2/Hz", "trial-averaged power density, network")),
         *_with_error(Variable("spectrum", _MODEL_SPECTRUM, "f8", "mV^2/Hz", "trial-averaged power density, model")),
         *_both("median_frequency", "Hz", "frequency below which half of the power lies"),
+        Variable("median_frequency_lif_trial", _TRIAL, "f8", "Hz",
+                 "frequency below which half of the power lies, network, trial by trial"),
         *_both("peak_frequency", "Hz", "frequency of the largest power density in the band"),
         *_both("peak_power", "mV^2/Hz", "largest power density in the band"),
         *_with_error(Variable("chi2", _MODEL, "f8", "1", "chi-squared between the spectra, equation (25)")),
+        Variable("chi2_without_trial", (AXES, "trial", "model"), "f8", "1",
+                 "chi-squared between the spectra averaged over all trials but this one"),
         Variable("chi2_dof", _MODEL, "i8", "1", "degrees of freedom of chi-squared", fill=-1),
         Variable("chi2_pvalue", _MODEL, "f8", "1", "probability of a larger chi-squared under equality"),
         Variable("chi2_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),

@@ -102,6 +102,8 @@ def errors(result: dict, lif: np.ndarray, late: np.ndarray, count: int) -> None:
     np.testing.assert_allclose(result["spectrum_lif_se"], stats.sem(p, axis=0), rtol=1e-6)
     np.testing.assert_allclose(result["spectrum_se"][0], stats.sem(q, axis=0), rtol=1e-6)
     medians = [f[np.searchsorted(np.cumsum(s), s.sum() / 2)] for s in x.real]
+    np.testing.assert_allclose(result["median_frequency_lif_trial"][:3], medians, atol=f[1])
+    assert np.isnan(result["median_frequency_lif_trial"][3:]).all()
     assert result["median_frequency_lif_se"] == pytest.approx(stats.sem(medians), abs=f[1])
     assert result["peak_power"][0] == pytest.approx(q.mean(axis=0).max(), rel=0.05)
     assert abs(result["peak_frequency"][0] - (2 * np.argmax(q.mean(axis=0)) + 1)) <= 1.0
@@ -118,6 +120,9 @@ def errors(result: dict, lif: np.ndarray, late: np.ndarray, count: int) -> None:
         return np.abs(c[trials].mean(axis=0)) ** 2 / p[trials].mean(axis=0) / q[trials].mean(axis=0)
 
     assert result["chi2_se"][0] == pytest.approx(jackknife(chi2))
+    without = [chi2(np.delete(np.arange(3), i)) for i in range(3)]
+    np.testing.assert_allclose(result["chi2_without_trial"][:3, 0], without)
+    assert np.isnan(result["chi2_without_trial"][3:]).all()
     np.testing.assert_allclose(result["coherence"][0], coherence(np.arange(3)), rtol=1e-6)
     np.testing.assert_allclose(result["coherence_se"][0], jackknife(coherence), rtol=1e-5, atol=1e-9)
     k = 3 * 4 / (1 + 2 * (3 / 4 * (0.23 * 1.08 / 0.3974) ** 2 + 2 / 4 * (0.23**2 / 0.3974) ** 2))
