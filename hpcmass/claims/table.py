@@ -34,8 +34,8 @@ LEGEND: Final = {
     "2": "% of points inside the contour of rho, de-synchronised | onset | fast synchrony, of CFM and MFM the one "
     "further from the claim; 2a: de-synchronised points that spike, 2b: all of them",
     "3": "% of points at which CFM and MFM are on the same side of the contour of rho, chi-squared",
-    "4": "% of points inside the contour of chi-squared of CFM, MFM; multiples of the total count C for which the claim "
-    "holds",
+    "4": "% of points inside the contour of chi-squared of CFM, MFM; multiples of the total count C for which the "
+    "claim holds",
     "5": "% of points inside the contour of rho of CFM, MFM: synchronised ones | small p",
     "6": "rows in which the lag changes where the rate jumps / rows that start silent",
 }

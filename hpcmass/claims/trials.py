@@ -1,13 +1,13 @@
 """From a comparison to what the claims need: at its own trials, and at resamples of them.
 
-A resample draws, at each point, R - 1 of its R trials with replacement. Then the variance of a mean over the draws is on
-average that of the mean over R trials from one experiment to the next; with R draws it would be too small by a factor
-of (R - 1)/R, which matters for the two or three trials of a short sweep (McCarthy & Snowden 1985).
+A resample draws, at each point, R - 1 of its R trials with replacement. Then the variance of a mean over the draws is
+on average that of the mean over R trials from one experiment to the next; with R draws it would be too small by a
+factor of (R - 1)/R, which matters for the two or three trials of a short sweep (McCarthy & Snowden 1985).
 
 Means over trials (Spike-contrast, rates, Fisher's z) and the median of the lags are computed from the drawn trials. χ²
 and the median frequency are not means of trials: their logarithms change by the mean over the draws of the trials'
-influences, which for χ² are those of the jackknife. Spectra averaged over repeated trials would be noisier, and their χ²
-larger, than those of the experiment.
+influences, which for χ² are those of the jackknife. Spectra averaged over repeated trials would be noisier, and their
+χ² larger, than those of the experiment.
 """
 
 from __future__ import annotations
