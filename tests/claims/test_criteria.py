@@ -151,19 +151,21 @@ def test_one_row_and_gaps(plane: Findings) -> None:
 
 
 def test_planes_are_judged_one_by_one(plane: Findings) -> None:
-    """Forty planes at once give what each gives alone."""
+    """Sixty planes at once give what each gives alone."""
     rng = np.random.default_rng(2)
     names = ("rate", "frequency", "lag")
-    planes = [
-        replace(
+
+    def random_plane() -> Findings:
+        agrees, critical = rng.random(SHAPE) < 0.4, rng.uniform(0, 1.2, SHAPE)
+        return replace(
             plane,
             **{n: getattr(plane, n) * rng.choice([0.0, 1.0], SHAPE, p=[0.2, 0.8]) for n in names},
-            agrees={m: rng.random(SHAPE) < 0.4 for m in ("CFM", "MFM")},
+            agrees={"CFM": agrees, "MFM": agrees ^ (rng.random(SHAPE) < rng.choice([0.05, 0.5]))},
             high_contrast=rng.random(SHAPE) < rng.choice([0.1, 0.6]),
-            critical_count={m: rng.uniform(0, 1.4, SHAPE) for m in ("CFM", "MFM")},
+            critical_count={"CFM": critical, "MFM": critical * rng.uniform(0.95, 1.05, SHAPE)},
         )
-        for _ in range(40)
-    ]  # fmt: skip
+
+    planes = [random_plane() for _ in range(60)]
     stacked = replace(
         plane,
         **{n: np.array([getattr(one, n) for one in planes]) for n in (*names, "high_contrast")},
