@@ -10,17 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.claims.readings import RESAMPLES, Reading, planes_of
-from hpcmass.claims.table import (
-    HEADING,
-    ClaimsTable,
-    ComparedFile,
-    at_text,
-    detail_lines,
-    hanging,
-    readings_of,
-    table_lines,
-)
+from hpcmass.claims.readings import Reading, at_text, planes_of
+from hpcmass.claims.table import HEADING, ClaimsTable, ComparedFile, detail_lines, hanging, readings_of, table_lines
 from hpcmass.degenerate import degenerate_inputs, lock_step
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.regimes import regime_masks, spiking_points
@@ -236,7 +227,7 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
         trials=view.experiment.trials,
         criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
         models=[_model_summary(view, planes, model, compared) for model in view.models],
-        readings=readings_of(view, resamples=RESAMPLES) if claims else [],
+        readings=readings_of(view) if claims else [],
         warnings=_warnings(view),
     )
 

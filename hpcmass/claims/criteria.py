@@ -433,9 +433,9 @@ class LagAtTheJump(Claim):
     text = "tau_max of the MFM changes where p becomes large enough for the network to spike."
     criterion = (
         f"Of the rows that are silent (below {SPIKING_HZ:g} Hz) at their smallest p and spike at a larger one, with a "
-        "lag on both sides of the step at which the rate grows by the largest factor: at more than half, the lag of the "
-        f"MFM differs between these two sides by more than {CLEAR:g} of its standard errors, and by more than at half of "
-        "the row's other steps."
+        "lag on both sides of the step at which the rate grows by the largest factor: at more than half, the lag of "
+        f"the MFM differs between these two sides by more than {CLEAR:g} of its standard errors, and by more than at "
+        "half of the row's other steps."
     )
     needs = ("MFM",)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,8 +16,6 @@ from hpcmass.plots.view import View, open_view
 from hpcmass.text import counted, one_line
 
 if TYPE_CHECKING:
-    import os
-
     import pandas as pd
 
 WIDTH: Final = 100
@@ -29,17 +28,17 @@ LEAST_LABEL: Final = 16
 
 HEADING: Final = "The paper's six claims"
 
-LEGEND: Final = (
-    "+ holds, x fails, ? cannot tell; then the certainty. Below: "
-    "1 rows that pass to synchrony/rows; "
-    "2 % of points inside the contour of rho: de-synchronised|onset|fast synchrony (of CFM and MFM the one further "
-    "from the claim; a: points that spike, b: silent ones too); "
-    "3 % of points where CFM and MFM are on the same side: rho,chi-squared; "
-    "4 % of points inside the contour of chi-squared: CFM,MFM, and for which multiples of the total count C the claim "
-    "holds; "
-    "5 % of points inside the contour of rho, CFM,MFM: of the synchronised ones|at small p; "
-    "6 rows whose lag changes at the jump of the rate/rows"
-)
+LEGEND: Final = {
+    "": "+ holds, x fails, ? cannot tell; then the certainty of that; the numbers below are",
+    "1": "rows that pass to synchrony / rows that spike",
+    "2": "% of points inside the contour of rho, de-synchronised | onset | fast synchrony, of CFM and MFM the one "
+    "further from the claim; 2a: de-synchronised points that spike, 2b: all of them",
+    "3": "% of points at which CFM and MFM are on the same side of the contour of rho, chi-squared",
+    "4": "% of points inside the contour of chi-squared of CFM, MFM; multiples of the total count C for which the "
+    "claim holds",
+    "5": "% of points inside the contour of rho of CFM, MFM: synchronised ones | small p",
+    "6": "rows in which the lag changes where the rate jumps / rows that start silent",
+}
 """What the cells of the table mean."""
 
 
@@ -151,8 +150,8 @@ def one_reading_label(label: str, reading: Reading) -> str:
 
 def detail_lines(reading: Reading, width: int = WIDTH) -> list[str]:
     """Every claim of a reading with its verdict, certainty and numbers in words."""
-    lines = textwrap.wrap(f"{reading.compared} of {counted(reading.points, 'point')} compared; {reading.certainty_note}",
-                          width)  # fmt: skip
+    points = counted(reading.points, "point")
+    lines = hanging("", f"{reading.compared} of {points} compared; {reading.certainty_note}", width)
     for claim in reading.claims:
         start = f"{claim.claim:<2} {claim.verdict:<11} {claim.certainty_text:>5}  "
         lines += hanging(start, claim.text, width)
@@ -196,7 +195,8 @@ def table_lines(files: Sequence[ComparedFile], width: int = WIDTH) -> list[str]:
             for k in range(max(2, len(labels))):
                 lines.append(line(labels[k] if k < len(labels) else "", both[k] if k < 2 else blank))
     notes = dict.fromkeys(reading.certainty_note for file in files for reading in file.readings)
-    return [*lines, "", *textwrap.wrap(LEGEND, width), *(line for note in notes for line in textwrap.wrap(note, width))]
+    legend = [line for name, text in LEGEND.items() for line in hanging(f"{name:<2} ".lstrip(), text, width)]
+    return [*lines, "", *legend, *(line for note in notes for line in hanging("", note, width))]
 
 
 def _cell(claim: Verdict) -> tuple[str, str]:
@@ -241,13 +241,13 @@ def check_claims(
     UserError
         If a file cannot be read, or is another file, or the labels are not as many as the files.
     """
-    paths = [Path(p) for p in ([comparisons] if isinstance(comparisons, (str, Path)) else list(comparisons))]  # type: ignore[arg-type]
+    listed = [comparisons] if isinstance(comparisons, str | os.PathLike) else comparisons
+    paths = [Path(path) for path in listed]
     if not paths:
         raise UserError("there is no comparison to check; give at least one file")
     if labels is not None and len(labels) != len(paths):
-        raise UserError(
-            f"there are {counted(len(labels), 'label')} for {counted(len(paths), 'file')}; give one for each"
-        )
+        given = f"{counted(len(labels), 'label')} for {counted(len(paths), 'comparison')}"
+        raise UserError(f"there are {given}; give a label for each, or none")
     if resamples < 0:
         raise UserError(f"resamples = {resamples}: give 0 or more")
     found = []

@@ -1,13 +1,13 @@
 """From a comparison to what the claims need: at its own trials, and at resamples of them.
 
-A resample draws, at each point, R - 1 of its R trials with replacement. Then a mean over the draws varies as much as the
-mean over the trials does from one experiment to the next; R draws would vary too little by a factor of (R - 1)/R, which
-matters for the two or three trials of a short sweep (McCarthy & Snowden 1985).
+A resample draws, at each point, R - 1 of its R trials with replacement. Then the variance of a mean over the draws is
+on average that of the mean over R trials from one experiment to the next; with R draws it would be too small by a
+factor of (R - 1)/R, which matters for the two or three trials of a short sweep (McCarthy & Snowden 1985).
 
-Means over trials (Spike-contrast, rates, Fisher's z) and the median of the lags are computed from the drawn trials. χ² and
-the median frequency are not means of trials; their logarithm changes by the mean over the draws of the trials' influences
-on it, which for χ² are those of the jackknife. So a resample does not inherit the excess of χ² that repeated trials
-produce in a resampled spectrum.
+Means over trials (Spike-contrast, rates, Fisher's z) and the median of the lags are computed from the drawn trials. χ²
+and the median frequency are not means of trials: their logarithms change by the mean over the draws of the trials'
+influences, which for χ² are those of the jackknife. Spectra averaged over repeated trials would be noisier, and their
+χ² larger, than those of the experiment.
 """
 
 from __future__ import annotations
@@ -94,9 +94,8 @@ class Trials:
         self._z, self._significant, self._critical_influence = {}, {}, {}
         for model in found.agrees:
             self._z[model] = np.arctanh(np.clip(self._of_trials(view.model("rho_trial", model)), -_LARGEST, _LARGEST))
-            self._significant[model] = (view.model("rho_pvalue", model) < alpha) & (
-                view.model("n_diverged", model) <= 0
-            )
+            whole = view.model("n_diverged", model) <= 0
+            self._significant[model] = whole & (view.model("rho_pvalue", model) < alpha)
             without = self._of_trials(view.model("chi2_without_trial", model))
             # leaving out a trial of large χ² lowers χ², and raises the critical count
             self._critical_influence[model] = (self._n - 1)[..., None] * _deviations(_log(without))

@@ -25,6 +25,7 @@ from hpcmass.commands import (
 )
 
 COMMANDS = (
-    config, validate, plan, go, run, status, check, merge, import_, compare, summary, claims, plot, figure, trial, kernels,
+    config, validate, plan, go, run, status, check, merge, import_, compare, summary, claims, plot, figure, trial,
+    kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""

@@ -21,11 +21,11 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass claims fixed-cmp.h5 tied-cmp.h5         a table, a row for each reading",
                       "hpcmass claims *-cmp.h5 --csv > claims.csv      the same for a program")  # fmt: skip
     parser.add_argument("comparisons", type=Path, nargs="+", metavar="CMP",
-                        help="comparison file; each combination of the values of its further axes is a reading")  # fmt: skip
+                        help="comparison file; each combination of its further axes' values is a reading")  # fmt: skip
     parser.add_argument("--label", action="append", dest="labels", metavar="TEXT",
-                        help="what to call a file (default: its title); repeat it for each file, in their order")  # fmt: skip
+                        help="what to call a file (default: its title); once for each file, in order")  # fmt: skip
     parser.add_argument("--bootstrap", type=whole(0), default=1000, metavar="N",
-                        help="resamples of the trials for the certainty of a verdict (default 1000; 0: none)")  # fmt: skip
+                        help="resamples of the trials for the certainty (default 1000; 0: none)")  # fmt: skip
     parser.add_argument("--seed", type=whole(0), default=1, metavar="N", help="of the resamples (default 1)")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--verbose", action="store_true", help="each claim of each reading in words, too")

@@ -36,7 +36,7 @@ def test_a_model_s_numbers_are_the_file_s(compared: tuple[Path, ...]) -> None:
     assert model.everywhere.mean_error_mv == pytest.approx(np.nanmedian(error))
     assert sum(n for n, _ in model.regimes.values()) == model.points
     assert sum(k for _, k in model.regimes.values()) == model.follows
-    assert summary.claims_at == {"tau_m_ms": 10.0}
+    assert [reading.at for reading in summary.readings] == [{"tau_m_ms": 10.0}, {"tau_m_ms": 20.0}]
 
 
 def test_the_command_prints_text_or_json(compared: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,12 +46,13 @@ def test_the_command_prints_text_or_json(compared: tuple[Path, ...], capsys: pyt
     summary = summarise(path)
     assert text == f"{summary.text()}\n"
     assert max(map(len, text.splitlines())) <= 100
-    for claim in summary.claims:
-        assert f"{claim.claim}. {claim.verdict}" in text
+    assert "The paper's six claims, for each value of the further axes" in text
+    assert "tau_m_ms = 20" in text
     assert main(["summary", str(path), "--json"]) == 0
     listed = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert [claim["claim"] for claim in listed["claims"]] == [1, 2, 3, 4, 5, 6]
-    assert all(claim["numbers"] and claim["criterion"] for claim in listed["claims"])
+    for reading in listed["readings"]:
+        assert [claim["claim"] for claim in reading["claims"]] == ["1", "2a", "2b", "3", "4", "5", "6"]
+        assert all(claim["numbers"] and claim["criterion"] for claim in reading["claims"])
     for entry, model in zip(listed["models"], summary.models, strict=True):
         assert entry["follows"] == model.follows
         assert entry["share"] == model.share
@@ -67,7 +68,7 @@ def test_silent_points_and_an_older_file(compared: tuple[Path, ...], tmp_path: P
     summary = summarise(path)
     for model in summary.models:
         assert [name for name, (n, _) in model.regimes.items() if n] == [SILENT]
-    assert len(summary.claims) == 6
+    assert [len(reading.claims) for reading in summary.readings] == [7, 7]
 
 
 def test_nothing_is_compared_yet(compared: tuple[Path, ...], tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_nothing_is_compared_yet(compared: tuple[Path, ...], tmp_path: Path) -> 
         file["rho_agrees"][...] = -1
     summary = summarise(path)
     assert "nothing is compared yet" in summary.text()
-    assert {claim.verdict for claim in summary.claims} == {"cannot tell"}
+    assert {claim.verdict for reading in summary.readings for claim in reading.claims} == {"cannot tell"}
 
 
 def test_a_sweep_is_refused(compared: tuple[Path, ...], capsys: pytest.CaptureFixture[str]) -> None:

@@ -343,7 +343,9 @@ def test_the_answer_is_the_summary_s(gappy_comparison: Path):
     for model in found.models:
         for sentence in model_lines(model):
             assert sentence.replace(">", "&gt;") in text
-    for claim in found.claims:
+    (reading,) = found.readings
+    assert reading.certainty_note in text
+    for claim in reading.claims:
         assert claim.verdict in text
         assert claim.numbers.replace("'", "&#39;") in text.replace("'", "&#39;")
 

@@ -25,7 +25,7 @@ def test_the_answer_comes_first(chrome):
     ]
     assert tops == sorted(tops)
     assert "follows at" in text_of(chrome, "#answer")
-    assert count(chrome, "#claims li") == 6
+    assert count(chrome, "#claims li") == 7
     find(chrome, "#claims li summary").click()
     assert "Criterion:" in find(chrome, "#claims li p").text
 
