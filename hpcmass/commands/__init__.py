@@ -22,9 +22,11 @@ from hpcmass.commands import (
     summary,
     trial,
     validate,
+    watch,
 )
 
 COMMANDS = (
-    config, validate, plan, go, run, status, check, merge, import_, compare, summary, claims, plot, figure, trial, kernels,
+    config, validate, plan, go, run, watch, status, check, merge, import_, compare, summary, claims, plot, figure,
+    trial, kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""
