@@ -75,6 +75,8 @@ class Answer:
         State of the file in a word (`running`, `stopped`, `finished`, `file`) and in a sentence.
     more : bool
         There are points left to compare.
+    points : tuple of int
+        Of a sweep: points compared, and all.
     cpu_s : float
         Processor time that this took.
     """
@@ -84,6 +86,7 @@ class Answer:
     state: str
     note: str
     more: bool
+    points: tuple[int, int]
     cpu_s: float
 
 
@@ -104,5 +107,5 @@ def answer(request: Request) -> Answer:
     from hpcmass.live.snapshots import of_comparison, of_sweep
 
     start = time.process_time()
-    stamp, page, state, note, more = of_comparison(request) if request.own is None else of_sweep(request, request.own)
-    return Answer(stamp, page, state, note, more, time.process_time() - start)
+    found = of_comparison(request) if request.own is None else of_sweep(request, request.own)
+    return Answer(*found, time.process_time() - start)

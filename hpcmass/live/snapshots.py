@@ -18,7 +18,7 @@ from hpcmass.compare.pipeline import ComparisonSummary, compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.jsontext import json_text
 from hpcmass.live.background import Page, Request
-from hpcmass.live.trials import SweepProgress, progress_of
+from hpcmass.live.trials import progress_of, sweep_note
 from hpcmass.plots.view import View, open_sweep_of, open_view
 from hpcmass.report.encoding import script_json
 from hpcmass.report.page import Live, page_html
@@ -36,8 +36,8 @@ CHANGING: Final = ("done", "failed", "initial")
 CHANGING_CURVES: Final = ("trials", "scales", "spectrum_scales", "raster")
 
 
-Found = tuple[str, Page | None, str, str, bool]
-"""Stamp, page, state, note and whether there is more to compare, as in `background.Answer`."""
+Found = tuple[str, Page | None, str, str, bool, tuple[int, int]]
+"""The attributes of `background.Answer`, without the last."""
 
 
 def of_comparison(request: Request) -> Found:
@@ -61,7 +61,7 @@ def of_comparison(request: Request) -> Found:
     if stamp != request.known:
         with open_view(path) as view, open_sweep_of(view, ()) as sweep:
             page = _page(view, sweep, request.version, state, note)
-    return stamp, page, state, note, False
+    return stamp, page, state, note, False, (0, 0)
 
 
 def of_sweep(request: Request, own: Path) -> Found:
@@ -81,29 +81,19 @@ def of_sweep(request: Request, own: Path) -> Found:
     except OutdatedComparison:  # the sweep was started over, with other settings
         own.unlink(missing_ok=True)
         summary = _compare_some(request, own)
-    state, note = _sweep_note(progress, summary.n_points_compared, summary.n_points)
+    state, note = sweep_note(progress, summary.n_points_compared, summary.n_points)
     more = summary.n_points_compared < n_ready
     stamp = hashlib.sha256(" ".join([*seen, str(summary.n_points_compared)]).encode()).hexdigest()
     page = None
     if stamp != request.known:
         with open_view(own) as view, SweepParts(request.paths) as sweep:
             page = _page(view, sweep, request.version, state, note)
-    return stamp, page, state, note, more
+    return stamp, page, state, note, more, (summary.n_points_compared, summary.n_points)
 
 
 def _compare_some(request: Request, own: Path) -> ComparisonSummary:
     end = time.process_time() + COMPARING_S
     return compare_sweep(request.paths, own, keep_going=lambda: time.process_time() < end)
-
-
-def _sweep_note(progress: SweepProgress, compared: int, points: int) -> tuple[str, str]:
-    counts = f"{progress.counts()}; {compared} of {points} points compared"
-    if progress.finished:
-        return "finished", f"The sweep has finished: {counts}."
-    if progress.running:
-        pace = progress.pace()
-        return "running", f"The sweep is running: {counts}{f'; {pace}' if pace else ''}."
-    return "stopped", f"No job is writing the sweep now: {counts}. The same command continues it."
 
 
 def _page(view: View, sweep: SweepParts | None, version: str, state: str, note: str) -> Page:

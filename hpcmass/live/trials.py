@@ -83,6 +83,17 @@ def progress_of(parts: SweepParts) -> SweepProgress:
     )
 
 
+def sweep_note(progress: SweepProgress, compared: int, points: int) -> tuple[str, str]:
+    """The state of a sweep for a page: a word, `finished`, `running` or `stopped`, and a sentence."""
+    counts = f"{progress.counts()}; {compared} of {points} points compared"
+    if progress.finished:
+        return "finished", f"The sweep has finished: {counts}."
+    if progress.running:
+        pace = progress.pace()
+        return "running", f"The sweep is running: {counts}{f'; {pace}' if pace else ''}."
+    return "stopped", f"No job is writing the sweep now: {counts}. The same command continues it."
+
+
 @dataclass(frozen=True, eq=False)
 class Trials:
     """The trials of a sweep at one moment.

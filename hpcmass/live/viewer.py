@@ -10,6 +10,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -17,9 +19,11 @@ from typing import Final
 from hpcmass.errors import LostWorker, UserError
 from hpcmass.live.background import Answer, Request, answer, begin
 from hpcmass.live.server import HOST, Server, Shown
+from hpcmass.live.trials import progress_of, sweep_note
 from hpcmass.messages import logger
 from hpcmass.parallel.executors import background_process
 from hpcmass.store.opening import open_hdf5
+from hpcmass.store.parts import SweepParts
 from hpcmass.store.schema import COMPARISON_FILETYPE, SWEEP_FILETYPE
 
 LEAST_S: Final = 2.0
@@ -98,34 +102,74 @@ def view(paths: Sequence[Path], *, port: int = 0, opened: Callable[[Server], obj
 
 def _follow(shown: Shown, paths: tuple[Path, ...], own: Path | None) -> None:
     """Keep the page up to date, for ever."""
-    reported = ""
+    reporter = _Reporter(shown, paths if own else ())
     while True:
         try:
             with background_process(begin) as executor:
                 known = ""
                 while True:
                     request = Request(paths, own, str(shown.version + 1), known)
+                    future = executor.submit(answer, request)
+                    rest = LEAST_S
+                    while not wait([future], timeout=rest).done:
+                        rest = reporter.counts()
                     try:
-                        found = executor.submit(answer, request).result()
+                        found = future.result()
                     except (UserError, OSError) as error:
                         if shown.page is None:
                             raise
-                        shown.say("gone", f"{error}; this page shows what was read before.")
+                        reporter.say("gone", f"{error}; this page shows what was read before.")
                         known, rest = "", IDLE_S
                     else:
-                        known, rest = found.stamp, _rest_s(found)
                         if found.page is not None:
                             shown.replace(found.page)
-                        shown.say(found.state, found.note)
-                    if shown.state != reported:
-                        reported = shown.state
-                        logger.info(shown.note[0].lower() + shown.note[1:].rstrip("."))
+                        reporter.points = found.points
+                        if own is None:
+                            reporter.say(found.state, found.note)
+                        else:  # more trials may be done by now
+                            reporter.counts()
+                        known, rest = found.stamp, _rest_s(found)
                     time.sleep(rest)
         except LostWorker as error:
-            shown.say("gone", f"The viewer's second process was lost ({error}); it starts again in {AGAIN_S:g} s.")
-            logger.warning("%s; it starts again in %g s", error, AGAIN_S)
-            reported = "gone"
+            reporter.say("gone", f"The viewer's second process was lost ({error}); it starts again in {AGAIN_S:g} s.")
             time.sleep(AGAIN_S)
+
+
+class _Reporter:
+    """Says how far the sweep is on the page, and in the terminal when its state changes.
+
+    Parameters
+    ----------
+    shown : Shown
+    sweep : sequence of Path
+        Its files; none for a comparison.
+
+    Attributes
+    ----------
+    points : tuple of int
+        Points compared, and all, as far as it is known.
+    """
+
+    def __init__(self, shown: Shown, sweep: Sequence[Path]) -> None:
+        self._shown, self._sweep = shown, sweep
+        self._reported = ""
+        self.points = (0, 0)
+
+    def say(self, state: str, note: str) -> None:
+        """Show a state and its sentence."""
+        self._shown.say(state, note)
+        if state != self._reported:
+            self._reported = state
+            logger.info(note[0].lower() + note[1:].rstrip("."))
+
+    def counts(self) -> float:
+        """Count the trials, while the second process compares; returns the time until this is done again."""
+        start = time.process_time()
+        if self._sweep and self.points[1]:
+            # what is wrong with a file is said by the second process
+            with suppress(UserError, OSError), SweepParts(self._sweep) as parts:
+                self.say(*sweep_note(progress_of(parts), *self.points))
+        return max(LEAST_S, (time.process_time() - start) * (1 / SHARE - 1))
 
 
 def _rest_s(found: Answer) -> float:

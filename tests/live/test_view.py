@@ -67,6 +67,9 @@ def running(*command: object, env: dict[str, str] | None = None) -> Iterator[sub
     try:
         yield process
     finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
