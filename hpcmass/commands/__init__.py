@@ -29,6 +29,5 @@ from hpcmass.commands import (
 COMMANDS = (
     config, validate, plan, go, run, watch, status, check, merge, import_, compare, summary, claims, plot, figure, view,
     trial, kernels,
-    trial, kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""
