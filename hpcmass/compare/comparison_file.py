@@ -200,14 +200,15 @@ class ComparisonFile(Closing):
     def _of_trials(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values[..., None, :] if self._scanned else values
 
-    def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str) -> None:
-        """Copy the sweep's numbers and write what follows into the history.
+    def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str | None) -> None:
+        """Copy the sweep's numbers and write what follows into the history, unless it is None.
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """
         numbers = sweep.numbers()
-        with changing_metadata(self.path) as file:
-            append_history(file, what)
+        if what is not None:
+            with changing_metadata(self.path) as file:
+                append_history(file, what)
         with self._writing():
             for name in NUMBERS:
                 copied = self._of_trials(numbers[name]) if name in numbers else SWEEP_VARIABLES[name].fill

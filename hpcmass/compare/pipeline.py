@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,7 @@ def compare_sweep(
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     workers: Workers | None = None,
+    keep_going: Callable[[], bool] | None = None,
 ) -> ComparisonSummary:
     """Run the mass models on every trial that is done and write all statistics to a comparison file.
 
@@ -181,6 +183,9 @@ def compare_sweep(
         Settings in place of the sweep's own; the comparison file records them.
     workers : Workers, optional
         Run the points in place of `jobs` local processes; they must see the sweep under its absolute path.
+    keep_going : callable, optional
+        Asked before each point but the first; once it says False, no point is begun, and the next call continues. Such
+        calls write no history.
 
     Raises
     ------
@@ -208,20 +213,20 @@ def compare_sweep(
             prepare(output, parts, contents, provenance(n_ranks=n, mpi_library=library), force)
             with ComparisonFile(output, scanned=contents.scan is not None) as file:
                 complete = file.is_complete(parts)
-                tasks = [] if complete else _tasks(file, parts, contents)
+                tasks, n_new = [] if complete else _tasks(file, parts, contents), 0
                 if not complete:
                     open_cache("mass")  # before the workers do: only this process warns about its problems
-                    what = f"{len(tasks)} of {n_points} points to compare"
+                    what = f"{len(tasks)} of {n_points} points to compare" if keep_going is None else None
                     file.begin(parts, settings.spike_contrast_min, what)
                     with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
-                        _fill(file, tasks, n_ready - len(tasks), pool, progress)
+                        n_new = _fill(file, tasks, n_ready - len(tasks), pool, progress, keep_going)
                     file.finish(settings)
                 diverged = file.n_diverged()
         return ComparisonSummary(
             path=output,
             n_points=n_points,
-            n_points_compared=n_ready,
-            n_points_new=len(tasks),
+            n_points_compared=n_ready - len(tasks) + n_new,
+            n_points_new=n_new,
             n_trials=int((parts.status == DONE).sum()),
             n_pending=int((parts.status == PENDING).sum()),
             n_failed=int((parts.status == FAILED).sum()),
@@ -231,7 +236,7 @@ def compare_sweep(
 
 
 def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[Task]:
-    """The points that the comparison lacks."""
+    """The points that the comparison lacks; those that have no results yet come first."""
     masses = contents.masses()
     absolute = [path.absolute() for path in parts.paths]
     tasks = []
@@ -241,15 +246,25 @@ def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[
         for place, mass in zip(file.places(point), masses, strict=True):
             if done and len(done) != file.n_compared[place]:
                 tasks.append(Task(place, point, trials, mass, contents.experiment.compare, contents.code))
-    return tasks
+    return sorted(tasks, key=lambda task: bool(file.n_compared[task.place]))
 
 
-def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress) -> None:
+def _fill(
+    file: ComparisonFile,
+    tasks: list[Task],
+    before: int,
+    workers: Workers,
+    progress: Progress,
+    keep_going: Callable[[], bool] | None,
+) -> int:
+    """Compare the points and store them; returns how many there was time for."""
     done, total = before, before + len(tasks)
     if tasks:
         progress(before, total)
-    for results in batches(workers.executor, run_task, tasks, in_flight=workers.in_flight(IN_FLIGHT)):
+    wanted = tasks if keep_going is None else takewhile(lambda task: task is tasks[0] or keep_going(), tasks)
+    for results in batches(workers.executor, run_task, wanted, in_flight=workers.in_flight(IN_FLIGHT)):
         for point, result in results:
             file.write(point, result)
             done += 1
             progress(done, total)
+    return done - before

@@ -333,7 +333,7 @@ def test_a_report_of_nothing(small_comparison: Make):
 
 def test_parts_of_the_page_are_installed():
     assert {p.name for p in page.PARTS.iterdir()} >= {"page.html", "page.css", "js"}
-    assert {p.name for p in (page.PARTS / "js").iterdir()} == {f"{name}.js" for name in page.SCRIPTS}
+    assert {p.name for p in (page.PARTS / "js").iterdir()} == {f"{name}.js" for name in page.LIVE_SCRIPTS}
 
 
 def test_the_answer_is_the_summary_s(gappy_comparison: Path):

@@ -17,7 +17,7 @@ function bytesOf(text) {
   return bytes;
 }
 
-const numbers = new Float64Array(bytesOf(byId("numbers").textContent.trim()).buffer);
+let numbers = new Float64Array(bytesOf(byId("numbers").textContent.trim()).buffer);
 {
   let start = 0;
   for (const statistic of data.statistics) {
@@ -66,13 +66,16 @@ function gapOf(statistic, source, flat) {
 
 // Curves ----------------------------------------------------------------------------------------------------------
 
+// Lines of equal length, one a point; those that have changed since are in `newer`.
 const lineReader = (id) => {
   const text = byId(id).textContent.trim();
   const length = text.indexOf("\n") < 0 ? text.length : text.indexOf("\n");
-  return (flat) => text.slice(flat * (length + 1), flat * (length + 1) + length);
+  const newer = new Map();
+  const read = (flat) => newer.get(flat) ?? text.slice(flat * (length + 1), flat * (length + 1) + length);
+  return [read, newer];
 };
-const traceLine = lineReader("traces");
-const spectrumLine = lineReader("spectra");
+const [traceLine, newTraces] = lineReader("traces");
+const [spectrumLine, newSpectra] = lineReader("spectra");
 
 function unpacked(line, scales, first, rows) {
   const bytes = bytesOf(line);

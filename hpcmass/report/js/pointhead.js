@@ -18,7 +18,8 @@ function renderTrials(flat) {
   const { trials, n_trials: all, further } = data.curves;
   const select = byId("trial");
   const numbers = trials[flat];
-  select.replaceChildren(...numbers.map((number, slot) => element("option", { value: String(slot) }, `trial ${number}`)));
+  const options = numbers.map((number, slot) => element("option", { value: String(slot) }, `trial ${number}`));
+  if (select.textContent !== options.map((option) => option.textContent).join("")) select.replaceChildren(...options);
   if (state.trial >= numbers.length) state.trial = 0;
   select.value = String(state.trial);
   select.disabled = numbers.length < 2;
