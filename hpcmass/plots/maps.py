@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hpcmass.plots import style
 from hpcmass.plots.outlines import Outline, draw_outlines, legend_lines
@@ -266,6 +266,14 @@ def thin_ticks(axes: Axes, plane: Plane, inches: tuple[float, float]) -> None:
         if axis is axes.xaxis:
             letters = (max(len(style.number(values[i])) for i in shown) + 1) * len(shown)
             axes.tick_params(axis="x", rotation=90 if LETTER * height * letters > room else 0)
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic axis upwards, with plain numbers."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def fit_labels(axes: Axes, inches: tuple[float, float]) -> int:

@@ -15,11 +15,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from hpcmass.errors import UserError
 from hpcmass.plots.lines import NETWORK
-from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, on_two_lines, thin_ticks, weight_of
+from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, on_two_lines, thin_ticks, weight_of
 from hpcmass.plots.plane import SYMBOLS, FloatMap, Plane, grid_index
 from hpcmass.plots.requested import Limits, Requested, requested
 from hpcmass.plots.saving import Picture
@@ -224,10 +223,7 @@ def draw_lines(
         axes.errorbar(at, values, errors, fmt="none", ecolor=line["color"], elinewidth=0.8, capsize=1.5)
     scale = shown[0].panel.scale
     if isinstance(scale.norm, LogNorm):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(lambda value, _: number(value))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes)
     if shown[0].statistic in (limits or {}):
         axes.set_ylim(scale.norm.vmin, scale.norm.vmax)
     axes.set_title(f"{SYMBOLS.get(axis, axis)} = {number(value)}")
