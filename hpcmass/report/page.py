@@ -17,6 +17,7 @@ from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.saving import save_text
 from hpcmass.plots.view import View
 from hpcmass.report import tables
+from hpcmass.report.curves import Solver
 from hpcmass.report.encoding import script_json
 from hpcmass.report.payload import payload
 from hpcmass.store.parts import SweepParts
@@ -38,9 +39,12 @@ _PAGES: Final = Environment(
 )
 
 
-def write_report(view: View, sweep: SweepParts | None, path: str | Path) -> Path:
-    """Write the page; with the sweep it has the inputs, more trials, and the messages of failures."""
-    return save_text(report_html(view, sweep), Path(path))
+def write_report(view: View, sweep: SweepParts | None, path: str | Path, solver: Solver | None = None) -> Path:
+    """Write the page; with the sweep it has the inputs, more trials, and the messages of failures.
+
+    With a `solver` it has the models' potentials of further trials, too.
+    """
+    return save_text(report_html(view, sweep, solver), Path(path))
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ class Live:
     note: str
 
 
-def report_html(view: View, sweep: SweepParts | None = None) -> str:
+def report_html(view: View, sweep: SweepParts | None = None, solver: Solver | None = None) -> str:
     """The page as text; see `write_report`."""
-    contents = payload(view, sweep)
+    contents = payload(view, sweep, solver)
     return page_html(
         view,
         sweep,

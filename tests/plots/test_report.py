@@ -135,12 +135,12 @@ def test_every_plane_variable_is_in_the_page_bit_by_bit(gappy_comparison: Path):
     (rho,) = [s for s in data["statistics"] if s["name"] == "rho"]
     assert (rho["p"], rho["q"], rho["se"]) == ("rho_pvalue", "rho_qvalue", "rho_se_trials")
     (frequency,) = [s for s in data["statistics"] if s["name"] == "median_frequency"]
-    assert frequency["sources"] == ["LIF", "CFM", "MFM"]
+    assert frequency["sources"] == ["network", "CFM", "MFM"]
     assert frequency["variables"] == ["median_frequency_lif", "median_frequency", "median_frequency"]
 
 
 def test_standard_errors_of_numbers_are_over_the_trials_that_are_done(full_report: str, full):
-    found = statistics(full_report)["spike_contrast_se", "LIF"]
+    found = statistics(full_report)["spike_contrast_se", "network"]
     np.testing.assert_allclose(found, full["spike_contrast"].std(axis=-1, ddof=1).ravel() / np.sqrt(2))
 
 
@@ -163,8 +163,8 @@ def test_curves_are_those_of_the_files(comparison: Make, commented_sweep: Path, 
         text = report_html(view, swept)
         inputs = swept.traces((6, 4), 1)
     described = embedded(text)["curves"]
-    assert described["series"] == ["LIF", "CFM", "MFM", "phi_E", "phi_I", "phi_ext"]
-    assert described["further"] == ["LIF", "phi_E", "phi_I", "phi_ext"]
+    assert described["series"] == ["network", "CFM", "MFM", "phi_E", "phi_I", "phi_ext"]
+    assert (described["further"], described["further_trials"]) == (["network", "phi_E", "phi_I", "phi_ext"], 1)
     assert (described["samples"], described["step"], described["start"]) == (1000, 0.5, pytest.approx(500.2))
     assert described["trials"][0] == [0, 1]
     traces = unpacked(text, "traces", "scales", 10)[6 * 9 + 4]
@@ -185,8 +185,35 @@ def test_large_grids_get_coarser_curves_of_fewer_trials(comparison: Make, commen
         coarse = report_html(view, swept)
     assert len(blob(coarse, "traces")) <= 108 * 1000 * 8 / 3 * 1.01 < len(blob(fine, "traces")) / 5
     described = embedded(coarse)["curves"]
-    assert described["further"] == []
+    assert described["further_trials"] == 0
     assert described["samples"] * 6 <= 1000
+
+
+def test_curves_are_a_little_coarser_where_all_trials_then_fit(comparison: Make, commented_sweep: Path, monkeypatch):
+    path = comparison()
+    monkeypatch.setattr(curves, "BYTES_A_POINT", 10 * 1000 * 8 / 3)
+    with open_view(path) as view, open_sweep_of(view, ()) as swept:
+        assert embedded(report_html(view, swept))["curves"]["step"] == 0.5
+        monkeypatch.setattr(curves, "BYTES_A_POINT", 8 * 1000 * 8 / 3)
+        described = embedded(report_html(view, swept))["curves"]
+    assert (described["step"], described["further_trials"]) == (0.7, 1)
+
+
+def test_models_are_solved_again_in_further_trials(comparison: Make, commented_sweep: Path):
+    """With a solver; a fitted model, which needs the other trials, is left out."""
+
+    class Solve:
+        models = ("MFM",)
+
+        def __call__(self, point: tuple[int, ...], trial: int) -> dict[str, np.ndarray]:
+            return {"MFM": np.full(15_000, 100.0 * trial + point[0])}
+
+    with open_view(comparison()) as view, open_sweep_of(view, ()) as swept:
+        text = report_html(view, swept, lambda data, experiment, sweep: Solve())
+    described = embedded(text)["curves"]
+    assert described["further"] == ["network", "MFM", "phi_E", "phi_I", "phi_ext"]
+    traces = unpacked(text, "traces", "scales", 11)
+    np.testing.assert_allclose(traces[6 * 9 + 4, 7], 106.0)
 
 
 def test_spikes_that_were_kept_are_shown(tmp_path: Path):
@@ -317,9 +344,9 @@ def test_medians_by_regime(full_comparison: Path, full):
     assert row["ρ"] == f"{np.median(full['rho'][inside, 1]):.2f}"
     assert row["agrees (%)"] == f"{100 * np.mean(full['rho_agrees'][inside, 1] == 1):.0f}"
     assert row["χ²/dof"] == f"{np.median(full['chi2'][inside, 1] / 250):.2f}"
-    assert row["variance, model / LIF"] == f"{np.median(np.exp(full['log_variance_ratio'][inside, 1])):.1f}"
+    assert row["variance, model / network"] == f"{np.median(np.exp(full['log_variance_ratio'][inside, 1])):.1f}"
     ratio = np.median(full["median_frequency"][inside, 1] / full["median_frequency_lif"][inside])
-    assert row["median f, model / LIF"] == f"{ratio:.2f}"
+    assert row["median f, model / network"] == f"{ratio:.2f}"
 
 
 def test_a_report_of_nothing(small_comparison: Make):

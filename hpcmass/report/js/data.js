@@ -104,13 +104,12 @@ const sampleTimes = Float64Array.from({ length: data.curves.samples }, (_, k) =>
 // Name of a series → its samples, for one of the trials of a point that the page has; null without it.
 function tracesOf(flat, slot) {
   if (slot >= data.curves.trials[flat].length) return null;
-  const { series, further } = data.curves;
-  const each = series.length + further.length;
+  const { series, further, further_trials: trials } = data.curves;
+  const each = series.length + trials * further.length;
   const rows = remember(`t${flat}`, () => unpacked(traceLine(flat), data.curves.scales, flat * each, each));
   if (slot === 0) return new Map(series.map((name, k) => [name, rows[k]]));
-  const names = further.slice(0, 4);
-  const first = series.length + 4 * (slot - 1);
-  return first + 4 > rows.length ? null : new Map(names.map((name, k) => [name, rows[first + k]]));
+  const first = series.length + further.length * (slot - 1);
+  return slot > trials ? null : new Map(further.map((name, k) => [name, rows[first + k]]));
 }
 
 // Decades of the power densities: the network, the models, the network's standard error.
