@@ -96,7 +96,7 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 def expected(trial_s: float) -> Forecast:
     import numpy as np
 
-    return Forecast(1000, np.full(100, trial_s), list(range(100)), 10, 0.1, 5.0, 400 * 2**20, 10**9)
+    return Forecast(1000, np.full(100, trial_s), np.full(100, trial_s), 10, 0.1, 5.0, 400 * 2**20, 10**9)
 
 
 def test_job_lines() -> None:
