@@ -167,15 +167,15 @@ def job_line(
         if expected.wall_s(n_ranks) > limit_s - 300:
             template = "requeue"
     memory = 64 * math.ceil(1.25 * expected.rank_bytes / 2**20 / 64)
-    tasks = f"--ntasks={n_ranks} --mem-per-cpu={memory}M"
+    tasks = f"--ntasks={n_ranks}"
     if cores_per_node:
         nodes = n_ranks // cores_per_node
-        tasks = f"--nodes={nodes} --ntasks={n_ranks} --ntasks-per-node={cores_per_node} --exclusive --mem=0"
+        tasks = f"--nodes={nodes} --ntasks={n_ranks} --ntasks-per-node={cores_per_node} --exclusive"
     what = [
         f"CONFIG={shlex.quote(str(config))}",
         *([f"RUN_ARGS={shlex.quote(' '.join(f'--set {text}' for text in assignments))}"] if assignments else []),
         *([f"TIME_LIMIT={_clock(max(wanted - 300, wanted / 2))}"] if template == "mpi" else []),
-        f"sbatch {tasks} --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
+        f"sbatch {tasks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
     ]
     return " ".join(what)
 

@@ -133,7 +133,7 @@ def test_whole_nodes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     printed = plan(capsys, config, "--cores-per-node", 4, "-n", 5)  # the fifth needs a second node
     assert printed["2 nodes"].endswith("8 ranks")
-    assert "sbatch --nodes=2 --ntasks=8 --ntasks-per-node=4 --exclusive --mem=0 --time=" in printed["Slurm job"]
+    assert "sbatch --nodes=2 --ntasks=8 --ntasks-per-node=4 --exclusive --mem-per-cpu=" in printed["Slurm job"]
     assert main(["plan", str(config), "--cores-per-node", "4", "--json", "--seconds", "0.1", "-j", "1"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["useful_nodes"] == 0
