@@ -14,6 +14,9 @@ from hpcmass.grid import shape
 from hpcmass.order import finish, point_order
 from hpcmass.store.layout import sweep_bytes
 
+USEFUL = 0.7
+"""Least efficiency of a number of nodes that is called useful."""
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -65,6 +68,20 @@ class Forecast:
     def efficiency(self, n_ranks: int) -> float:
         """Fraction of the ranks' time spent in trials."""
         return self.core_s / (n_ranks * self.wall_s(n_ranks))
+
+    def billed_h(self, n_nodes: int, cores_per_node: int) -> float:
+        """Core-hours of whole nodes with a rank on each core."""
+        n_cores = n_nodes * cores_per_node
+        return n_cores * self.wall_s(n_cores) / 3600
+
+    def useful_nodes(self, cores_per_node: int) -> int:
+        """Most nodes whose efficiency is at least `USEFUL`; 0 if one node is less efficient."""
+        low, high = 0, -(-(self.n_trials + 1) // cores_per_node) + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            useful = self.efficiency(middle * cores_per_node) >= USEFUL
+            low, high = (middle, high) if useful else (low, middle)
+        return low
 
     def ranks_for(self, wall_s: float) -> int | None:
         """Fewest ranks that end within `wall_s`; None if no number of ranks does."""
