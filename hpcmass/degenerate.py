@@ -58,11 +58,15 @@ def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]]) -> st
     for at, network in corners:
         drive = network.n_external * network.external_rate_hz * network.w_ext
         noise_mv = math.sqrt(network.noise_q / (2 * network.tau_m_ms))
-        if network.p_ext == 1 and drive > 0 and at["lam"] > 0 and noise_mv < QUIET_MV:
-            return (
-                "p_ext = 1 gives every excitatory neuron the same external input, so that they fire in lock-step "
-                "whatever p is; give p_ext below 1, such as 0.1"
-            )
+        if drive == 0 or noise_mv >= QUIET_MV:
+            continue
+        lam = at["lam"]
+        for key, kind, exist in (("p_ext", "excitatory", lam > 0), ("p_ext_I", "inhibitory", lam < 1)):
+            if exist and getattr(network, key) == 1:
+                return (
+                    f"{key} = 1 gives every {kind} neuron the same external input, so that they fire in lock-step "
+                    f"whatever p is; give {key} below 1, such as 0.1"
+                )
     return None
 
 
@@ -89,7 +93,8 @@ def largest_conductance(network: NetworkParameters, p: float, lam: float) -> flo
     The larger of two: after a burst in which all neurons fire once, and the mean at the mean-field rate.
     """
     degree = network.n_neurons * p
-    per_ms = network.n_external * network.p_ext * network.external_rate_hz / 1e3 if lam > 0 else 0.0
+    p_ext = max(network.p_ext if lam > 0 else 0.0, network.p_ext_I if lam < 1 else 0.0)
+    per_ms = network.n_external * p_ext * network.external_rate_hz / 1e3
     external = network.w_ext * network.tau_ext_ms * per_ms
     burst = degree * (lam * network.w_E + (1 - lam) * network.w_I)
     rate_per_ms = mean_field_rate_hz(network, p, lam) / 1e3

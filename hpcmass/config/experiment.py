@@ -79,6 +79,7 @@ class NetworkParameters(_Section):
     noise_q: float = _parameter(5.0e-4, "mV^2 ms", "paper", "intensity Q of the white noise of each neuron", ge=0)
     external_rate_hz: float = _parameter(5.0, "Hz", "paper", "firing rate of each external unit", ge=0)
     p_ext: float = _parameter(0.1, "1", "choice", "external unit to excitatory neuron, probability", ge=0, le=1)
+    p_ext_I: float = _parameter(0.0, "1", "choice", "external unit to inhibitory neuron, probability", ge=0, le=1)
     tau_m_ms: float = _parameter(20.0, "ms", "related literature", "membrane time constant", gt=0)
     v_leak_mv: float = _parameter(-74.0, "mV", "related literature", "leak reversal potential")
     v_reset_mv: float = _parameter(-60.0, "mV", "related literature", "potential after a spike")
@@ -239,7 +240,12 @@ COUNTED_IN_STEPS = ("t_ref_ms",)
 TIEABLE = tuple(k for k in SWEEPABLE[2:] if k not in _WHOLE_NUMBERS and k not in COUNTED_IN_STEPS)
 """Parameters that may be a multiple of an axis."""
 
-ADDED = {"noise_unit": "mV^2 ms", "weight_scaling": "none", "reference_degree": 1000.0}
+ADDED: dict[str, float | str] = {
+    "p_ext_I": 0.0,
+    "noise_unit": "mV^2 ms",
+    "weight_scaling": "none",
+    "reference_degree": 1000.0,
+}
 """Keys that the first files of format 2 do not have → what such a file means: it does not enter a sweep's identity."""
 
 

@@ -12,7 +12,7 @@ from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure, TrialTimeout
 from hpcmass.grid import Seed
 from hpcmass.network.delivery import MAX_PLANES
-from hpcmass.network.digraph import draw, words_per_row
+from hpcmass.network.digraph import Block, draw, with_blocks, words_per_row
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import seed_lanes
 from hpcmass.network.loop import NON_FINITE, STEPS, State, Wiring, run_steps
@@ -59,16 +59,20 @@ class Network:
         q = self.parameters = parameters.at({"p": p, "lam": lam})
         n = q.n_neurons
         self.n_exc = round(lam * n)
-        # one sequence per use; this order must never change
-        to_graph, to_graph_ext, to_drive, to_noise, to_start = np.random.SeedSequence(seed).spawn(5)
+        # one sequence per use; this order must never change, new uses are at its end
+        to_graph, to_graph_ext, to_drive, to_noise, to_start, to_graph_ext_inh = np.random.SeedSequence(seed).spawn(6)
         width = words_per_row(n)
+        neuron = np.arange(64 * width)
+        exc, inh = _bits(neuron < self.n_exc), _bits((neuron >= self.n_exc) & (neuron < n))
         self.graph = draw(to_graph, n, n, p, loops=False)
         self.graph_ext = draw(to_graph_ext, q.n_external, self.n_exc, q.p_ext, loops=True, words=width)
+        if q.p_ext_I > 0:
+            to_inh = draw(to_graph_ext_inh, q.n_external, n, q.p_ext_I, loops=True)
+            self.graph_ext = with_blocks(self.graph_ext, [Block(to_inh, 0, q.n_external, inh)], n)
         per_step = q.n_external * q.external_rate_hz * q.dt_ms / 1e3
         self.drive = PoissonDrive(to_drive, q.n_external, per_step)
 
         slots = 64 * width
-        neuron = np.arange(slots)
         n_refractory = round(q.t_ref_ms / q.dt_ms)
         u = aligned(slots, np.float32)
         # slots without a neuron must stay below threshold, and u = 0 does not where v_leak_mv is above it
@@ -111,8 +115,8 @@ class Network:
             self.graph_ext.out_degree,
             self.graph.n_edges == n * (n - 1),
             _bits(neuron < n),
-            _bits(neuron < self.n_exc),
-            _bits((neuron >= self.n_exc) & (neuron < n)),
+            exc,
+            inh,
             width,
             n,
             self.n_exc,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hpcmass.config.axes import canonical
 from hpcmass.config.experiment import (
+    ADDED,
     SWEEPABLE,
     CompareParameters,
     Experiment,
@@ -319,6 +320,14 @@ def test_every_network_parameter_enters_the_hash(name: str):
     else:
         changed = value + 1 if isinstance(value, int) else value * 0.999 + (0.5 if value == 0 else 0.0)
     assert sha(SMALL + f"network: {{{name}: {changed}}}") != sha(SMALL)
+
+
+def test_keys_that_were_added_do_not_change_the_hash_of_earlier_files():
+    """At its default a key has no influence: files from before it can be continued, and share trials with later ones."""
+    assert Experiment(grid={"p": 0.2, "lam": 0.8}).physics_sha256().startswith("36ee99ba0513a7af")
+    for name in ADDED:
+        field = NetworkParameters.model_fields[name]
+        assert sha(SMALL + f"network: {{{name}: {field.default}}}") == sha(SMALL)
 
 
 def test_a_swept_parameters_own_entry_has_no_influence():

@@ -34,8 +34,10 @@ class Oracle:
     q : NetworkParameters
     connected : array of bool, (N, N)
         connected[m, n]: neuron m projects to neuron n.
-    connected_ext : array of bool, (M, N_E)
-        External unit m projects to (excitatory) neuron n.
+    connected_ext : array of bool, (M, N)
+        External unit m projects to neuron n.
+    n_exc : int
+        Neurons below it are excitatory.
     v : array, (N,)
         Membrane potentials (mV).
     g : dict of arrays, (N,)
@@ -53,6 +55,7 @@ class Oracle:
     q: NetworkParameters
     connected: Truths
     connected_ext: Truths
+    n_exc: int
     v: Reals
     g: dict[str, Reals] = field(init=False)
     refractory: npt.NDArray[np.int64] = field(init=False)
@@ -62,7 +65,6 @@ class Oracle:
 
     def __post_init__(self) -> None:
         n = self.v.size
-        self.n_exc = self.connected_ext.shape[1]
         self.g = {kind: np.zeros(n) for kind in KINDS}
         self.refractory = np.zeros(n, np.int64)
         self.arrived = {kind: np.zeros(n) for kind in KINDS}
@@ -113,8 +115,7 @@ class Oracle:
         excites = np.arange(v.size) < self.n_exc
         self.arrived["E"] = self.connected[spikes & excites].sum(0).astype(float)
         self.arrived["I"] = self.connected[spikes & ~excites].sum(0).astype(float)
-        self.arrived["ext"] = np.zeros(v.size)
-        self.arrived["ext"][: self.n_exc] = self.connected_ext[events].sum(0)
+        self.arrived["ext"] = self.connected_ext[events].sum(0).astype(float)
 
         # (11b)
         tau = {"E": q.tau_E_ms, "I": q.tau_I_ms, "ext": q.tau_ext_ms}
@@ -159,7 +160,9 @@ class Inputs:
 
 def oracle_of(net: Network) -> Oracle:
     """The oracle of a network that has just been made: same graph, same initial potentials."""
-    return Oracle(net.parameters, adjacency(net.graph), adjacency(net.graph_ext), kernel_v(net))
+    to_all = np.zeros((net.parameters.n_external, net.parameters.n_neurons), bool)
+    to_all[:, : net.graph_ext.n_targets] = adjacency(net.graph_ext)
+    return Oracle(net.parameters, adjacency(net.graph), to_all, net.n_exc, kernel_v(net))
 
 
 def kernel_v(net: Network) -> Reals:

@@ -56,6 +56,9 @@ CASES: dict[str, tuple[int, float, float, int, dict[str, Any]]] = {
         {"tau_E_ms": 0.3, "tau_I_ms": 0.25, "tau_ext_ms": 0.2, "w_E": 0.3, "w_I": 0.8, "w_ext": 13.0,
          "n_external": 300},
     ),
+    "external units to inhibitory neurons": (
+        531, 0.1, 0.6, 900, {"w_E": 0.15, "w_I": 0.1, "n_external": 700, "w_ext": 0.2, "p_ext_I": 0.05},
+    ),
     "another step": (300, 0.2, 0.8, 600, {"dt_ms": 0.25, "w_E": 0.03, "w_I": 0.1, "n_external": 500, "w_ext": 0.3}),
 }  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 import re
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chance import assert_standard_normal
 from graphs import adjacency
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure
@@ -42,7 +45,7 @@ def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> No
     assert lowest - 10 * sd - 0.01 <= r.mean_v.min()
     assert r.mean_v.max() <= q.v_threshold_mv + 0.01
     assert 0 <= r.n_edges <= n * (n - 1)
-    assert 0 <= r.n_edges_ext <= q.n_external * n_exc
+    assert 0 <= r.n_edges_ext <= q.n_external * (n_exc if q.p_ext_I == 0 else n)
     if p in (0.0, 1.0):
         assert r.n_edges == p * n * (n - 1)
     assert r.n_spikes >= 0
@@ -261,6 +264,65 @@ def test_warm_up_leaves_nothing_behind() -> None:
     assert same(before, simulate(q, 0.2, 0.8, SEED))
 
 
+ORDINARY = {
+    # p, λ → SHA-256 of traces and spikes
+    (0.001, 0.8): "4e92623059df203b",
+    (0.3, 0.8): "8274ee0b50dc7eb2",
+    (1.0, 0.6): "93713bd53b57632a",
+    (0.2, 1.0): "500f3290a8384e28",
+}
+
+
+@pytest.mark.parametrize(("p", "lam"), ORDINARY)
+def test_the_ordinary_network_keeps_its_bits(p: float, lam: float) -> None:
+    """A further ingredient of the network, at its default, changes no result of any sweep."""
+    q = NetworkParameters(
+        n_neurons=700, n_external=700, w_E=0.01, w_I=0.057, w_ext=0.19, duration_ms=300.0, transient_ms=50.0
+    )
+    r = simulate(q, p, lam, (1, 2, 3, 4), keep_spikes=True)
+    digest = hashlib.sha256()
+    for array in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext, r.mean_i_syn, r.spike_neuron, r.spike_time):
+        digest.update(array.tobytes())
+    assert digest.hexdigest().startswith(ORDINARY[p, lam])
+    assert r.n_spikes > 2000
+
+
+# --- external units to inhibitory neurons -------------------------------------------------------------------------
+
+
+def test_external_units_reach_inhibitory_neurons_with_a_probability_of_their_own() -> None:
+    """The other random ingredients, and the connections to excitatory neurons, do not change with it."""
+    q = parameters(n_neurons=1000, p_ext=0.3)
+    without, also = (simulation.Network(q.model_copy(update={"p_ext_I": x}), 0.2, 0.6, SEED) for x in (0.0, 0.15))
+    assert (without.graph.rows == also.graph.rows).all()
+    assert (without.state.u == also.state.u).all()
+    assert without.graph_ext.n_targets == 600
+    a, b = adjacency(without.graph_ext), adjacency(also.graph_ext)
+    assert b.shape == (400, 1000)
+    assert (a == b[:, :600]).all()
+    assert_standard_normal((b[:, 600:].sum() - 24_000) / np.sqrt(24_000 * 0.85), "connections to inhibitory neurons")
+    assert also.graph_ext.out_degree.tolist() == [*b.sum(1), 0]
+
+
+def test_phi_ext_counts_the_external_spikes_of_all_neurons() -> None:
+    """The mean of Φ_ext is M ν (λ p_ext + (1 - λ) p_ext_I), up to the drawn connections, and each step is exact."""
+    q = parameters(p_ext=0.3, p_ext_I=0.5, external_rate_hz=200.0, w_ext=0.0, duration_ms=2000.0)
+    r = simulate(q, 0.2, 0.75, SEED)
+    net = simulation.Network(q, 0.2, 0.75, SEED)
+    units, offsets = net.drive.take(q.n_steps)
+    arrived = [net.graph_ext.out_degree[units[i:j]].sum() for i, j in itertools.pairwise(offsets)]
+    np.testing.assert_allclose(r.phi_ext, np.array(arrived) / q.n_neurons / q.dt_ms, rtol=1e-6)
+    assert r.n_edges_ext == net.graph_ext.n_edges
+    mean = q.n_external * q.external_rate_hz / 1e3 * (0.75 * 0.3 + 0.25 * 0.5)
+    assert float(r.phi_ext.mean()) == pytest.approx(mean, rel=0.02)
+
+
+def test_inhibition_driven_from_outside_fires_without_excitation() -> None:
+    r = simulate(parameters(p_ext_I=0.1), 0.0, 0.0, SEED)
+    assert r.rate_I > 1
+    assert r.phi_ext.any()
+
+
 # --- failures ---------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +379,7 @@ numbers = {
     "noise_q": over_decades(-6, 3),
     "external_rate_hz": over_decades(0, 5),
     "p_ext": st.floats(0.0, 1.0),
+    "p_ext_I": st.one_of(st.just(0.0), st.floats(0.0, 1.0)),
     "tau_m_ms": st.floats(0.5, 100.0),
     "v_leak_mv": st.floats(-90.0, -30.0),
     "v_reset_mv": st.floats(-90.0, -60.0),
