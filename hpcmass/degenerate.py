@@ -93,14 +93,21 @@ def largest_conductance(network: NetworkParameters, p: float, lam: float) -> flo
     The larger of two: after a burst in which all neurons fire once, and the mean at the mean-field rate.
     """
     degree = network.n_neurons * p
-    p_ext = max(network.p_ext if lam > 0 else 0.0, network.p_ext_I if lam < 1 else 0.0)
-    per_ms = network.n_external * p_ext * network.external_rate_hz / 1e3
-    external = network.w_ext * network.tau_ext_ms * per_ms
-    burst = degree * (lam * network.w_E + (1 - lam) * network.w_I)
     rate_per_ms = mean_field_rate_hz(network, p, lam) / 1e3
     g = network.g_tilde_ms()
-    mean = degree * rate_per_ms * (lam * g["E"] + (1 - lam) * g["I"])
-    return 1 + external + max(burst, mean)
+    largest = 1.0
+    # of an excitatory and of an inhibitory neuron, if there are any
+    for exist, p_ext, from_exc, from_inh in (
+        (lam > 0, network.p_ext, network.p_EE, network.p_IE),
+        (lam < 1, network.p_ext_I, network.p_EI, network.p_II),
+    ):
+        external = network.w_ext * network.tau_ext_ms * network.n_external * p_ext * network.external_rate_hz / 1e3
+        exc, inh = degree * lam * from_exc, degree * (1 - lam) * from_inh
+        burst = exc * network.w_E + inh * network.w_I
+        mean = rate_per_ms * (exc * g["E"] + inh * g["I"])
+        if exist:
+            largest = max(largest, 1 + external + max(burst, mean))
+    return largest
 
 
 def lock_step(

@@ -64,6 +64,10 @@ def test_the_conductance_of_a_burst_and_of_steady_firing() -> None:
     assert largest_conductance(still, 0.2, 0.8) == pytest.approx(1 + 100 * (0.8 * 0.014 + 0.2 * 0.08))
     driven = Experiment(grid={"p": 0.2, "lam": 1}, network=SMALL | {"w_I": 0, "w_ext": 0.5}).network
     assert largest_conductance(driven, 0.0, 1.0) == pytest.approx(1 + 0.5 * 5 * 5.0)
+    strong = still.model_copy(update={"p_EI": 2.0, "p_II": 0.5})  # now inhibitory neurons get more: 2.24 against 2.02
+    assert largest_conductance(strong, 0.2, 0.8) == pytest.approx(
+        1 + 100 * max(0.8 * 0.014 + 0.2 * 0.08, 0.8 * 2 * 0.014 + 0.2 * 0.5 * 0.08)
+    )
     inhibition = driven.model_copy(update={"p_ext_I": 0.2})
     assert largest_conductance(inhibition, 0.0, 0.5) == pytest.approx(1 + 0.5 * 5 * 10.0)
     assert largest_conductance(inhibition, 0.0, 1.0) == largest_conductance(driven, 0.0, 1.0)

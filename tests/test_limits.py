@@ -136,8 +136,7 @@ def test_twenty_axes_are_checked_in_pairs(monkeypatch: pytest.MonkeyPatch):
     at = Experiment.network_at
     monkeypatch.setattr(Experiment, "network_at", lambda self, values: looked.append(1) or at(self, values))
     network = NetworkParameters()
-    names = SWEEPABLE[2:]
-    assert len(names) > 18
+    names = SWEEPABLE[2:22]
     above = {name: max(getattr(network, name) * 1.001, getattr(network, name) + 0.001) for name in names}
     above |= {"n_neurons": 10_001, "n_external": 10_001}
     grid = {name: [getattr(network, name), above[name]] for name in names}

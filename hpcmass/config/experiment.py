@@ -80,6 +80,10 @@ class NetworkParameters(_Section):
     external_rate_hz: float = _parameter(5.0, "Hz", "paper", "firing rate of each external unit", ge=0)
     p_ext: float = _parameter(0.1, "1", "choice", "external unit to excitatory neuron, probability", ge=0, le=1)
     p_ext_I: float = _parameter(0.0, "1", "choice", "external unit to inhibitory neuron, probability", ge=0, le=1)
+    p_EE: float = _parameter(1.0, "1", "choice", "factor on p for connections from excitatory to excitatory", ge=0)
+    p_EI: float = _parameter(1.0, "1", "choice", "factor on p for connections from excitatory to inhibitory", ge=0)
+    p_IE: float = _parameter(1.0, "1", "choice", "factor on p for connections from inhibitory to excitatory", ge=0)
+    p_II: float = _parameter(1.0, "1", "choice", "factor on p for connections from inhibitory to inhibitory", ge=0)
     tau_m_ms: float = _parameter(20.0, "ms", "related literature", "membrane time constant", gt=0)
     v_leak_mv: float = _parameter(-74.0, "mV", "related literature", "leak reversal potential")
     v_reset_mv: float = _parameter(-60.0, "mV", "related literature", "potential after a spike")
@@ -211,6 +215,23 @@ class NetworkParameters(_Section):
         """Number of leading steps that every statistic discards."""
         return round(self.transient_ms / self.dt_ms)
 
+    def pathway_probabilities(self, p: float) -> dict[str, float]:
+        """Connection probabilities at `p` from excitatory to excitatory neurons, EE, and likewise EI, IE and II.
+
+        Raises
+        ------
+        ValueError
+            If one is above 1.
+        """
+        factors = {"EE": self.p_EE, "EI": self.p_EI, "IE": self.p_IE, "II": self.p_II}
+        for pathway, factor in factors.items():
+            if p * factor > 1 + 1e-9:  # values of axes have twelve digits
+                raise ValueError(
+                    f"p_{pathway} = {factor:g} times p = {p:g} is a probability above 1; give p_{pathway} of at most "
+                    f"{1 / p:.6g}, or p of at most {1 / factor:.6g}"
+                )
+        return {pathway: min(p * factor, 1.0) for pathway, factor in factors.items()}
+
     def g_tilde_ms(self) -> dict[str, float]:
         """The mass models' g̃_σ = w_σ τ_σ (ms) for σ = E, I, ext, from the jumps w (leak units) of (11b)."""
         return {
@@ -242,6 +263,10 @@ TIEABLE = tuple(k for k in SWEEPABLE[2:] if k not in _WHOLE_NUMBERS and k not in
 
 ADDED: dict[str, float | str] = {
     "p_ext_I": 0.0,
+    "p_EE": 1.0,
+    "p_EI": 1.0,
+    "p_IE": 1.0,
+    "p_II": 1.0,
     "noise_unit": "mV^2 ms",
     "weight_scaling": "none",
     "reference_degree": 1000.0,
@@ -459,6 +484,16 @@ class Experiment(_Section):
         for names in itertools.combinations(axes, min(2, len(axes))):
             for ends in itertools.product(*({axes[name][0], axes[name][-1]} for name in names)):
                 self._require_network(first | dict(zip(names, ends, strict=True)))
+        return self
+
+    @model_validator(mode="after")
+    def _connections_have_probabilities(self) -> Self:
+        """p times the factor of a pathway is largest where all axes are."""
+        largest = {name: values[-1] for name, values in self.grid.axes().items()}
+        try:
+            self.network_at(largest).pathway_probabilities(largest["p"])
+        except ValueError as error:
+            raise ValueError(f"grid: {error}") from None
         return self
 
     def _require_network(self, point: dict[str, float]) -> None:

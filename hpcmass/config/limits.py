@@ -46,6 +46,9 @@ def trial_bytes(network: Mapping[str, float]) -> int:
     n_steps = steps(network["duration_ms"], dt_ms)
     row_bytes = 64 * max(1, math.ceil(network["n_neurons"] / 512))
     rows = network["n_neurons"] + network["n_external"] + min(steps(network["t_ref_ms"], dt_ms), n_steps) + 3
+    # graphs that are drawn on the way, one after the other
+    pathways = any(network[name] != 1 for name in ("p_EE", "p_EI", "p_IE", "p_II"))
+    rows += max(network["n_neurons"] if pathways else 0, network["n_external"] if network["p_ext_I"] else 0)
     events = network["n_external"] * network["external_rate_hz"] * dt_ms / 1e3 * min(n_steps, STEPS_AT_A_TIME)
     needed = rows * row_bytes + BYTES_PER_STEP * n_steps + BYTES_PER_EVENT * events
     return math.ceil(min(needed, 2.0**63))

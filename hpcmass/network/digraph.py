@@ -13,9 +13,7 @@ graphs) where edges are rare, and otherwise whole words of Bernoulli bits at a t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,24 +60,6 @@ class Digraph:
         return int(self.out_degree.sum())
 
 
-class Block(NamedTuple):
-    """The possible edges from some sources to some targets, as another graph has them.
-
-    Attributes
-    ----------
-    graph : Digraph
-    first, stop : int
-        Sources `first` … `stop` - 1.
-    targets : array of uint64, (words,)
-        Bit set: a target.
-    """
-
-    graph: Digraph
-    first: int
-    stop: int
-    targets: npt.NDArray[np.uint64]
-
-
 def words_per_row(n_targets: int) -> int:
     """Length of a row in 64-bit words: whole vectors of 512 bits."""
     return 8 * max(1, -(-n_targets // _VECTOR_BITS))
@@ -114,21 +94,22 @@ def draw(
     return Digraph(rows, n_targets, _degrees(rows))
 
 
-def with_blocks(graph: Digraph, blocks: Sequence[Block], n_targets: int | None = None) -> Digraph:
-    """A graph in which blocks of possible edges are replaced by those of other graphs.
+def with_block(graph: Digraph, other: Digraph, sources: slice, targets: npt.NDArray[np.uint64]) -> Digraph:
+    """A graph that has the edges of another one from some sources to some targets.
 
     Parameters
     ----------
     graph : Digraph
         Changed in place.
-    blocks : sequence of Block
-    n_targets : int, optional
-        Of the result, if it has more than `graph`.
+    other : Digraph
+        With rows as long as those of `graph`.
+    sources : slice
+    targets : array of uint64, (words,)
+        Bit set: a target.
     """
-    for block in blocks:
-        rows, others = graph.rows[block.first : block.stop], block.graph.rows[block.first : block.stop]
-        rows ^= (rows ^ others) & block.targets
-    return Digraph(graph.rows, n_targets or graph.n_targets, _degrees(graph.rows))
+    rows = graph.rows[sources]
+    rows ^= (rows ^ other.rows[sources]) & targets
+    return Digraph(graph.rows, max(graph.n_targets, other.n_targets), _degrees(graph.rows))
 
 
 def _degrees(rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure, TrialTimeout
 from hpcmass.grid import Seed
 from hpcmass.network.delivery import MAX_PLANES
-from hpcmass.network.digraph import Block, draw, with_blocks, words_per_row
+from hpcmass.network.digraph import draw, with_block, words_per_row
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import seed_lanes
 from hpcmass.network.loop import NON_FINITE, STEPS, State, Wiring, run_steps
@@ -60,15 +60,21 @@ class Network:
         n = q.n_neurons
         self.n_exc = round(lam * n)
         # one sequence per use; this order must never change, new uses are at its end
-        to_graph, to_graph_ext, to_drive, to_noise, to_start, to_graph_ext_inh = np.random.SeedSequence(seed).spawn(6)
+        sequences = np.random.SeedSequence(seed).spawn(10)
+        to_graph, to_graph_ext, to_drive, to_noise, to_start, to_graph_ext_inh, *to_pathways = sequences
         width = words_per_row(n)
         neuron = np.arange(64 * width)
         exc, inh = _bits(neuron < self.n_exc), _bits((neuron >= self.n_exc) & (neuron < n))
         self.graph = draw(to_graph, n, n, p, loops=False)
+        sources, targets = {"E": slice(self.n_exc), "I": slice(self.n_exc, n)}, {"E": exc, "I": inh}
+        for sequence, (way, probability) in zip(to_pathways, q.pathway_probabilities(p).items(), strict=True):
+            if probability != p:
+                other = draw(sequence, n, n, probability, loops=False)
+                self.graph = with_block(self.graph, other, sources[way[0]], targets[way[1]])
         self.graph_ext = draw(to_graph_ext, q.n_external, self.n_exc, q.p_ext, loops=True, words=width)
         if q.p_ext_I > 0:
             to_inh = draw(to_graph_ext_inh, q.n_external, n, q.p_ext_I, loops=True)
-            self.graph_ext = with_blocks(self.graph_ext, [Block(to_inh, 0, q.n_external, inh)], n)
+            self.graph_ext = with_block(self.graph_ext, to_inh, slice(q.n_external), inh)
         per_step = q.n_external * q.external_rate_hz * q.dt_ms / 1e3
         self.drive = PoissonDrive(to_drive, q.n_external, per_step)
 

@@ -323,7 +323,7 @@ def test_every_network_parameter_enters_the_hash(name: str):
 
 
 def test_keys_that_were_added_do_not_change_the_hash_of_earlier_files():
-    """At its default a key has no influence: files from before it can be continued, and share trials with later ones."""
+    """At its default a key has no influence: earlier files can be continued, and share trials with later ones."""
     assert Experiment(grid={"p": 0.2, "lam": 0.8}).physics_sha256().startswith("36ee99ba0513a7af")
     for name in ADDED:
         field = NetworkParameters.model_fields[name]
@@ -340,6 +340,24 @@ def test_conditions_hold_at_the_grids_own_points():
     """A threshold below the fixed set's reset is right where the reset is swept below it."""
     axes = parse_experiment("grid: {p: 0.1, lam: 0.8, v_reset_mv: [-80, -70], v_threshold_mv: [-65, -62]}").grid.axes()
     assert axes["v_threshold_mv"] == (-65.0, -62.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("grid: {p: [0.1, 0.8], lam: 0.8}\nnetwork: {p_EI: 2}", "p_EI = 2 times p = 0.8 is a probability above 1"),
+        ("grid: {p: 0.5, lam: 0.8, p_II: [1, 1.5, 2.5]}", "give p_II of at most 2, or p of at most 0.4"),
+    ],
+)
+def test_a_connection_probability_above_one_is_refused(text: str, printed: str):
+    assert printed in only_problem(text)
+
+
+def test_connection_probabilities_of_pathways():
+    network = parse_experiment("grid: {p: [0.1, 0.5], lam: 0.8}\nnetwork: {p_EI: 2, p_IE: 0.5}").network
+    assert network.pathway_probabilities(0.4) == {"EE": 0.4, "EI": 0.8, "IE": 0.2, "II": 0.4}
+    # twelve digits of an axis: 3 times a third
+    assert parse_experiment("grid: {p: 0.333333333334, lam: 0.8}\nnetwork: {p_EE: 3}").network.p_EE == 3
 
 
 def test_an_experiment_cannot_be_changed():

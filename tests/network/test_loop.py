@@ -59,6 +59,13 @@ CASES: dict[str, tuple[int, float, float, int, dict[str, Any]]] = {
     "external units to inhibitory neurons": (
         531, 0.1, 0.6, 900, {"w_E": 0.15, "w_I": 0.1, "n_external": 700, "w_ext": 0.2, "p_ext_I": 0.05},
     ),
+    "another density in each pathway": (
+        413, 0.1, 0.6, 900,
+        {"w_E": 0.2, "w_I": 0.1, "n_external": 700, "w_ext": 0.25, "p_EE": 0.5, "p_EI": 3.0, "p_IE": 1.0, "p_II": 0.0},
+    ),
+    "complete but for one pathway": (
+        300, 1.0, 0.6, 600, {"w_E": 0.02, "w_I": 0.04, "n_external": 900, "w_ext": 0.15, "p_EI": 0.5},
+    ),
     "another step": (300, 0.2, 0.8, 600, {"dt_ms": 0.25, "w_E": 0.03, "w_I": 0.1, "n_external": 500, "w_ext": 0.3}),
 }  # fmt: skip
 

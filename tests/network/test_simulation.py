@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> No
     assert r.mean_v.max() <= q.v_threshold_mv + 0.01
     assert 0 <= r.n_edges <= n * (n - 1)
     assert 0 <= r.n_edges_ext <= q.n_external * (n_exc if q.p_ext_I == 0 else n)
-    if p in (0.0, 1.0):
+    if p == 0.0 or set(q.pathway_probabilities(p).values()) == {1.0}:
         assert r.n_edges == p * n * (n - 1)
     assert r.n_spikes >= 0
     assert r.silent == int(np.isnan(r.spike_contrast)) == int(np.isnan(r.spike_contrast_bin))
@@ -323,6 +324,72 @@ def test_inhibition_driven_from_outside_fires_without_excitation() -> None:
     assert r.phi_ext.any()
 
 
+# --- a density of its own for each pathway ------------------------------------------------------------------------
+
+
+FACTORS = {"p_EE": 0.5, "p_EI": 2.0, "p_IE": 3.0, "p_II": 0.0}
+
+
+def blocks(net: simulation.Network) -> dict[str, npt.NDArray[np.bool_]]:
+    """The possible edges by pathway, source first."""
+    a, exc = adjacency(net.graph), slice(net.n_exc)
+    inh = slice(net.n_exc, None)
+    return {"p_EE": a[exc, exc], "p_EI": a[exc, inh], "p_IE": a[inh, exc], "p_II": a[inh, inh]}
+
+
+def test_each_pathway_has_its_own_density() -> None:
+    p, n_exc, n_inh = 0.2, 700, 300
+    net = simulation.Network(parameters(n_neurons=1000, **FACTORS), p, 0.7, SEED)
+    possible = {"p_EE": n_exc * (n_exc - 1), "p_EI": n_exc * n_inh, "p_IE": n_inh * n_exc, "p_II": n_inh * (n_inh - 1)}
+    for name, block in blocks(net).items():
+        q = p * FACTORS[name]
+        if q == 0:
+            assert not block.any()
+            continue
+        z = (block.sum() - q * possible[name]) / np.sqrt(possible[name] * q * (1 - q))
+        assert_standard_normal(z, name)
+    a = adjacency(net.graph)
+    assert not a.diagonal().any()
+    assert net.graph.out_degree.tolist() == [*a.sum(1), 0]
+    assert net.graph.n_edges == a.sum()
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_a_factor_changes_one_pathway_alone(name: str) -> None:
+    """All other edges, external connections and inputs are those of the ordinary network."""
+    ordinary, changed = (simulation.Network(parameters(**{name: x}), 0.2, 0.7, SEED) for x in (1.0, 1.5))
+    before, after = blocks(ordinary), blocks(changed)
+    assert [key for key in FACTORS if not (before[key] == after[key]).all()] == [name]
+    assert after[name].sum() > 1.3 * before[name].sum()
+    assert (ordinary.graph_ext.rows == changed.graph_ext.rows).all()
+    assert (ordinary.state.lanes == changed.state.lanes).all()
+
+
+def test_pathways_are_drawn_independently() -> None:
+    """Where factors are equal, edges from and to the same neurons are still independent."""
+    net = simulation.Network(parameters(n_neurons=1000, **dict.fromkeys(FACTORS, 2.0)), 0.2, 0.5, SEED)
+    found = list(blocks(net).values())
+    for a, b in itertools.combinations(found, 2):
+        off = ~np.eye(500, dtype=bool)
+        overlap = (a & b)[off].sum()
+        z = (overlap - 0.16 * off.sum()) / np.sqrt(off.sum() * 0.16 * 0.84)
+        assert_standard_normal(z, "edges in the same place of two pathways")
+
+
+def test_only_a_graph_with_all_edges_is_taken_as_complete() -> None:
+    def complete(p: float, **factors: float) -> bool:
+        return simulation.Network(parameters(**factors), p, 0.7, SEED).wiring.complete
+
+    assert complete(1.0)
+    assert not complete(1.0, p_IE=0.9)
+    assert complete(0.5, **dict.fromkeys(FACTORS, 2.0))
+
+
+def test_a_probability_above_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"p_EI = 2 times p = 0.6 is a probability above 1"):
+        simulation.Network(parameters(p_EI=2.0), 0.6, 0.7, SEED)
+
+
 # --- failures ---------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +447,8 @@ numbers = {
     "external_rate_hz": over_decades(0, 5),
     "p_ext": st.floats(0.0, 1.0),
     "p_ext_I": st.one_of(st.just(0.0), st.floats(0.0, 1.0)),
+    "p_EE": st.floats(0.0, 1.0),
+    "p_II": st.floats(0.0, 1.0),
     "tau_m_ms": st.floats(0.5, 100.0),
     "v_leak_mv": st.floats(-90.0, -30.0),
     "v_reset_mv": st.floats(-90.0, -60.0),
