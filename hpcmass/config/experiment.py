@@ -98,6 +98,9 @@ class NetworkParameters(_Section):
     w_E: float = _parameter(0.0007, "1", "choice", "jump of the conductance (leak = 1) at an excitatory spike", ge=0)
     w_I: float = _parameter(0.004, "1", "choice", "jump of the conductance (leak = 1) at an inhibitory spike", ge=0)
     w_ext: float = _parameter(0.0133, "1", "choice", "jump of the conductance (leak = 1) at an external spike", ge=0)
+    delay_ms: float = _parameter(
+        0.0, "ms", "choice", "from a spike to its effect on other neurons; 0: one step, the shortest", ge=0
+    )
     noise_unit: NoiseUnit = _parameter("mV^2 ms", "name", "choice", "unit of noise_q: mV^2 ms or V^2 ms")
     weight_scaling: WeightScaling = _parameter(
         "none", "name", "choice", "how w_E and w_I follow the mean degree k = n_neurons p: none, 1/k or 1/sqrt(k)"
@@ -123,7 +126,7 @@ class NetworkParameters(_Section):
     def _dump_with_ties(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {**handler(self), **{name: tie.model_dump() for name, tie in self._ties.items()}}
 
-    @field_validator("duration_ms", "t_ref_ms")
+    @field_validator("duration_ms", "t_ref_ms", "delay_ms")
     @classmethod
     def _steps_can_be_counted(cls, value: float, info: ValidationInfo) -> float:
         dt = info.data.get("dt_ms")
@@ -215,6 +218,11 @@ class NetworkParameters(_Section):
         """Number of leading steps that every statistic discards."""
         return round(self.transient_ms / self.dt_ms)
 
+    @property
+    def n_delay(self) -> int:
+        """Steps from a spike to the first step in which it acts on other neurons, one at the least."""
+        return max(1, round(self.delay_ms / self.dt_ms))
+
     def pathway_probabilities(self, p: float) -> dict[str, float]:
         """Connection probabilities at `p` from excitatory to excitatory neurons, EE, and likewise EI, IE and II.
 
@@ -255,7 +263,7 @@ SWEEPABLE = ("p", "lam", *(k for k in _NUMBERS if k not in ONE_TIME_AXIS))
 
 _WHOLE_NUMBERS = {k for k in _NUMBERS if NetworkParameters.model_fields[k].annotation is int}
 
-COUNTED_IN_STEPS = ("t_ref_ms",)
+COUNTED_IN_STEPS = ("t_ref_ms", "delay_ms")
 """Times that a trial counts in steps, and that a grid may sweep."""
 
 TIEABLE = tuple(k for k in SWEEPABLE[2:] if k not in _WHOLE_NUMBERS and k not in COUNTED_IN_STEPS)
@@ -267,6 +275,7 @@ ADDED: dict[str, float | str] = {
     "p_EI": 1.0,
     "p_IE": 1.0,
     "p_II": 1.0,
+    "delay_ms": 0.0,
     "noise_unit": "mV^2 ms",
     "weight_scaling": "none",
     "reference_degree": 1000.0,

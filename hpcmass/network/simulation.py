@@ -86,6 +86,7 @@ class Network:
         self._padding_mv = float(u[0]) * (slots - n) / n
         start = np.random.Generator(np.random.PCG64(to_start)).random(n)
         u[slot_of(np.arange(n))] = q.v_reset_mv - q.v_leak_mv + (q.v_threshold_mv - q.v_reset_mv) * start
+        fired, n_travelling = aligned(width, np.uint64), min(q.n_delay - 1, q.n_steps)
         self.state = State(
             u=u,
             g_e=aligned(slots, np.float32),
@@ -96,8 +97,10 @@ class Network:
             planes_x=aligned(MAX_PLANES * width, np.uint64),
             n_planes=np.zeros(3, np.int64),
             refractory=aligned(width, np.uint64),
-            fired=aligned(width, np.uint64),
+            fired=fired,
             ring=aligned(min(n_refractory + 1, q.n_steps + 1) * width, np.uint64),
+            arriving=aligned(width, np.uint64) if n_travelling else fired,
+            travelling=aligned(n_travelling * width, np.uint64) if n_travelling else None,
             lanes=seed_lanes(to_noise),
             rows_e=np.zeros(n + 16, np.int64),
             rows_i=np.zeros(n + 16, np.int64),
@@ -152,7 +155,7 @@ class Network:
         mean_v : array of float64, (n_steps,)
             mV.
         phi : array of float64, (3, n_steps)
-            Mean arrivals of E, I and external spikes per neuron, 1/ms.
+            Mean number of E, I and external spikes per neuron that arrive, to act from the next step on, 1/ms.
         chunks : list of SpikeChunk
             The spikes, as `SpikeTrains` keeps them.
         mean_i_syn : array of float64, (n_steps,)

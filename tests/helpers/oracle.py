@@ -44,8 +44,10 @@ class Oracle:
         Conductances in units of the leak, E, I and ext.
     refractory : array of int, (N,)
         Steps for which each neuron is still refractory.
+    travelling : list of arrays of bool, (N,)
+        Spikes of the last steps that have not yet arrived, oldest first.
     arrived : dict of arrays, (N,)
-        Spikes of the last step that each neuron receives.
+        Spikes that reached each neuron in the last step.
     synaptic : array, (N,)
         Σ_σ g_σ (v - V_σ) (mV) that acted in the last step, on refractory neurons only in thought.
     ties : int
@@ -59,6 +61,7 @@ class Oracle:
     v: Reals
     g: dict[str, Reals] = field(init=False)
     refractory: npt.NDArray[np.int64] = field(init=False)
+    travelling: list[Truths] = field(default_factory=list)
     arrived: dict[str, Reals] = field(init=False)
     synaptic: Reals = field(init=False)
     ties: int = 0
@@ -94,6 +97,7 @@ class Oracle:
         """
         q, g, v = self.q, self.g, self.v
         reversal = q.reversal_mv()
+        n_delay = max(1, round(q.delay_ms / q.dt_ms))
 
         # (11a)
         self.synaptic = sum(g[kind] * (v - reversal[kind]) for kind in KINDS)
@@ -113,8 +117,10 @@ class Oracle:
 
         # (11c), (7)
         excites = np.arange(v.size) < self.n_exc
-        self.arrived["E"] = self.connected[spikes & excites].sum(0).astype(float)
-        self.arrived["I"] = self.connected[spikes & ~excites].sum(0).astype(float)
+        self.travelling.append(spikes)
+        arriving = self.travelling.pop(0) if len(self.travelling) == n_delay else np.zeros(v.size, bool)
+        self.arrived["E"] = self.connected[arriving & excites].sum(0).astype(float)
+        self.arrived["I"] = self.connected[arriving & ~excites].sum(0).astype(float)
         self.arrived["ext"] = self.connected_ext[events].sum(0).astype(float)
 
         # (11b)

@@ -66,6 +66,17 @@ CASES: dict[str, tuple[int, float, float, int, dict[str, Any]]] = {
     "complete but for one pathway": (
         300, 1.0, 0.6, 600, {"w_E": 0.02, "w_I": 0.04, "n_external": 900, "w_ext": 0.15, "p_EI": 0.5},
     ),
+    "a delay": (
+        413, 0.1, 0.6, 900, {"w_E": 0.2, "w_I": 0.1, "n_external": 700, "w_ext": 0.25, "delay_ms": 1.7},
+    ),
+    "a delay of two steps, complete graph": (
+        300, 1.0, 0.6, 600, {"w_E": 0.02, "w_I": 0.04, "n_external": 900, "w_ext": 0.15, "delay_ms": 0.2},
+    ),
+    "a delay, a spike a step": (
+        40, 0.5, 0.5, 300,
+        {"t_ref_ms": 0.0, "v_leak_mv": 200.0, "tau_m_ms": 1.0, "w_E": 0.01, "w_I": 0.01, "n_external": 10,
+         "delay_ms": 6.4},
+    ),
     "another step": (300, 0.2, 0.8, 600, {"dt_ms": 0.25, "w_E": 0.03, "w_I": 0.1, "n_external": 500, "w_ext": 0.3}),
 }  # fmt: skip
 
@@ -109,9 +120,11 @@ def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
         assert most > 255
 
 
-def test_steps_do_not_depend_on_how_many_are_asked_for() -> None:
+@pytest.mark.parametrize("delay_ms", [0.0, 3.0])
+def test_steps_do_not_depend_on_how_many_are_asked_for(delay_ms: float) -> None:
     """Bit by bit: 700 steps at once, and in pieces."""
-    whole, pieces = (Network(network(300, w_E=0.02, w_ext=0.05), 0.1, 0.8, SEED) for _ in range(2))
+    q = network(300, w_E=0.02, w_ext=0.05, delay_ms=delay_ms)
+    whole, pieces = (Network(q, 0.1, 0.8, SEED) for _ in range(2))
     mean_v, phi, chunks, mean_i = whole.run(700)
     parts = [pieces.run(n) for n in (1, 2, 61, 0, 64, 1, 500, 71)]
     assert (mean_v == np.concatenate([m for m, _, _, _ in parts])).all()

@@ -22,6 +22,7 @@ from hpcmass.grid import Seed, trial_seed
 from hpcmass.network import Recording, simulate, simulation, warm_up
 from hpcmass.network.spikes import SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
+from oracle import KINDS, kernel_g
 
 SEED = (20210114, 2, 3, 5)
 
@@ -390,6 +391,59 @@ def test_a_probability_above_one_is_refused() -> None:
         simulation.Network(parameters(p_EI=2.0), 0.6, 0.7, SEED)
 
 
+# --- delay --------------------------------------------------------------------------------------------------------
+
+
+def test_a_delay_of_one_step_is_the_shortest() -> None:
+    q = parameters()
+    first = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    assert same(first, simulate(parameters(delay_ms=q.dt_ms), 0.2, 0.8, SEED, keep_spikes=True))
+    assert same(first, simulate(parameters(delay_ms=0.14), 0.2, 0.8, SEED, keep_spikes=True))
+    assert not same(first, simulate(parameters(delay_ms=2 * q.dt_ms), 0.2, 0.8, SEED, keep_spikes=True))
+
+
+@pytest.mark.parametrize("delay_ms", [0.0, 0.1, 0.2, 2.5])
+def test_phi_has_the_spikes_in_the_step_of_their_arrival(delay_ms: float) -> None:
+    """Φ_E and Φ_I, from the kept spikes and the out-degrees of the neurons that fired them; no delay for Φ_ext."""
+    q = parameters(delay_ms=delay_ms)
+    r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    net = simulation.Network(q, 0.2, 0.8, SEED)
+    assert r.spike_neuron is not None
+    assert r.spike_time is not None
+    later = max(round(delay_ms / q.dt_ms) - 1, 0)
+    step = np.rint(r.spike_time / q.dt_ms).astype(int) + later
+    for phi, exc in ((r.phi_E, True), (r.phi_I, False)):
+        those = ((r.spike_neuron < net.n_exc) == exc) & (step < q.n_steps)
+        arrived = np.bincount(step[those], net.graph.out_degree[r.spike_neuron[those]], q.n_steps)
+        np.testing.assert_allclose(phi, arrived / q.n_neurons / q.dt_ms, rtol=1e-6)
+        assert phi.any()
+    undelayed = simulate(parameters(), 0.2, 0.8, SEED)
+    assert (r.phi_ext == undelayed.phi_ext).all()
+
+
+@pytest.mark.parametrize("delay_ms", [0.0, 2.5])
+def test_recorded_input_gives_the_mean_conductances(delay_ms: float) -> None:
+    """What the mass models rely on: ḡ ← (1 - dt/τ) ḡ + w dt Φ[k] is the network's mean conductance in step k + 1."""
+    q = parameters(delay_ms=delay_ms)
+    net = simulation.Network(q, 0.2, 0.8, SEED)
+    mean = np.zeros(3)
+    decay = 1 - q.dt_ms / np.array([q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms])
+    for _ in range(400):
+        _, phi, _, _ = net.run(1)
+        # between two steps the kernel's conductances are without the last step's jumps
+        found = [kernel_g(net, kind).mean() for kind in KINDS]
+        np.testing.assert_allclose(found, decay * mean, rtol=1e-5, atol=1e-9)
+        mean = decay * mean + np.array([q.w_E, q.w_I, q.w_ext]) * phi[:, 0] * q.dt_ms
+    assert (mean > 0).all()
+
+
+def test_a_delay_beyond_the_end_leaves_neurons_unconnected() -> None:
+    delayed = simulate(parameters(delay_ms=1e6, duration_ms=120.0), 0.2, 0.8, SEED)
+    alone = simulate(parameters(w_E=0.0, w_I=0.0), 0.2, 0.8, SEED)
+    assert not delayed.phi_E.any()
+    assert (delayed.mean_v == alone.mean_v).all()
+
+
 # --- failures ---------------------------------------------------------------------------------------------------
 
 
@@ -454,6 +508,7 @@ numbers = {
     "v_reset_mv": st.floats(-90.0, -60.0),
     "v_threshold_mv": st.floats(-59.0, -30.0),
     "t_ref_ms": st.one_of(st.just(0.0), st.floats(0.0, 30.0)),
+    "delay_ms": st.one_of(st.just(0.0), st.floats(0.0, 60.0)),
     "v_exc_mv": st.floats(-70.0, 50.0),
     "v_inh_mv": st.floats(-120.0, -40.0),
     "v_ext_mv": st.floats(-70.0, 50.0),
