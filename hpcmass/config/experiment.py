@@ -46,6 +46,8 @@ from hpcmass.text import counted, is_control
 
 Origin = Literal["paper", "related literature", "choice"]
 
+NeuronModel = Literal["LIF", "EIF", "QIF"]
+
 
 def _parameter(default: Any, unit: str, origin: Origin, meaning: str, **bounds: Any) -> Any:
     """A field that carries its meaning, its unit and its origin beside default and bounds."""
@@ -87,7 +89,9 @@ class NetworkParameters(_Section):
     tau_m_ms: float = _parameter(20.0, "ms", "related literature", "membrane time constant", gt=0)
     v_leak_mv: float = _parameter(-74.0, "mV", "related literature", "leak reversal potential")
     v_reset_mv: float = _parameter(-60.0, "mV", "related literature", "potential after a spike")
-    v_threshold_mv: float = _parameter(-54.0, "mV", "related literature", "potential at which a neuron spikes")
+    v_threshold_mv: float = _parameter(
+        -54.0, "mV", "related literature", "potential at which a neuron spikes (EIF, QIF: begins its upstroke)"
+    )
     t_ref_ms: float = _parameter(5.0, "ms", "related literature", "refractory period, spent at v_reset_mv", ge=0)
     v_exc_mv: float = _parameter(0.0, "mV", "related literature", "reversal potential of excitatory synapses")
     v_inh_mv: float = _parameter(-80.0, "mV", "related literature", "reversal potential of inhibitory synapses")
@@ -101,6 +105,13 @@ class NetworkParameters(_Section):
     delay_ms: float = _parameter(
         0.0, "ms", "choice", "from a spike to its effect on other neurons; 0: one step, the shortest", ge=0
     )
+    neuron_model: NeuronModel = _parameter(
+        "LIF", "", "paper", "integrate-and-fire neurons: LIF, leaky; EIF, exponential; QIF, quadratic"
+    )
+    delta_t_mv: float = _parameter(
+        2.0, "mV", "related literature", "slope factor of the upstroke of an EIF neuron, Delta_T", gt=0
+    )
+    v_cutoff_mv: float = _parameter(0.0, "mV", "choice", "potential at which an EIF or QIF neuron spikes")
     noise_unit: NoiseUnit = _parameter("mV^2 ms", "name", "choice", "unit of noise_q: mV^2 ms or V^2 ms")
     weight_scaling: WeightScaling = _parameter(
         "none", "name", "choice", "how w_E and w_I follow the mean degree k = n_neurons p: none, 1/k or 1/sqrt(k)"
@@ -150,6 +161,24 @@ class NetworkParameters(_Section):
         reset = info.data.get("v_reset_mv")
         if reset is not None and value <= reset:
             raise ValueError(f"must be above v_reset_mv = {reset:g}")
+        return value
+
+    @field_validator("neuron_model")
+    @classmethod
+    def _upstroke_begins_above_the_leak(cls, value: NeuronModel, info: ValidationInfo) -> NeuronModel:
+        leak, threshold = info.data.get("v_leak_mv"), info.data.get("v_threshold_mv")
+        if value == "QIF" and leak is not None and threshold is not None and threshold <= leak:
+            raise ValueError(
+                f"must be LIF or EIF while v_threshold_mv = {threshold:g} is not above v_leak_mv = {leak:g}"
+            )
+        return value
+
+    @field_validator("v_cutoff_mv")
+    @classmethod
+    def _cutoff_above_threshold(cls, value: float, info: ValidationInfo) -> float:
+        threshold = info.data.get("v_threshold_mv")
+        if info.data.get("neuron_model") in ("EIF", "QIF") and threshold is not None and value <= threshold:
+            raise ValueError(f"must be above v_threshold_mv = {threshold:g}")
         return value
 
     @field_validator("tau_m_ms", "tau_E_ms", "tau_I_ms", "tau_ext_ms")
@@ -276,6 +305,9 @@ ADDED: dict[str, float | str] = {
     "p_IE": 1.0,
     "p_II": 1.0,
     "delay_ms": 0.0,
+    "neuron_model": "LIF",
+    "delta_t_mv": 2.0,
+    "v_cutoff_mv": 0.0,
     "noise_unit": "mV^2 ms",
     "weight_scaling": "none",
     "reference_degree": 1000.0,
@@ -635,3 +667,8 @@ class Experiment(_Section):
     def network_at(self, values: dict[str, float]) -> NetworkParameters:
         """The network's parameters at one grid point (`values`: axis name → value; other names are ignored)."""
         return self.network.at(values)
+
+    def networks_at_ends(self) -> list[NetworkParameters]:
+        """The network where all axes have their first values, and where they have their last ones."""
+        axes = self.axes()
+        return [self.network_at({name: values[end] for name, values in axes.items()}) for end in (0, -1)]

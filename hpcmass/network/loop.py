@@ -104,10 +104,12 @@ class Wiring(NamedTuple):
     drives: npt.NDArray[np.float64]  # (3,) V_σ - V_L, mV
     leak: float  # a = dt/tau_m
     noise: float  # s, mV
-    threshold: float  # of u, mV
+    threshold: float  # of u, mV: where it is reset
     reset: float
     floor: float  # u below this is unphysical, mV
     period: int  # steps between two rescales
+    exponential: Floats | None  # constants of the neuron model, from `upstroke.constants`
+    quadratic: Floats | None
 
 
 @kernel
@@ -261,27 +263,18 @@ def run_steps(
         # three versions for the three frequent cases: no neuron fired, no inhibitory neuron fired, any may have fired
         if s.n_planes[EXC] + s.n_planes[INH] == 0:
             total, least, synaptic = advance(
-                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants
-            )
+                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants,
+                w.exponential, w.quadratic,
+            )  # fmt: skip
         elif s.n_planes[INH] == 0:
             total, least, synaptic = advance(
-                s.u,
-                s.g_e,
-                s.g_i,
-                s.g_x,
-                s.planes_e,
-                None,
-                s.planes_x,
-                s.refractory,
-                s.fired,
-                s.lanes,
-                s.noise,
-                constants,
-            )
+                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise,
+                constants, w.exponential, w.quadratic,
+            )  # fmt: skip
         else:
             total, least, synaptic = advance(
                 s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.refractory, s.fired, s.lanes, s.noise,
-                constants,
+                constants, w.exponential, w.quadratic,
             )  # fmt: skip
         mean_u[t] = total / w.n_neurons
         mean_i[t] = -synaptic / (w.leak * w.n_neurons)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure, TrialTimeout
 from hpcmass.grid import Seed
+from hpcmass.network import upstroke
 from hpcmass.network.delivery import MAX_PLANES
 from hpcmass.network.digraph import draw, with_block, words_per_row
 from hpcmass.network.external import PoissonDrive
@@ -117,6 +118,7 @@ class Network:
         # without noise u stays above the lowest reversal potential; a margin of ten standard deviations allows for it
         sd = math.sqrt(q.noise_q / (2 * q.tau_m_ms))
         lowest = min(0.0, q.v_reset_mv - q.v_leak_mv, *(reversal - q.v_leak_mv))
+        exponential, quadratic = upstroke.constants(q)
         self.wiring = Wiring(
             self.graph.rows.reshape(-1),
             self.graph_ext.rows.reshape(-1),
@@ -134,10 +136,12 @@ class Network:
             reversal - q.v_leak_mv,
             leak=q.dt_ms / q.tau_m_ms,
             noise=math.sqrt(q.noise_q * q.dt_ms) / q.tau_m_ms,
-            threshold=q.v_threshold_mv - q.v_leak_mv,
+            threshold=(q.v_threshold_mv if q.neuron_model == "LIF" else q.v_cutoff_mv) - q.v_leak_mv,
             reset=q.v_reset_mv - q.v_leak_mv,
             floor=lowest - 10 * sd - 1e-3,
             period=max(1, min(512, int(math.log(SMALLEST_PENDING_DECAY) / math.log(decays.min())))),
+            exponential=exponential,
+            quadratic=quadratic,
         )
         self._shortest_isi = n_refractory + 1
 
@@ -273,11 +277,22 @@ def simulate(
     )
 
 
-def warm_up() -> None:
-    """Compile every kernel, or load it from the cache, by a small trial."""
-    small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
-    for p in (0.001, 0.5):  # both generators of graphs
-        simulate(small, p, 0.5, (1, 2, 3, 4))
+def warm_up(*networks: NetworkParameters) -> None:
+    """Compile every kernel, or load it from the cache, by a small trial.
+
+    Parameters
+    ----------
+    *networks : NetworkParameters
+        What will be simulated: a neuron model, and a delay of several steps, have kernels of their own. Without any,
+        those of the default network.
+    """
+    for model, delayed in sorted({(q.neuron_model, q.n_delay > 1) for q in networks or (NetworkParameters(),)}):
+        small = NetworkParameters(
+            n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5, neuron_model=model,
+            delay_ms=0.2 if delayed else 0.0,
+        )  # fmt: skip
+        for p in (0.001, 0.5):  # both generators of graphs
+            simulate(small, p, 0.5, (1, 2, 3, 4))
 
 
 def _bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:

@@ -353,6 +353,22 @@ def test_a_connection_probability_above_one_is_refused(text: str, printed: str):
     assert printed in only_problem(text)
 
 
+@pytest.mark.parametrize(
+    ("network", "printed"),
+    [
+        ("neuron_model: LIFE", "network.neuron_model"),
+        ("neuron_model: EIF, v_cutoff_mv: -54", "network.v_cutoff_mv: must be above v_threshold_mv = -54"),
+        ("neuron_model: QIF, v_leak_mv: -50", "must be LIF or EIF while v_threshold_mv = -54 is not above v_leak_mv"),
+    ],
+)
+def test_neuron_models_that_are_refused(network: str, printed: str):
+    assert printed in only_problem(SMALL + f"network: {{{network}}}")
+
+
+def test_a_leaky_neuron_needs_no_cutoff():
+    assert parse_experiment(SMALL + "network: {v_reset_mv: 5, v_threshold_mv: 10}").network.v_cutoff_mv == 0
+
+
 def test_connection_probabilities_of_pathways():
     network = parse_experiment("grid: {p: [0.1, 0.5], lam: 0.8}\nnetwork: {p_EI: 2, p_IE: 0.5}").network
     assert network.pathway_probabilities(0.4) == {"EE": 0.4, "EI": 0.8, "IE": 0.2, "II": 0.4}

@@ -7,6 +7,7 @@ spikes and noise, and otherwise shares no code with it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,15 +102,16 @@ class Oracle:
 
         # (11a)
         self.synaptic = sum(g[kind] * (v - reversal[kind]) for kind in KINDS)
-        current = (v - q.v_leak_mv) + self.synaptic
+        current = (v - q.v_leak_mv) - self.upstroke() + self.synaptic
         v = v + (-current * q.dt_ms + np.sqrt(q.noise_q * q.dt_ms) * xi) / q.tau_m_ms
 
         # (11d)
         free = self.refractory == 0
         v = np.where(free, v, q.v_reset_mv)
-        spikes = free & (v >= q.v_threshold_mv)
+        spike_mv = q.v_threshold_mv if q.neuron_model == "LIF" else q.v_cutoff_mv
+        spikes = free & (v >= spike_mv)
         if kernel_spikes is not None:
-            tie = free & (np.abs(v - q.v_threshold_mv) < tolerance_mv)
+            tie = free & (np.abs(v - spike_mv) < tolerance_mv)
             self.ties += int((tie & (spikes != kernel_spikes)).sum())
             spikes = np.where(tie, kernel_spikes, spikes)
         self.v = np.where(spikes, q.v_reset_mv, v)
@@ -128,6 +130,19 @@ class Oracle:
         w = {"E": q.w_E, "I": q.w_I, "ext": q.w_ext}
         self.g = {kind: (1 - q.dt_ms / tau[kind]) * g[kind] + w[kind] * self.arrived[kind] for kind in KINDS}
         return spikes
+
+    def upstroke(self) -> Reals:
+        """What each neuron drives itself by, psi(v) (mV)."""
+        return self.upstroke_at(self.v)
+
+    def upstroke_at(self, v: Any) -> Any:
+        """The same at any potential."""
+        q = self.q
+        if q.neuron_model == "EIF":
+            return q.delta_t_mv * np.exp((v - q.v_threshold_mv) / q.delta_t_mv)
+        if q.neuron_model == "QIF":
+            return (v - q.v_leak_mv) ** 2 / (q.v_threshold_mv - q.v_leak_mv)
+        return 0.0 * v
 
     def decayed(self, kind: str) -> Reals:
         """g before the jumps of the last step, which is where the kernel stops between two steps."""

@@ -45,7 +45,7 @@ def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> No
     sd = np.sqrt(q.noise_q / q.tau_m_ms)
     lowest = min(q.v_leak_mv, q.v_reset_mv, q.v_exc_mv, q.v_inh_mv, q.v_ext_mv)
     assert lowest - 10 * sd - 0.01 <= r.mean_v.min()
-    assert r.mean_v.max() <= q.v_threshold_mv + 0.01
+    assert r.mean_v.max() <= (q.v_threshold_mv if q.neuron_model == "LIF" else q.v_cutoff_mv) + 0.01
     assert 0 <= r.n_edges <= n * (n - 1)
     assert 0 <= r.n_edges_ext <= q.n_external * (n_exc if q.p_ext_I == 0 else n)
     if p == 0.0 or set(q.pathway_probabilities(p).values()) == {1.0}:
@@ -142,6 +142,13 @@ def test_any_number_of_neurons(n: int) -> None:
         {"tau_E_ms": 1e6, "tau_I_ms": 1e6, "tau_ext_ms": 1e6, "w_E": 1e-5, "w_ext": 1e-4},
         {"w_E": 0.0, "w_I": 0.0, "w_ext": 0.0},
         {"w_E": 1e-38, "w_I": 1e-44, "w_ext": 1e-30},
+        {"neuron_model": "EIF", "delta_t_mv": 1e-40},
+        {"neuron_model": "EIF", "delta_t_mv": 1e-3, "v_cutoff_mv": -53.999},
+        {"neuron_model": "EIF", "delta_t_mv": 30.0, "t_ref_ms": 0.0},
+        {"neuron_model": "EIF", "v_cutoff_mv": 1e30},
+        {"neuron_model": "EIF", "v_leak_mv": -50.0, "v_cutoff_mv": 30.0},
+        {"neuron_model": "QIF", "v_cutoff_mv": 1e5},
+        {"neuron_model": "QIF", "v_threshold_mv": -59.9, "v_leak_mv": -60.0},
     ],
     ids=str,
 )
@@ -492,6 +499,9 @@ def over_decades(first: int, last: int) -> st.SearchStrategy[float]:
 
 
 numbers = {
+    "neuron_model": st.sampled_from(["LIF", "EIF", "QIF"]),
+    "delta_t_mv": st.floats(0.05, 20.0),
+    "v_cutoff_mv": st.floats(-29.0, 50.0),
     "n_neurons": st.integers(2, 80),
     "n_external": st.integers(0, 60),
     "dt_ms": st.sampled_from([0.05, 0.1, 0.25]),
@@ -525,4 +535,6 @@ numbers = {
 @given(st.fixed_dictionaries(numbers), st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
 def test_whatever_is_asked_for_is_finite_or_fails(changed: dict[str, Any], p: float, lam: float, seed: int) -> None:
     """Never a crash, never a NaN in a trace: a sound recording, or a failure with time and reason."""
+    if changed["neuron_model"] == "QIF":
+        changed["v_leak_mv"] = min(changed["v_leak_mv"], -60.0)
     assert_sound_or_explained(NetworkParameters(**changed), p, lam, (seed, 1, 2, 3))
