@@ -106,7 +106,7 @@ class NetworkParameters(_Section):
         0.0, "ms", "choice", "from a spike to its effect on other neurons; 0: one step, the shortest", ge=0
     )
     neuron_model: NeuronModel = _parameter(
-        "LIF", "", "paper", "integrate-and-fire neurons: LIF, leaky; EIF, exponential; QIF, quadratic"
+        "LIF", "name", "paper", "integrate-and-fire neurons: LIF, leaky; EIF, exponential; QIF, quadratic"
     )
     delta_t_mv: float = _parameter(
         2.0, "mV", "related literature", "slope factor of the upstroke of an EIF neuron, Delta_T", gt=0
