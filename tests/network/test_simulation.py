@@ -286,8 +286,11 @@ ORDINARY = {
 def test_the_ordinary_network_keeps_its_bits(p: float, lam: float) -> None:
     """A further ingredient of the network, at its default, changes no result of any sweep."""
     q = NetworkParameters(
-        n_neurons=700, n_external=700, w_E=0.01, w_I=0.057, w_ext=0.19, duration_ms=300.0, transient_ms=50.0
-    )
+        n_neurons=700, n_external=700, dt_ms=0.1, duration_ms=300.0, transient_ms=50.0, noise_q=5e-4,
+        external_rate_hz=5.0, p_ext=0.1, tau_m_ms=20.0, v_leak_mv=-74.0, v_reset_mv=-60.0, v_threshold_mv=-54.0,
+        t_ref_ms=5.0, v_exc_mv=0.0, v_inh_mv=-80.0, v_ext_mv=0.0, tau_E_ms=3.0, tau_I_ms=7.0, tau_ext_ms=5.0, w_E=0.01,
+        w_I=0.057, w_ext=0.19,
+    )  # fmt: skip
     r = simulate(q, p, lam, (1, 2, 3, 4), keep_spikes=True)
     digest = hashlib.sha256()
     for array in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext, r.mean_i_syn, r.spike_neuron, r.spike_time):
