@@ -60,7 +60,7 @@ NON_FINITE, TOO_LOW = 1, 2
 
 
 class State(NamedTuple):
-    """Everything that changes from step to step; arrays only, so that numba passes it as is."""
+    """Everything that changes from step to step; arrays or None, so that numba passes it as is."""
 
     u: Floats  # (slots,) v - V_L, mV
     g_e: Floats  # (slots,) conductances over their pending decay

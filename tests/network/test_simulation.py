@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from chance import assert_standard_normal
 from graphs import adjacency
 from hpcmass.config import NetworkParameters
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed, trial_seed
 from hpcmass.network import Recording, simulate, simulation, warm_up
@@ -452,6 +453,31 @@ def test_a_delay_beyond_the_end_leaves_neurons_unconnected() -> None:
     alone = simulate(parameters(w_E=0.0, w_I=0.0), 0.2, 0.8, SEED)
     assert not delayed.phi_E.any()
     assert (delayed.mean_v == alone.mean_v).all()
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", {("LIF", False)}),
+        ("network: {delay_ms: 0.1}", {("LIF", False)}),
+        ("network: {delay_ms: 3, neuron_model: EIF}", {("EIF", True)}),
+        ("network: {neuron_model: QIF}", {("QIF", False)}),
+    ],
+)
+def test_the_kernels_of_a_sweep_are_compiled_before_it(
+    keys: str, expected: set[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    monkeypatch.setattr(simulation, "simulate", lambda q, *_: compiled.append((q.neuron_model, q.n_delay > 1)))
+    warm_up(*parse_experiment(f"grid: {{p: 0.1, lam: 0.8}}\n{keys}").networks_at_ends())
+    assert set(compiled) == expected
+
+
+def test_an_axis_of_delays_needs_the_kernels_of_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(simulation, "simulate", lambda q, *_: compiled.append(q.n_delay > 1))
+    warm_up(*parse_experiment("grid: {p: [0.1, 0.2], lam: 0.8, delay_ms: [0, 1, 2]}").networks_at_ends())
+    assert set(compiled) == {False, True}
 
 
 # --- failures ---------------------------------------------------------------------------------------------------
