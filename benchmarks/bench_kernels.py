@@ -46,7 +46,7 @@ def best_s(run: Callable[[], object], repeats: int = 40) -> float:
 @njit  # type: ignore[untyped-decorator]
 def advance_often(n, u, g_e, g_i, g_x, p_e, p_i, p_x, refractory, fired, lanes, noise, constants):  # type: ignore[no-untyped-def]
     for _ in range(n):
-        advance(u, g_e, g_i, g_x, p_e, p_i, p_x, refractory, fired, lanes, noise, constants)
+        advance(u, g_e, g_i, g_x, p_e, p_i, p_x, refractory, fired, lanes, noise, constants, None, None)
 
 
 @njit  # type: ignore[untyped-decorator]

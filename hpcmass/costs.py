@@ -68,11 +68,15 @@ def _costs(network: NetworkParameters, at: Mapping[str, Real]) -> Real:
     """Costs at some points (`at`: axis name → value at each of them, (n_points,))."""
     q = _parameters(network, at)
     n, per_step_s = q["n_neurons"], q["dt_ms"] / 1e3
-    rows = np.where(q["p"] == 1, 0.0, n * _rates_hz(q) * per_step_s)
-    driven = (q["lam"] > 0) & (q["p_ext"] > 0) & (q["p_ext"] < 1)
+    factors = [q[name] for name in ("p_EE", "p_EI", "p_IE", "p_II")]
+    complete = np.all(np.broadcast_arrays(*(q["p"] * factor == 1 for factor in factors)), axis=0)
+    rows = np.where(complete, 0.0, n * _rates_hz(q) * per_step_s)
+    exc = (q["lam"] > 0) & (q["p_ext"] > 0) & (q["p_ext"] < 1)
+    driven = exc | ((q["lam"] < 1) & (q["p_ext_I"] > 0))
     rows = rows + np.where(driven, q["n_external"] * q["external_rate_hz"] * per_step_s, 0.0)
-    drawing = 0.1 * n * (n + q["n_external"])
-    costs = drawing + network.n_steps * n * (1.0 + 0.01 * np.maximum(rows - 8.0, 0.0))
+    graphs = 1 + sum(np.where(factor == 1, 0.0, 1.0) for factor in factors)
+    drawing = 0.1 * n * (n * graphs + q["n_external"] * (1 + (q["p_ext_I"] > 0)))
+    costs: Real = drawing + network.n_steps * n * (1.0 + 0.01 * np.maximum(rows - 8.0, 0.0))
     # to single precision: the tasks of a job array divide the trials among them by these numbers, each on its own, and
     # the last digits of a logarithm differ from processor to processor
     return costs.astype(np.float32).astype(np.float64)
@@ -85,7 +89,10 @@ def _rates_hz(q: Mapping[str, Real]) -> Real:
     degree, lam = q["n_neurons"] * q["p"], q["lam"]
     # each is a conductance: in all, 1 + fixed + slope r, which drives by leak + pull_fixed + pull r
     fixed = g["ext"] * lam * q["n_external"] * q["p_ext"] * q["external_rate_hz"] / 1e3
-    slope_e, slope_i = g["E"] * degree * lam, g["I"] * degree * (1 - lam)
+    fixed = fixed + g["ext"] * (1 - lam) * q["n_external"] * q["p_ext_I"] * q["external_rate_hz"] / 1e3
+    # of the inputs of excitatory and of inhibitory neurons, the mean
+    slope_e = g["E"] * degree * lam * (lam * q["p_EE"] + (1 - lam) * q["p_EI"])
+    slope_i = g["I"] * degree * (1 - lam) * (lam * q["p_IE"] + (1 - lam) * q["p_II"])
     pull_fixed, pull = q["v_leak_mv"] + fixed * v["ext"], slope_e * v["E"] + slope_i * v["I"]
 
     def response(rate_per_ms: Real) -> Real:

@@ -58,11 +58,15 @@ def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]]) -> st
     for at, network in corners:
         drive = network.n_external * network.external_rate_hz * network.w_ext
         noise_mv = math.sqrt(network.noise_q / (2 * network.tau_m_ms))
-        if network.p_ext == 1 and drive > 0 and at["lam"] > 0 and noise_mv < QUIET_MV:
-            return (
-                "p_ext = 1 gives every excitatory neuron the same external input, so that they fire in lock-step "
-                "whatever p is; give p_ext below 1, such as 0.1"
-            )
+        if drive == 0 or noise_mv >= QUIET_MV:
+            continue
+        lam = at["lam"]
+        for key, kind, exist in (("p_ext", "excitatory", lam > 0), ("p_ext_I", "inhibitory", lam < 1)):
+            if exist and getattr(network, key) == 1:
+                return (
+                    f"{key} = 1 gives every {kind} neuron the same external input, so that they fire in lock-step "
+                    f"whatever p is; give {key} below 1, such as 0.1"
+                )
     return None
 
 
@@ -89,13 +93,21 @@ def largest_conductance(network: NetworkParameters, p: float, lam: float) -> flo
     The larger of two: after a burst in which all neurons fire once, and the mean at the mean-field rate.
     """
     degree = network.n_neurons * p
-    per_ms = network.n_external * network.p_ext * network.external_rate_hz / 1e3 if lam > 0 else 0.0
-    external = network.w_ext * network.tau_ext_ms * per_ms
-    burst = degree * (lam * network.w_E + (1 - lam) * network.w_I)
     rate_per_ms = mean_field_rate_hz(network, p, lam) / 1e3
     g = network.g_tilde_ms()
-    mean = degree * rate_per_ms * (lam * g["E"] + (1 - lam) * g["I"])
-    return 1 + external + max(burst, mean)
+    largest = 1.0
+    # of an excitatory and of an inhibitory neuron, if there are any
+    for exist, p_ext, from_exc, from_inh in (
+        (lam > 0, network.p_ext, network.p_EE, network.p_IE),
+        (lam < 1, network.p_ext_I, network.p_EI, network.p_II),
+    ):
+        external = network.w_ext * network.tau_ext_ms * network.n_external * p_ext * network.external_rate_hz / 1e3
+        exc, inh = degree * lam * from_exc, degree * (1 - lam) * from_inh
+        burst = exc * network.w_E + inh * network.w_I
+        mean = rate_per_ms * (exc * g["E"] + inh * g["I"])
+        if exist:
+            largest = max(largest, 1 + external + max(burst, mean))
+    return largest
 
 
 def lock_step(

@@ -46,6 +46,29 @@ def test_a_strong_drive_reaches_the_rate_of_a_lone_neuron():
     assert mean_field_rate_hz(driven, 0.0, 1.0) == pytest.approx(expected, rel=1e-6)
 
 
+def test_external_input_to_inhibitory_neurons_drives_like_that_to_excitatory_ones():
+    """The rate is that of a neuron with the mean input of all."""
+    split = NetworkParameters(w_ext=0.05, p_ext=0.1, p_ext_I=0.02)
+    same = NetworkParameters(w_ext=0.05, p_ext=0.1 + 0.02 * 0.3 / 0.7)
+    rate = mean_field_rate_hz(split, 0.1, 0.7)
+    assert rate == pytest.approx(mean_field_rate_hz(same, 0.1, 0.7), rel=1e-6)
+    assert rate > mean_field_rate_hz(NetworkParameters(w_ext=0.05), 0.1, 0.7)
+
+
+def test_pathways_scale_the_mean_input():
+    """Half of the possible edges at twice the factor; inhibition that reaches nobody does not inhibit."""
+    factors = {"p_EE": 2.0, "p_EI": 2.0, "p_IE": 2.0, "p_II": 2.0}
+    assert mean_field_rate_hz(NetworkParameters(**factors), 0.1, 0.7) == pytest.approx(
+        mean_field_rate_hz(NETWORK, 0.2, 0.7), rel=1e-9
+    )
+    alone = NetworkParameters(p_IE=0.0, p_II=0.0)
+    assert mean_field_rate_hz(alone, 0.1, 0.7) == pytest.approx(
+        mean_field_rate_hz(NetworkParameters(w_I=0.0), 0.1, 0.7), rel=1e-9
+    )
+    # one graph more is drawn, and rows are read
+    assert expected_cost(NetworkParameters(p_II=0.5), 1.0, 1.0) > expected_cost(NETWORK, 1.0, 1.0)
+
+
 @given(p=unit, lam=unit)
 def test_cost_is_positive_and_grows_with_duration_and_size(p, lam):
     cost = expected_cost(NETWORK, p, lam)

@@ -37,6 +37,14 @@ def test_the_same_input_for_all(network: dict[str, float], degenerate: bool) -> 
     assert not degenerate or "p_ext = 1 gives every excitatory neuron the same external input" in found[0]
 
 
+def test_the_same_input_for_all_inhibitory_neurons() -> None:
+    network = SMALL | {"p_ext_I": 1}
+    (found,) = degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8}, network=network))
+    assert found.startswith("p_ext_I = 1 gives every inhibitory neuron the same external input")
+    assert found.endswith("give p_ext_I below 1, such as 0.1")
+    assert degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 1}, network=network)) == []
+
+
 def test_an_axis_counts_too() -> None:
     assert degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8, "p_ext": [0.1, 1]}, network=SMALL))
     assert not degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0, "p_ext": [0.1, 1]}, network=SMALL))
@@ -56,6 +64,13 @@ def test_the_conductance_of_a_burst_and_of_steady_firing() -> None:
     assert largest_conductance(still, 0.2, 0.8) == pytest.approx(1 + 100 * (0.8 * 0.014 + 0.2 * 0.08))
     driven = Experiment(grid={"p": 0.2, "lam": 1}, network=SMALL | {"w_I": 0, "w_ext": 0.5}).network
     assert largest_conductance(driven, 0.0, 1.0) == pytest.approx(1 + 0.5 * 5 * 5.0)
+    strong = still.model_copy(update={"p_EI": 2.0, "p_II": 0.5})  # now inhibitory neurons get more: 2.24 against 2.02
+    assert largest_conductance(strong, 0.2, 0.8) == pytest.approx(
+        1 + 100 * max(0.8 * 0.014 + 0.2 * 0.08, 0.8 * 2 * 0.014 + 0.2 * 0.5 * 0.08)
+    )
+    inhibition = driven.model_copy(update={"p_ext_I": 0.2})
+    assert largest_conductance(inhibition, 0.0, 0.5) == pytest.approx(1 + 0.5 * 5 * 10.0)
+    assert largest_conductance(inhibition, 0.0, 1.0) == largest_conductance(driven, 0.0, 1.0)
 
 
 @pytest.mark.long

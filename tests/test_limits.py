@@ -106,13 +106,21 @@ def test_a_swept_parameter_counts_with_its_largest_value():
 
 @pytest.mark.parametrize(
     "changed",
-    [{"n_neurons": 5000, "n_external": 3000}, {"t_ref_ms": 300.0}, {"n_external": 20_000}, {"n_neurons": 3}],
+    [
+        {"n_neurons": 5000, "n_external": 3000},
+        {"t_ref_ms": 300.0},
+        {"delay_ms": 90.0},
+        {"n_external": 20_000},
+        {"n_neurons": 3},
+    ],
 )
 def test_the_memory_of_a_trial_is_that_of_its_arrays(changed: dict[str, float]):
     """The graphs and the refractory steps, as a network has them; the traces, by what was measured."""
     parameters = NetworkParameters.model_validate({"duration_ms": 500.0, "transient_ms": 100.0, **changed})
     network = Network(parameters, 0.1, 0.8, (1, 2, 3, 4))
     arrays = network.graph.rows.nbytes + network.graph_ext.rows.nbytes + network.state.ring.nbytes
+    if network.state.travelling is not None:
+        arrays += network.state.travelling.nbytes
     traces = limits.BYTES_PER_STEP * parameters.n_steps
     events = limits.BYTES_PER_EVENT * parameters.n_external * 0.0005 * parameters.n_steps
     assert limits.trial_bytes(parameters.model_dump()) == pytest.approx(arrays + traces + events, abs=1000)
@@ -136,8 +144,7 @@ def test_twenty_axes_are_checked_in_pairs(monkeypatch: pytest.MonkeyPatch):
     at = Experiment.network_at
     monkeypatch.setattr(Experiment, "network_at", lambda self, values: looked.append(1) or at(self, values))
     network = NetworkParameters()
-    names = SWEEPABLE[2:]
-    assert len(names) > 18
+    names = SWEEPABLE[2:22]
     above = {name: max(getattr(network, name) * 1.001, getattr(network, name) + 0.001) for name in names}
     above |= {"n_neurons": 10_001, "n_external": 10_001}
     grid = {name: [getattr(network, name), above[name]] for name in names}

@@ -36,6 +36,13 @@ def test_each_key_is_named_with_what_is_given_and_what_is_used():
     ]
 
 
+def test_a_delay_is_one_step_at_the_least():
+    assert rounded(delay_ms=0.04) == ["network.delay_ms: 0.04 ms is not a multiple of dt_ms = 0.1; 0.1 ms is used"]
+    assert rounded(delay_ms=1.26) == ["network.delay_ms: 1.26 ms is not a multiple of dt_ms = 0.1; 1.3 ms is used"]
+    assert [NetworkParameters(delay_ms=d).n_delay for d in (0.0, 0.04, 0.1, 0.16, 1.26)] == [1, 1, 1, 2, 13]
+    assert rounded(delay_ms=0.0) == []
+
+
 def test_the_rounded_time_in_the_message_is_the_one_used():
     network = NetworkParameters.model_validate(
         {"n_neurons": 64, "dt_ms": 0.3, "duration_ms": 100.0, "transient_ms": 10.0, "t_ref_ms": 1.0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ class Measurement:
         Peak resident memory of the simulating process.
     rate_exc, rate_inh : list of float
         `tapered_rate` of either population, one entry per trial.
+    mean_v_mv, sd_v_mv : list of float
+        Temporal mean and standard deviation of the population mean of v, one entry per trial; empty if not recorded.
     """
 
     version: str
@@ -34,6 +36,8 @@ class Measurement:
     peak_mb: float
     rate_exc: list[float]
     rate_inh: list[float]
+    mean_v_mv: list[float] = field(default_factory=list)
+    sd_v_mv: list[float] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Write as JSON."""

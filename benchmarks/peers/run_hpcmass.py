@@ -48,19 +48,26 @@ def main() -> None:
         w_E=s.w_exc,
         w_I=s.w_inh,
         w_ext=s.w_ext,
+        delay_ms=s.delay_ms,
+        p_ext_I=s.p_ext_inh,
+        neuron_model="LIF" if s.delta_t_mv is None else "EIF",
+        delta_t_mv=s.delta_t_mv or 2.0,
+        v_cutoff_mv=s.v_cutoff_mv,
     )
     n_steps = parameters.n_steps - parameters.n_transient
-    warm_up()
+    warm_up(parameters)
     setup = cpu = 0.0
-    rate_exc, rate_inh = [], []
+    rate_exc, rate_inh, mean, sd = [], [], [], []
     for trial in range(task.trials):
         start = time.process_time()
         network = Network(parameters, s.p, LAM, trial_seed(task.seed, {"p": s.p, "lam": LAM}, trial))
         setup += time.process_time() - start
         network.run(parameters.n_transient)
         start = time.process_time()
-        chunks = network.run(n_steps)[2]
+        mean_v, _, chunks, _ = network.run(n_steps)
         cpu += time.process_time() - start
+        mean.append(float(mean_v.mean()))
+        sd.append(float(mean_v.std()))
         neuron = np.concatenate([spikes for spikes, _ in chunks])
         step = np.repeat(np.arange(n_steps), np.concatenate([counts for _, counts in chunks]))
         exc = neuron < s.n_exc
@@ -73,6 +80,8 @@ def main() -> None:
         peak_mb=peak_mb(),
         rate_exc=rate_exc,
         rate_inh=rate_inh,
+        mean_v_mv=mean,
+        sd_v_mv=sd,
     ).write(task.output)
 
 

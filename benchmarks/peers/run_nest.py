@@ -22,18 +22,21 @@ LEAK_NS = 10.0
 
 def build(s: Scenario, seed: int, warmup_ms: float, duration_ms: float) -> nest.NodeCollection:
     """Create the network; the recorder of spikes after the warm-up."""
+    upstroke = {} if s.delta_t_mv is None else {"a": 0.0, "b": 0.0, "Delta_T": s.delta_t_mv, "V_peak": s.v_cutoff_mv}
     neurons = nest.Create(
-        "iaf_cond_exp",
+        "iaf_cond_exp" if s.delta_t_mv is None else "aeif_cond_exp",
         s.n_neurons,
-        params={
+        params=upstroke | {
             "E_L": s.v_leak_mv, "V_th": s.v_threshold_mv, "V_reset": s.v_reset_mv, "t_ref": s.t_ref_ms,
             "g_L": LEAK_NS, "C_m": LEAK_NS * s.tau_m_ms, "E_ex": s.v_exc_mv, "E_in": s.v_inh_mv,
             "tau_syn_ex": s.tau_exc_ms, "tau_syn_in": s.tau_inh_ms,
         },
     )  # fmt: skip
     neurons.V_m = nest.random.uniform(s.v_reset_mv, s.v_threshold_mv)
+    # a delay of one step acts one step later than the shortest one of the model
+    delay_ms = max(s.dt_ms, round(s.delay_ms - s.dt_ms, 6))
     for name, weight in (("from_exc", s.w_exc), ("from_inh", -s.w_inh), ("from_ext", s.w_ext)):
-        nest.CopyModel("static_synapse_hom_w_hpc", name, {"weight": weight * LEAK_NS, "delay": s.dt_ms})
+        nest.CopyModel("static_synapse_hom_w_hpc", name, {"weight": weight * LEAK_NS, "delay": delay_ms})
     rule = {"rule": "pairwise_bernoulli", "p": s.p} if s.p < 1 else {"rule": "all_to_all"}
     rule["allow_autapses"] = False
     nest.Connect(neurons[: s.n_exc], neurons, rule, {"synapse_model": "from_exc"})
@@ -48,6 +51,12 @@ def build(s: Scenario, seed: int, warmup_ms: float, duration_ms: float) -> nest.
     nest.Connect(
         external, neurons[: s.n_exc], {"rule": "pairwise_bernoulli", "p": s.p_ext}, {"synapse_model": "from_ext"}
     )
+
+    if s.p_ext_inh > 0:
+        nest.Connect(
+            external, neurons[s.n_exc :], {"rule": "pairwise_bernoulli", "p": s.p_ext_inh},
+            {"synapse_model": "from_ext"},
+        )  # fmt: skip
 
     # a current that is constant over a step of h = dt/tau_m moves v by I/g_L · (1 - exp(-h)), hence this variance
     h = s.dt_ms / s.tau_m_ms

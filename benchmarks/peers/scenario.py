@@ -17,7 +17,11 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Scenario:
-    """Parameters of the network at connection probability `p`; weights are jumps in units of the leak."""
+    """Parameters of the network at connection probability `p`; weights are jumps in units of the leak.
+
+    `delay_ms` is the time after which a spike acts on other neurons, one step at the least. With a `delta_t_mv` the
+    neurons are exponential ones that spike at `v_cutoff_mv`.
+    """
 
     p: float
     n_neurons: int = 10_000
@@ -37,6 +41,10 @@ class Scenario:
     tau_inh_ms: float = 7.0
     noise_sd_mv: float = 1.0
     w_ext: float = 0.02
+    delay_ms: float = 0.1
+    p_ext_inh: float = 0.0
+    delta_t_mv: float | None = None
+    v_cutoff_mv: float = 0.0
 
     @property
     def w_exc(self) -> float:
@@ -68,6 +76,15 @@ class Scenario:
         return unit, step
 
 
+NETWORKS: dict[str, dict[str, float]] = {
+    "plain": {},
+    "delay": {"delay_ms": 1.1},
+    "input-to-I": {"delay_ms": 1.1, "p_ext_inh": 0.05},
+    "EIF": {"delay_ms": 1.1, "delta_t_mv": 2.0},
+}
+"""Variants of the network; with this delay NEST can simulate them as they are."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One run, as the comparison asks for it on a runner's command line."""
@@ -91,5 +108,7 @@ class Task:
         parser.add_argument("--variant", choices=variants, default=variants[0])
         parser.add_argument("--trials", type=int, default=1, help="networks, one after the other")
         parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+        parser.add_argument("--network", choices=NETWORKS, default="plain")
         a = parser.parse_args()
-        return cls(Scenario(a.p), a.seed, a.warmup_ms, a.duration_ms, a.variant, a.trials, a.output)
+        scenario = Scenario(a.p, **NETWORKS[a.network])
+        return cls(scenario, a.seed, a.warmup_ms, a.duration_ms, a.variant, a.trials, a.output)

@@ -46,6 +46,8 @@ from hpcmass.text import counted, is_control
 
 Origin = Literal["paper", "related literature", "choice"]
 
+NeuronModel = Literal["LIF", "EIF", "QIF"]
+
 
 def _parameter(default: Any, unit: str, origin: Origin, meaning: str, **bounds: Any) -> Any:
     """A field that carries its meaning, its unit and its origin beside default and bounds."""
@@ -79,10 +81,17 @@ class NetworkParameters(_Section):
     noise_q: float = _parameter(5.0e-4, "mV^2 ms", "paper", "intensity Q of the white noise of each neuron", ge=0)
     external_rate_hz: float = _parameter(5.0, "Hz", "paper", "firing rate of each external unit", ge=0)
     p_ext: float = _parameter(0.1, "1", "choice", "external unit to excitatory neuron, probability", ge=0, le=1)
+    p_ext_I: float = _parameter(0.0, "1", "choice", "external unit to inhibitory neuron, probability", ge=0, le=1)
+    p_EE: float = _parameter(1.0, "1", "choice", "factor on p for connections from excitatory to excitatory", ge=0)
+    p_EI: float = _parameter(1.0, "1", "choice", "factor on p for connections from excitatory to inhibitory", ge=0)
+    p_IE: float = _parameter(1.0, "1", "choice", "factor on p for connections from inhibitory to excitatory", ge=0)
+    p_II: float = _parameter(1.0, "1", "choice", "factor on p for connections from inhibitory to inhibitory", ge=0)
     tau_m_ms: float = _parameter(20.0, "ms", "related literature", "membrane time constant", gt=0)
     v_leak_mv: float = _parameter(-74.0, "mV", "related literature", "leak reversal potential")
     v_reset_mv: float = _parameter(-60.0, "mV", "related literature", "potential after a spike")
-    v_threshold_mv: float = _parameter(-54.0, "mV", "related literature", "potential at which a neuron spikes")
+    v_threshold_mv: float = _parameter(
+        -54.0, "mV", "related literature", "potential at which a neuron spikes (EIF, QIF: begins its upstroke)"
+    )
     t_ref_ms: float = _parameter(5.0, "ms", "related literature", "refractory period, spent at v_reset_mv", ge=0)
     v_exc_mv: float = _parameter(0.0, "mV", "related literature", "reversal potential of excitatory synapses")
     v_inh_mv: float = _parameter(-80.0, "mV", "related literature", "reversal potential of inhibitory synapses")
@@ -93,6 +102,16 @@ class NetworkParameters(_Section):
     w_E: float = _parameter(0.0007, "1", "choice", "jump of the conductance (leak = 1) at an excitatory spike", ge=0)
     w_I: float = _parameter(0.004, "1", "choice", "jump of the conductance (leak = 1) at an inhibitory spike", ge=0)
     w_ext: float = _parameter(0.0133, "1", "choice", "jump of the conductance (leak = 1) at an external spike", ge=0)
+    delay_ms: float = _parameter(
+        0.0, "ms", "choice", "from a spike to its effect on other neurons; 0: one step, the shortest", ge=0
+    )
+    neuron_model: NeuronModel = _parameter(
+        "LIF", "name", "paper", "integrate-and-fire neurons: LIF, leaky; EIF, exponential; QIF, quadratic"
+    )
+    delta_t_mv: float = _parameter(
+        2.0, "mV", "related literature", "slope factor of the upstroke of an EIF neuron, Delta_T", gt=0
+    )
+    v_cutoff_mv: float = _parameter(0.0, "mV", "choice", "potential at which an EIF or QIF neuron spikes")
     noise_unit: NoiseUnit = _parameter("mV^2 ms", "name", "choice", "unit of noise_q: mV^2 ms or V^2 ms")
     weight_scaling: WeightScaling = _parameter(
         "none", "name", "choice", "how w_E and w_I follow the mean degree k = n_neurons p: none, 1/k or 1/sqrt(k)"
@@ -118,7 +137,7 @@ class NetworkParameters(_Section):
     def _dump_with_ties(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {**handler(self), **{name: tie.model_dump() for name, tie in self._ties.items()}}
 
-    @field_validator("duration_ms", "t_ref_ms")
+    @field_validator("duration_ms", "t_ref_ms", "delay_ms")
     @classmethod
     def _steps_can_be_counted(cls, value: float, info: ValidationInfo) -> float:
         dt = info.data.get("dt_ms")
@@ -142,6 +161,24 @@ class NetworkParameters(_Section):
         reset = info.data.get("v_reset_mv")
         if reset is not None and value <= reset:
             raise ValueError(f"must be above v_reset_mv = {reset:g}")
+        return value
+
+    @field_validator("neuron_model")
+    @classmethod
+    def _upstroke_begins_above_the_leak(cls, value: NeuronModel, info: ValidationInfo) -> NeuronModel:
+        leak, threshold = info.data.get("v_leak_mv"), info.data.get("v_threshold_mv")
+        if value == "QIF" and leak is not None and threshold is not None and threshold <= leak:
+            raise ValueError(
+                f"must be LIF or EIF while v_threshold_mv = {threshold:g} is not above v_leak_mv = {leak:g}"
+            )
+        return value
+
+    @field_validator("v_cutoff_mv")
+    @classmethod
+    def _cutoff_above_threshold(cls, value: float, info: ValidationInfo) -> float:
+        threshold = info.data.get("v_threshold_mv")
+        if info.data.get("neuron_model") in ("EIF", "QIF") and threshold is not None and value <= threshold:
+            raise ValueError(f"must be above v_threshold_mv = {threshold:g}")
         return value
 
     @field_validator("tau_m_ms", "tau_E_ms", "tau_I_ms", "tau_ext_ms")
@@ -210,6 +247,28 @@ class NetworkParameters(_Section):
         """Number of leading steps that every statistic discards."""
         return round(self.transient_ms / self.dt_ms)
 
+    @property
+    def n_delay(self) -> int:
+        """Steps from a spike to the first step in which it acts on other neurons, one at the least."""
+        return max(1, round(self.delay_ms / self.dt_ms))
+
+    def pathway_probabilities(self, p: float) -> dict[str, float]:
+        """Connection probabilities at `p` from excitatory to excitatory neurons, EE, and likewise EI, IE and II.
+
+        Raises
+        ------
+        ValueError
+            If one is above 1.
+        """
+        factors = {"EE": self.p_EE, "EI": self.p_EI, "IE": self.p_IE, "II": self.p_II}
+        for pathway, factor in factors.items():
+            if p * factor > 1 + 1e-9:  # values of axes have twelve digits
+                raise ValueError(
+                    f"p_{pathway} = {factor:g} times p = {p:g} is a probability above 1; give p_{pathway} of at most "
+                    f"{1 / p:.6g}, or p of at most {1 / factor:.6g}"
+                )
+        return {pathway: min(p * factor, 1.0) for pathway, factor in factors.items()}
+
     def g_tilde_ms(self) -> dict[str, float]:
         """The mass models' g̃_σ = w_σ τ_σ (ms) for σ = E, I, ext, from the jumps w (leak units) of (11b)."""
         return {
@@ -233,13 +292,26 @@ SWEEPABLE = ("p", "lam", *(k for k in _NUMBERS if k not in ONE_TIME_AXIS))
 
 _WHOLE_NUMBERS = {k for k in _NUMBERS if NetworkParameters.model_fields[k].annotation is int}
 
-COUNTED_IN_STEPS = ("t_ref_ms",)
+COUNTED_IN_STEPS = ("t_ref_ms", "delay_ms")
 """Times that a trial counts in steps, and that a grid may sweep."""
 
 TIEABLE = tuple(k for k in SWEEPABLE[2:] if k not in _WHOLE_NUMBERS and k not in COUNTED_IN_STEPS)
 """Parameters that may be a multiple of an axis."""
 
-ADDED = {"noise_unit": "mV^2 ms", "weight_scaling": "none", "reference_degree": 1000.0}
+ADDED: dict[str, float | str] = {
+    "p_ext_I": 0.0,
+    "p_EE": 1.0,
+    "p_EI": 1.0,
+    "p_IE": 1.0,
+    "p_II": 1.0,
+    "delay_ms": 0.0,
+    "neuron_model": "LIF",
+    "delta_t_mv": 2.0,
+    "v_cutoff_mv": 0.0,
+    "noise_unit": "mV^2 ms",
+    "weight_scaling": "none",
+    "reference_degree": 1000.0,
+}
 """Keys that the first files of format 2 do not have → what such a file means: it does not enter a sweep's identity."""
 
 
@@ -455,6 +527,16 @@ class Experiment(_Section):
                 self._require_network(first | dict(zip(names, ends, strict=True)))
         return self
 
+    @model_validator(mode="after")
+    def _connections_have_probabilities(self) -> Self:
+        """p times the factor of a pathway is largest where all axes are."""
+        largest = {name: values[-1] for name, values in self.grid.axes().items()}
+        try:
+            self.network_at(largest).pathway_probabilities(largest["p"])
+        except ValueError as error:
+            raise ValueError(f"grid: {error}") from None
+        return self
+
     def _require_network(self, point: dict[str, float]) -> None:
         try:
             self.network_at(point)
@@ -585,3 +667,8 @@ class Experiment(_Section):
     def network_at(self, values: dict[str, float]) -> NetworkParameters:
         """The network's parameters at one grid point (`values`: axis name → value; other names are ignored)."""
         return self.network.at(values)
+
+    def networks_at_ends(self) -> list[NetworkParameters]:
+        """The network where all axes have their first values, and where they have their last ones."""
+        axes = self.axes()
+        return [self.network_at({name: values[end] for name, values in axes.items()}) for end in (0, -1)]

@@ -39,13 +39,18 @@ def steps(time_ms: float, dt_ms: float) -> float:
 def trial_bytes(network: Mapping[str, float]) -> int:
     """Memory that one trial takes at least, beside the program itself (`network`: parameter → value).
 
-    The sum of both graphs, a bit for each pair of neurons; the steps of the refractory period, a bit for each neuron;
+    The sum of both graphs, a bit for each pair of neurons; the steps of refractory period and delay, a bit a neuron;
     the traces; the pending external spikes. Not included: the network's own spikes.
     """
     dt_ms = network["dt_ms"]
     n_steps = steps(network["duration_ms"], dt_ms)
     row_bytes = 64 * max(1, math.ceil(network["n_neurons"] / 512))
-    rows = network["n_neurons"] + network["n_external"] + min(steps(network["t_ref_ms"], dt_ms), n_steps) + 3
+    rows = network["n_neurons"] + network["n_external"] + 3
+    rows += min(steps(network["t_ref_ms"], dt_ms), n_steps)
+    rows += min(max(steps(network["delay_ms"], dt_ms) - 1, 0), n_steps)
+    # graphs that are drawn on the way, one after the other
+    pathways = any(network[name] != 1 for name in ("p_EE", "p_EI", "p_IE", "p_II"))
+    rows += max(network["n_neurons"] if pathways else 0, network["n_external"] if network["p_ext_I"] else 0)
     events = network["n_external"] * network["external_rate_hz"] * dt_ms / 1e3 * min(n_steps, STEPS_AT_A_TIME)
     needed = rows * row_bytes + BYTES_PER_STEP * n_steps + BYTES_PER_EVENT * events
     return math.ceil(min(needed, 2.0**63))
@@ -81,7 +86,7 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
     largest = {**network, **{name: values[-1] for name, values in axes.items()}}
     needed = trial_bytes(largest)
     if needed > MOST_TRIAL_BYTES:
-        causes = ("n_neurons", "n_external", "duration_ms", "dt_ms", "t_ref_ms", "external_rate_hz")
+        causes = ("n_neurons", "n_external", "duration_ms", "dt_ms", "t_ref_ms", "delay_ms", "external_rate_hz")
         named = ", ".join(f"{name} = {largest[name]:g}" for name in causes)
         return (
             f"network: one trial with {named} takes {needed / 2**30:.3g} GiB of memory, and the limit is "

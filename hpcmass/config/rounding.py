@@ -7,7 +7,7 @@ from typing import Final
 
 from hpcmass.config import NetworkParameters
 
-TIMES: Final = ("duration_ms", "transient_ms", "t_ref_ms")
+TIMES: Final = ("duration_ms", "transient_ms", "t_ref_ms", "delay_ms")
 """Parameters that a trial counts in steps."""
 
 TOLERANCE: Final = 1e-6
@@ -25,7 +25,8 @@ def rounded_times(network: NetworkParameters, axes: Mapping[str, Sequence[float]
         rounded = [value for value in values if _is_rounded(value, network.dt_ms)]
         if rounded:
             value = rounded[0]
-            used = round(value / network.dt_ms) * network.dt_ms
+            least = 1 if name == "delay_ms" else 0
+            used = max(least, round(value / network.dt_ms)) * network.dt_ms
             more = f", and {len(rounded) - 1} more of its values likewise" if len(rounded) > 1 else ""
             sentences.append(
                 f"{section}.{name}: {value:.12g} ms is not a multiple of dt_ms = {network.dt_ms:g}; {used:.12g} ms is "

@@ -108,7 +108,7 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     tried: list[tuple[int, Measured | str]] = []
     started = time.perf_counter()
     with worker_processes(processes) as pool:
-        for ready in [pool.submit(_start) for _ in range(processes)]:
+        for ready in [pool.submit(_start, experiment) for _ in range(processes)]:
             ready.result()
         begun = time.perf_counter()
         running: dict[Future[Measured | str], int] = {}
@@ -148,11 +148,11 @@ def shortened(network: NetworkParameters) -> NetworkParameters:
     return NetworkParameters(**{**network.model_dump(), "duration_ms": duration_ms, "transient_ms": transient_ms})
 
 
-def _start() -> None:
+def _start(experiment: Experiment) -> None:
     """Load the kernels; on a machine that never ran them, this compiles them."""
     from hpcmass.network import warm_up
 
-    warm_up()
+    warm_up(*experiment.networks_at_ends())
 
 
 def _measure(experiment: Experiment, number: int) -> Measured | str:

@@ -94,6 +94,24 @@ def draw(
     return Digraph(rows, n_targets, _degrees(rows))
 
 
+def with_block(graph: Digraph, other: Digraph, sources: slice, targets: npt.NDArray[np.uint64]) -> Digraph:
+    """A graph that has the edges of another one from some sources to some targets.
+
+    Parameters
+    ----------
+    graph : Digraph
+        Changed in place.
+    other : Digraph
+        With rows as long as those of `graph`.
+    sources : slice
+    targets : array of uint64, (words,)
+        Bit set: a target.
+    """
+    rows = graph.rows[sources]
+    rows ^= (rows ^ other.rows[sources]) & targets
+    return Digraph(graph.rows, max(graph.n_targets, other.n_targets), _degrees(graph.rows))
+
+
 def _degrees(rows: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
     degrees = np.zeros(rows.shape[0], np.int64)
     _count_rows(rows.reshape(-1), degrees, rows.shape[1])

@@ -2,7 +2,8 @@
 
 Order within step t: the jumps of the spikes of step t - 1 enter the conductances; v advances with g(t); neurons at
 threshold spike and become refractory for t_ref; the spikes of step t, internal and external, are recorded and wait for
-step t + 1. In the equations decay and jumps end a step, here they begin one: the order is the same.
+step t + 1. With a delay of D steps the internal ones that wait for step t + 1 are those of step t - D + 1. In the
+equations decay and jumps end a step, here they begin one: the order is the same.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ NON_FINITE, TOO_LOW = 1, 2
 
 
 class State(NamedTuple):
-    """Everything that changes from step to step; arrays only, so that numba passes it as is."""
+    """Everything that changes from step to step; arrays or None, so that numba passes it as is."""
 
     u: Floats  # (slots,) v - V_L, mV
     g_e: Floats  # (slots,) conductances over their pending decay
@@ -72,6 +73,8 @@ class State(NamedTuple):
     refractory: Words  # (width,) refractory or padding
     fired: Words  # (width,) spikes of the last step
     ring: Words  # (n_refractory + 1, width) flat: spikes of the last steps
+    arriving: Words  # (width,) spikes that arrived in the last step, of D - 1 steps earlier; `fired` if D = 1
+    travelling: Words | None  # (D - 1, width) flat: spikes that have not arrived; None if D = 1
     lanes: LaneState  # (32,)
     rows_e: Indices  # (neurons + 16,) offsets of rows to add
     rows_i: Indices
@@ -101,10 +104,79 @@ class Wiring(NamedTuple):
     drives: npt.NDArray[np.float64]  # (3,) V_σ - V_L, mV
     leak: float  # a = dt/tau_m
     noise: float  # s, mV
-    threshold: float  # of u, mV
+    threshold: float  # of u, mV: where it is reset
     reset: float
     floor: float  # u below this is unphysical, mV
     period: int  # steps between two rescales
+    exponential: Floats | None  # constants of the neuron model, from `upstroke.constants`
+    quadratic: Floats | None
+
+
+@kernel
+def at_once(travelling: Words | None) -> bool:
+    """Whether spikes arrive in the step in which they are fired: known at compile time."""
+    return travelling is None
+
+
+@kernel
+def arrivals(
+    travelling: Words | None,
+    step: int,
+    fired: Words,
+    arriving: Words,
+    graph: Words,
+    degree: Indices,
+    n_exc: int,
+    complete: bool,
+    rows_e: Indices,
+    rows_i: Indices,
+) -> tuple[int, int, int, int]:
+    """Exchange the spikes of this step for those that have travelled long enough, and list the rows of these.
+
+    Parameters
+    ----------
+    travelling : array of uint64, flat
+        Of the last D - 1 steps, the oldest of which are replaced.
+    step : int
+    fired, arriving : arrays of uint64, (width,)
+        Spikes of this step; receives those that arrive.
+    graph, degree, n_exc, complete, rows_e, rows_i
+        From `Wiring` and `State`.
+
+    Returns
+    -------
+    n_e, n_i, out_e, out_i : int
+        Spikes that arrive, and their out-degrees in all, by kind.
+    """
+    n_e = n_i = 0
+    out_e = out_i = 0
+    if travelling is None:
+        return n_e, n_i, out_e, out_i
+    width = fired.size
+    at = step * width % travelling.size
+    for c in range(0, width, 8):
+        due = load_u64(travelling, at + c)
+        store_u64(travelling, at + c, load_u64(fired, c))
+        store_u64(arriving, c, due)
+        if merge_words(due) == 0:
+            continue
+        for k in range(c, c + 8):
+            word = arriving[k]
+            while word != 0:
+                neuron = 64 * k + trailing_zeros(word)
+                word &= word - np.uint64(1)
+                if n_e + n_i < PREFETCHED_ROWS and not complete:
+                    for begin in range(neuron * width, (neuron + 1) * width, 8):
+                        prefetch(graph, begin)
+                if neuron < n_exc:
+                    rows_e[n_e] = neuron * width
+                    out_e += degree[neuron]
+                    n_e += 1
+                else:
+                    rows_i[n_i] = neuron * width
+                    out_i += degree[neuron]
+                    n_i += 1
+    return n_e, n_i, out_e, out_i
 
 
 @kernel
@@ -131,7 +203,8 @@ def run_steps(
     mean_i : array of float64, (n_steps,)
         Receives the population mean of Σ_σ g_σ (v - V_σ) that acts in each step, on v before it (mV).
     arrived : array of int64, (3, n_steps)
-        Receives the numbers of E, I and external spikes on their way to neurons (sums of out-degrees).
+        Receives the numbers of E, I and external spikes that reach neurons and act from the next step on (sums of
+        out-degrees).
     spikes : array of uint16, (capacity,)
         Receives the neurons that spiked, step after step, ascending within a step.
     counts : array of int64, (n_steps,)
@@ -150,6 +223,7 @@ def run_steps(
     constants[THRESHOLD] = w.threshold
     constants[RESET] = w.reset
     n_ring = s.ring.size // width
+    immediate = at_once(s.travelling)
     n_written = 0
     scale_e, scale_i, scale_x = s.scales
     for t in range(mean_u.size):
@@ -189,27 +263,18 @@ def run_steps(
         # three versions for the three frequent cases: no neuron fired, no inhibitory neuron fired, any may have fired
         if s.n_planes[EXC] + s.n_planes[INH] == 0:
             total, least, synaptic = advance(
-                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants
-            )
+                s.u, s.g_e, s.g_i, s.g_x, None, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise, constants,
+                w.exponential, w.quadratic,
+            )  # fmt: skip
         elif s.n_planes[INH] == 0:
             total, least, synaptic = advance(
-                s.u,
-                s.g_e,
-                s.g_i,
-                s.g_x,
-                s.planes_e,
-                None,
-                s.planes_x,
-                s.refractory,
-                s.fired,
-                s.lanes,
-                s.noise,
-                constants,
-            )
+                s.u, s.g_e, s.g_i, s.g_x, s.planes_e, None, s.planes_x, s.refractory, s.fired, s.lanes, s.noise,
+                constants, w.exponential, w.quadratic,
+            )  # fmt: skip
         else:
             total, least, synaptic = advance(
                 s.u, s.g_e, s.g_i, s.g_x, s.planes_e, s.planes_i, s.planes_x, s.refractory, s.fired, s.lanes, s.noise,
-                constants,
+                constants, w.exponential, w.quadratic,
             )  # fmt: skip
         mean_u[t] = total / w.n_neurons
         mean_i[t] = -synaptic / (w.leak * w.n_neurons)
@@ -230,6 +295,8 @@ def run_steps(
                     word &= word - np.uint64(1)
                     spikes[n_written] = neuron
                     n_written += 1
+                    if not immediate:
+                        continue
                     if (
                         n_e + n_i < PREFETCHED_ROWS and not w.complete
                     ):  # needed after the external ones; later rows: see add_rows
@@ -244,6 +311,11 @@ def run_steps(
                         out_i += w.degree[neuron]
                         n_i += 1
         counts[t] = n_written - n_before
+        if not immediate:
+            n_e, n_i, out_e, out_i = arrivals(
+                s.travelling, s.clock[STEPS], s.fired, s.arriving, w.graph, w.degree, n_exc, w.complete, s.rows_e,
+                s.rows_i,
+            )  # fmt: skip
         n_x = 0
         out_x = 0
         for k in range(offsets[t], offsets[t + 1]):
@@ -253,8 +325,8 @@ def run_steps(
         arrived[0, t], arrived[1, t], arrived[2, t] = out_e, out_i, out_x
         s.n_planes[EXT] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
         if w.complete:
-            s.n_planes[EXC] = add_complete_rows(s.fired, w.excitatory, w.exists, n_e, s.planes_e)
-            s.n_planes[INH] = add_complete_rows(s.fired, w.inhibitory, w.exists, n_i, s.planes_i)
+            s.n_planes[EXC] = add_complete_rows(s.arriving, w.excitatory, w.exists, n_e, s.planes_e)
+            s.n_planes[INH] = add_complete_rows(s.arriving, w.inhibitory, w.exists, n_i, s.planes_i)
         else:
             s.n_planes[EXC] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
             s.n_planes[INH] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)

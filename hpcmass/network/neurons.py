@@ -1,4 +1,4 @@
-"""The LIF neurons: one Euler–Maruyama step of equation (11) for the whole population.
+"""The neurons: one Euler–Maruyama step of equation (11) for the whole population.
 
 Potentials are u = v - V_L in float32 (the noise of a step, 3.5e-4 mV, would be lost next to -74 mV). Conductances
 decay by one factor for all neurons, so the decay is never applied to the arrays: they hold g / c, where c = (1 -
@@ -6,6 +6,8 @@ dt/tau)^n shrinks from step to step and is multiplied in every few hundred steps
 
     g_σ/c_σ += (w_σ/c_σ) count_σ                                                           spikes of the last step
     u ← u (1 - a - a Σ_σ g_σ) + a Σ_σ g_σ (V_σ - V_L) + s ξ,    a = dt/tau_m, s = sqrt(Q dt)/tau_m
+
+for LIF neurons; `hpcmass.network.upstroke` has what the other models add.
 
 Order of the neurons: bit 512 k + 32 l + b of a packed row stands at *slot* 512 k + 16 b + l of the arrays, so that
 16 neighbours in an array are one bit of 16 words and masks need no shuffling. Slots beyond N keep u = 0.
@@ -39,6 +41,7 @@ from hpcmass.network.simd import (
     where_set,
     words,
 )
+from hpcmass.network.upstroke import rise
 
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
@@ -85,6 +88,22 @@ def fed(g: Floats, at: int, weight: Any, counts: Any, digit: Any) -> Any:
 
 
 @kernel
+def moved(before: Any, ge: Any, gi: Any, gx: Any, noise: Any, k: Any, own: Any) -> Any:
+    """16 potentials after a step, as if free and without threshold, and their synaptic change.
+
+    With an upstroke (`own`, which may be infinite) the synaptic change is computed by itself.
+    """
+    decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x = k[:7]
+    if own is None:
+        factor = fma(ge, pull_e, fma(gi, pull_i, fma(gx, pull_x, decay)))
+        after = fma(before, factor, fma(ge, drive_e, fma(gi, drive_i, fma(gx, drive_x, noise))))
+        return after, after - fma(before, decay, noise)
+    synaptic = fma(ge, fma(before, pull_e, drive_e), fma(gi, fma(before, pull_i, drive_i),
+                   gx * fma(before, pull_x, drive_x)))  # fmt: skip
+    return fma(before, decay, noise) + synaptic + own, synaptic
+
+
+@kernel
 def updated(
     u: Floats,
     g_e: Floats,
@@ -99,17 +118,17 @@ def updated(
     digit: Any,
     refractory: Any,
     k: Any,
+    exponential: Floats | None,
+    quadratic: Floats | None,
 ) -> Any:
     """One step of the 16 neurons at slot `at`: u, also written back; which of them spiked; synaptic change of u.
 
     The last is -a Σ_σ g_σ (v - V_σ), including refractory neurons.
     """
-    decay, pull_e, pull_i, pull_x, drive_e, drive_i, drive_x, threshold, reset = k
+    threshold, reset = k[7:]
     ge, gi, gx = fed(g_e, at, w[0], e, digit), fed(g_i, at, w[1], i, digit), fed(g_x, at, w[2], x, digit)
     before = load_f32(u, at)
-    factor = fma(ge, pull_e, fma(gi, pull_i, fma(gx, pull_x, decay)))
-    after = fma(before, factor, fma(ge, drive_e, fma(gi, drive_i, fma(gx, drive_x, noise))))
-    synaptic = after - fma(before, decay, noise)
+    after, synaptic = moved(before, ge, gi, gx, noise, k, rise(before, exponential, quadratic))
     after = select(nonzero(refractory), before, after)
     spiked = after >= threshold
     after = select(spiked, reset, after)
@@ -131,6 +150,8 @@ def advance(
     lanes: LaneState,
     noise: Floats,
     constants: Floats,
+    exponential: Floats | None,
+    quadratic: Floats | None,
 ) -> tuple[float, float, float]:
     """One step of all neurons.
 
@@ -153,6 +174,8 @@ def advance(
         Work space: the noise of one chunk, which stays in the first-level cache.
     constants : array of float32, (N_CONSTANTS,)
         Of this step, in the places above.
+    exponential, quadratic : arrays of float32
+        From `upstroke.constants`; None, known at compile time, for another model.
 
     Returns
     -------
@@ -187,25 +210,25 @@ def advance(
             at = 64 * c + j
             v, s, i = updated(
                 u, g_e, g_i, g_x, at, load_f32(noise, j), w_q, e0, i0, x0, digit,
-                waiting & bit0, k,
+                waiting & bit0, k, exponential, quadratic,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit0), total + v, minimum(v, least)
             synaptic = synaptic + i
             v, s, i = updated(
                 u, g_e, g_i, g_x, at + 16, load_f32(noise, j + 16), w_q, e1, i1, x1, digit,
-                waiting & bit1, k,
+                waiting & bit1, k, exponential, quadratic,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit1), total + v, minimum(v, least)
             synaptic = synaptic + i
             v, s, i = updated(
                 u, g_e, g_i, g_x, at + 32, load_f32(noise, j + 32), w_q, e2, i2, x2, digit,
-                waiting & bit2, k,
+                waiting & bit2, k, exponential, quadratic,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit2), total + v, minimum(v, least)
             synaptic = synaptic + i
             v, s, i = updated(
                 u, g_e, g_i, g_x, at + 48, load_f32(noise, j + 48), w_q, e3, i3, x3, digit,
-                waiting & bit3, k,
+                waiting & bit3, k, exponential, quadratic,
             )  # fmt: skip
             spikes, total, least = spikes | where_set(s, bit3), total + v, minimum(v, least)
             synaptic = synaptic + i

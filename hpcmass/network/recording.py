@@ -19,7 +19,8 @@ class Recording:
     mean_v : array of float32, (n_steps,)
         Population mean of the membrane potential (mV) after each step, transient included.
     phi_E, phi_I, phi_ext : array of float32, (n_steps,)
-        Population mean of the spikes that each neuron receives (1/ms), from the spikes of the same step.
+        Population mean of the spikes that arrive at each neuron (1/ms) and act from the next step on: those of the same
+        step, or, with a delay of D steps, the internal ones of D - 1 steps earlier.
     mean_i_syn : array of float32, (n_steps,)
         Population mean of the synaptic current Σ_σ g_σ (v - V_σ) in units of the leak conductance (mV), as it acts on
         v in each step, refractory neurons included.

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import TrialFailure, TrialTimeout
 from hpcmass.grid import Seed
+from hpcmass.network import upstroke
 from hpcmass.network.delivery import MAX_PLANES
-from hpcmass.network.digraph import draw, words_per_row
+from hpcmass.network.digraph import draw, with_block, words_per_row
 from hpcmass.network.external import PoissonDrive
 from hpcmass.network.lanes import seed_lanes
 from hpcmass.network.loop import NON_FINITE, STEPS, State, Wiring, run_steps
@@ -59,16 +60,26 @@ class Network:
         q = self.parameters = parameters.at({"p": p, "lam": lam})
         n = q.n_neurons
         self.n_exc = round(lam * n)
-        # one sequence per use; this order must never change
-        to_graph, to_graph_ext, to_drive, to_noise, to_start = np.random.SeedSequence(seed).spawn(5)
+        # one sequence per use; this order must never change, new uses are at its end
+        sequences = np.random.SeedSequence(seed).spawn(10)
+        to_graph, to_graph_ext, to_drive, to_noise, to_start, to_graph_ext_inh, *to_pathways = sequences
         width = words_per_row(n)
+        neuron = np.arange(64 * width)
+        exc, inh = _bits(neuron < self.n_exc), _bits((neuron >= self.n_exc) & (neuron < n))
         self.graph = draw(to_graph, n, n, p, loops=False)
+        sources, targets = {"E": slice(self.n_exc), "I": slice(self.n_exc, n)}, {"E": exc, "I": inh}
+        for sequence, (way, probability) in zip(to_pathways, q.pathway_probabilities(p).items(), strict=True):
+            if probability != p:
+                other = draw(sequence, n, n, probability, loops=False)
+                self.graph = with_block(self.graph, other, sources[way[0]], targets[way[1]])
         self.graph_ext = draw(to_graph_ext, q.n_external, self.n_exc, q.p_ext, loops=True, words=width)
+        if q.p_ext_I > 0:
+            to_inh = draw(to_graph_ext_inh, q.n_external, n, q.p_ext_I, loops=True)
+            self.graph_ext = with_block(self.graph_ext, to_inh, slice(q.n_external), inh)
         per_step = q.n_external * q.external_rate_hz * q.dt_ms / 1e3
         self.drive = PoissonDrive(to_drive, q.n_external, per_step)
 
         slots = 64 * width
-        neuron = np.arange(slots)
         n_refractory = round(q.t_ref_ms / q.dt_ms)
         u = aligned(slots, np.float32)
         # slots without a neuron must stay below threshold, and u = 0 does not where v_leak_mv is above it
@@ -76,6 +87,7 @@ class Network:
         self._padding_mv = float(u[0]) * (slots - n) / n
         start = np.random.Generator(np.random.PCG64(to_start)).random(n)
         u[slot_of(np.arange(n))] = q.v_reset_mv - q.v_leak_mv + (q.v_threshold_mv - q.v_reset_mv) * start
+        fired, n_travelling = aligned(width, np.uint64), min(q.n_delay - 1, q.n_steps)
         self.state = State(
             u=u,
             g_e=aligned(slots, np.float32),
@@ -86,8 +98,10 @@ class Network:
             planes_x=aligned(MAX_PLANES * width, np.uint64),
             n_planes=np.zeros(3, np.int64),
             refractory=aligned(width, np.uint64),
-            fired=aligned(width, np.uint64),
+            fired=fired,
             ring=aligned(min(n_refractory + 1, q.n_steps + 1) * width, np.uint64),
+            arriving=aligned(width, np.uint64) if n_travelling else fired,
+            travelling=aligned(n_travelling * width, np.uint64) if n_travelling else None,
             lanes=seed_lanes(to_noise),
             rows_e=np.zeros(n + 16, np.int64),
             rows_i=np.zeros(n + 16, np.int64),
@@ -104,6 +118,7 @@ class Network:
         # without noise u stays above the lowest reversal potential; a margin of ten standard deviations allows for it
         sd = math.sqrt(q.noise_q / (2 * q.tau_m_ms))
         lowest = min(0.0, q.v_reset_mv - q.v_leak_mv, *(reversal - q.v_leak_mv))
+        exponential, quadratic = upstroke.constants(q)
         self.wiring = Wiring(
             self.graph.rows.reshape(-1),
             self.graph_ext.rows.reshape(-1),
@@ -111,8 +126,8 @@ class Network:
             self.graph_ext.out_degree,
             self.graph.n_edges == n * (n - 1),
             _bits(neuron < n),
-            _bits(neuron < self.n_exc),
-            _bits((neuron >= self.n_exc) & (neuron < n)),
+            exc,
+            inh,
             width,
             n,
             self.n_exc,
@@ -121,10 +136,12 @@ class Network:
             reversal - q.v_leak_mv,
             leak=q.dt_ms / q.tau_m_ms,
             noise=math.sqrt(q.noise_q * q.dt_ms) / q.tau_m_ms,
-            threshold=q.v_threshold_mv - q.v_leak_mv,
+            threshold=(q.v_threshold_mv if q.neuron_model == "LIF" else q.v_cutoff_mv) - q.v_leak_mv,
             reset=q.v_reset_mv - q.v_leak_mv,
             floor=lowest - 10 * sd - 1e-3,
             period=max(1, min(512, int(math.log(SMALLEST_PENDING_DECAY) / math.log(decays.min())))),
+            exponential=exponential,
+            quadratic=quadratic,
         )
         self._shortest_isi = n_refractory + 1
 
@@ -142,7 +159,7 @@ class Network:
         mean_v : array of float64, (n_steps,)
             mV.
         phi : array of float64, (3, n_steps)
-            Mean arrivals of E, I and external spikes per neuron, 1/ms.
+            Mean number of E, I and external spikes per neuron that arrive, to act from the next step on, 1/ms.
         chunks : list of SpikeChunk
             The spikes, as `SpikeTrains` keeps them.
         mean_i_syn : array of float64, (n_steps,)
@@ -260,11 +277,22 @@ def simulate(
     )
 
 
-def warm_up() -> None:
-    """Compile every kernel, or load it from the cache, by a small trial."""
-    small = NetworkParameters(n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5)
-    for p in (0.001, 0.5):  # both generators of graphs
-        simulate(small, p, 0.5, (1, 2, 3, 4))
+def warm_up(*networks: NetworkParameters) -> None:
+    """Compile every kernel, or load it from the cache, by a small trial.
+
+    Parameters
+    ----------
+    *networks : NetworkParameters
+        What will be simulated: a neuron model, and a delay of several steps, have kernels of their own. Without any,
+        those of the default network.
+    """
+    for model, delayed in sorted({(q.neuron_model, q.n_delay > 1) for q in networks or (NetworkParameters(),)}):
+        small = NetworkParameters(
+            n_neurons=64, n_external=64, p_ext=1.0, duration_ms=60.0, transient_ms=5.0, w_ext=0.5, neuron_model=model,
+            delay_ms=0.2 if delayed else 0.0,
+        )  # fmt: skip
+        for p in (0.001, 0.5):  # both generators of graphs
+            simulate(small, p, 0.5, (1, 2, 3, 4))
 
 
 def _bits(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:

@@ -160,7 +160,7 @@ def _run(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Cloc
     if comm.is_root:
         logger.info(_announcement(comm, prepared))
     if prepared.missing:
-        comm.one_per_node_first(_warm_up)
+        comm.one_per_node_first(lambda: _warm_up(prepared.experiment))
         tally = scatter(comm, prepared, queue, clock)
     comm.on_root(lambda: _require_written(tally))
     if not comm.is_root:
@@ -194,11 +194,11 @@ def _workers(comm: Communicator, prepared: Prepared) -> int:
     return prepared.jobs if comm.size == 1 else comm.size - 1
 
 
-def _warm_up() -> None:
+def _warm_up(experiment: Experiment) -> None:
     """Load the kernels; on a machine that never ran them, this compiles them."""
     from hpcmass.network import warm_up
 
-    warm_up()
+    warm_up(*experiment.networks_at_ends())
 
 
 def _require_written(tally: Tally) -> None:

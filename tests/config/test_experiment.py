@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hpcmass.config.axes import canonical
 from hpcmass.config.experiment import (
+    ADDED,
     SWEEPABLE,
     CompareParameters,
     Experiment,
@@ -321,6 +322,20 @@ def test_every_network_parameter_enters_the_hash(name: str):
     assert sha(SMALL + f"network: {{{name}: {changed}}}") != sha(SMALL)
 
 
+def test_keys_that_were_added_do_not_change_the_hash_of_earlier_files():
+    """A key that is said to mean nothing has no influence: earlier files can be continued, and share trials."""
+    first = {
+        "n_neurons": 10_000, "n_external": 10_000, "dt_ms": 0.1, "duration_ms": 3e4, "transient_ms": 3e3,
+        "noise_q": 5e-4, "external_rate_hz": 5.0, "p_ext": 0.1, "tau_m_ms": 20.0, "v_leak_mv": -74.0,
+        "v_reset_mv": -60.0, "v_threshold_mv": -54.0, "t_ref_ms": 5.0, "v_exc_mv": 0.0, "v_inh_mv": -80.0,
+        "v_ext_mv": 0.0, "tau_E_ms": 3.0, "tau_I_ms": 7.0, "tau_ext_ms": 5.0, "w_E": 0.0007, "w_I": 0.004,
+        "w_ext": 0.0133,
+    }  # fmt: skip
+    assert {*first, *ADDED} == {*NetworkParameters.model_fields}
+    experiment = Experiment(root_seed=20_210_114, grid={"p": 0.2, "lam": 0.8}, network=first | ADDED)
+    assert experiment.physics_sha256().startswith("36ee99ba0513a7af")
+
+
 def test_a_swept_parameters_own_entry_has_no_influence():
     swept = "grid: {p: 0.1, lam: 0.8, w_E: [0.001, 0.002]}\n"
     assert sha(swept) == sha(swept + "network: {w_E: 0.5}\n")
@@ -331,6 +346,40 @@ def test_conditions_hold_at_the_grids_own_points():
     """A threshold below the fixed set's reset is right where the reset is swept below it."""
     axes = parse_experiment("grid: {p: 0.1, lam: 0.8, v_reset_mv: [-80, -70], v_threshold_mv: [-65, -62]}").grid.axes()
     assert axes["v_threshold_mv"] == (-65.0, -62.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("grid: {p: [0.1, 0.8], lam: 0.8}\nnetwork: {p_EI: 2}", "p_EI = 2 times p = 0.8 is a probability above 1"),
+        ("grid: {p: 0.5, lam: 0.8, p_II: [1, 1.5, 2.5]}", "give p_II of at most 2, or p of at most 0.4"),
+    ],
+)
+def test_a_connection_probability_above_one_is_refused(text: str, printed: str):
+    assert printed in only_problem(text)
+
+
+@pytest.mark.parametrize(
+    ("network", "printed"),
+    [
+        ("neuron_model: LIFE", "network.neuron_model"),
+        ("neuron_model: EIF, v_cutoff_mv: -54", "network.v_cutoff_mv: must be above v_threshold_mv = -54"),
+        ("neuron_model: QIF, v_leak_mv: -50", "must be LIF or EIF while v_threshold_mv = -54 is not above v_leak_mv"),
+    ],
+)
+def test_neuron_models_that_are_refused(network: str, printed: str):
+    assert printed in only_problem(SMALL + f"network: {{{network}}}")
+
+
+def test_a_leaky_neuron_needs_no_cutoff():
+    assert parse_experiment(SMALL + "network: {v_reset_mv: 5, v_threshold_mv: 10}").network.v_cutoff_mv == 0
+
+
+def test_connection_probabilities_of_pathways():
+    network = parse_experiment("grid: {p: [0.1, 0.5], lam: 0.8}\nnetwork: {p_EI: 2, p_IE: 0.5}").network
+    assert network.pathway_probabilities(0.4) == {"EE": 0.4, "EI": 0.8, "IE": 0.2, "II": 0.4}
+    # twelve digits of an axis: 3 times a third
+    assert parse_experiment("grid: {p: 0.333333333334, lam: 0.8}\nnetwork: {p_EE: 3}").network.p_EE == 3
 
 
 def test_an_experiment_cannot_be_changed():

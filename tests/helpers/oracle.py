@@ -7,6 +7,7 @@ spikes and noise, and otherwise shares no code with it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +35,20 @@ class Oracle:
     q : NetworkParameters
     connected : array of bool, (N, N)
         connected[m, n]: neuron m projects to neuron n.
-    connected_ext : array of bool, (M, N_E)
-        External unit m projects to (excitatory) neuron n.
+    connected_ext : array of bool, (M, N)
+        External unit m projects to neuron n.
+    n_exc : int
+        Neurons below it are excitatory.
     v : array, (N,)
         Membrane potentials (mV).
     g : dict of arrays, (N,)
         Conductances in units of the leak, E, I and ext.
     refractory : array of int, (N,)
         Steps for which each neuron is still refractory.
+    travelling : list of arrays of bool, (N,)
+        Spikes of the last steps that have not yet arrived, oldest first.
     arrived : dict of arrays, (N,)
-        Spikes of the last step that each neuron receives.
+        Spikes that reached each neuron in the last step.
     synaptic : array, (N,)
         Σ_σ g_σ (v - V_σ) (mV) that acted in the last step, on refractory neurons only in thought.
     ties : int
@@ -53,16 +58,17 @@ class Oracle:
     q: NetworkParameters
     connected: Truths
     connected_ext: Truths
+    n_exc: int
     v: Reals
     g: dict[str, Reals] = field(init=False)
     refractory: npt.NDArray[np.int64] = field(init=False)
+    travelling: list[Truths] = field(default_factory=list)
     arrived: dict[str, Reals] = field(init=False)
     synaptic: Reals = field(init=False)
     ties: int = 0
 
     def __post_init__(self) -> None:
         n = self.v.size
-        self.n_exc = self.connected_ext.shape[1]
         self.g = {kind: np.zeros(n) for kind in KINDS}
         self.refractory = np.zeros(n, np.int64)
         self.arrived = {kind: np.zeros(n) for kind in KINDS}
@@ -92,18 +98,20 @@ class Oracle:
         """
         q, g, v = self.q, self.g, self.v
         reversal = q.reversal_mv()
+        n_delay = max(1, round(q.delay_ms / q.dt_ms))
 
         # (11a)
         self.synaptic = sum(g[kind] * (v - reversal[kind]) for kind in KINDS)
-        current = (v - q.v_leak_mv) + self.synaptic
+        current = (v - q.v_leak_mv) - self.upstroke() + self.synaptic
         v = v + (-current * q.dt_ms + np.sqrt(q.noise_q * q.dt_ms) * xi) / q.tau_m_ms
 
         # (11d)
         free = self.refractory == 0
         v = np.where(free, v, q.v_reset_mv)
-        spikes = free & (v >= q.v_threshold_mv)
+        spike_mv = q.v_threshold_mv if q.neuron_model == "LIF" else q.v_cutoff_mv
+        spikes = free & (v >= spike_mv)
         if kernel_spikes is not None:
-            tie = free & (np.abs(v - q.v_threshold_mv) < tolerance_mv)
+            tie = free & (np.abs(v - spike_mv) < tolerance_mv)
             self.ties += int((tie & (spikes != kernel_spikes)).sum())
             spikes = np.where(tie, kernel_spikes, spikes)
         self.v = np.where(spikes, q.v_reset_mv, v)
@@ -111,16 +119,30 @@ class Oracle:
 
         # (11c), (7)
         excites = np.arange(v.size) < self.n_exc
-        self.arrived["E"] = self.connected[spikes & excites].sum(0).astype(float)
-        self.arrived["I"] = self.connected[spikes & ~excites].sum(0).astype(float)
-        self.arrived["ext"] = np.zeros(v.size)
-        self.arrived["ext"][: self.n_exc] = self.connected_ext[events].sum(0)
+        self.travelling.append(spikes)
+        arriving = self.travelling.pop(0) if len(self.travelling) == n_delay else np.zeros(v.size, bool)
+        self.arrived["E"] = self.connected[arriving & excites].sum(0).astype(float)
+        self.arrived["I"] = self.connected[arriving & ~excites].sum(0).astype(float)
+        self.arrived["ext"] = self.connected_ext[events].sum(0).astype(float)
 
         # (11b)
         tau = {"E": q.tau_E_ms, "I": q.tau_I_ms, "ext": q.tau_ext_ms}
         w = {"E": q.w_E, "I": q.w_I, "ext": q.w_ext}
         self.g = {kind: (1 - q.dt_ms / tau[kind]) * g[kind] + w[kind] * self.arrived[kind] for kind in KINDS}
         return spikes
+
+    def upstroke(self) -> Reals:
+        """What each neuron drives itself by, psi(v) (mV)."""
+        return self.upstroke_at(self.v)
+
+    def upstroke_at(self, v: Any) -> Any:
+        """The same at any potential."""
+        q = self.q
+        if q.neuron_model == "EIF":
+            return q.delta_t_mv * np.exp((v - q.v_threshold_mv) / q.delta_t_mv)
+        if q.neuron_model == "QIF":
+            return (v - q.v_leak_mv) ** 2 / (q.v_threshold_mv - q.v_leak_mv)
+        return 0.0 * v
 
     def decayed(self, kind: str) -> Reals:
         """g before the jumps of the last step, which is where the kernel stops between two steps."""
@@ -159,7 +181,9 @@ class Inputs:
 
 def oracle_of(net: Network) -> Oracle:
     """The oracle of a network that has just been made: same graph, same initial potentials."""
-    return Oracle(net.parameters, adjacency(net.graph), adjacency(net.graph_ext), kernel_v(net))
+    to_all = np.zeros((net.parameters.n_external, net.parameters.n_neurons), bool)
+    to_all[:, : net.graph_ext.n_targets] = adjacency(net.graph_ext)
+    return Oracle(net.parameters, adjacency(net.graph), to_all, net.n_exc, kernel_v(net))
 
 
 def kernel_v(net: Network) -> Reals:

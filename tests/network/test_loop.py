@@ -56,6 +56,39 @@ CASES: dict[str, tuple[int, float, float, int, dict[str, Any]]] = {
         {"tau_E_ms": 0.3, "tau_I_ms": 0.25, "tau_ext_ms": 0.2, "w_E": 0.3, "w_I": 0.8, "w_ext": 13.0,
          "n_external": 300},
     ),
+    "external units to inhibitory neurons": (
+        531, 0.1, 0.6, 900, {"w_E": 0.15, "w_I": 0.1, "n_external": 700, "w_ext": 0.2, "p_ext_I": 0.05},
+    ),
+    "another density in each pathway": (
+        413, 0.1, 0.6, 900,
+        {"w_E": 0.2, "w_I": 0.1, "n_external": 700, "w_ext": 0.25, "p_EE": 0.5, "p_EI": 3.0, "p_IE": 1.0, "p_II": 0.0},
+    ),
+    "complete but for one pathway": (
+        300, 1.0, 0.6, 600, {"w_E": 0.02, "w_I": 0.04, "n_external": 900, "w_ext": 0.15, "p_EI": 0.5},
+    ),
+    "a delay": (
+        413, 0.1, 0.6, 900, {"w_E": 0.2, "w_I": 0.1, "n_external": 700, "w_ext": 0.25, "delay_ms": 1.7},
+    ),
+    "a delay of two steps, complete graph": (
+        300, 1.0, 0.6, 600, {"w_E": 0.02, "w_I": 0.04, "n_external": 900, "w_ext": 0.15, "delay_ms": 0.2},
+    ),
+    "a delay, a spike a step": (
+        40, 0.5, 0.5, 300,
+        {"t_ref_ms": 0.0, "v_leak_mv": 200.0, "tau_m_ms": 1.0, "w_E": 0.01, "w_I": 0.01, "n_external": 10,
+         "delay_ms": 6.4},
+    ),
+    "exponential upstroke": (
+        413, 0.1, 0.7, 900,
+        {"neuron_model": "EIF", "v_cutoff_mv": -40.0, "w_E": 0.2, "w_I": 0.1, "n_external": 700, "w_ext": 0.3},
+    ),
+    "sharp exponential upstroke, delay, input to I": (
+        300, 0.3, 0.6, 900,
+        {"neuron_model": "EIF", "delta_t_mv": 0.8, "v_cutoff_mv": -46.0, "w_E": 0.1, "w_I": 0.1, "n_external": 500,
+         "w_ext": 0.3, "p_ext_I": 0.08, "delay_ms": 1.0, "noise_q": 5.0},
+    ),
+    "quadratic upstroke": (
+        413, 0.1, 0.7, 1200, {"neuron_model": "QIF", "w_E": 0.2, "w_I": 0.1, "n_external": 700, "w_ext": 0.3},
+    ),
     "another step": (300, 0.2, 0.8, 600, {"dt_ms": 0.25, "w_E": 0.03, "w_I": 0.1, "n_external": 500, "w_ext": 0.3}),
 }  # fmt: skip
 
@@ -67,28 +100,35 @@ def network(n_neurons: int, **changed: Any) -> NetworkParameters:
 
 @pytest.mark.parametrize("name", CASES)
 def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
-    """v, g, spikes, Φ, means of v and of the synaptic current; the oracle takes the kernel's side at float32 ties."""
+    """v, g, spikes, Φ, means of v and of the synaptic current; the oracle takes the kernel's side at float32 ties.
+
+    During an upstroke psi(v) a small difference grows as fast as the potential: the tolerance is relative to psi in mV.
+    """
     n_neurons, p, lam, n_steps, changed = CASES[name]
     net = Network(network(n_neurons, **changed), p, lam, SEED)
     oracle, inputs = oracle_of(net), Inputs(net, SEED)
     worst_v, worst_g, most = 0.0, 0.0, 0.0
     a = net.wiring.leak
+    # near the potential at which an upstroke begins, a difference grows while v and psi hardly do
+    tolerance_mv = V_TOLERANCE_MV if net.parameters.neuron_model == "LIF" else 5 * V_TOLERANCE_MV
+    at_cutoff = tolerance_mv * max(1.0, oracle.upstroke_at(net.parameters.v_cutoff_mv))
     n_spikes = np.zeros(n_neurons, np.int64)
     for t in range(n_steps):
         mean_v, phi, chunks, mean_i = net.run(1)
         fired = spikes_of(net, chunks)
         noise, events = inputs.next()
-        expected = oracle.step(noise, events, fired, V_TOLERANCE_MV)
+        expected = oracle.step(noise, events, fired, at_cutoff)
         assert (fired == expected).all(), f"step {t}: neurons {np.flatnonzero(fired != expected)}"
-        worst_v = max(worst_v, np.abs(kernel_v(net) - oracle.v).max())
+        growth = np.maximum(1.0, oracle.upstroke())
+        worst_v = max(worst_v, (np.abs(kernel_v(net) - oracle.v) / growth).max())
         for i, kind in enumerate(KINDS):
             g = oracle.decayed(kind)
             worst_g = max(worst_g, (np.abs(kernel_g(net, kind) - g) / (g + 1e-6)).max())
             assert phi[i, 0] == pytest.approx(oracle.phi(kind), rel=1e-12, abs=0.0), f"step {t}: Φ_{kind}"
-        assert mean_v[0] == pytest.approx(oracle.v.mean(), abs=V_TOLERANCE_MV), f"step {t}"
+        assert mean_v[0] == pytest.approx(oracle.v.mean(), abs=tolerance_mv * growth.mean()), f"step {t}"
         # the kernel takes it from the change of u, a few ulp of which are 1/a times as much in the current
         assert mean_i[0] == pytest.approx(oracle.synaptic.mean(), rel=1e-4, abs=1e-6 / a), f"step {t}: synaptic current"
-        assert worst_v < V_TOLERANCE_MV, f"step {t}: v is off by {worst_v:.1e} mV"
+        assert worst_v < tolerance_mv, f"step {t}: v is off by {worst_v:.1e} mV"
         assert worst_g < G_TOLERANCE, f"step {t}: g is off by {worst_g:.1e}, relatively"
         n_spikes += fired
         most = max(most, *(float(oracle.arrived[kind].max()) for kind in KINDS))
@@ -99,9 +139,11 @@ def test_kernel_follows_the_equations_step_by_step(name: str) -> None:
         assert most > 255
 
 
-def test_steps_do_not_depend_on_how_many_are_asked_for() -> None:
+@pytest.mark.parametrize("delay_ms", [0.0, 3.0])
+def test_steps_do_not_depend_on_how_many_are_asked_for(delay_ms: float) -> None:
     """Bit by bit: 700 steps at once, and in pieces."""
-    whole, pieces = (Network(network(300, w_E=0.02, w_ext=0.05), 0.1, 0.8, SEED) for _ in range(2))
+    q = network(300, w_E=0.02, w_ext=0.05, delay_ms=delay_ms)
+    whole, pieces = (Network(q, 0.1, 0.8, SEED) for _ in range(2))
     mean_v, phi, chunks, mean_i = whole.run(700)
     parts = [pieces.run(n) for n in (1, 2, 61, 0, 64, 1, 500, 71)]
     assert (mean_v == np.concatenate([m for m, _, _, _ in parts])).all()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import itertools
 import re
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chance import assert_standard_normal
 from graphs import adjacency
 from hpcmass.config import NetworkParameters
+from hpcmass.config.file import parse_experiment
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed, trial_seed
 from hpcmass.network import Recording, simulate, simulation, warm_up
 from hpcmass.network.spikes import SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
+from oracle import KINDS, kernel_g
 
 SEED = (20210114, 2, 3, 5)
 
@@ -40,10 +46,10 @@ def assert_sound(r: Recording, q: NetworkParameters, p: float, lam: float) -> No
     sd = np.sqrt(q.noise_q / q.tau_m_ms)
     lowest = min(q.v_leak_mv, q.v_reset_mv, q.v_exc_mv, q.v_inh_mv, q.v_ext_mv)
     assert lowest - 10 * sd - 0.01 <= r.mean_v.min()
-    assert r.mean_v.max() <= q.v_threshold_mv + 0.01
+    assert r.mean_v.max() <= (q.v_threshold_mv if q.neuron_model == "LIF" else q.v_cutoff_mv) + 0.01
     assert 0 <= r.n_edges <= n * (n - 1)
-    assert 0 <= r.n_edges_ext <= q.n_external * n_exc
-    if p in (0.0, 1.0):
+    assert 0 <= r.n_edges_ext <= q.n_external * (n_exc if q.p_ext_I == 0 else n)
+    if p == 0.0 or set(q.pathway_probabilities(p).values()) == {1.0}:
         assert r.n_edges == p * n * (n - 1)
     assert r.n_spikes >= 0
     assert r.silent == int(np.isnan(r.spike_contrast)) == int(np.isnan(r.spike_contrast_bin))
@@ -137,6 +143,13 @@ def test_any_number_of_neurons(n: int) -> None:
         {"tau_E_ms": 1e6, "tau_I_ms": 1e6, "tau_ext_ms": 1e6, "w_E": 1e-5, "w_ext": 1e-4},
         {"w_E": 0.0, "w_I": 0.0, "w_ext": 0.0},
         {"w_E": 1e-38, "w_I": 1e-44, "w_ext": 1e-30},
+        {"neuron_model": "EIF", "delta_t_mv": 1e-40},
+        {"neuron_model": "EIF", "delta_t_mv": 1e-3, "v_cutoff_mv": -53.999},
+        {"neuron_model": "EIF", "delta_t_mv": 30.0, "t_ref_ms": 0.0},
+        {"neuron_model": "EIF", "v_cutoff_mv": 1e30},
+        {"neuron_model": "EIF", "v_leak_mv": -50.0, "v_cutoff_mv": 30.0},
+        {"neuron_model": "QIF", "v_cutoff_mv": 1e5},
+        {"neuron_model": "QIF", "v_threshold_mv": -59.9, "v_leak_mv": -60.0},
     ],
     ids=str,
 )
@@ -261,6 +274,212 @@ def test_warm_up_leaves_nothing_behind() -> None:
     assert same(before, simulate(q, 0.2, 0.8, SEED))
 
 
+ORDINARY = {
+    # p, λ → SHA-256 of traces and spikes
+    (0.001, 0.8): "4e92623059df203b",
+    (0.3, 0.8): "8274ee0b50dc7eb2",
+    (1.0, 0.6): "93713bd53b57632a",
+    (0.2, 1.0): "500f3290a8384e28",
+}
+
+
+@pytest.mark.parametrize(("p", "lam"), ORDINARY)
+def test_the_ordinary_network_keeps_its_bits(p: float, lam: float) -> None:
+    """A further ingredient of the network, at its default, changes no result of any sweep."""
+    q = NetworkParameters(
+        n_neurons=700, n_external=700, dt_ms=0.1, duration_ms=300.0, transient_ms=50.0, noise_q=5e-4,
+        external_rate_hz=5.0, p_ext=0.1, tau_m_ms=20.0, v_leak_mv=-74.0, v_reset_mv=-60.0, v_threshold_mv=-54.0,
+        t_ref_ms=5.0, v_exc_mv=0.0, v_inh_mv=-80.0, v_ext_mv=0.0, tau_E_ms=3.0, tau_I_ms=7.0, tau_ext_ms=5.0, w_E=0.01,
+        w_I=0.057, w_ext=0.19,
+    )  # fmt: skip
+    r = simulate(q, p, lam, (1, 2, 3, 4), keep_spikes=True)
+    digest = hashlib.sha256()
+    for array in (r.mean_v, r.phi_E, r.phi_I, r.phi_ext, r.mean_i_syn, r.spike_neuron, r.spike_time):
+        digest.update(array.tobytes())
+    assert digest.hexdigest().startswith(ORDINARY[p, lam])
+    assert r.n_spikes > 2000
+
+
+# --- external units to inhibitory neurons -------------------------------------------------------------------------
+
+
+def test_external_units_reach_inhibitory_neurons_with_a_probability_of_their_own() -> None:
+    """The other random ingredients, and the connections to excitatory neurons, do not change with it."""
+    q = parameters(n_neurons=1000, p_ext=0.3)
+    without, also = (simulation.Network(q.model_copy(update={"p_ext_I": x}), 0.2, 0.6, SEED) for x in (0.0, 0.15))
+    assert (without.graph.rows == also.graph.rows).all()
+    assert (without.state.u == also.state.u).all()
+    assert without.graph_ext.n_targets == 600
+    a, b = adjacency(without.graph_ext), adjacency(also.graph_ext)
+    assert b.shape == (400, 1000)
+    assert (a == b[:, :600]).all()
+    assert_standard_normal((b[:, 600:].sum() - 24_000) / np.sqrt(24_000 * 0.85), "connections to inhibitory neurons")
+    assert also.graph_ext.out_degree.tolist() == [*b.sum(1), 0]
+
+
+def test_phi_ext_counts_the_external_spikes_of_all_neurons() -> None:
+    """The mean of Φ_ext is M ν (λ p_ext + (1 - λ) p_ext_I), up to the drawn connections, and each step is exact."""
+    q = parameters(p_ext=0.3, p_ext_I=0.5, external_rate_hz=200.0, w_ext=0.0, duration_ms=2000.0)
+    r = simulate(q, 0.2, 0.75, SEED)
+    net = simulation.Network(q, 0.2, 0.75, SEED)
+    units, offsets = net.drive.take(q.n_steps)
+    arrived = [net.graph_ext.out_degree[units[i:j]].sum() for i, j in itertools.pairwise(offsets)]
+    np.testing.assert_allclose(r.phi_ext, np.array(arrived) / q.n_neurons / q.dt_ms, rtol=1e-6)
+    assert r.n_edges_ext == net.graph_ext.n_edges
+    mean = q.n_external * q.external_rate_hz / 1e3 * (0.75 * 0.3 + 0.25 * 0.5)
+    assert float(r.phi_ext.mean()) == pytest.approx(mean, rel=0.02)
+
+
+def test_inhibition_driven_from_outside_fires_without_excitation() -> None:
+    r = simulate(parameters(p_ext_I=0.1), 0.0, 0.0, SEED)
+    assert r.rate_I > 1
+    assert r.phi_ext.any()
+
+
+# --- a density of its own for each pathway ------------------------------------------------------------------------
+
+
+FACTORS = {"p_EE": 0.5, "p_EI": 2.0, "p_IE": 3.0, "p_II": 0.0}
+
+
+def blocks(net: simulation.Network) -> dict[str, npt.NDArray[np.bool_]]:
+    """The possible edges by pathway, source first."""
+    a, exc = adjacency(net.graph), slice(net.n_exc)
+    inh = slice(net.n_exc, None)
+    return {"p_EE": a[exc, exc], "p_EI": a[exc, inh], "p_IE": a[inh, exc], "p_II": a[inh, inh]}
+
+
+def test_each_pathway_has_its_own_density() -> None:
+    p, n_exc, n_inh = 0.2, 700, 300
+    net = simulation.Network(parameters(n_neurons=1000, **FACTORS), p, 0.7, SEED)
+    possible = {"p_EE": n_exc * (n_exc - 1), "p_EI": n_exc * n_inh, "p_IE": n_inh * n_exc, "p_II": n_inh * (n_inh - 1)}
+    for name, block in blocks(net).items():
+        q = p * FACTORS[name]
+        if q == 0:
+            assert not block.any()
+            continue
+        z = (block.sum() - q * possible[name]) / np.sqrt(possible[name] * q * (1 - q))
+        assert_standard_normal(z, name)
+    a = adjacency(net.graph)
+    assert not a.diagonal().any()
+    assert net.graph.out_degree.tolist() == [*a.sum(1), 0]
+    assert net.graph.n_edges == a.sum()
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_a_factor_changes_one_pathway_alone(name: str) -> None:
+    """All other edges, external connections and inputs are those of the ordinary network."""
+    ordinary, changed = (simulation.Network(parameters(**{name: x}), 0.2, 0.7, SEED) for x in (1.0, 1.5))
+    before, after = blocks(ordinary), blocks(changed)
+    assert [key for key in FACTORS if not (before[key] == after[key]).all()] == [name]
+    assert after[name].sum() > 1.3 * before[name].sum()
+    assert (ordinary.graph_ext.rows == changed.graph_ext.rows).all()
+    assert (ordinary.state.lanes == changed.state.lanes).all()
+
+
+def test_pathways_are_drawn_independently() -> None:
+    """Where factors are equal, edges from and to the same neurons are still independent."""
+    net = simulation.Network(parameters(n_neurons=1000, **dict.fromkeys(FACTORS, 2.0)), 0.2, 0.5, SEED)
+    found = list(blocks(net).values())
+    for a, b in itertools.combinations(found, 2):
+        off = ~np.eye(500, dtype=bool)
+        overlap = (a & b)[off].sum()
+        z = (overlap - 0.16 * off.sum()) / np.sqrt(off.sum() * 0.16 * 0.84)
+        assert_standard_normal(z, "edges in the same place of two pathways")
+
+
+def test_only_a_graph_with_all_edges_is_taken_as_complete() -> None:
+    def complete(p: float, **factors: float) -> bool:
+        return simulation.Network(parameters(**factors), p, 0.7, SEED).wiring.complete
+
+    assert complete(1.0)
+    assert not complete(1.0, p_IE=0.9)
+    assert complete(0.5, **dict.fromkeys(FACTORS, 2.0))
+
+
+def test_a_probability_above_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"p_EI = 2 times p = 0.6 is a probability above 1"):
+        simulation.Network(parameters(p_EI=2.0), 0.6, 0.7, SEED)
+
+
+# --- delay --------------------------------------------------------------------------------------------------------
+
+
+def test_a_delay_of_one_step_is_the_shortest() -> None:
+    q = parameters()
+    first = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    assert same(first, simulate(parameters(delay_ms=q.dt_ms), 0.2, 0.8, SEED, keep_spikes=True))
+    assert same(first, simulate(parameters(delay_ms=0.14), 0.2, 0.8, SEED, keep_spikes=True))
+    assert not same(first, simulate(parameters(delay_ms=2 * q.dt_ms), 0.2, 0.8, SEED, keep_spikes=True))
+
+
+@pytest.mark.parametrize("delay_ms", [0.0, 0.1, 0.2, 2.5])
+def test_phi_has_the_spikes_in_the_step_of_their_arrival(delay_ms: float) -> None:
+    """Φ_E and Φ_I, from the kept spikes and the out-degrees of the neurons that fired them; no delay for Φ_ext."""
+    q = parameters(delay_ms=delay_ms)
+    r = simulate(q, 0.2, 0.8, SEED, keep_spikes=True)
+    net = simulation.Network(q, 0.2, 0.8, SEED)
+    assert r.spike_neuron is not None
+    assert r.spike_time is not None
+    later = max(round(delay_ms / q.dt_ms) - 1, 0)
+    step = np.rint(r.spike_time / q.dt_ms).astype(int) + later
+    for phi, exc in ((r.phi_E, True), (r.phi_I, False)):
+        those = ((r.spike_neuron < net.n_exc) == exc) & (step < q.n_steps)
+        arrived = np.bincount(step[those], net.graph.out_degree[r.spike_neuron[those]], q.n_steps)
+        np.testing.assert_allclose(phi, arrived / q.n_neurons / q.dt_ms, rtol=1e-6)
+        assert phi.any()
+    undelayed = simulate(parameters(), 0.2, 0.8, SEED)
+    assert (r.phi_ext == undelayed.phi_ext).all()
+
+
+@pytest.mark.parametrize("delay_ms", [0.0, 2.5])
+def test_recorded_input_gives_the_mean_conductances(delay_ms: float) -> None:
+    """What the mass models rely on: ḡ ← (1 - dt/τ) ḡ + w dt Φ[k] is the network's mean conductance in step k + 1."""
+    q = parameters(delay_ms=delay_ms)
+    net = simulation.Network(q, 0.2, 0.8, SEED)
+    mean = np.zeros(3)
+    decay = 1 - q.dt_ms / np.array([q.tau_E_ms, q.tau_I_ms, q.tau_ext_ms])
+    for _ in range(400):
+        _, phi, _, _ = net.run(1)
+        # between two steps the kernel's conductances are without the last step's jumps
+        found = [kernel_g(net, kind).mean() for kind in KINDS]
+        np.testing.assert_allclose(found, decay * mean, rtol=1e-5, atol=1e-9)
+        mean = decay * mean + np.array([q.w_E, q.w_I, q.w_ext]) * phi[:, 0] * q.dt_ms
+    assert (mean > 0).all()
+
+
+def test_a_delay_beyond_the_end_leaves_neurons_unconnected() -> None:
+    delayed = simulate(parameters(delay_ms=1e6, duration_ms=120.0), 0.2, 0.8, SEED)
+    alone = simulate(parameters(w_E=0.0, w_I=0.0), 0.2, 0.8, SEED)
+    assert not delayed.phi_E.any()
+    assert (delayed.mean_v == alone.mean_v).all()
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", {("LIF", False)}),
+        ("network: {delay_ms: 0.1}", {("LIF", False)}),
+        ("network: {delay_ms: 3, neuron_model: EIF}", {("EIF", True)}),
+        ("network: {neuron_model: QIF}", {("QIF", False)}),
+    ],
+)
+def test_the_kernels_of_a_sweep_are_compiled_before_it(
+    keys: str, expected: set[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    monkeypatch.setattr(simulation, "simulate", lambda q, *_: compiled.append((q.neuron_model, q.n_delay > 1)))
+    warm_up(*parse_experiment(f"grid: {{p: 0.1, lam: 0.8}}\n{keys}").networks_at_ends())
+    assert set(compiled) == expected
+
+
+def test_an_axis_of_delays_needs_the_kernels_of_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = []
+    monkeypatch.setattr(simulation, "simulate", lambda q, *_: compiled.append(q.n_delay > 1))
+    warm_up(*parse_experiment("grid: {p: [0.1, 0.2], lam: 0.8, delay_ms: [0, 1, 2]}").networks_at_ends())
+    assert set(compiled) == {False, True}
+
+
 # --- failures ---------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +528,9 @@ def over_decades(first: int, last: int) -> st.SearchStrategy[float]:
 
 
 numbers = {
+    "neuron_model": st.sampled_from(["LIF", "EIF", "QIF"]),
+    "delta_t_mv": st.floats(0.05, 20.0),
+    "v_cutoff_mv": st.floats(-29.0, 50.0),
     "n_neurons": st.integers(2, 80),
     "n_external": st.integers(0, 60),
     "dt_ms": st.sampled_from([0.05, 0.1, 0.25]),
@@ -317,11 +539,15 @@ numbers = {
     "noise_q": over_decades(-6, 3),
     "external_rate_hz": over_decades(0, 5),
     "p_ext": st.floats(0.0, 1.0),
+    "p_ext_I": st.one_of(st.just(0.0), st.floats(0.0, 1.0)),
+    "p_EE": st.floats(0.0, 1.0),
+    "p_II": st.floats(0.0, 1.0),
     "tau_m_ms": st.floats(0.5, 100.0),
     "v_leak_mv": st.floats(-90.0, -30.0),
     "v_reset_mv": st.floats(-90.0, -60.0),
     "v_threshold_mv": st.floats(-59.0, -30.0),
     "t_ref_ms": st.one_of(st.just(0.0), st.floats(0.0, 30.0)),
+    "delay_ms": st.one_of(st.just(0.0), st.floats(0.0, 60.0)),
     "v_exc_mv": st.floats(-70.0, 50.0),
     "v_inh_mv": st.floats(-120.0, -40.0),
     "v_ext_mv": st.floats(-70.0, 50.0),
@@ -338,4 +564,6 @@ numbers = {
 @given(st.fixed_dictionaries(numbers), st.floats(0, 1), st.floats(0, 1), st.integers(0, 2**32 - 1))
 def test_whatever_is_asked_for_is_finite_or_fails(changed: dict[str, Any], p: float, lam: float, seed: int) -> None:
     """Never a crash, never a NaN in a trace: a sound recording, or a failure with time and reason."""
+    if changed["neuron_model"] == "QIF":
+        changed["v_leak_mv"] = min(changed["v_leak_mv"], -60.0)
     assert_sound_or_explained(NetworkParameters(**changed), p, lam, (seed, 1, 2, 3))
