@@ -27,7 +27,7 @@ from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.plugins import changed_sources, label_of
 from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
-from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file, step_times_ms
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_of, history_value
@@ -60,6 +60,7 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
     experiment, scan = contents.experiment, contents.scan
     scanned = [] if scan is None else [Coordinate(scan.name, np.array(scan.values), scan.unit, scan.meaning)]
     bins = bins_of(experiment.network, experiment.compare)
+    shown_ms = step_times_ms(experiment.network)[example_window(experiment.network)]
     variables = [*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())]
     with creating_file(
         path,
@@ -71,7 +72,7 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
             Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
             Coordinate("model", experiment.mass.labels, "text", "mass model"),
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
-            Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
+            Coordinate("window", shown_ms, "ms", "time in the example window"),
         ],
         variables=variables,
         attributes={

@@ -131,8 +131,7 @@ def _rows(
 
 
 def _window_of(sweep: SweepParts, name: str, point: Point, trial: int, window: Real) -> Real:
-    time = sweep.time_ms
-    start = int(np.argmin(np.abs(time - window[0])))
+    start = round(float(window[0]) / sweep.experiment.network.dt_ms)
     try:
         return np.asarray(sweep.window(name, point, trial, slice(start, start + window.size)), dtype=np.float64)
     except ValueError as error:

@@ -119,8 +119,11 @@ def prepare(
     else:
         missing = _create(output, experiment, options, driver, identity, f"started, {how}")
         total, failed = len(missing), 0
+    with SweepFile(output, checked=True) as file:
+        if file.experiment.traces != experiment.traces:
+            experiment = experiment.model_copy(update={"traces": file.experiment.traces})
     for old in options.reuse:
-        missing = _reuse(old, output, missing)
+        missing = _reuse(old, output, experiment, missing)
     cost_done = 0.0
     if len(missing) < total:
         with SweepFile(output, checked=True) as file:
@@ -197,7 +200,7 @@ def changed_settings(before: Experiment, now: Experiment) -> str:
 
 def _settings(experiment: Experiment) -> dict[str, Any]:
     document = experiment.model_dump(mode="json")
-    sections = {name: document[name] for name in ("mass", "compare")}
+    sections = {name: document[name] for name in ("mass", "compare", "traces")}
     return {"title": experiment.title} | {
         f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()
     }
@@ -208,9 +211,9 @@ def _short(value: Any) -> str:
     return shortened(text, SHOWN_CHARACTERS)
 
 
-def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
+def _reuse(old: Path, output: Path, experiment: Experiment, missing: list[Trial]) -> list[Trial]:
     """Copy the missing trials that an earlier sweep has; returns those that are still missing."""
-    copied = {trial.index for trial in copy_reusable(old, output, missing)} if missing else set()
+    copied = {trial.index for trial in copy_reusable(old, output, experiment, missing)} if missing else set()
     logger.info("%d trials copied from %s", len(copied), old)
     if copied:
         with changing_metadata(output) as file:

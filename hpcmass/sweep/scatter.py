@@ -29,6 +29,7 @@ from hpcmass.interrupts import STOPS
 from hpcmass.parallel.communicator import Communicator
 from hpcmass.parallel.executors import Workers, batches, processes, ranks
 from hpcmass.progress import Progress
+from hpcmass.store.kept import kept
 from hpcmass.store.schema import TRACES
 from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
 from hpcmass.sweep.limits import Clock, note_signals, stop_requested, watched
@@ -143,7 +144,8 @@ class Worker:
             values = {"rank": self.rank, "wall_s": time.perf_counter() - start}
             return Outcome(task, values, failure=message, stop=stop_requested())
         self.clock.note(task.cost, recording.wall_s)
-        return Outcome(task, {**recording.variables(), "rank": self.rank}, stop=stop_requested())
+        values = kept(recording.variables(), trial.number, self.experiment)
+        return Outcome(task, {**values, "rank": self.rank}, stop=stop_requested())
 
 
 def _message(error: Exception) -> str:
