@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.compare.contents import Contents
-from hpcmass.compare.point import Result, example_window
+from hpcmass.compare.point import example_window
 from hpcmass.compare.settings import bins_of
 from hpcmass.compare.uncertainty import adjusted
 from hpcmass.config import CompareParameters, MassParameters
@@ -201,14 +201,15 @@ class ComparisonFile(Closing):
     def _of_trials(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values[..., None, :] if self._scanned else values
 
-    def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str) -> None:
-        """Copy the sweep's numbers and write what follows into the history.
+    def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str | None) -> None:
+        """Copy the sweep's numbers and write what follows, if anything, into the history.
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """
         numbers = sweep.numbers()
-        with changing_metadata(self.path) as file:
-            append_history(file, what)
+        if what is not None:
+            with changing_metadata(self.path) as file:
+                append_history(file, what)
         with self._writing():
             for name in NUMBERS:
                 copied = self._of_trials(numbers[name]) if name in numbers else SWEEP_VARIABLES[name].fill
@@ -221,7 +222,7 @@ class ComparisonFile(Closing):
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)
 
-    def write(self, point: Point, result: Result) -> None:
+    def write(self, point: Point, result: Mapping[str, Any]) -> None:
         """Store the results of one point."""
         with self._writing():
             self._file.put("compared", point, PENDING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,9 +15,9 @@ import numpy as np
 from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
 from hpcmass.compare.contents import Contents, contents_of, own_code
 from hpcmass.compare.own import STATISTICS, StatisticError
-from hpcmass.compare.point import Result, compare_point
+from hpcmass.compare.point import Recordings, Result, compare_point
 from hpcmass.compiled import open_cache, require_compiler
-from hpcmass.config import CompareParameters, MassParameters
+from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.mass.contract import ModelError
@@ -28,7 +29,7 @@ from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import DONE, FAILED, PENDING
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
 
 IN_FLIGHT = 4
@@ -114,27 +115,39 @@ def run_task(task: Task) -> tuple[Point, Result]:
     UserError
         If the sweep cannot be read, or a model fails; if this process has other code of a model than the one that asks.
     """
-    _require_same_code(task)
+    require_same_code(task.mass, task.compare, task.code)
     with SweepFile(task.trials[0][0], checked=True) as file:
         values, n_trials = file.values_at(task.point), file.shape[-1]
         network = file.experiment.network_at(values)
+    return task.place, compared_at(values, _Recordings(task), n_trials, network, task.mass, task.compare)
+
+
+def compared_at(
+    values: Mapping[str, float],
+    recordings: Recordings,
+    n_trials: int,
+    network: NetworkParameters,
+    mass: MassParameters,
+    compare: CompareParameters,
+) -> Result:
+    """`compare_point`; the error of a model or a statistic says at which point (`values`: axis name → value)."""
     try:
-        return task.place, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
+        return compare_point(recordings, n_trials, network, mass, compare)
     except (ModelError, StatisticError) as error:
         where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise UserError(f"at {where}: {error}") from error
 
 
-def _require_same_code(task: Task) -> None:
+def require_same_code(mass: MassParameters, compare: CompareParameters, code: Code) -> None:
     """Refuse to compare with own code that is not what the main process recorded."""
-    listed = [(MODELS, name) for name in task.mass.models] + [(STATISTICS, name) for name in task.compare.statistics]
+    listed = [(MODELS, name) for name in mass.models] + [(STATISTICS, name) for name in compare.statistics]
     for registry, name in listed:
-        if name in task.code and name not in registry.names():
+        if name in code and name not in registry.names():
             raise UserError(
                 f"a worker process does not know the {registry.kind} {name}, which the main process registered for "
                 f"itself; put it into a file and name it FILE.py:{name}, or compare with one job"
             )
-    for name in changed_sources(own_code(task.mass, task.compare), task.code):
+    for name in changed_sources(own_code(mass, compare), code):
         raise UserError(
             f"the code of {name} is not what it was when the comparison started; leave it as it is until the "
             "end, and start the same command again"
@@ -199,6 +212,8 @@ def compare_sweep(
     output = real_path(Path(output_path))
     require_output(output, paths)
     with SweepParts(paths) as parts:
+        if not output.exists():
+            _require_traces(parts)
         contents = contents_of(parts, mass=mass, compare=compare, models=models, statistics=statistics, scan=scan)
         settings = contents.experiment.compare
         n_points = int(np.prod(parts.shape[:-1])) * contents.n_values
@@ -209,6 +224,8 @@ def compare_sweep(
             with ComparisonFile(output, scanned=contents.scan is not None) as file:
                 complete = file.is_complete(parts)
                 tasks = [] if complete else _tasks(file, parts, contents)
+                if tasks:
+                    _require_traces(parts)
                 if not complete:
                     open_cache("mass")  # before the workers do: only this process warns about its problems
                     what = f"{len(tasks)} of {n_points} points to compare"
@@ -216,18 +233,42 @@ def compare_sweep(
                     with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
                         _fill(file, tasks, n_ready - len(tasks), pool, progress)
                     file.finish(settings)
-                diverged = file.n_diverged()
-        return ComparisonSummary(
-            path=output,
-            n_points=n_points,
-            n_points_compared=n_ready,
-            n_points_new=len(tasks),
-            n_trials=int((parts.status == DONE).sum()),
-            n_pending=int((parts.status == PENDING).sum()),
-            n_failed=int((parts.status == FAILED).sum()),
-            n_values=contents.n_values,
-            n_diverged=dict(zip(contents.experiment.mass.labels, diverged.tolist(), strict=True)),
-        )
+                return summary_of(file, parts, contents, len(tasks))
+
+
+def _require_traces(parts: SweepParts) -> None:
+    """Refuse a sweep that does not keep what a comparison needs.
+
+    Raises
+    ------
+    UserError
+    """
+    for i in parts.indices:
+        file = parts.file(i)
+        traces = file.experiment.traces
+        if not traces.allow_comparison:
+            made = file.attributes.get(COMPARISON_ATTRIBUTE)
+            where = f"; its comparison, {made}, was made during the run" if made else ""
+            raise UserError(
+                f"{file.path} does not keep every step of every trial ({traces.text()}), which a comparison needs"
+                f"{where}; `hpcmass run --compare` compares while it simulates"
+            )
+
+
+def summary_of(file: ComparisonFile, parts: SweepParts, contents: Contents, n_new: int) -> ComparisonSummary:
+    """The state of a comparison of these files, of which `n_new` points are compared now."""
+    status = parts.status
+    return ComparisonSummary(
+        path=file.path,
+        n_points=math.prod(parts.shape[:-1]) * contents.n_values,
+        n_points_compared=int((status == DONE).any(axis=-1).sum()) * contents.n_values,
+        n_points_new=n_new,
+        n_trials=int((status == DONE).sum()),
+        n_pending=int((status == PENDING).sum()),
+        n_failed=int((status == FAILED).sum()),
+        n_values=contents.n_values,
+        n_diverged=dict(zip(contents.experiment.mass.labels, file.n_diverged().tolist(), strict=True)),
+    )
 
 
 def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[Task]:

@@ -23,7 +23,7 @@ from hpcmass.store.layout import creating_sweep, trial_bytes
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES, sweep_variables
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES, sweep_variables
 from hpcmass.store.sweep_file import Index, SweepFile
 from hpcmass.store.writer import Ended, SweepWriter
 from hpcmass.text import counted
@@ -37,7 +37,7 @@ CHUNK_OVERHEAD_BYTES = 256
 NOT_COPIED = ("status", "seed", "error")
 """Attributes that the new file defines itself, or the writer sets."""
 
-UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part", "part_trials")
+UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part", "part_trials", COMPARISON_ATTRIBUTE)
 """Root attributes that a merged file does not take from its parts."""
 
 Progress = Callable[[int, int], object]

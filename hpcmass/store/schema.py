@@ -39,6 +39,9 @@ KEPT_TRIALS: Final = "kept_trial"
 KEEP_ATTRIBUTE: Final = "traces"
 """Root attribute: which traces a sweep keeps, `traces.keep` of its configuration; absent in files before 2.2."""
 
+COMPARISON_ATTRIBUTE: Final = "comparison"
+"""Root attribute of a sweep that is compared during the run: the name of the comparison file beside it."""
+
 Role = Literal["trace", "number", "bookkeeping"]
 
 
