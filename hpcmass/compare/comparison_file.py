@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -25,6 +25,7 @@ from hpcmass.compare.uncertainty import adjusted
 from hpcmass.config import CompareParameters, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.grid import places
 from hpcmass.plugins import changed_sources, label_of
 from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
 from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file, step_times_ms
@@ -32,22 +33,34 @@ from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_of, history_value
 from hpcmass.store.schema import (
+    AXES,
     COMPARED_VARIABLES,
     COMPARISON_FILETYPE,
+    COMPARISON_VARIABLES,
     DONE,
     NUMBERS,
     PENDING,
     SWEEP_VARIABLES,
+    own_statistics,
 )
 from hpcmass.text import noted
 
 Point = tuple[int, ...]
 
 
-def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mapping[str, Any], force: bool) -> None:
+def prepare(
+    path: Path,
+    sweep: SweepParts,
+    contents: Contents,
+    provenance: Mapping[str, Any],
+    force: bool,
+    *,
+    only: npt.NDArray[np.bool_] | None = None,
+) -> None:
     """Create the comparison file, or check that an existing one can be continued.
 
-    One of fewer files of the same sweep is replaced by one of all files, with the same results.
+    One of fewer files of the same sweep is replaced by one of all files, with the same results. `only` are the points,
+    (axes…), that it will ever have: the curves of the others take no disk space, and read as 0.
     """
     continued = path.exists() and not force
     history, what = [], "started"
@@ -62,6 +75,8 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
     bins = bins_of(experiment.network, experiment.compare)
     shown_ms = step_times_ms(experiment.network)[example_window(experiment.network)]
     variables = [*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())]
+    curves = [v.name for v in variables if v.dims[0] == AXES and v.dims[-1] in ("frequency", "window")]
+    sparse = [] if only is None else curves
     with creating_file(
         path,
         filetype=COMPARISON_FILETYPE,
@@ -74,7 +89,7 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
             Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
             Coordinate("window", shown_ms, "ms", "time in the example window"),
         ],
-        variables=variables,
+        variables=[replace(v, fill=None) if v.name in sparse else v for v in variables],
         attributes={
             "title": experiment.title,
             "config_yaml": experiment.text,
@@ -95,6 +110,9 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
             with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as old:
                 for variable in variables:
                     file[variable.name][...] = old[variable.name][()]
+        for place in () if only is None else places(only):
+            for name in sparse:
+                file[name][place] = np.nan
         file["n_components"][...] = bins.n_components
 
 
@@ -165,6 +183,29 @@ def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:
     keys = section.model_dump()
     listed = {key: tuple(map(label_of, keys[key])) for key in ("models", "statistics") if key in keys}
     return keys | listed
+
+
+OVER_THE_MAP: Final = ("rho_agrees_bh", "synchronised", "compared")
+"""Variables that `begin`, `finish` and `write` set themselves, beside the adjusted p-values."""
+
+
+@contextmanager
+def results_in(path: Path) -> Iterator[Callable[[Point], dict[str, Any]]]:
+    """Give a function of a point: its results in a comparison file, as `ComparisonFile.write` takes them."""
+    with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as file:
+        own = (variable for each in own_statistics(file.attrs) for variable in each.variables())
+        names = [
+            v.name
+            for v in (*COMPARISON_VARIABLES.values(), *own)
+            if v.dims[0] == AXES and v.name not in OVER_THE_MAP and not v.name.endswith("_qvalue")
+        ]
+
+        def results(point: Point) -> dict[str, Any]:
+            if file["compared"][point] != DONE:
+                return {"n_compared": 0}
+            return {name: file[name][point] for name in names}
+
+        yield results
 
 
 class ComparisonFile(Closing):

@@ -55,11 +55,8 @@ def contents_of(
     models: Sequence[str] | None = None,
     statistics: Sequence[str] | None = None,
     scan: Mapping[str, Any] | None = None,
-    trace_names: Sequence[str] | None = None,
 ) -> Contents:
     """What a comparison of this sweep is to compute; arguments as for `compare_sweep`.
-
-    `trace_names` are the traces that the models can have, if not those that the sweep keeps.
 
     Raises
     ------
@@ -67,7 +64,7 @@ def contents_of(
         If a model, a statistic or a setting does not exist or does not fit the sweep.
     """
     experiment = _with_settings(sweep.experiment, mass, compare, models, statistics)
-    declared = declared_models(experiment.mass, trace_names or sweep.trace_names, sweep.shape[-1])
+    declared = declared_models(experiment.mass, sweep.trace_names, sweep.shape[-1])
     own = statistics_of(experiment.compare)
     require_settings(experiment.network, experiment.compare)
     return Contents(

@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
+from hpcmass.compare.comparison_file import (
+    ComparisonFile,
+    OutdatedComparison,
+    Point,
+    prepare,
+    require_continuable,
+    results_in,
+)
 from hpcmass.compare.contents import Contents, contents_of, own_code
 from hpcmass.compare.own import STATISTICS, StatisticError
 from hpcmass.compare.point import Recordings, Result, compare_point
@@ -25,7 +32,7 @@ from hpcmass.mass.registry import MODELS
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.parallel.processes import require_main_guard
 from hpcmass.plugins import Code, changed_sources
-from hpcmass.store.files import real_path, require_output
+from hpcmass.store.files import real_path, require_output, same_file
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
@@ -212,9 +219,10 @@ def compare_sweep(
     output = real_path(Path(output_path))
     require_output(output, paths)
     with SweepParts(paths) as parts:
-        if not output.exists():
-            _require_traces(parts)
         contents = contents_of(parts, mass=mass, compare=compare, models=models, statistics=statistics, scan=scan)
+        made = _made_before(parts, contents)
+        if len(parts.paths) > 1 and any(same_file(output, path) for path in made.values()):
+            raise UserError(f"{output} is the comparison of one part; give another -o")
         settings = contents.experiment.compare
         n_points = int(np.prod(parts.shape[:-1])) * contents.n_values
         n_ready = int((parts.status == DONE).any(axis=-1).sum()) * contents.n_values
@@ -224,35 +232,62 @@ def compare_sweep(
             with ComparisonFile(output, scanned=contents.scan is not None) as file:
                 complete = file.is_complete(parts)
                 tasks = [] if complete else _tasks(file, parts, contents)
-                if tasks:
-                    _require_traces(parts)
                 if not complete:
                     open_cache("mass")  # before the workers do: only this process warns about its problems
                     what = f"{len(tasks)} of {n_points} points to compare"
                     file.begin(parts, settings.spike_contrast_min, what)
-                    with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
-                        _fill(file, tasks, n_ready - len(tasks), pool, progress)
+                    left = _copy_made(file, tasks, made)
+                    with processes(min(jobs, len(left))) if workers is None else nullcontext(workers) as pool:
+                        _fill(file, left, n_ready - len(left), pool, progress)
                     file.finish(settings)
                 return summary_of(file, parts, contents, len(tasks))
 
 
-def _require_traces(parts: SweepParts) -> None:
-    """Refuse a sweep that does not keep what a comparison needs.
+def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
+    """Files that do not keep what a comparison needs → the comparison that was made of each during its run.
 
     Raises
     ------
     UserError
+        If there is none, or not of the same settings.
     """
+    made: dict[Path, Path] = {}
     for i in parts.indices:
         file = parts.file(i)
-        traces = file.experiment.traces
-        if not traces.allow_comparison:
-            made = file.attributes.get(COMPARISON_ATTRIBUTE)
-            where = f"; its comparison, {made}, was made during the run" if made else ""
+        if file.experiment.traces.allow_comparison:
+            continue
+        name = str(file.attributes.get(COMPARISON_ATTRIBUTE, ""))
+        path = file.path.with_name(name) if name else None
+        try:
+            if path is None or not path.exists():
+                raise UserError(f"{path} is not there" if path else "it was not compared during the run either")
+            with SweepParts([file.path]) as alone:
+                require_continuable(path, alone, contents)
+        except UserError as error:
+            why = f"{path} {error.why.removeprefix('it ')}" if isinstance(error, OutdatedComparison) else error
             raise UserError(
-                f"{file.path} does not keep every step of every trial ({traces.text()}), which a comparison needs"
-                f"{where}; `hpcmass run --compare` compares while it simulates"
-            )
+                f"{file.path} does not keep every step of every trial ({file.experiment.traces.text()}), so that its "
+                f"only comparison is the one of the run; {why}"
+            ) from None
+        made[file.path.absolute()] = path
+    return made
+
+
+def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, Path]) -> list[Task]:
+    """Copy what was compared during the runs; returns the other tasks."""
+    left = list(tasks)
+    for sweep, comparison in made.items():
+        with results_in(comparison) as results:
+            for task in tasks:
+                if any(path == sweep for path, _ in task.trials):
+                    result = results(task.point)
+                    if result["n_compared"] != len(task.trials):
+                        raise UserError(
+                            f"{comparison} lacks trials of {sweep} that are done; start the command again that ran it"
+                        )
+                    file.write(task.place, result)
+                    left.remove(task)
+    return left
 
 
 def summary_of(file: ComparisonFile, parts: SweepParts, contents: Contents, n_new: int) -> ComparisonSummary:

@@ -118,7 +118,7 @@ def _traces(file: SweepFile) -> Iterator[str]:
     """Check that traces of trials that are done have no NaN, and that inputs are not negative."""
     done = (file.status == DONE)[..., : file.experiment.traces.n_trials(file.shape[-1])]
     at_once = max(1, BLOCK_BYTES // (4 * len(file.time_ms)))
-    for name in file.trace_names:
+    for name in (name for name in file.trace_names if name in file):
         gaps, negative = np.zeros(done.shape, bool), np.zeros(done.shape, bool)
         for point in np.ndindex(done.shape[:-1]):
             for begin in range(0, done.shape[-1], at_once):

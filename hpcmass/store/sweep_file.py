@@ -148,13 +148,14 @@ class SweepFile(Closing):
 
     @cached_property
     def trace_names(self) -> tuple[str, ...]:
-        """Names of the traces in it; an import, or a file of an earlier version of the format, may lack some.
+        """Names of the traces that its trials have, kept or not.
 
-        Empty where the sweep keeps no traces.
+        An import, or a file of an earlier version of the format, may lack some.
         """
         imported = self.experiment.imported
         lacks = () if imported is None else imported.lacks
-        return tuple(name for name in TRACES if name in self.hdf5 and name not in lacks)
+        kept = self.experiment.traces.keep != "none"
+        return tuple(name for name in TRACES if (name in self.hdf5 or not kept) and name not in lacks)
 
     def traces_of(self, index: Index) -> tuple[str, ...]:
         """Names of the traces that the file keeps of a trial."""

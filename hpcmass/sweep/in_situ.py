@@ -170,8 +170,9 @@ class InSitu:
 
     def _begin(self, queue: Sequence[Trial], origin: Mapping[str, Any], force: bool) -> None:
         with SweepParts([self.sweep]) as parts:
-            self.contents: Contents = contents_of(parts, trace_names=TRACES)
-            prepare_comparison(self.path, parts, self.contents, origin, force)
+            self.contents: Contents = contents_of(parts)
+            only = None if parts.assigned.all() else np.asarray(parts.assigned.any(axis=-1))
+            prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
             open_cache("mass")  # before the workers do: only this process warns about its problems
             with ComparisonFile(self.path) as file:
                 self._points = _points_left(parts, file, queue)
