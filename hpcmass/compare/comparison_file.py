@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,15 +20,15 @@ import numpy.typing as npt
 
 from hpcmass.compare.contents import Contents
 from hpcmass.compare.point import example_window
-from hpcmass.compare.settings import bins_of
+from hpcmass.compare.settings import bins_of, require_settings
 from hpcmass.compare.uncertainty import adjusted
-from hpcmass.config import CompareParameters, MassParameters
+from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import places
 from hpcmass.plugins import changed_sources, label_of
 from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
-from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file, step_times_ms
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file, file_bytes, step_times_ms
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_of, history_value
@@ -72,8 +72,6 @@ def prepare(
             history, what = history_of(old), "continued"
     experiment, scan = contents.experiment, contents.scan
     scanned = [] if scan is None else [Coordinate(scan.name, np.array(scan.values), scan.unit, scan.meaning)]
-    bins = bins_of(experiment.network, experiment.compare)
-    shown_ms = step_times_ms(experiment.network)[example_window(experiment.network)]
     variables = [*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())]
     curves = [v.name for v in variables if v.dims[0] == AXES and v.dims[-1] in ("frequency", "window")]
     sparse = [] if only is None else curves
@@ -81,14 +79,7 @@ def prepare(
         path,
         filetype=COMPARISON_FILETYPE,
         axes=[*sweep.axes, *(each.name for each in scanned)],
-        coordinates=[
-            *axis_coordinates(sweep.axes, experiment.axis_units()),
-            *scanned,
-            Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
-            Coordinate("model", experiment.mass.labels, "text", "mass model"),
-            Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
-            Coordinate("window", shown_ms, "ms", "time in the example window"),
-        ],
+        coordinates=_coordinates(experiment, sweep.trial_numbers, scanned),
         variables=[replace(v, fill=None) if v.name in sparse else v for v in variables],
         attributes={
             "title": experiment.title,
@@ -113,7 +104,37 @@ def prepare(
         for place in () if only is None else places(only):
             for name in sparse:
                 file[name][place] = np.nan
-        file["n_components"][...] = bins.n_components
+        file["n_components"][...] = bins_of(experiment.network, experiment.compare).n_components
+
+
+def _coordinates(
+    experiment: Experiment, trial_numbers: npt.NDArray[np.int32], scanned: Sequence[Coordinate] = ()
+) -> list[Coordinate]:
+    """All dimensions of a comparison."""
+    network = experiment.network
+    bins = bins_of(network, experiment.compare)
+    shown_ms = step_times_ms(network)[example_window(network)]
+    return [
+        *axis_coordinates(experiment.axes(), experiment.axis_units()),
+        *scanned,
+        Coordinate("trial", trial_numbers, "1", "trial number"),
+        Coordinate("model", experiment.mass.labels, "text", "mass model"),
+        Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
+        Coordinate("window", shown_ms, "ms", "time in the example window"),
+    ]
+
+
+def comparison_bytes(experiment: Experiment) -> int:
+    """Size of the comparison of a whole sweep, up to some metadata and own statistics.
+
+    Raises
+    ------
+    UserError
+        If its settings do not fit the recordings.
+    """
+    require_settings(experiment.network, experiment.compare)
+    coordinates = _coordinates(experiment, np.arange(experiment.trials, dtype=np.int32))
+    return sum(file_bytes(COMPARED_VARIABLES.values(), tuple(experiment.axes()), coordinates))
 
 
 def _files_of(file: h5py.File) -> set[str]:

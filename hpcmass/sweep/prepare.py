@@ -139,7 +139,7 @@ def prepare(
         if file.experiment.traces != experiment.traces:
             experiment = experiment.model_copy(update={"traces": file.experiment.traces})
     for old in options.reuse:
-        missing = _reuse(old, output, experiment, missing)
+        missing = _reuse(old, output, missing)
     cost_done = 0.0
     if len(missing) < total:
         with SweepFile(output, checked=True) as file:
@@ -238,9 +238,9 @@ def _short(value: Any) -> str:
     return shortened(text, SHOWN_CHARACTERS)
 
 
-def _reuse(old: Path, output: Path, experiment: Experiment, missing: list[Trial]) -> list[Trial]:
+def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
     """Copy the missing trials that an earlier sweep has; returns those that are still missing."""
-    copied = {trial.index for trial in copy_reusable(old, output, experiment, missing)} if missing else set()
+    copied = {trial.index for trial in copy_reusable(old, output, missing)} if missing else set()
     logger.info("%d trials copied from %s", len(copied), old)
     if copied:
         with changing_metadata(output) as file:

@@ -40,8 +40,10 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
             raise UserError(f"{old} was written by an older version and lacks {', '.join(lacking)}; {WHAT_TO_DO}")
 
 
-def copy_reusable(old: Path, target: Path, experiment: Experiment, trials: Sequence[Trial]) -> list[Trial]:
+def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
     """Copy what an earlier sweep, which `require_reusable` accepts, has of some trials; returns those copied."""
+    with SweepFile(target, checked=True) as new:
+        experiment = new.experiment
     with SweepParts([old]) as source, SweepWriter(target) as writer:
         axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
         numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}

@@ -189,7 +189,7 @@ def test_models_that_need_what_was_not_recorded_are_refused(make_sweep, tmp_path
     sweep = make_sweep()
     with h5py.File(sweep, "r+") as file:
         del file["mean_i_syn"]
-        file.attrs["format_version"] = "2.2"  # another minor version may lack it
+        file.attrs["format_version"] = "2.3"  # another minor version may lack it
     mass = MassParameters(models=("CFM", "CLO"))
     with pytest.raises(UserError, match="CLO needs mean_i_syn, which this sweep did not record") as error:
         compare_sweep(sweep, tmp_path / "c.h5", mass=mass)

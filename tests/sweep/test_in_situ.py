@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config.file import load_experiment
 from hpcmass.costs import Part, assign
 from hpcmass.mass.registry import known_models
@@ -241,13 +242,14 @@ def test_parts_have_comparisons_that_compare_collects(
 
 
 def test_curves_of_other_parts_take_no_space(config: Path, command: Run, tmp_path: Path) -> None:
-    words = ("--compare", "--set", "network.duration_ms=600", "--set", "traces.keep=none", "--set", "trials=1")
+    grid = ("--set", "grid.p={linspace: [0, 0.01, 20]}", "--set", "network.duration_ms=600", "--set", "trials=1")
     part, whole = tmp_path / "part.h5", tmp_path / "whole.h5"
-    command("run", config, "-o", part, "--part", "1/6", *words)
-    command("run", config, "-o", whole, *words)
+    command("run", config, "-o", part, "--compare", *grid, "--part", "1/8")
+    command("run", config, "-o", whole, "--compare", *grid)
     sizes = [comparison_path(path).stat() for path in (part, whole)]
     assert sizes[0].st_size == pytest.approx(sizes[1].st_size, rel=0.01)
-    assert 512 * sizes[0].st_blocks < 0.6 * sizes[1].st_size
+    assert 512 * sizes[0].st_blocks < 0.5 * sizes[1].st_size
+    assert 0 <= comparison_bytes(load_experiment(config, [w for w in grid if w != "--set"])) - sizes[1].st_size < 3e5
 
 
 def test_parts_are_whole_points(config: Path) -> None:
