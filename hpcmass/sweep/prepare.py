@@ -163,7 +163,7 @@ def _create(
     n_trials = math.prod(shape(experiment))
     first, stop = (assignment.start, assignment.stop) if assignment else (0, n_trials)
     need = sweep_bytes(experiment) - (n_trials - (stop - first)) * trial_bytes(experiment)
-    require_space(output, need, remedy=", give another path, or make the grid smaller")
+    require_space(output, need, remedy=", give another path, make the grid smaller, or keep fewer traces (traces.keep)")
     create_sweep_file(
         output,
         experiment,
