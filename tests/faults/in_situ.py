@@ -86,17 +86,20 @@ def _kill_once(
 
 
 def _wrong_points(path: Path, two_steps: Path) -> int:
-    """Points of which only some trials are done, or that are done and not compared as in two steps."""
+    """Points with a trial that is done, which are not compared as in two steps.
+
+    A kill between two statuses leaves a point with some of its trials done; its results are those of all trials.
+    """
     comparison = comparison_path(path)
     if not path.exists():
         return 0
     with h5py.File(path, "r", locking=False) as file:
         done = file["status"][()] == DONE
-    wrong = int((done.any(axis=-1) != done.all(axis=-1)).sum())
     if not done.any():
-        return wrong
+        return 0
+    wrong = 0
     with h5py.File(comparison, "r", locking=False) as ours, h5py.File(two_steps, "r", locking=False) as theirs:
-        for point in map(tuple, np.argwhere(done.all(axis=-1))):
+        for point in map(tuple, np.argwhere(done.any(axis=-1))):
             same = all(
                 np.asarray(ours[name][point]).tobytes() == np.asarray(theirs[name][point]).tobytes()
                 for name in PER_POINT
