@@ -1,5 +1,8 @@
 """A sweep that compares while it simulates: a task is a point, and one process does its trials and compares them.
 
+Where there are few points for the workers, the trials are tasks of their own: their recordings travel to rank 0, which
+gives those of a point to the next worker to compare.
+
 The results of a point are in the comparison file before its trials are marked as done in the sweep file. So a trial
 that is done is compared, and a point that was interrupted is done again, with the same results.
 """
@@ -7,8 +10,9 @@ that is done is compared, and a point that was interrupted is done again, with t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,9 @@ from hpcmass.sweep.limits import Clock, stop_requested
 from hpcmass.sweep.prepare import comparison_path
 from hpcmass.sweep.scatter import Outcome, Task, Worker
 
+POINTS_PER_WORKER = 4
+"""With fewer points for each worker, some would wait long for the last ones."""
+
 
 @dataclass(frozen=True)
 class PointTask:
@@ -53,6 +60,8 @@ class PointTask:
     recorded : tuple of int
         Trials that are done and have their traces in the file.
     cost : float
+    given : dict of int to dict
+        Trial → its traces, simulated by other processes.
     """
 
     place: Point
@@ -60,6 +69,7 @@ class PointTask:
     again: tuple[Task, ...]
     recorded: tuple[int, ...]
     cost: float
+    given: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,7 @@ class Comparing:
 
 
 class ComparingWorker(Worker):
-    """A worker whose tasks are points."""
+    """A worker whose tasks are points, or the trials of points that other processes compare."""
 
     def __init__(
         self, about: Comparing, experiment: Experiment, clock: Clock, rank: int, writer: ParallelTraceWriter | None
@@ -95,14 +105,25 @@ class ComparingWorker(Worker):
         super().__init__(experiment, clock, rank, writer, threads=False)
         self._about = about
 
-    def run(self, task: PointTask) -> list[Outcome]:
-        """Simulate and compare a point: outcomes of its trials, then its results; or one outcome, if it is left."""
+    def run(self, task: PointTask | Task) -> list[Outcome]:
+        """Do a point, or simulate a trial for another process, which gets its recording."""
+        if isinstance(task, PointTask):
+            return self._run_point(task)
+        outcome = self.simulate(task)
+        if not outcome.values or outcome.failure is not None:
+            return [outcome]
+        recording = {name: outcome.values[name] for name in TRACES}
+        return [replace(self.stored(outcome), recording=recording)]
+
+    def _run_point(self, task: PointTask) -> list[Outcome]:
+        """Outcomes of its trials, then its results; or one outcome, if it is left."""
         every = (*task.tasks, *task.again)
         if every and not self.clock.fits(task.cost):
             return [Outcome(None, dropped=True)]
         try:
             require_same_code(self._about.mass, self._about.compare, self._about.code)
             ended, recordings = [], self._recorded(task)
+            recordings |= {trial: _traces(values) for trial, values in task.given.items()}
             for number, one in enumerate(every):
                 outcome = self.simulate(one)
                 if not outcome.values:
@@ -110,7 +131,7 @@ class ComparingWorker(Worker):
                 if outcome.failure is None:
                     recordings[one.trial.number] = _traces(outcome.values)
                 elif number >= len(task.tasks):
-                    raise UserError(f"{one.trial.label()} is done, but fails when simulated again: {outcome.failure}")
+                    return [_failed_again(outcome)]
                 if outcome.stop and one is not every[-1]:
                     return [Outcome(None, stop=True)]
                 if number < len(task.tasks):
@@ -142,6 +163,65 @@ def _traces(values: Mapping[str, Any]) -> Traces:
     return Traces(**{name: values[name] for name in TRACES})
 
 
+class SpreadPoints(Iterator["Task | PointTask"]):
+    """Tasks of points whose trials run on different processes: the trials, then the points whose trials have ended.
+
+    There may be a next task again after there was none.
+
+    Parameters
+    ----------
+    points : sequence of PointTask
+    may_begin : callable
+        Whether there is time for a task.
+    """
+
+    def __init__(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> None:
+        self._points = {point.place: point for point in points}
+        self._trials = deque(task for point in points for task in (*point.tasks, *point.again))
+        self._ready = deque(point for point in points if not (point.tasks or point.again))
+        self._ended: dict[Point, list[Outcome]] = {place: [] for place in self._points}
+        self._may_begin = may_begin
+
+    def __next__(self) -> Task | PointTask:
+        if self._ready:
+            return self._ready.popleft()
+        while self._trials:
+            task = self._trials.popleft()
+            if self._may_begin(task):
+                return task
+        raise StopIteration
+
+    def completed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """What can be stored after these outcomes: points with their trials, and why others are left."""
+        found: list[Outcome] = []
+        for outcome in outcomes:
+            if outcome.compared is not None:
+                found += [*self._ended.pop(outcome.compared[0]), outcome]
+            elif not outcome.values:
+                found.append(outcome)
+            else:
+                found += self._collected(outcome, outcome.trial.index[:-1])
+                found += [Outcome(None, stop=True)] if outcome.stop else []
+        return found
+
+    def _collected(self, outcome: Outcome, place: Point) -> list[Outcome]:
+        point, ended = self._points[place], self._ended[place]
+        again = {task.trial.number for task in point.again}
+        if outcome.failure is not None and outcome.trial.number in again:
+            return [_failed_again(outcome)]
+        ended.append(outcome)
+        if len(ended) == len(point.tasks) + len(point.again):
+            given = {each.trial.number: each.recording for each in ended if each.recording is not None}
+            self._ready.append(replace(point, tasks=(), again=(), given=given))
+            self._ended[place] = [replace(each, recording=None) for each in ended if each.trial.number not in again]
+        return []
+
+
+def _failed_again(outcome: Outcome) -> Outcome:
+    label = outcome.trial.label()
+    return Outcome(None, unwritable=f"{label} is done, but fails when simulated again: {outcome.failure}")
+
+
 class InSitu:
     """The comparison of a sweep that runs, on rank 0.
 
@@ -151,13 +231,17 @@ class InSitu:
         Its file is there already, and locked.
     queue : sequence of Trial
         Trials that the sweep lacks.
-    n_ranks : int
+    n_workers, n_ranks : int
+        Processes that simulate; all processes.
     mpi_library : str
     force : bool
         Back up an existing comparison and start over.
     """
 
-    def __init__(self, sweep: Path, queue: Sequence[Trial], *, n_ranks: int, mpi_library: str, force: bool) -> None:
+    def __init__(
+        self, sweep: Path, queue: Sequence[Trial], *, n_workers: int, n_ranks: int, mpi_library: str, force: bool
+    ) -> None:
+        self._n_workers = n_workers
         self.sweep, self.path = sweep, comparison_path(sweep)
         require_output(self.path, [sweep])
         self._lock = SweepLock(self.path)
@@ -187,6 +271,11 @@ class InSitu:
     def n_left(self) -> int:
         """Points that are not compared with all of their trials."""
         return len(self._points)
+
+    def spread(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> SpreadPoints | None:
+        """The trials of these points as tasks of their own, if there are few points for the workers."""
+        few = self._n_workers > 1 and len(points) < POINTS_PER_WORKER * self._n_workers
+        return SpreadPoints(points, may_begin) if few else None
 
     @property
     def about(self) -> Comparing:

@@ -145,7 +145,8 @@ def prepare(
         with SweepFile(output, checked=True) as file:
             cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
             cost_done = float(cost[(file.status == DONE) & file.assigned].sum())
-    jobs = max(1, min(jobs, len(missing)))
+    if not options.compare:  # else points may be left, too
+        jobs = max(1, min(jobs, len(missing)))
     return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done, jobs), missing
 
 

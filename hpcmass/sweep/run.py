@@ -175,7 +175,8 @@ def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *,
     from hpcmass.sweep.in_situ import InSitu  # mass models, which no other sweep needs
 
     n_ranks = prepared.jobs + 1 if prepared.jobs > 1 else comm.size
-    return InSitu(prepared.output, missing, n_ranks=n_ranks, mpi_library=comm.library, force=force)
+    n_workers = _workers(comm, prepared)
+    return InSitu(prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force)
 
 
 def _require_one_way(comm: Communicator, options: RunOptions) -> None:

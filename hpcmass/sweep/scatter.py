@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -71,6 +71,8 @@ class Outcome:
         Its rank was told to stop.
     compared : tuple or None
         Place and results of a point.
+    recording : dict or None
+        Traces of every step, for the process that compares the point.
     """
 
     task: Task | None
@@ -80,6 +82,7 @@ class Outcome:
     dropped: bool = False
     stop: bool = False
     compared: tuple[Index, Mapping[str, Any]] | None = field(default=None, repr=False)
+    recording: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def trial(self) -> Trial:
@@ -289,7 +292,11 @@ def _hand_out(
         before=before,
         work_before=prepared.cost_done,
     )
-    points = None if comparison is None else comparison.tasks(tasks, point_costs(prepared.experiment))
+    every: Iterable[Task | PointTask] = tasks
+    spread = None
+    if comparison is not None:
+        every = points = comparison.tasks(tasks, point_costs(prepared.experiment))
+        spread = comparison.spread(points, tally.may_begin)
     with SweepWriter(prepared.output) as writer, progress:
         with _workers(comm, prepared, make) as workers:
             assert workers is not None
@@ -301,10 +308,12 @@ def _hand_out(
                     return False
                 return True
 
-            fitting = (task for task in points or tasks if tally.may_begin(task))
+            fitting = spread or (task for task in every if tally.may_begin(task))
             in_flight = workers.in_flight(TASKS_PER_WORKER)
             for results in batches(workers.executor, _run, fitting, in_flight=in_flight, keep_going=keep_going):
-                tally.store(list(chain.from_iterable(results)), writer, progress, comparison)
+                outcomes = list(chain.from_iterable(results))
+                outcomes = outcomes if spread is None else spread.completed(outcomes)
+                tally.store(outcomes, writer, progress, comparison)
                 progress.tick()
         tally.store(list(chain.from_iterable(comm.gather(_worker.finish()))), writer, progress)
     tally.stop = tally.stop or stop_requested()

@@ -111,6 +111,56 @@ def test_every_variable_is_that_of_two_steps(
     assert "nothing to do" in again.stderr
 
 
+@pytest.mark.process
+def test_a_point_is_done_by_one_of_few_processes(
+    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_situ, "POINTS_PER_WORKER", 3)
+    path = tmp_path / "sweep.h5"
+    command("run", compared_config, "-o", path, "--compare", "--set", "traces.keep=none", "-j", "2")
+    require_same(comparison_path(path), two_steps[1])
+    with h5py.File(path, "r", locking=False) as file:
+        rank = file["rank"][()]
+    assert (rank == rank[..., :1]).all()
+
+
+@pytest.mark.parametrize("keep", ["all", "none"])
+def test_trials_of_a_point_on_different_workers(
+    keep: str,
+    compared_config: Path,
+    two_steps: tuple[Path, Path],
+    command: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare", "--set", f"traces.keep={keep}")
+    kinds: list[str] = []
+    original = in_situ.ComparingWorker.run
+
+    def noting(self: Any, task: Any) -> Any:
+        kinds.append(type(task).__name__)
+        return original(self, task)
+
+    def spread(self: Any, points: Any, may_begin: Any) -> Any:
+        return in_situ.SpreadPoints(points, may_begin)
+
+    monkeypatch.setattr(in_situ.ComparingWorker, "run", noting)
+    monkeypatch.setattr(in_situ.InSitu, "spread", spread)
+    command(*words)
+    assert kinds == [*["Task"] * 3, "PointTask"] * 6
+    require_same(comparison_path(path), two_steps[1])
+    with h5py.File(comparison_path(path), "r+", locking=False) as file:
+        file["compared"][0, 0] = PENDING
+    make_pending(path, [(1, 1)])
+    kinds.clear()
+    command(*words)
+    assert kinds.count("PointTask") == 2
+    assert kinds.count("Task") == (3 if keep == "all" else 6)
+    require_same(comparison_path(path), two_steps[1])
+    assert (states(path) == DONE).all()
+
+
 @pytest.mark.parametrize("options", [(), ("--gather",)])
 def test_ranks_compare(
     options: tuple[str, ...], compared_config: Path, two_steps: tuple[Path, Path], mpi_run: Run, tmp_path: Path
