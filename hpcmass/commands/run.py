@@ -86,9 +86,15 @@ def run_sweep_into(
         jobs=jobs,
         compare=compare,
     )
+
+    def inspect(experiment: Experiment) -> None:
+        _inspect(experiment)
+        if not compare:
+            _warn_of_comparison(experiment)
+
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
     summary = run_sweep(
-        options.config, output, run_options, limits=limits, inspect=_inspect, assignments=options.assignments
+        options.config, output, run_options, limits=limits, inspect=inspect, assignments=options.assignments
     )
     if summary is None:  # not rank 0
         return EXIT_DONE
@@ -97,11 +103,10 @@ def run_sweep_into(
 
 
 def _inspect(experiment: Experiment) -> None:
-    """Refuse what cannot be computed, before a file is created; warn of what a comparison will refuse."""
+    """Refuse what cannot be computed, before a file is created."""
     require_memory(experiment)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     warn_of_degenerate(experiment)
-    _warn_of_comparison(experiment)
 
 
 def _warn_of_comparison(experiment: Experiment) -> None:

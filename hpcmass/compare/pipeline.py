@@ -275,18 +275,20 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
 
 def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, Path]) -> list[Task]:
     """Copy what was compared during the runs; returns the other tasks."""
-    left = list(tasks)
-    for sweep, comparison in made.items():
-        with results_in(comparison) as results:
-            for task in tasks:
-                if any(path == sweep for path, _ in task.trials):
-                    result = results(task.point)
-                    if result["n_compared"] != len(task.trials):
-                        raise UserError(
-                            f"{comparison} lacks trials of {sweep} that are done; start the command again that ran it"
-                        )
-                    file.write(task.place, result)
-                    left.remove(task)
+    left: list[Task] = []
+    of_sweep: dict[Path, list[Task]] = {}
+    for task in tasks:
+        sweep = next((path for path, _ in task.trials if path in made), None)
+        (left if sweep is None else of_sweep.setdefault(sweep, [])).append(task)
+    for sweep, its_tasks in of_sweep.items():
+        with results_in(made[sweep]) as results:
+            for task in its_tasks:
+                result = results(task.point)
+                if result["n_compared"] != len(task.trials):
+                    raise UserError(
+                        f"{made[sweep]} lacks trials of {sweep} that are done; start the command again that ran it"
+                    )
+                file.write(task.place, result)
     return left
 
 

@@ -201,15 +201,7 @@ def copy_trials(
     done = 0
     progress(0, total)
     while batch := list(islice(trials, at_once)):
-        writer.store(
-            Ended(
-                trial,
-                change({name: source.value(name, index) for name in (*names, *source.traces_of(index))}, trial)
-                | replaced,
-                source.error(index) if source.status[index] == FAILED else None,
-            )
-            for trial, index in batch
-        )
+        writer.store(Ended(trial, change(values(index), trial) | replaced, error(index)) for trial, index in batch)
         done += len(batch)
         progress(done, total)
 

@@ -22,13 +22,16 @@ import numpy.typing as npt
 from hpcmass.compare.comparison_file import ComparisonFile, Point
 from hpcmass.compare.comparison_file import prepare as prepare_comparison
 from hpcmass.compare.contents import Contents, contents_of
+from hpcmass.compare.own import statistics_of
 from hpcmass.compare.pipeline import ComparisonSummary, compared_at, require_same_code, summary_of
 from hpcmass.compare.point import Result
+from hpcmass.compare.settings import require_settings
 from hpcmass.compiled import open_cache
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, places
 from hpcmass.mass import Traces
+from hpcmass.mass.registry import declared_models
 from hpcmass.plugins import Code
 from hpcmass.store.files import require_output
 from hpcmass.store.lock import SweepLock
@@ -161,6 +164,18 @@ def _values_at(experiment: Experiment, place: Point) -> dict[str, float]:
 
 def _traces(values: Mapping[str, Any]) -> Traces:
     return Traces(**{name: values[name] for name in TRACES})
+
+
+def require_comparable(experiment: Experiment) -> None:
+    """Refuse models, statistics and settings that no comparison of this experiment can compute.
+
+    Raises
+    ------
+    UserError
+    """
+    declared_models(experiment.mass, TRACES, experiment.trials)
+    statistics_of(experiment.compare)
+    require_settings(experiment.network, experiment.compare)
 
 
 class SpreadPoints(Iterator["Task | PointTask"]):

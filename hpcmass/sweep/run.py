@@ -150,6 +150,8 @@ def run_sweep(
             experiment = config if isinstance(config, Experiment) else load_experiment(Path(config), assignments)
             if inspect is not None:
                 inspect(experiment)
+            if options.compare:
+                _require_comparable(experiment)
             lock.acquire()
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
@@ -169,6 +171,13 @@ def run_sweep(
             for comparison in comparisons:
                 comparison.close()
             lock.release()
+
+
+def _require_comparable(experiment: Experiment) -> None:
+    """Refuse what no comparison can compute before there is a file that has these settings."""
+    from hpcmass.sweep.in_situ import require_comparable
+
+    require_comparable(experiment)
 
 
 def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *, force: bool) -> InSitu:

@@ -365,6 +365,12 @@ def test_wrong_uses(compared_config: Path, two_steps: tuple[Path, Path], command
     done = command("run", compared_config, "-o", tmp_path / "new.h5", "--compare", *reuse, check=False)
     assert done.returncode == 2
     assert "--reuse copies no comparison" in done.stderr
+    new = tmp_path / "new.h5"
+    for wrong in ("mass.models=[XYZ]", "statistics=[nothing]", "max_lag_ms=100", "mass.models=[CFM-closed]"):
+        done = command("run", compared_config, "-o", new, "--compare", *few[:2], "--set", wrong, check=False)
+        assert done.returncode == 2
+        assert "the sweep runs" not in done.stderr
+        assert not new.exists(), "the settings would be the file's"
     part = tmp_path / "part.h5"
     command("run", compared_config, "-o", part, "--part", "1/4")
     done = command("run", compared_config, "-o", part, "--part", "1/4", "--compare", check=False)
