@@ -325,15 +325,16 @@ class InSitu:
         return PointTask(place, tasks, again, recorded, cost * len(tasks + again))
 
     def write(self, place: Point, result: Mapping[str, Any]) -> None:
-        """Store the results of one point.
+        """Store the results of one point; of one whose trials have all failed there are none.
 
         Raises
         ------
         UserError
             If the disk refuses it.
         """
-        self._file.write(place, result)
-        self.n_new += 1
+        if result["n_compared"]:
+            self._file.write(place, result)
+            self.n_new += 1
 
     def finish(self) -> ComparisonSummary:
         """Copy the sweep's numbers, and compute what depends on the whole map."""

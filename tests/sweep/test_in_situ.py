@@ -340,6 +340,28 @@ def test_a_failed_trial_is_left_out(
         assert (file["n_compared"][()] == 3).all()
 
 
+def test_a_point_whose_trials_all_fail(
+    compared_config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hpcmass.network
+
+    path, original = tmp_path / "sweep.h5", hpcmass.network.simulate
+
+    def failing(network: Any, p: float, lam: float, *rest: Any, **named: Any) -> Any:
+        if (p, lam) == (0.1, 0.5):
+            raise ValueError("deliberately")
+        return original(network, p, lam, *rest, **named)
+
+    monkeypatch.setattr(hpcmass.network, "simulate", failing)
+    words = ("run", compared_config, "-o", path, "--compare", "--set", "mass.models=[CFM]")
+    assert command(*words, check=False).returncode == 3
+    assert (states(path)[1, 0] == FAILED).all()
+    fresh = tmp_path / "fresh.h5"
+    command("compare", path, "-o", fresh)
+    require_same(fresh, comparison_path(path))
+    assert "nothing to do" in command(*words, check=False).stderr
+
+
 def test_a_model_that_fails_stops_the_sweep_in_one_sentence(
     compared_config: Path, command: Run, tmp_path: Path
 ) -> None:
