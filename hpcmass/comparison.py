@@ -233,6 +233,7 @@ class Comparison:
         UserError
             If the file cannot be written, or there is no such axis or value.
         """
+        from hpcmass.compare.potentials import solver
         from hpcmass.plots.style import house_style
         from hpcmass.plots.view import open_sweep_of, open_view
         from hpcmass.report import write_report
@@ -241,7 +242,7 @@ class Comparison:
         if path.suffix.lower() not in (".html", ".htm"):
             raise UserError(f"{path}: the report is one HTML file; give a name that ends in .html")
         with open_view(self.path, axes, at) as view, open_sweep_of(view, ()) as sweep, house_style():
-            return write_report(view, sweep, path)
+            return write_report(view, sweep, path, solver)
 
     def figure(
         self,
@@ -263,7 +264,7 @@ class Comparison:
         Parameters
         ----------
         panels : str or sequence of str
-            What to draw, in this order: `rho:MFM` is ρ of the MFM, `median_frequency:LIF` the network's median
+            What to draw, in this order: `rho:MFM` is ρ of the MFM, `median_frequency:network` the network's median
             frequency, `rho` alone ρ of every model. Each variable of the file that has a number for each point can be
             drawn. `chi2` is drawn per degree of freedom, `log_variance_ratio` in decades.
         ax : Axes or sequence of Axes, optional

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.claims.readings import Reading, at_text, planes_of
-from hpcmass.claims.table import HEADING, ClaimsTable, ComparedFile, detail_lines, hanging, readings_of, table_lines
+from hpcmass.claims.readings import Reading, at_text, planes_of, reading_of
+from hpcmass.claims.table import HEADING, ClaimsTable, ComparedFile, detail_lines, hanging, table_lines
 from hpcmass.degenerate import degenerate_inputs, lock_step
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.regimes import regime_masks, spiking_points
@@ -227,7 +227,7 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
         trials=view.experiment.trials,
         criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
         models=[_model_summary(view, planes, model, compared) for model in view.models],
-        readings=readings_of(view) if claims else [],
+        readings=[reading_of(plane) for plane in planes] if claims else [],
         warnings=_warnings(view),
     )
 

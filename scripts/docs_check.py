@@ -37,6 +37,7 @@ PAGES = (
     "README.md",
     "docs/guide/install.md",
     "docs/guide/first-sweep.md",
+    "docs/guide/watching.md",
     "docs/guide/reading-a-map.md",
     "docs/guide/figures.md",
     "docs/guide/reading.md",

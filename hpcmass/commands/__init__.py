@@ -22,10 +22,12 @@ from hpcmass.commands import (
     summary,
     trial,
     validate,
+    view,
+    watch,
 )
 
 COMMANDS = (
-    config, validate, plan, go, run, status, check, merge, import_, compare, summary, claims, plot, figure, trial,
-    kernels,
+    config, validate, plan, go, run, watch, status, check, merge, import_, compare, summary, claims, plot, figure, view,
+    trial, kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""

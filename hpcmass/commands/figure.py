@@ -21,7 +21,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE",
                         help="the figure; its ending is .pdf, .svg or .png")  # fmt: skip
     parser.add_argument("--panels", type=names, required=True, metavar="LIST",
-                        help="statistics and models, such as rho:MFM,median_frequency:LIF (LIF is the network); "
+                        help="statistics and models, such as rho:MFM,median_frequency:network; "
                         "rho alone: every model")  # fmt: skip
     parser.add_argument("--width", type=_length, default=180.0, metavar="LENGTH",
                         help="width of the figure, such as 85mm, 18cm or 7in (default 180mm)")  # fmt: skip

@@ -43,6 +43,7 @@ def add_parser(commands: Commands) -> None:
 
 def run_all(options: argparse.Namespace) -> int:
     from hpcmass.commands.validate import checked
+    from hpcmass.compare.potentials import solver
     from hpcmass.parallel.communicator import communicator
     from hpcmass.report.draw import REPORT, draw
     from hpcmass.store.opening import open_hdf5
@@ -67,7 +68,7 @@ def run_all(options: argparse.Namespace) -> int:
         )
     page = maps / REPORT
     if _is_older(page, [comparison, *_sources(DRAWING)]):
-        draw(comparison, maps, sweep_paths=[recordings], force=True)
+        draw(comparison, maps, sweep_paths=[recordings], force=True, solver=solver)
     print("", summarise(comparison).text(), "", page, sep="\n")
     return code
 

@@ -28,6 +28,9 @@ SIDE_BY_SIDE = 8
 MARGIN = 1.3
 """Requested time limit over the expected time."""
 
+MOST_NODES = 1024
+"""Largest number of nodes in the table."""
+
 MOST_RANKS = 1025
 """Largest number of ranks in the table that is shown where none is given."""
 
@@ -36,12 +39,15 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "plan", run, "predict time, memory and file size from a few seconds' calibration",
                       "hpcmass plan configs/paper.yml                  time for several numbers of ranks",
                       "hpcmass plan configs/paper.yml -n 129           for 128 workers and rank 0",
-                      "hpcmass plan configs/paper.yml --time 24h       ranks that finish within a day")  # fmt: skip
+                      "hpcmass plan configs/paper.yml --time 24h       ranks that finish within a day",
+                      "hpcmass plan configs/paper.yml --cores-per-node 128    whole nodes, and their bill")  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
     add_set(parser)
     parser.add_argument(
         "-n", "--ranks", type=whole(1), metavar="N", help="MPI ranks (of several, rank 0 runs no trials)"
     )
+    parser.add_argument("--cores-per-node", type=whole(2), metavar="N",
+                        help="plan for whole nodes of N cores, with a rank on each")  # fmt: skip
     parser.add_argument("--time", type=time_span, metavar="TIME",
                         help="longest job allowed, e.g. 90m, 24h, 2d or 08:00:00")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", default=Path("sweep.h5"),
@@ -74,10 +80,16 @@ def run(options: argparse.Namespace) -> int:
         if n_ranks is None:
             raise UserError(f"no number of ranks finishes in that time: one trial takes up to "
                             f"{expected.point_s.max():.3g} s; give a longer --time")  # fmt: skip
-    ranks = _table(expected.n_trials, n_cores) if n_ranks is None else [n_ranks]
+    per_node = options.cores_per_node
+    if per_node and n_ranks is not None:
+        n_ranks = per_node * -(-n_ranks // per_node)
+    if n_ranks is not None:
+        ranks = [n_ranks]
+    else:
+        ranks = _nodes_table(expected, per_node) if per_node else _table(expected.n_trials, n_cores)
     free = shutil.disk_usage(directory).free
     if options.json:
-        print(json_text(_as_dict(experiment, calibration, expected, ranks, free), indent=2))
+        print(json_text(_as_dict(experiment, calibration, expected, ranks, free, per_node), indent=2))
         return EXIT_DONE
     _print(options, experiment, calibration, expected, ranks, free)
     return EXIT_DONE
@@ -106,9 +118,16 @@ def _print(
         "a start": _start_text(calibration),
         "core-hours": f"{expected.core_s / 3600:.3g}",
     }
+    per_node = options.cores_per_node
     for n in ranks:
         wall, share = duration(expected.wall_s(n)), f"{expected.efficiency(n):.0%}"
-        lines[counted(n, "rank")] = f"{wall}, efficiency {share}"
+        if per_node:
+            billed = f"{expected.billed_h(n // per_node, per_node):.3g} core-hours billed"
+            lines[counted(n // per_node, "node")] = f"{wall}, efficiency {share}, {billed}, {n} ranks"
+        else:
+            lines[counted(n, "rank")] = f"{wall}, efficiency {share}"
+    if per_node:
+        lines["more nodes"] = _more_nodes(expected, per_node)
     directory = options.output.parent.resolve()
     total = f", {bytes_text(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
     lines["memory"] = f"{bytes_text(expected.rank_bytes)} a rank{total}"
@@ -118,8 +137,9 @@ def _print(
         lines["comparison"] = bytes_text(expected.comparison_bytes)
     if len(ranks) == 1:
         lines["Slurm job"] = job_line(
-            options.config, expected, ranks[0], limit_s=options.time, assignments=options.assignments
-        )
+            options.config, expected, ranks[0], limit_s=options.time, assignments=options.assignments,
+            cores_per_node=per_node,
+        )  # fmt: skip
     for name, text in lines.items():
         print(f"{name:<12}{text}")
     if calibration.n_failed:
@@ -138,8 +158,12 @@ def job_line(
     *,
     limit_s: float | None = None,
     assignments: Sequence[str] = (),
+    cores_per_node: int | None = None,
 ) -> str:
-    """A command that submits the sweep to Slurm; one that requeues itself if `limit_s` is too short for one job."""
+    """A command that submits the sweep to Slurm; one that requeues itself if `limit_s` is too short for one job.
+
+    With `cores_per_node` it asks for whole nodes, which `n_ranks` fill.
+    """
     if any(re.search(r"\s", text) for text in assignments):
         return "none, because a template cannot pass on a --set with spaces; leave out the spaces"
     wanted = 600.0 * math.ceil((MARGIN * expected.wall_s(n_ranks) + 300) / 600)
@@ -149,17 +173,26 @@ def job_line(
         if expected.wall_s(n_ranks) > limit_s - 300:
             template = "requeue"
     memory = 64 * math.ceil(1.25 * expected.rank_bytes / 2**20 / 64)
+    tasks = f"--ntasks={n_ranks}"
+    if cores_per_node:
+        nodes = n_ranks // cores_per_node
+        tasks = f"--nodes={nodes} --ntasks={n_ranks} --ntasks-per-node={cores_per_node} --exclusive"
     what = [
         f"CONFIG={shlex.quote(str(config))}",
         *([f"RUN_ARGS={shlex.quote(' '.join(f'--set {text}' for text in assignments))}"] if assignments else []),
         *([f"TIME_LIMIT={_clock(max(wanted - 300, wanted / 2))}"] if template == "mpi" else []),
-        f"sbatch --ntasks={n_ranks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
+        f"sbatch {tasks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
     ]
     return " ".join(what)
 
 
 def _as_dict(
-    experiment: Experiment, calibration: Calibration, expected: Forecast, ranks: list[int], free: int
+    experiment: Experiment,
+    calibration: Calibration,
+    expected: Forecast,
+    ranks: list[int],
+    free: int,
+    per_node: int | None,
 ) -> dict[str, Any]:
     return {
         "title": experiment.title,
@@ -176,8 +209,12 @@ def _as_dict(
         "compile_s": calibration.compile_s,
         "core_hours": expected.core_s / 3600,
         "ranks": [
-            {"ranks": n, "wall_s": expected.wall_s(n), "efficiency": expected.efficiency(n)} for n in ranks
+            {"ranks": n, "wall_s": expected.wall_s(n), "efficiency": expected.efficiency(n)}
+            | ({"nodes": n // per_node, "billed_core_hours": expected.billed_h(n // per_node, per_node)} if per_node
+               else {})
+            for n in ranks
         ],
+        **({"useful_nodes": expected.useful_nodes(per_node)} if per_node else {}),
         "rank_bytes": expected.rank_bytes,
         "file_bytes": expected.file_bytes,
         "comparison_bytes": expected.comparison_bytes,
@@ -198,6 +235,26 @@ def _table(n_trials: int, cores: int) -> list[int]:
     """This machine's cores and rank 0; then powers of two and rank 0, up to one rank per trial."""
     wanted = {cores + 1, *(2**k + 1 for k in range(4, 11))}
     return sorted(n for n in wanted if n <= max(cores + 1, min(MOST_RANKS, n_trials + 1)))
+
+
+def _nodes_table(expected: Forecast, per_node: int) -> list[int]:
+    """Ranks of 1, 2, 4, … nodes: those that pay, and one number more."""
+    useful = expected.useful_nodes(per_node)
+    nodes = [2**k for k in range(11) if 2**k <= MOST_NODES]
+    wanted = [n for n in nodes if n <= useful]
+    return [n * per_node for n in [*wanted, *nodes[len(wanted) : len(wanted) + 1]]]
+
+
+def _more_nodes(expected: Forecast, per_node: int) -> str:
+    """From which number of nodes on more do not pay, and why."""
+    from hpcmass.forecast import USEFUL
+
+    useful = expected.useful_nodes(per_node)
+    each = expected.n_trials / (max(1, useful) * per_node - 1)
+    longest, start = _seconds(float(expected.point_s.max())), _seconds(expected.start_s)
+    why = f"a worker then has {each:.2g} trials, the longest trial takes {longest}, a start {start}"
+    what = f"do not pay beyond {useful}" if useful else "do not pay, and one is not used well"
+    return f"{what} (efficiency below {USEFUL:.0%}): {why}"
 
 
 def _extreme(experiment: Experiment, expected: Forecast, which: str) -> str:

@@ -34,6 +34,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from hpcmass.compare.potentials import solver
     from hpcmass.report import draw
 
     written = draw(
@@ -46,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         maps=options.maps,
         models=options.models,
         force=options.force,
+        solver=solver,
     )
     for path in written:
         print(path)

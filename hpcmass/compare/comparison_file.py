@@ -264,7 +264,7 @@ class ComparisonFile(Closing):
         return values[..., None, :] if self._scanned else values
 
     def begin(self, sweep: SweepParts, spike_contrast_min: float, what: str | None) -> None:
-        """Copy the sweep's numbers and write what follows, if anything, into the history.
+        """Copy the sweep's numbers and write what follows into the history, unless it is None.
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,7 @@ def compare_sweep(
     mass: MassParameters | None = None,
     compare: CompareParameters | None = None,
     workers: Workers | None = None,
+    keep_going: Callable[[], bool] | None = None,
 ) -> ComparisonSummary:
     """Run the mass models on every trial that is done and write all statistics to a comparison file.
 
@@ -201,6 +203,9 @@ def compare_sweep(
         Settings in place of the sweep's own; the comparison file records them.
     workers : Workers, optional
         Run the points in place of `jobs` local processes; they must see the sweep under its absolute path.
+    keep_going : callable, optional
+        Asked before each point but the first; once it says False, no point is begun, and the next call continues. Such
+        calls write no history.
 
     Raises
     ------
@@ -231,16 +236,16 @@ def compare_sweep(
             prepare(output, parts, contents, provenance(n_ranks=n, mpi_library=library), force)
             with ComparisonFile(output, scanned=contents.scan is not None) as file:
                 complete = file.is_complete(parts)
-                tasks = [] if complete else _tasks(file, parts, contents)
+                tasks, n_new = [] if complete else _tasks(file, parts, contents), 0
                 if not complete:
                     open_cache("mass")  # before the workers do: only this process warns about its problems
-                    what = f"{len(tasks)} of {n_points} points to compare"
+                    what = f"{len(tasks)} of {n_points} points to compare" if keep_going is None else None
                     file.begin(parts, settings.spike_contrast_min, what)
-                    left = _copy_made(file, tasks, made)
+                    left, n_new = _copy_made(file, tasks, made)
                     with processes(min(jobs, len(left))) if workers is None else nullcontext(workers) as pool:
-                        _fill(file, left, n_ready - len(left), pool, progress)
+                        n_new += _fill(file, left, n_ready - len(left), pool, progress, keep_going)
                     file.finish(settings)
-                return summary_of(file, parts, contents, len(tasks))
+                return summary_of(file, parts, contents, n_ready - len(tasks) + n_new, n_new)
 
 
 def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
@@ -273,9 +278,10 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
     return made
 
 
-def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, Path]) -> list[Task]:
-    """Copy what was compared during the runs; returns the other tasks."""
+def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, Path]) -> tuple[list[Task], int]:
+    """Copy what was compared during the runs; returns the other tasks, and how many are copied."""
     left: list[Task] = []
+    copied = 0
     of_sweep: dict[Path, list[Task]] = {}
     for task in tasks:
         sweep = next((path for path, _ in task.trials if path in made), None)
@@ -284,21 +290,26 @@ def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, 
         with results_in(made[sweep]) as results:
             for task in its_tasks:
                 result = results(task.point)
-                if result["n_compared"] != len(task.trials):
+                if result["n_compared"] > len(task.trials):  # its trials are being marked as done
+                    continue
+                if result["n_compared"] < len(task.trials):
                     raise UserError(
                         f"{made[sweep]} lacks trials of {sweep} that are done; start the command again that ran it"
                     )
                 file.write(task.place, result)
-    return left
+                copied += 1
+    return left, copied
 
 
-def summary_of(file: ComparisonFile, parts: SweepParts, contents: Contents, n_new: int) -> ComparisonSummary:
-    """The state of a comparison of these files, of which `n_new` points are compared now."""
+def summary_of(
+    file: ComparisonFile, parts: SweepParts, contents: Contents, n_compared: int, n_new: int
+) -> ComparisonSummary:
+    """The state of a comparison of these files: how many points are compared, and how many of them now."""
     status = parts.status
     return ComparisonSummary(
         path=file.path,
         n_points=math.prod(parts.shape[:-1]) * contents.n_values,
-        n_points_compared=int((status == DONE).any(axis=-1).sum()) * contents.n_values,
+        n_points_compared=n_compared,
         n_points_new=n_new,
         n_trials=int((status == DONE).sum()),
         n_pending=int((status == PENDING).sum()),
@@ -309,7 +320,7 @@ def summary_of(file: ComparisonFile, parts: SweepParts, contents: Contents, n_ne
 
 
 def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[Task]:
-    """The points that the comparison lacks."""
+    """The points that the comparison lacks; those that have no results yet come first."""
     masses = contents.masses()
     absolute = [path.absolute() for path in parts.paths]
     tasks = []
@@ -319,15 +330,25 @@ def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[
         for place, mass in zip(file.places(point), masses, strict=True):
             if done and len(done) != file.n_compared[place]:
                 tasks.append(Task(place, point, trials, mass, contents.experiment.compare, contents.code))
-    return tasks
+    return sorted(tasks, key=lambda task: bool(file.n_compared[task.place]))
 
 
-def _fill(file: ComparisonFile, tasks: list[Task], before: int, workers: Workers, progress: Progress) -> None:
+def _fill(
+    file: ComparisonFile,
+    tasks: list[Task],
+    before: int,
+    workers: Workers,
+    progress: Progress,
+    keep_going: Callable[[], bool] | None,
+) -> int:
+    """Compare the points and store them; returns how many there was time for."""
     done, total = before, before + len(tasks)
     if tasks:
         progress(before, total)
-    for results in batches(workers.executor, run_task, tasks, in_flight=workers.in_flight(IN_FLIGHT)):
+    wanted = tasks if keep_going is None else takewhile(lambda task: task is tasks[0] or keep_going(), tasks)
+    for results in batches(workers.executor, run_task, wanted, in_flight=workers.in_flight(IN_FLIGHT)):
         for point, result in results:
             file.write(point, result)
             done += 1
             progress(done, total)
+    return done - before

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config import Experiment
@@ -17,10 +13,11 @@ from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration
 from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
 from hpcmass.grid import shape
+from hpcmass.order import finish, point_order
 from hpcmass.store.layout import sweep_bytes
 
-SCHEDULED_TRIALS = 50_000
-"""Trials at the end of a sweep whose schedule is simulated one by one: they decide how evenly the ranks finish."""
+USEFUL = 0.7
+"""Least efficiency of a number of nodes that is called useful."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Forecast:
     n_trials : int
     point_s : array of float, (n_points,)
         Time (s) of one trial at each point, in the grid's order.
-    order : sequence of int, (n_points,)
-        The points in the order in which the sweep does them.
+    costs : array of float, a dimension an axis
+        Expected costs of the points, by which the sweep orders them.
     trials_per_point : int
     uncertainty : float
         Relative error (1 standard deviation) of one point's time, from leaving out each measured point.
@@ -49,13 +46,14 @@ class Forecast:
 
     n_trials: int
     point_s: Real
-    order: Sequence[int] | npt.NDArray[np.int64]
+    costs: Real
     trials_per_point: int
     uncertainty: float
     start_s: float
     rank_bytes: float
     file_bytes: int
     comparison_bytes: int | None = None
+    _walls: dict[int, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def core_s(self) -> float:
@@ -67,21 +65,28 @@ class Forecast:
         workers = min(max(1, n_ranks - 1), self.n_trials)
         if workers == self.n_trials:
             return self.start_s + float(self.point_s.max())
-        # with many trials the ranks finish the first ones at about the same time: the last ones fill the gaps
-        last = max(SCHEDULED_TRIALS, 8 * workers)
-        free_at = [float(self._trial_s[:-last].sum()) / workers] * workers
-        for seconds in self._trial_s[-last:].tolist():
-            heapq.heapreplace(free_at, free_at[0] + seconds)
-        return self.start_s + max(free_at)
-
-    @cached_property
-    def _trial_s(self) -> Real:
-        """Time (s) of every trial, in the order in which the sweep does them."""
-        return np.repeat(self.point_s[np.asarray(self.order)], self.trials_per_point)
+        if workers not in self._walls:
+            order = point_order(self.costs, np.full(self.costs.shape, self.trials_per_point), workers)
+            self._walls[workers] = finish(np.repeat(self.point_s[order], self.trials_per_point), workers)
+        return self.start_s + self._walls[workers]
 
     def efficiency(self, n_ranks: int) -> float:
         """Fraction of the ranks' time spent in trials."""
         return self.core_s / (n_ranks * self.wall_s(n_ranks))
+
+    def billed_h(self, n_nodes: int, cores_per_node: int) -> float:
+        """Core-hours of whole nodes with a rank on each core."""
+        n_cores = n_nodes * cores_per_node
+        return n_cores * self.wall_s(n_cores) / 3600
+
+    def useful_nodes(self, cores_per_node: int) -> int:
+        """Most nodes whose efficiency is at least `USEFUL`; 0 if one node is less efficient."""
+        low, high = 0, -(-(self.n_trials + 1) // cores_per_node) + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            useful = self.efficiency(middle * cores_per_node) >= USEFUL
+            low, high = (middle, high) if useful else (low, middle)
+        return low
 
     def ranks_for(self, wall_s: float) -> int | None:
         """Fewest ranks that end within `wall_s`; None if no number of ranks does."""
@@ -107,7 +112,7 @@ def forecast(experiment: Experiment, calibration: Calibration) -> Forecast:
     return Forecast(
         n_trials=len(points) * trials,
         point_s=point_s,
-        order=np.argsort(-point_costs(experiment).ravel(), kind="stable"),
+        costs=point_costs(experiment),
         trials_per_point=trials,
         uncertainty=float(np.sqrt(np.mean((left_out - 1) ** 2))),
         start_s=calibration.start_s,

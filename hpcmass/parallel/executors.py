@@ -86,6 +86,13 @@ def processes(n: int, begin: Begin | None = None) -> Iterator[Workers]:
 
 
 @contextmanager
+def background_process(begin: Begin) -> Iterator[Executor]:
+    """Another process for one task at a time; `begin` as for `worker_processes`."""
+    with _one_thread_each(), worker_processes(1, begin) as pool:
+        yield pool
+
+
+@contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Processes started in the block use one thread for linear algebra: the cores are busy already."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

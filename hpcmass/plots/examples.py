@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,8 @@ def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.
     network = view.plane.cut(view.data["example_v_lif"]).values[*point, : time.size]
     potentials = view.plane.cut(view.data["example_v"]).values[*point, :, : time.size]
     models = dict(zip(view.models, potentials, strict=True))
-    draw_potentials(axes, time, network, models, view.mean_sd(*point), "the time of all trials")
+    draw_potentials(axes, time, network, models, view.mean_sd(*point), "the time of all trials",
+                    lines=_lines(view))  # fmt: skip
 
 
 def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepParts, time: npt.NDArray[np.float64]) -> None:
@@ -133,7 +134,12 @@ def _draw_spectra(axes: Axes, view: View, point: Point) -> None:
     frequency = np.asarray(view.data["frequency"].values, dtype=np.float64)
     stacked = np.concatenate([network[None], powers])[:, frequency > 0]
     frequency, (network, *powers) = log_means(frequency[frequency > 0], stacked)
-    draw_spectra(axes, frequency, network, dict(zip(view.models, powers, strict=True)), medians, legend=False)
+    models = dict(zip(view.models, powers, strict=True))
+    draw_spectra(axes, frequency, network, models, medians, legend=False, lines=_lines(view))
+
+
+def _lines(view: View) -> dict[str, dict[str, Any]]:
+    return {model: view.line(model) for model in view.models}
 
 
 def first_trial(view: View, point: Point) -> int:

@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from hpcmass.plots import style
 
 Real = npt.NDArray[np.float64]
+Lines = Mapping[str, dict[str, Any]]
+"""Name of a curve → its colour, dashes and width."""
 
-NETWORK: Final = "LIF"
+NETWORK: Final = "network"
 """Name of the network's own series, beside the models'."""
 PERIODS: Final = 12
 """A panel shows about this many periods of the median frequency, if it has them."""
@@ -56,6 +58,7 @@ def draw_potentials(
     of: str,
     *,
     standardised: bool = True,
+    lines: Lines | None = None,
 ) -> None:
     """Potentials standardised over the time shown: the statistics see neither mean nor amplitude, the legend does.
 
@@ -68,15 +71,17 @@ def draw_potentials(
     models : mapping of str to array, (n,)
         Name → potential (mV); NaN where a model diverged.
     mean_sd : mapping of str to (float, float)
-        Name (`LIF` or a model) → mean and standard deviation (mV) for the legend: for the time shown they would differ
-        from the tables.
+        Name (`network` or a model) → mean and standard deviation (mV) for the legend: for the time shown they would
+        differ from the tables.
     of : str
         The time over which mean and standard deviation are computed.
     standardised : bool
         False draws them in mV.
+    lines : mapping of str to dict, optional
+        Model → how its curve looks; without it by the order of `models`.
     """
     curves: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
-    curves += [(name, v, style.model_line(i)) for i, (name, v) in enumerate(models.items())]
+    curves += [(name, v, (lines or {}).get(name, style.model_line(i))) for i, (name, v) in enumerate(models.items())]
     for name, series, line in curves:
         v = np.asarray(series, dtype=np.float64)
         text = stated(name, v, mean_sd.get(name, (np.nan, np.nan)))
@@ -124,6 +129,7 @@ def draw_spectra(
     medians_hz: Mapping[str, float] | None = None,
     *,
     legend: bool = True,
+    lines: Lines | None = None,
 ) -> None:
     """Power densities on logarithmic axes; a triangle marks each median frequency, without overlap.
 
@@ -135,12 +141,16 @@ def draw_spectra(
         Power density (mV²/Hz) of the network.
     models : mapping of str to array, (n,)
     medians_hz : mapping of str to float, optional
-        Name (`LIF` or a model) → median frequency.
+        Name (`network` or a model) → median frequency.
     legend : bool
         Name the curves.
+    lines : mapping of str to dict, optional
+        As for `draw_potentials`.
     """
     curves: list[tuple[str, npt.ArrayLike, dict[str, Any]]] = [(NETWORK, network, style.NETWORK_LINE)]
-    curves += [(name, power, style.model_line(i)) for i, (name, power) in enumerate(models.items())]
+    curves += [
+        (name, power, (lines or {}).get(name, style.model_line(i))) for i, (name, power) in enumerate(models.items())
+    ]
     top, bottom = 0.0, np.inf
     marked: list[tuple[float, int]] = []
     for name, power, line in curves:

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hpcmass.plots import style
 from hpcmass.plots.outlines import Outline, draw_outlines, legend_lines
@@ -36,6 +36,10 @@ TICK_ROOM: Final = 1.3
 """Least distance between tick labels, of the height of their letters."""
 LETTER: Final = 0.62
 """Width of a letter, likewise."""
+LABEL_LETTER: Final = 0.52
+"""Width of a letter of an axis's label, of its height, on the average."""
+LEAST_LETTERS: Final = 12
+"""Letters that a line of a label has room for, however small the map is."""
 SIGNED_FROM: Final = 0.01
 """A negative cell gets a minus sign beyond this fraction of a centred scale's end: smaller values look like zero."""
 
@@ -262,6 +266,24 @@ def thin_ticks(axes: Axes, plane: Plane, inches: tuple[float, float]) -> None:
         if axis is axes.xaxis:
             letters = (max(len(style.number(values[i])) for i in shown) + 1) * len(shown)
             axes.tick_params(axis="x", rotation=90 if LETTER * height * letters > room else 0)
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic axis upwards, with plain numbers."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: style.number(value))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def fit_labels(axes: Axes, inches: tuple[float, float]) -> int:
+    """Break the labels of both sides into lines that fit a panel of this size; returns the lines below it."""
+    letter = LABEL_LETTER * _points(mpl.rcParams["axes.labelsize"]) / 72
+    for axis, room in zip((axes.xaxis, axes.yaxis), inches, strict=True):
+        text = axis.get_label_text().replace("\n", " ")
+        width = max(LEAST_LETTERS, int(min(room / letter, len(text) + 1)))
+        axis.set_label_text("\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)))
+    return axes.get_xlabel().count("\n") + 1
 
 
 def _points(size: Any) -> float:

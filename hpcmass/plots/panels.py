@@ -12,15 +12,15 @@ from typing import Final
 import numpy as np
 
 from hpcmass.plots import maps, style
+from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.maps import Panel, Scale
 from hpcmass.plots.outlines import ADJUSTED, RAW, SYNCHRONY, Outline
 from hpcmass.plots.plane import NO_NEURONS, TOO_FEW_SPIKES, FloatMap, Mask
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
-NETWORK: Final = "network (LIF)"
 MINUS: Final = "\N{MINUS SIGN}"
-MODEL_LESS_LIF: Final = f"model {MINUS} LIF".replace(" ", "\N{NO-BREAK SPACE}")
+MODEL_LESS_NETWORK: Final = f"model {MINUS} network".replace(" ", "\N{NO-BREAK SPACE}")
 LOW_RHO: Final = 0.5
 """Below this correlation a lag is dimmed: the maximum is not distinct."""
 
@@ -83,8 +83,8 @@ def median_frequency_differences(view: View) -> list[Panel]:
     """Model minus network: positive where the model is too fast."""
     network = view.point("median_frequency_lif")
     models = {model: view.model("median_frequency", model) - network for model in view.models}
-    scale = maps.centred(f"median frequency, {MODEL_LESS_LIF} (Hz)", *models.values())
-    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
+    scale = maps.centred(f"median frequency, {MODEL_LESS_NETWORK} (Hz)", *models.values())
+    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} network")
 
 
 def chi_squared(view: View) -> list[Panel]:
@@ -145,8 +145,8 @@ def mean_errors(view: View) -> list[Panel]:
     if not view.has("mean_error"):
         return []
     models = of_models(view, "mean_error")
-    scale = maps.centred(f"mean potential, {MODEL_LESS_LIF} (mV)", *models.values())
-    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} LIF")
+    scale = maps.centred(f"mean potential, {MODEL_LESS_NETWORK} (mV)", *models.values())
+    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} network")
 
 
 def variance_errors(view: View) -> list[Panel]:
@@ -154,8 +154,8 @@ def variance_errors(view: View) -> list[Panel]:
     if not view.has("log_variance_ratio"):
         return []
     models = {model: values / np.log(10) for model, values in of_models(view, "log_variance_ratio").items()}
-    scale = maps.centred("log₁₀ of the variances' ratio, model / LIF", *models.values())
-    return model_panels(view, models, scale, title=lambda model: f"{model} / LIF")
+    scale = maps.centred("log₁₀ of the variances' ratio, model / network", *models.values())
+    return model_panels(view, models, scale, title=lambda model: f"{model} / network")
 
 
 def synchrony_edge(view: View) -> Outline:

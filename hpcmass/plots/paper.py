@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -14,13 +15,11 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from hpcmass.errors import UserError
-from hpcmass.plots import style
 from hpcmass.plots.lines import NETWORK
-from hpcmass.plots.maps import draw_map, legend_entries, on_two_lines, thin_ticks, weight_of
-from hpcmass.plots.plane import SYMBOLS, FloatMap, grid_index
+from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, on_two_lines, thin_ticks, weight_of
+from hpcmass.plots.plane import SYMBOLS, FloatMap, Plane, grid_index
 from hpcmass.plots.requested import Limits, Requested, requested
 from hpcmass.plots.saving import Picture
 from hpcmass.plots.style import number
@@ -37,6 +36,10 @@ BAR_INCHES: Final = 0.8
 """Width of a colour bar with its labels."""
 LINE_ASPECT: Final = 0.7
 """Height of a panel of lines, of its width."""
+LEAST_INCHES: Final = 0.25
+"""Least width of a panel."""
+SETTLING: Final = 3
+"""Rounds in which labels, ticks and height are fitted to each other."""
 ENTRY_INCHES: Final = 0.17
 """Height of a line of the legend."""
 LABEL_INCHES: Final = 0.069
@@ -71,6 +74,7 @@ def paper_figure(
         Statistic → ends of its colours, or of the axis of its lines.
     along : mapping of str to float, optional
         One axis of the plane and a value on the grid: lines along p = 0.2 instead of maps, a panel for each statistic.
+        A plane of one row or one column has lines without it.
     letters : bool
         Letter the panels a, b, c, ...
     legend : bool
@@ -80,6 +84,7 @@ def paper_figure(
         raise UserError(
             f"the figure is {width_mm:g} mm wide; give a width from {WIDTHS_MM[0]:g} to {WIDTHS_MM[1]:g} mm"
         )
+    along = along or _only_line(view)
     panels = _in_panels(requested(view, names, limits), along)
     columns = min(columns or max(1, int(width_mm // COLUMN_MM)), len(panels))
     rows = -(-len(panels) // columns)
@@ -94,7 +99,7 @@ def paper_figure(
     across = max(across, min(len(shown), int(width / (0.6 + LETTER_INCHES * longest))))
     lines = sum(text.count("\n") + 1 for text in shown) / across + bool(view.plane.fixed)
     labelled = rows if along else 1 if len(panels) % columns == 0 else 2
-    height = rows * (inches[1] + 0.4) + labelled * (0.45 if along else 0.65) + ENTRY_INCHES * lines
+    height = rows * (inches[1] + 0.6) + labelled * 1.0 + ENTRY_INCHES * lines
     figure = Picture(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     flat: list[Axes] = list(grid.ravel())
@@ -108,7 +113,6 @@ def paper_figure(
         last_row = (k // columns + 2) * columns > len(panels)  # there is not a whole row below
         draw_map(axes, view.plane, panel[0].panel, label_x=last_row, label_y=k % columns == 0,
                  weight=weight_of(view.plane, inches))  # fmt: skip
-        thin_ticks(axes, view.plane, inches)
         axes.tick_params(labelbottom=last_row, labelleft=k % columns == 0)
     for group in groups:
         panels[group[0]][0].panel.scale.bar(figure, [flat[k] for k in group], _letters_along(inches[1]))
@@ -119,7 +123,43 @@ def paper_figure(
             entry.set_label(text)
         title = f"at {view.plane.fixed_text()}" if view.plane.fixed else None
         figure.legend(handles=entries, loc="outside lower center", ncols=across, frameon=False, title=title)
+    _settle(figure, flat, rows, None if along else view.plane)
     return figure
+
+
+def _settle(figure: Picture, panels: Sequence[Axes], rows: int, plane: Plane | None) -> None:
+    """Break labels and thin ticks for the width that the panels get, and make the figure as high as they need.
+
+    `plane`: of maps; None for lines.
+    """
+    bars = [axes for axes in figure.axes if axes not in panels]
+    for _ in range(SETTLING):
+        with warnings.catch_warnings(record=True) as collapsed:
+            warnings.simplefilter("always")
+            figure.draw_without_rendering()
+        boxes = [axes.get_window_extent() for axes in panels]
+        inches = (
+            min(box.width for box in boxes) / figure.dpi,
+            min(box.height for box in boxes) / figure.dpi,
+        )
+        if inches[0] < LEAST_INCHES or collapsed:
+            width_mm = figure.get_figwidth() * MM_PER_INCH
+            raise UserError(f"there is no room for the panels in {width_mm:g} mm; give a larger width or fewer columns")
+        wanted = inches[0] * (LINE_ASPECT if plane is None else _aspect(plane))
+        for axes in panels:
+            if plane is not None:
+                thin_ticks(axes, plane, (inches[0], wanted))
+            fit_labels(axes, (inches[0], wanted))
+        for axes in bars:
+            height = axes.get_window_extent().height / figure.dpi
+            fit_labels(axes, (np.inf, height + wanted - inches[1]))
+        figure.set_figheight(figure.get_figheight() + rows * (wanted - inches[1]))
+
+
+def _aspect(plane: Plane) -> float:
+    """Height of a map, of its width."""
+    up, right = plane.shape
+    return min(max(up / right, 0.6), 1.2)
 
 
 def draw_into(
@@ -132,6 +172,7 @@ def draw_into(
     letters: bool = False,
 ) -> None:
     """The same panels in the axes of a figure that there is, each with its colour bar, without a legend."""
+    along = along or _only_line(view)
     panels = _in_panels(requested(view, names, limits), along)
     if len(panels) != len(axes):
         raise UserError(f"there are {len(panels)} panels for {len(axes)} axes; give an axes for each panel")
@@ -146,6 +187,7 @@ def draw_into(
         inches = (box.width / figure.dpi, box.height / figure.dpi)
         draw_map(own, view.plane, panel[0].panel, weight=weight_of(view.plane, inches))
         thin_ticks(own, view.plane, inches)
+        fit_labels(own, inches)
         panel[0].panel.scale.bar(figure, [own], _letters_along(inches[1]))
     if letters:
         add_letters(axes)
@@ -174,17 +216,14 @@ def draw_lines(
         return values[:, place] if upwards else values[place]
 
     for each in shown:
-        line = _line(view, each.source)
+        line = view.line(each.source)
         values = cut(each.panel.values)
         axes.plot(at, values, marker="o", markersize=2.5, label=each.panel.title, **line)
         errors = np.nan_to_num(np.stack([values - cut(each.low), cut(each.high) - values]))
         axes.errorbar(at, values, errors, fmt="none", ecolor=line["color"], elinewidth=0.8, capsize=1.5)
     scale = shown[0].panel.scale
     if isinstance(scale.norm, LogNorm):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(lambda value, _: number(value))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        log_axis(axes)
     if shown[0].statistic in (limits or {}):
         axes.set_ylim(scale.norm.vmin, scale.norm.vmax)
     axes.set_title(f"{SYMBOLS.get(axis, axis)} = {number(value)}")
@@ -210,6 +249,14 @@ def _in_panels(maps: list[Requested], along: Mapping[str, float] | None) -> list
     return [[each for each in maps if each.statistic == name] for name in statistics]
 
 
+def _only_line(view: View) -> dict[str, float] | None:
+    """Where the lines of a plane of one row or one column are: a map of it would say less."""
+    plane = view.plane
+    if plane.shape[0] == 1 < plane.shape[1]:
+        return {plane.up: plane.up_values[0]}
+    return {plane.right: plane.right_values[0]} if plane.shape[1] == 1 < plane.shape[0] else None
+
+
 def _line_of(view: View, along: Mapping[str, float]) -> tuple[str, float]:
     (axis, value), *others = along.items()
     sides = (view.plane.right, view.plane.up)
@@ -232,9 +279,8 @@ def _panel_inches(view: View, width: float, columns: int, bars: int, *, lines: b
     if lines:
         each = width / columns - 0.6
         return each, LINE_ASPECT * (each + 0.3)
-    up, right = view.plane.shape
     each = max(0.5, (width - 0.7 - BAR_INCHES * bars) / columns - 0.1)
-    return each, each * min(max(up / right, 0.6), 1.2)
+    return each, each * _aspect(view.plane)
 
 
 def _entries(view: View, panels: list[list[Requested]], along: Mapping[str, float] | None) -> list[Artist]:
@@ -243,16 +289,11 @@ def _entries(view: View, panels: list[list[Requested]], along: Mapping[str, floa
         return legend_entries([panel[0].panel for panel in panels])
     titles = {each.source: each.panel.title for panel in panels for each in panel}
     names = [name for name in (NETWORK, *view.models) if name in titles]
-    entries: list[Artist] = [Line2D([], [], label=titles[name], **_line(view, name)) for name in names]
+    entries: list[Artist] = [Line2D([], [], label=titles[name], **view.line(name)) for name in names]
     if any(np.isfinite(each.low).any() for panel in panels for each in panel):
         bar: dict[str, Any] = {"color": "0.25", "marker": "|", "markersize": 9, "linestyle": "none"}
         entries.append(Line2D([], [], label="standard error over the trials", **bar))
     return entries
-
-
-def _line(view: View, source: str) -> dict[str, Any]:
-    """How the line of a model or the network looks; a model's is the same in every figure of the file."""
-    return style.NETWORK_LINE if source == NETWORK else style.model_line(view.models.index(source))
 
 
 def _letters_along(height: float) -> int:

@@ -62,13 +62,13 @@ _MEDIANS: Final = {
     "spectral distance (dB)": "spectral_distance",
     "χ²/dof": "chi2",
     "coherence": "coherence_mean",
-    "median f, model / LIF": "median_frequency",
+    "median f, model / network": "median_frequency",
     "error of the mean (mV)": "mean_error",
-    "variance, model / LIF": "log_variance_ratio",
+    "variance, model / network": "log_variance_ratio",
 }
 """Column → variable of `medians_table`."""
 
-DECIMALS: Final = {"ρ": 2, "χ²/dof": 2, "coherence": 2, "median f, model / LIF": 2}
+DECIMALS: Final = {"ρ": 2, "χ²/dof": 2, "coherence": 2, "median f, model / network": 2}
 """Of medians; one in the other columns. Shares have none."""
 
 DIGITS: Final = {"Spike-contrast": 2, "rate E (Hz)": 3, "median f (Hz)": 3}

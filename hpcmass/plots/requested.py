@@ -55,7 +55,7 @@ class Requested:
     ----------
     statistic : str
     source : str
-        A mass model, or `LIF`.
+        A mass model, or `network`.
     panel : Panel
     low, high : array, (up, right)
         The value less and plus its standard error; NaN where there is none.
@@ -75,7 +75,7 @@ def requested(view: View, names: Sequence[str], limits: Limits | None = None) ->
     ----------
     view : View
     names : sequence of str
-        `STATISTIC:MODEL`, `STATISTIC:LIF` for the network, or `STATISTIC` for all that have it.
+        `STATISTIC:MODEL`, `STATISTIC:network`, or `STATISTIC` for all that have it.
     limits : mapping of str to (float, float), optional
         Statistic → ends of its colours.
 
@@ -148,7 +148,7 @@ def _panels(view: View, statistic: str, sources: Sequence[str]) -> dict[str, Pan
     if not made:
         raise UserError(f"{view.path} has no map of {statistic} in this plane; show other axes, or another statistic")
     titled = zip(names, made, strict=False)
-    return {name: replace(panel, title="network" if name == NETWORK else name) for name, panel in titled}
+    return {name: replace(panel, title=name) for name, panel in titled}
 
 
 def _plain(view: View, name: str) -> list[Panel]:

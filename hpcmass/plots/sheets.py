@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hpcmass.plots import own, panels
-from hpcmass.plots.maps import Panel, draw_map, legend_entries
-from hpcmass.plots.plane import Plane
+from hpcmass.plots.maps import Panel, draw_map, legend_entries, log_axis, on_two_lines
+from hpcmass.plots.plane import Plane, symbol
+from hpcmass.plots.style import NETWORK_LINE, number
 from hpcmass.plots.view import View
 
 SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
@@ -34,6 +37,8 @@ SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
 """File name → title and panels."""
 ON_REQUEST: Final = ("own_statistics", "best_value")
 """Sheets of what a comparison has only on request."""
+LINES_INCHES: Final = (5.0, 3.2)
+"""Width and height of a plot of lines."""
 LEGEND_INCHES: Final = 0.062
 """Width of a letter of the legend, about."""
 
@@ -59,6 +64,8 @@ def overview(view: View) -> Figure:
 
 
 def _compose(view: View, title: str, shown: Sequence[Panel], columns: int) -> Figure:
+    if min(view.plane.shape) == 1 < max(view.plane.shape):
+        return _as_lines(view, title, shown)
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     width, height = _panel_inches(view.plane)
@@ -78,6 +85,42 @@ def _compose(view: View, title: str, shown: Sequence[Panel], columns: int) -> Fi
         shown[0].scale.bar(figure, flat[: len(shown)])
     figure.suptitle(title)
     _foot(figure, view, shown)
+    return figure
+
+
+def _as_lines(view: View, title: str, shown: Sequence[Panel]) -> Figure:
+    """The same for a plane of one row or one column: a plot for each scale, a curve for each panel."""
+    plane = view.plane
+    across = plane.shape[0] == 1
+    groups: list[list[Panel]] = []
+    for panel in shown:
+        same = next((group for group in groups if group[0].scale is panel.scale), None)
+        groups.append([panel]) if same is None else same.append(panel)
+    columns = min(3, len(groups))
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(columns * LINES_INCHES[0], rows * LINES_INCHES[1] + 0.7))
+    flat = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes, group in zip(flat, groups, strict=False):
+        network = 0
+        for panel in group:
+            model = next(
+                (name for name in re.split("[ :\N{NO-BREAK SPACE}]", panel.title) if name in view.models), None
+            )
+            line = NETWORK_LINE | {"linestyle": ("solid", "dashed")[network % 2]} if model is None else view.line(model)
+            network += model is None
+            values = panel.values.ravel()
+            axes.plot(plane.right_values if across else plane.up_values, values, marker="o", markersize=2.5,
+                      label=panel.title, **line)  # fmt: skip
+        if isinstance(group[0].scale.norm, LogNorm):
+            log_axis(axes)
+        axes.set_xlabel(plane.right_label if across else plane.up_label)
+        axes.set_ylabel(on_two_lines(group[0].scale.label.removesuffix(", square-root scale")))
+        axes.legend(frameon=False)
+    for axes in flat[len(groups) :]:
+        axes.remove()
+    where = f"{symbol(plane.up)} = {number(plane.up_values[0])}" if across else ""
+    figure.suptitle(f"{title}, at {where or f'{symbol(plane.right)} = {number(plane.right_values[0])}'}")
+    figure.supxlabel(view.caption(), fontsize=7.5, color="0.35")
     return figure
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
+from hpcmass.plots import style
 from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.plane import DIVERGED, FAILED, NOT_COMPUTED, SILENT, FloatMap, Gap, Mask, Plane, cut_plane, explain
 from hpcmass.store import schema
@@ -36,7 +37,7 @@ REQUIRED: Final = (
 class View:
     """A comparison file in one plane: its contents and its configuration.
 
-    `chosen`: its models are those that the user named, in the user's order.
+    `chosen`: its models are those that the user named, in the user's order; `file_models` are all models of the file.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class View:
     plane: Plane
     experiment: Experiment
     chosen: bool = False
+    file_models: tuple[str, ...] = ()
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -70,7 +72,14 @@ class View:
                 hint = did_you_mean(name, self.models) or f"there are {', '.join(self.models)}"
                 raise UserError(f"there is no model '{name}' in {self.path}; {hint}")
         positions = [self.models.index(name) for name in dict.fromkeys(names)]
-        return replace(self, data=self.data.isel(model=positions), chosen=True)
+        shown = self.data.isel(model=positions)
+        return replace(self, data=shown, chosen=True, file_models=self.file_models or self.models)
+
+    def line(self, source: str) -> dict[str, Any]:
+        """How the curve of the network or a model looks: a model's colour is its place in the file, in all figures."""
+        if source == NETWORK:
+            return style.NETWORK_LINE
+        return style.model_line((self.file_models or self.models).index(source))
 
     def has(self, *names: str) -> bool:
         """Whether the file has all of these variables: one of an older format may lack some."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
+from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.plots.lines import NETWORK, RASTER_NEURONS
 from hpcmass.plots.view import View
@@ -21,11 +23,26 @@ Point = tuple[int, ...]
 
 FINEST_MS: Final = 0.5
 """Samples are means over so much time: frequencies up to 1 kHz remain."""
-BYTES_A_POINT: Final = 32_000
+BYTES_A_POINT: Final = 100_000
 MOST_BYTES: Final = 16_000_000
 """The curves take at most about so much of the page; on a large grid they are coarser, of fewer trials."""
+COARSEST_MS: Final = 1.0
+"""Samples become so coarse for the sake of further trials, not coarser: frequencies up to 500 Hz remain."""
 FEWEST_SAMPLES: Final = 40
 INPUTS: Final = ("phi_E", "phi_I", "phi_ext")
+
+
+class Solve(Protocol):
+    """Solves mass models again: point of the comparison, trial → name → V (mV) over the whole trial."""
+
+    @property
+    def models(self) -> tuple[str, ...]: ...
+
+    def __call__(self, point: Point, trial: int) -> Mapping[str, npt.NDArray[Any]]: ...
+
+
+Solver = Callable[[xr.Dataset, Experiment, SweepParts], Solve | None]
+"""Comparison, its experiment, sweep → what solves its models; a page is written without mass models, so it is given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,25 +71,44 @@ class _Plan:
     further_trials: int
 
 
-def curves(view: View, sweep: SweepParts | None) -> Curves:
-    """The curves of all points of the file; those of the inputs, and of further trials, come from the sweep."""
+def curves(view: View, sweep: SweepParts | None, solver: Solver | None = None) -> Curves:
+    """The curves of all points of the file; those of the inputs, and of further trials, come from the sweep.
+
+    With a `solver` the models are solved again in further trials.
+    """
     data = view.data
     shape = data["n_compared"].shape
     window = np.asarray(data["window"].values, dtype=np.float64)
     n_trials = data.sizes["trial"] if sweep is not None else 1
-    plan = _plan(int(np.prod(shape)), window, len(view.models), n_trials, sweep is not None)
+    every_step = sweep is not None and sweep.experiment.traces.allow_comparison
+    solve = (
+        solver(data, view.experiment, sweep) if solver and sweep is not None and every_step and n_trials > 1 else None
+    )
     names = [NETWORK, *view.models, *(INPUTS if sweep is not None else ())]
-    further = [NETWORK, *INPUTS] * plan.further_trials
+    further = [NETWORK, *(solve.models if solve else ()), *INPUTS]
+    plan = _plan(int(np.prod(shape)), window, len(names), len(further), n_trials)
     done = np.asarray(data["status"].values) == DONE
     axes = tuple(str(name) for name in data["n_compared"].dims)
     network = data["example_v_lif"].transpose(*axes, "window").values
     models = data["example_v"].transpose(*axes, "model", "window").values
+    nothing, steps = np.full(plan.samples, np.nan), _steps(sweep, window)
     lines, scales, trials = [], [], []
     for point in np.ndindex(shape):
         numbers = np.flatnonzero(done[point]).tolist()[: 1 + plan.further_trials]
         own = np.concatenate([network[point][None], models[point]]) if numbers else None
         place = point if sweep is None else tuple(i for name, i in zip(axes, point, strict=True) if name in sweep.axes)
-        rows = list(_rows(own, sweep, place, numbers, window, plan, len(view.models)))
+        rows = [nothing if own is None else _block_means(own[k], plan) for k in range(1 + len(view.models))]
+        if sweep is not None:
+            first = [_window_of(sweep, name, place, numbers[0], window) for name in INPUTS] if numbers else []
+            rows += [_block_means(values, plan) for values in first] or [nothing] * len(INPUTS)
+            for trial in numbers[1:]:
+                potentials = solve(point, trial) if solve else {}
+                for name in further:
+                    recorded = "mean_v" if name == NETWORK else name
+                    in_sweep = name in (NETWORK, *INPUTS)
+                    series = _window_of(sweep, recorded, place, trial, window) if in_sweep else potentials[name][steps]
+                    rows.append(_block_means(series, plan))
+            rows += [nothing] * (len(names) + len(further) * plan.further_trials - len(rows))
         scale, whole = packed(np.array(rows))
         lines.append(line(whole))
         scales.append(scale)
@@ -82,6 +118,7 @@ def curves(view: View, sweep: SweepParts | None) -> Curves:
     description = {
         "series": names,
         "further": further,
+        "further_trials": plan.further_trials,
         "samples": plan.samples,
         "start": round(float(window[0]) + step * (plan.width - 1) / 2, 6),
         "step": round(step * plan.width, 6),
@@ -95,11 +132,16 @@ def curves(view: View, sweep: SweepParts | None) -> Curves:
     return Curves(description, "\n".join(lines), "\n".join(spectrum_lines))
 
 
-def _plan(n_points: int, window: Real, n_models: int, n_trials: int, inputs: bool) -> _Plan:
+def _plan(n_points: int, window: Real, first: int, further: int, n_trials: int) -> _Plan:
+    """Series of the first trial, and of each other one → all trials if there is room, else fewer of fine samples."""
     numbers = min(BYTES_A_POINT, MOST_BYTES / n_points) / BYTES_A_NUMBER
     dt = float(window[1] - window[0]) if window.size > 1 else 1.0
-    first, further = 1 + n_models + len(INPUTS) * inputs, 1 + len(INPUTS)
-    width = max(1, round(FINEST_MS / dt))
+    finest = max(1, round(FINEST_MS / dt))
+    for width in range(finest, max(finest, round(COARSEST_MS / dt)) + 1):
+        samples = max(1, window.size // width)
+        if samples * (first + further * (n_trials - 1)) <= numbers:
+            return _Plan(width, samples, n_trials - 1)
+    width = finest
     while window.size // width * first > numbers and window.size // (width + 1) >= FEWEST_SAMPLES:
         width += 1
     samples = max(1, window.size // width)
@@ -107,33 +149,17 @@ def _plan(n_points: int, window: Real, n_models: int, n_trials: int, inputs: boo
     return _Plan(width, samples, max(0, min(n_trials - 1, left)))
 
 
-def _rows(
-    own: Real | None,
-    sweep: SweepParts | None,
-    point: Point,
-    trials: Sequence[int],
-    window: Real,
-    plan: _Plan,
-    models: int,
-) -> Iterator[Real]:
-    """Series of one point: of the first trial network, models and inputs, of the others network and inputs."""
-    nothing = np.full(plan.samples, np.nan)
-    for k in range(1 + models):
-        yield nothing if own is None else _block_means(own[k], plan)
+def _steps(sweep: SweepParts | None, window: Real) -> slice:
+    """The window's steps in the sweep's traces."""
     if sweep is None:
-        return
-    for slot in range(1 + plan.further_trials):
-        for name in INPUTS if slot == 0 else ("mean_v", *INPUTS):
-            if slot >= len(trials):
-                yield nothing
-            else:
-                yield _block_means(_window_of(sweep, name, point, trials[slot], window), plan)
+        return slice(0)
+    start = round(float(window[0]) / sweep.experiment.network.dt_ms)
+    return slice(start, start + window.size)
 
 
 def _window_of(sweep: SweepParts, name: str, point: Point, trial: int, window: Real) -> Real:
-    start = round(float(window[0]) / sweep.experiment.network.dt_ms)
     try:
-        return np.asarray(sweep.window(name, point, trial, slice(start, start + window.size)), dtype=np.float64)
+        return np.asarray(sweep.window(name, point, trial, _steps(sweep, window)), dtype=np.float64)
     except ValueError as error:
         raise UserError(f"{sweep.name} does not hold what was compared ({error}); compare it again") from None
 

@@ -12,6 +12,7 @@ from hpcmass.plots.figures import NAMES, all_figures
 from hpcmass.plots.saving import check_formats, make_directory, refuse_existing, save
 from hpcmass.plots.style import house_style
 from hpcmass.plots.view import open_sweep_of, open_view
+from hpcmass.report.curves import Solver
 from hpcmass.report.page import write_report
 
 REPORT = "report.html"
@@ -30,6 +31,7 @@ def draw(
     maps: Sequence[str] = (),
     models: Sequence[str] = (),
     force: bool = False,
+    solver: Solver | None = None,
 ) -> list[Path]:
     """Draw every map of a comparison and example traces, and write the report page.
 
@@ -52,6 +54,8 @@ def draw(
         Mass models that the figures show, in this order; the overview shows the first. The report page has all models.
     force : bool
         Replace figures that exist.
+    solver : callable, optional
+        Solves the models again for the report page; it then has their potentials in further trials.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def draw(
         for name in maps:
             if name in NAMES and directory / f"{name}.{kinds[0]}" not in written:
                 logger.warning(f"there is no {name} in {comparison_path}: nothing is drawn for it")
-        return [*written, *(write_report(view, sweep, directory / name) for name in report)]
+        return [*written, *(write_report(view, sweep, directory / name, solver) for name in report)]
 
 
 def _checked(maps: Sequence[str]) -> tuple[str, ...]:

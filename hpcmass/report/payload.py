@@ -16,11 +16,11 @@ from hpcmass.plots.plane import axis_label, symbol
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
-from hpcmass.report.curves import curves
+from hpcmass.report.curves import Solver, curves
 from hpcmass.report.encoding import exact
 from hpcmass.report.plane_variables import describe, plane_variables
 from hpcmass.store.parts import SweepParts
-from hpcmass.store.schema import DONE, FAILED
+from hpcmass.store.schema import DONE, FAILED, own_statistics
 from hpcmass.text import name_of
 
 STOPS: Final = 33
@@ -47,11 +47,11 @@ class Payload:
     spectra: str
 
 
-def payload(view: View, sweep: SweepParts | None) -> Payload:
+def payload(view: View, sweep: SweepParts | None, solver: Solver | None = None) -> Payload:
     """All that the page's script reads, over the whole grid; the view's plane is the one shown first."""
     variables = plane_variables(view.data)
     names = {variable.name for variable in variables}
-    drawn = curves(view, sweep)
+    drawn = curves(view, sweep, solver)
     status = np.asarray(view.data["status"].values)
     axes = [str(name) for name in view.data["n_compared"].dims]
     settings = view.experiment.compare
@@ -60,6 +60,7 @@ def payload(view: View, sweep: SweepParts | None) -> Payload:
         "network": NETWORK,
         "models": list(view.models),
         "axes": [_axis(view, name) for name in axes],
+        "own_tests": [own.name for own in own_statistics(view.data.attrs) if own.pvalue],
         "statistics": [describe(variable, names) for variable in variables],
         "done": (status == DONE).sum(axis=-1).ravel().tolist(),
         "failed": (status == FAILED).sum(axis=-1).ravel().tolist(),
@@ -99,7 +100,7 @@ def _axis(view: View, name: str) -> dict[str, Any]:
 def _styles(view: View) -> dict[str, dict[str, str]]:
     """Colour and dashes of each curve, those of the figures; the network's colour follows the page's."""
     styles = {NETWORK: {"colour": "var(--network)", "dashes": ""}}
-    styles |= {name: _css_line(style.model_line(k)) for k, name in enumerate(view.models)}
+    styles |= {name: _css_line(view.line(name)) for name in view.models}
     for kind, drawn in style.INPUT_LINES.items():
         styles[f"phi_{kind}"] = _css_line({"linestyle": "solid", **drawn, "color": to_hex(drawn["color"])})
     return styles

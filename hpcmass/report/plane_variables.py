@@ -78,7 +78,7 @@ class PlaneVariable:
     name, unit, text : str
         `text`: the description in the file.
     sources : dict of str to (str, array)
-        Network (`LIF`) or model → the file's variable and its values, (axes…), NaN where there is none.
+        `network` or a model → the file's variable and its values, (axes…), NaN where there is none.
     flags : list of str
         Names of the values 0, 1, … of a flag.
     listed : bool

@@ -343,7 +343,8 @@ class InSitu:
             if self.n_new or not self._complete:
                 file.begin(parts, compare.spike_contrast_min, None)
                 file.finish(compare)
-            return summary_of(file, parts, self.contents, self.n_new)
+            n_compared = int((parts.status == DONE).any(axis=-1).sum())
+            return summary_of(file, parts, self.contents, n_compared, self.n_new)
 
     def close(self) -> None:
         """Close the file, and let others write it."""

@@ -1,4 +1,4 @@
-"""Scattering: rank 0 distributes the trials, the costliest first; the other ranks simulate them.
+"""Scattering: rank 0 distributes the trials (`hpcmass.order`); the other ranks simulate them.
 
 On one machine other processes do so without MPI (`-j`): the first process is rank 0, the others are 1, 2, … With
 parallel HDF5 a rank writes the traces of a trial itself, in a thread beside its next trial, and reports the trial with
@@ -21,11 +21,14 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hpcmass.config import Experiment
 from hpcmass.costs import point_costs
 from hpcmass.errors import LostWorker, TrialFailure, TrialTimeout, UserError
 from hpcmass.grid import Trial
 from hpcmass.interrupts import STOPS
+from hpcmass.order import point_order
 from hpcmass.parallel.communicator import Communicator
 from hpcmass.parallel.executors import Workers, batches, processes, ranks
 from hpcmass.progress import Progress
@@ -267,7 +270,8 @@ def scatter(
     make = partial(Worker if prepared.comparing is None else prepared.comparing.worker, prepared.experiment, clock)
     _worker = make(comm.rank, traces, writes and comm.has_threads())
     if comm.is_root:
-        _hand_out(comm, prepared, costliest_first(queue, prepared.experiment), tally, make, comparison)
+        n_workers = comm.size - 1 if comm.size > 1 else prepared.jobs
+        _hand_out(comm, prepared, in_order(queue, prepared.experiment, n_workers), tally, make, comparison)
     else:
         with ranks(comm):
             comm.gather(_worker.finish())
@@ -333,8 +337,14 @@ def _workers(comm: Communicator, prepared: Prepared, make: MakeWorker) -> Iterat
         raise UserError(f"{error}; what is done is kept, the same command continues") from None
 
 
-def costliest_first(trials: list[Trial], experiment: Experiment) -> list[Task]:
-    """Trials with their expected cost, the largest first, so that no rank is left with a long one at the end."""
+def in_order(trials: list[Trial], experiment: Experiment, n_workers: int) -> list[Task]:
+    """Trials with their expected cost, as they are to be handed out to so many workers."""
     costs = point_costs(experiment)
+    n_trials = np.zeros(costs.shape, np.int64)
+    for trial in trials:
+        n_trials[trial.index[:-1]] += 1
+    order = point_order(costs, n_trials, n_workers)
+    place = np.zeros(costs.shape, np.int64)
+    place.flat[order] = np.arange(order.size)
     tasks = [Task(trial, float(costs[trial.index[:-1]])) for trial in trials]
-    return sorted(tasks, key=lambda task: (-task.cost, task.trial.index))
+    return sorted(tasks, key=lambda task: (place[task.trial.index[:-1]], task.trial.index))

@@ -8,7 +8,7 @@ import pytest
 
 from hpcmass.cli import main
 from hpcmass.commands.arguments import time_span
-from hpcmass.commands.plan import job_line
+from hpcmass.commands.plan import _more_nodes, _nodes_table, job_line
 from hpcmass.forecast.resources import Forecast
 
 CONFIG = """
@@ -96,7 +96,7 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 def expected(trial_s: float) -> Forecast:
     import numpy as np
 
-    return Forecast(1000, np.full(100, trial_s), list(range(100)), 10, 0.1, 5.0, 400 * 2**20, 10**9)
+    return Forecast(1000, np.full(100, trial_s), np.full(100, trial_s), 10, 0.1, 5.0, 400 * 2**20, 10**9)
 
 
 def test_job_lines() -> None:
@@ -120,3 +120,37 @@ def test_a_job_line_passes_on_what_was_set() -> None:
     line = job_line(Path("my.yml"), expected(3.6), 101, assignments=["trials=3", "grid.p=[0.1,0.5]"])
     assert line.startswith("CONFIG=my.yml RUN_ARGS='--set trials=3 --set grid.p=[0.1,0.5]' TIME_LIMIT=")
     assert "leave out the spaces" in job_line(Path("my.yml"), expected(3.6), 101, assignments=["grid.p=[0.1, 0.5]"])
+
+
+@pytest.mark.process
+def test_whole_nodes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """12 trials of milliseconds: one node is already too much."""
+    printed = plan(capsys, config, "--cores-per-node", 4)
+    assert re.match(r"\d+ s, efficiency \d+%, [\d.e-]+ core-hours billed, 4 ranks", printed["1 node"])
+    assert "2 nodes" not in printed
+    assert re.match(
+        r"do not pay, and one .*: a worker then has 4 trials, the longest .* a start", printed["more nodes"]
+    )
+    printed = plan(capsys, config, "--cores-per-node", 4, "-n", 5)  # the fifth needs a second node
+    assert printed["2 nodes"].endswith("8 ranks")
+    assert "sbatch --nodes=2 --ntasks=8 --ntasks-per-node=4 --exclusive --mem-per-cpu=" in printed["Slurm job"]
+    assert main(["plan", str(config), "--cores-per-node", "4", "--json", "--seconds", "0.1", "-j", "1"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["useful_nodes"] == 0
+    (row,) = facts["ranks"]
+    assert (row["nodes"], row["ranks"]) == (1, 4)
+    assert row["billed_core_hours"] == pytest.approx(4 * row["wall_s"] / 3600)
+
+
+def test_nodes_that_pay() -> None:
+    """1000 trials of an hour: 7 nodes of 16 ranks have 9 to 10 trials a worker, a hundred too few."""
+    long = expected(3600.0)
+    useful = long.useful_nodes(16)
+    assert long.efficiency(16 * useful) >= 0.7 > long.efficiency(16 * (useful + 1))
+    ranks = _nodes_table(long, 16)
+    assert ranks == [16 * 2**k for k in range(len(ranks))]
+    assert ranks[-2] <= 16 * useful < ranks[-1]
+    assert long.billed_h(2, 16) == pytest.approx(32 * long.wall_s(32) / 3600)
+    text = _more_nodes(long, 16)
+    assert text.startswith(f"do not pay beyond {useful} (efficiency below 70%): a worker then has ")
+    assert "the longest trial takes 3600 s, a start 5 s" in text

@@ -35,9 +35,9 @@ def find_browser() -> tuple[str, str]:
 
 @contextmanager
 def headless(
-    *, dark: bool = False, size: tuple[int, int] = WIDE, downloads: Path | None = None
+    *, dark: bool = False, size: tuple[int, int] = WIDE, downloads: Path | None = None, offline: bool = True
 ) -> Iterator[webdriver.Chrome]:
-    """A browser of this size, offline, that records its console; a narrow one is a phone."""
+    """A browser of this size, offline unless a page is served, that records its console; a narrow one is a phone."""
     browser, driver = find_browser()
     options = webdriver.ChromeOptions()
     options.binary_location = browser
@@ -50,8 +50,9 @@ def headless(
     chrome = webdriver.Chrome(options=options, service=Service(driver))
     try:
         chrome.execute_cdp_cmd("Network.enable", {})
-        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+        if offline:
+            nothing = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+            chrome.execute_cdp_cmd("Network.emulateNetworkConditions", nothing)
         screen = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] < 600}
         chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]

@@ -18,8 +18,8 @@ Submit = Callable[..., str]
 PARTS = "{here}/part-1-of-3.h5 {here}/part-3-of-3.h5"
 
 SLURM_COMMANDS = {
-    "mpi": "srun hpcmass run c.yml -o {here}/s.h5 --time-limit 07:50:00 --retry-failed --gather",
-    "requeue": "srun hpcmass run c.yml -o {here}/s.h5 --retry-failed --gather",
+    "mpi": "srun --cpu-bind=cores hpcmass run c.yml -o {here}/s.h5 --time-limit 07:50:00 --retry-failed --gather",
+    "requeue": "srun --cpu-bind=cores hpcmass run c.yml -o {here}/s.h5 --retry-failed --gather",
     "array": "hpcmass run c.yml -o {here}/part-2-of-3.h5 --part 2/3 --retry-failed --gather",
     "merge": f"hpcmass merge -o {{here}}/s.h5 --pack {PARTS}",
     "compare": f"hpcmass status {PARTS}\nhpcmass compare {PARTS} -o {{here}}/s-cmp.h5 -j 5\n"
@@ -28,7 +28,7 @@ SLURM_COMMANDS = {
 
 
 @pytest.mark.parametrize("template", SLURM_COMMANDS)
-@pytest.mark.parametrize("launch", ["srun", "mpirun", "mpiexec -n 3"])
+@pytest.mark.parametrize("launch", ["", "mpirun", "mpiexec -n 3"])
 def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, launch: str) -> None:
     """The command in full, one thread a rank, and a failure as the job's own."""
     calls = tmp_path / "calls"
@@ -43,10 +43,12 @@ def test_slurm_template_starts(submit: Submit, tmp_path: Path, template: str, la
     variables = {"CONFIG": "c.yml", "SWEEP": tmp_path / "s.h5", "PARTS": 3, "PARTS_DIR": tmp_path, "PACK": "yes"}
     variables |= {"RUN_ARGS": "--retry-failed --gather"}
     variables |= {"SLURM_ARRAY_TASK_ID": 2, "SLURM_CPUS_PER_TASK": 5, "SLURM_JOB_ID": 42, "OMP_NUM_THREADS": 8}
-    variables |= {"HPCMASS": tmp_path / "bin" / "hpcmass"} | ({} if launch == "srun" else {"LAUNCH": launch})
+    variables |= {"HPCMASS": tmp_path / "bin" / "hpcmass"} | ({"LAUNCH": launch} if launch else {})
     output = submit("bash", JOBS / "slurm" / f"{template}.sbatch", **variables)
     expected = (
-        SLURM_COMMANDS[template].format(here=tmp_path).replace("srun hpcmass", f"{launch} {tmp_path}/bin/hpcmass")
+        SLURM_COMMANDS[template]
+        .format(here=tmp_path)
+        .replace("srun --cpu-bind=cores hpcmass", f"{launch or 'srun --cpu-bind=cores'} {tmp_path}/bin/hpcmass")
     )
     assert calls.read_text() == expected + "\n"
     assert "1 thread" in output

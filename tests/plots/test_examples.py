@@ -36,7 +36,7 @@ def test_traces_show_the_files_potentials(comparison: Make, full):
         np.testing.assert_allclose(network.get_ydata(), (v - v.mean()) / v.std(), atol=1e-3)
         labels = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
         assert labels == [
-            "LIF: \N{MINUS SIGN}61.23 ± 1.46 mV",
+            "network: \N{MINUS SIGN}61.23 ± 1.46 mV",
             "CFM: \N{MINUS SIGN}50.50 ± 0.00 mV",
             "MFM",
         ]  # the tables'

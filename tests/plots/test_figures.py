@@ -63,6 +63,18 @@ def test_all_figures_are_drawn(gappy_comparison: Path, tmp_path: Path):
     assert dict(mpl.rcParams) == settings
 
 
+def test_a_single_row_is_lines(small_comparison):
+    """A plot for each scale; a model has its colour."""
+    with open_view(small_comparison([0.1, 0.5, 1], [0.8])) as view, style.house_style():
+        figure = sheet(view, "correlation")
+        assert figure is not None
+        (axes,) = figure.axes
+        curves = {str(line.get_label()): line for line in axes.get_lines()}
+        assert list(curves) == ["CFM", "MFM"]
+        assert curves["MFM"].get_color() == view.line("MFM")["color"]
+        np.testing.assert_array_equal(curves["MFM"].get_ydata(), view.model("rho", "MFM")[0])
+
+
 def test_a_comparison_with_every_kind_of_gap(gappy_comparison: Path):
     with open_view(gappy_comparison) as view:
         contrast = panels.spike_contrast(view)[0]

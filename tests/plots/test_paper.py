@@ -18,6 +18,7 @@ from hpcmass import open_comparison
 from hpcmass.cli import main
 from hpcmass.errors import UserError
 from hpcmass.plots import maps, paper
+from hpcmass.plots.examples import traces
 from hpcmass.plots.requested import limited, requested, statistics_of
 from hpcmass.plots.style import chosen_style
 from hpcmass.plots.view import open_view
@@ -27,7 +28,7 @@ Make = Callable[..., Path]
 
 def test_panels_are_those_asked_in_their_order(full_comparison: Path, full):
     with open_view(full_comparison) as view:
-        names = ["rho:MFM", "lag:CFM", "rho:CFM", "spike_contrast", "median_frequency:LIF", "mean_v_lif"]
+        names = ["rho:MFM", "lag:CFM", "rho:CFM", "spike_contrast", "median_frequency:network", "mean_v_lif"]
         shown = requested(view, names)
         assert [each.panel.title for each in shown] == ["MFM", "CFM", "CFM", "network", "network", "network"]
         np.testing.assert_array_equal(shown[0].panel.values, full["rho"][..., 1].T)
@@ -35,7 +36,7 @@ def test_panels_are_those_asked_in_their_order(full_comparison: Path, full):
         np.testing.assert_array_equal(shown[2].panel.values, full["rho"][..., 0].T)
         np.testing.assert_array_equal(shown[4].panel.values, full["median_frequency_lif"].T)
         assert shown[0].panel.scale is shown[2].panel.scale
-        assert [each.source for each in requested(view, ["median_frequency"])] == ["LIF", "CFM", "MFM"]
+        assert [each.source for each in requested(view, ["median_frequency"])] == ["network", "CFM", "MFM"]
 
 
 @pytest.mark.long
@@ -86,7 +87,7 @@ def test_standard_errors(comparison: Make, full):
 @pytest.mark.parametrize("width_mm", [85, 180])
 def test_nothing_leaves_the_figure(full_comparison: Path, width_mm: float):
     with open_view(full_comparison) as view, chosen_style():
-        names = ["rho:MFM", "rho:CFM", "chi2:CFM", "lag:MFM", "median_frequency:LIF"]
+        names = ["rho:MFM", "rho:CFM", "chi2:CFM", "lag:MFM", "median_frequency:network"]
         figure = paper.paper_figure(view, names, width_mm=width_mm, letters=True)
         FigureCanvasAgg(figure).draw()
         assert figure.get_figwidth() == pytest.approx(width_mm / 25.4)
@@ -99,6 +100,48 @@ def test_nothing_leaves_the_figure(full_comparison: Path, width_mm: float):
             assert box.x1 <= whole.x1 + 1
             assert box.y0 >= whole.y0 - 1
             assert box.y1 <= whole.y1 + 1
+
+
+@pytest.mark.long
+def test_long_labels_stay_beside_their_panel(small_comparison: Make):
+    """Whatever the size of the panels; a width without room for them is refused."""
+    path = small_comparison([0.1, 0.5, 1], [0.8], "external_rate_hz: [3, 5, 8]")
+    with open_view(path, ("p", "external_rate_hz")) as view, chosen_style():
+        figure = paper.paper_figure(view, ["rho", "lag"], width_mm=120, columns=2)
+        FigureCanvasAgg(figure).draw()
+        for axes in figure.axes:
+            for label, side in ((axes.xaxis.label, "width"), (axes.yaxis.label, "height")):
+                box, panel = label.get_window_extent(), axes.get_window_extent()
+                assert getattr(box, side) <= 1.25 * getattr(panel, side), label.get_text()
+        with pytest.raises(UserError, match="no room for the panels in 60 mm"):
+            paper.paper_figure(view, ["rho", "lag"], width_mm=60, columns=4)
+
+
+def test_a_single_row_is_a_line(small_comparison: Make):
+    """Without `along`, in a figure and in axes of the user."""
+    with open_view(small_comparison([0.1, 0.5, 1], [0.8])) as view, chosen_style():
+        (axes,) = paper.paper_figure(view, ["rho"], width_mm=85).axes
+        assert [list(line.get_xdata()) for line in axes.get_lines()[:1]] == [[0.1, 0.5, 1]]
+        assert axes.get_title() == "λ = 0.8"
+        own = Figure().subplots()
+        paper.draw_into([own], view, ["rho"])
+        assert own.get_title() == "λ = 0.8"
+
+
+def test_a_model_has_one_colour(full_comparison: Path):
+    """Whatever models are shown, in whatever order."""
+    with open_view(full_comparison) as view:
+        colour = view.line("MFM")["color"]
+        shown = view.of_models(["MFM", "CFM"])
+        assert shown.line("MFM")["color"] == shown.of_models(["MFM"]).line("MFM")["color"] == colour
+        figure = traces(shown)
+        assert figure is not None
+        legend = figure.axes[0].get_legend()
+        assert legend is not None
+        pairs = zip(legend.get_texts(), legend.get_lines(), strict=True)
+        colours = {text.get_text()[:3]: line.get_color() for text, line in pairs}
+        assert colours["MFM"] == colour
+        assert colours["CFM"] == view.line("CFM")["color"]
 
 
 def test_lines_replace_maps(full_comparison: Path, full):
@@ -143,7 +186,7 @@ def test_text_stays_text(full_comparison: Path, tmp_path: Path):
     with open_comparison(full_comparison) as comparison, mpl.rc_context({"svg.fonttype": "path"}):
         comparison.figure("rho:MFM", width_mm=85, style="user").savefig(tmp_path / "two.svg")
     for name in ("one.svg", "two.svg"):
-        assert "connection probability p</text>" in (tmp_path / name).read_text()
+        assert ">connection probability" in (tmp_path / name).read_text()
     assert main(["figure", *arguments, "-o", str(tmp_path / "one.pdf")]) == 0
     content = (tmp_path / "one.pdf").read_bytes()
     assert b"/FontFile2" in content  # TrueType
@@ -168,7 +211,7 @@ def test_a_style_of_the_user():
     [
         (["--panels", "roh:MFM"], "has no statistic 'roh'; did you mean 'rho'?"),
         (["--panels", "rho:MMF"], "rho has no 'MMF'; did you mean 'MFM'?"),
-        (["--panels", "spike_contrast:MFM"], "spike_contrast has no 'MFM'; it has LIF"),
+        (["--panels", "spike_contrast:MFM"], "spike_contrast has no 'MFM'; it has network"),
         (["--panels", "rho", "--style", "gplot"], "there is no style 'gplot'; did you mean 'ggplot'?"),
         (["--panels", "rho", "--width", "3mm"], "give a width from 30 to 1000 mm"),
         (["--panels", "rho", "--width", "180"], "give a length such as 180mm, 18cm or 7in, not '180'"),

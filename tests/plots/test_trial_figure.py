@@ -64,7 +64,7 @@ def test_a_trial_has_everything_on_one_page(tmp_path: Path):
     assert len(np.asarray(potentials.lines[0].get_xdata())) == 5001
     labels = [line.get_label() for line in potentials.lines]
     after = trial["mean_v"].astype(float)[1000:]  # more than is shown
-    assert labels[0] == f"LIF: \N{MINUS SIGN}{-after.mean():.2f} ± {after.std():.2f} mV"
+    assert labels[0] == f"network: \N{MINUS SIGN}{-after.mean():.2f} ± {after.std():.2f} mV"
     assert f"± {trial['mean_v'].astype(float)[1000:6000].std():.2f} mV" not in labels[0]
     assert labels[2] == "MFM: diverged"
     assert potentials.get_legend().get_title().get_text() == "mean ± sd over the trial after the transient"
@@ -131,7 +131,9 @@ def test_inputs_are_averaged_over_a_millisecond():
 
 def test_spectra_mark_median_frequencies_and_survive_silence():
     axes = Figure().subplots()
-    draw_spectra(axes, np.array([1.0, 2.0, 4.0]), [1.0, 10.0, 1e-9], {"CFM": [1.0, NAN, 1.0]}, {"LIF": 2.5, "CFM": NAN})
+    draw_spectra(
+        axes, np.array([1.0, 2.0, 4.0]), [1.0, 10.0, 1e-9], {"CFM": [1.0, NAN, 1.0]}, {"network": 2.5, "CFM": NAN}
+    )
     assert [x for x, _ in _triangles(axes)] == [2.5]
     assert axes.get_ylim() == (pytest.approx(0.7e-9), 30.0)  # down to the network's least power
     axes = Figure().subplots()
@@ -147,7 +149,7 @@ def test_equal_median_frequencies_do_not_hide_each_other():
     """Triangles of nearly one frequency stand above each other, the network's lowest; others at the foot."""
     axes = Figure().subplots()
     frequency = np.array([1.0, 10.0, 100.0])
-    medians = {"LIF": 20.0, "A": 20.0, "B": 20.1, "C": 50.0, "D": 20.0}
+    medians = {"network": 20.0, "A": 20.0, "B": 20.1, "C": 50.0, "D": 20.0}
     draw_spectra(axes, frequency, np.ones(3), dict.fromkeys("ABCD", np.ones(3)), medians)
     network, a, b, c, d = _triangles(axes)
     assert network[1] == c[1] < a[1] < b[1] < d[1] < 0.3

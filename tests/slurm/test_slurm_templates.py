@@ -32,6 +32,25 @@ def test_mpi(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path
     assert fingerprint(sweep) == undisturbed(small)
 
 
+def test_rank_0_may_share_a_core(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """One process more than the job has cores, as the template's comment says."""
+    sweep = tmp_path / "sweep.h5"
+    launch = "srun --overcommit --ntasks=4 --cpu-bind=none"
+    job = slurm.submit("mpi.sbatch", "--ntasks=3", "--time=20", CONFIG=small, SWEEP=sweep, LAUNCH=launch)
+    job.completes()
+    assert "by 3 workers" in job.log.read_text()
+    assert fingerprint(sweep) == undisturbed(small)
+
+
+def test_whole_nodes_as_plan_asks_for_them(slurm: Slurm, small: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep.h5"
+    nodes = ("--nodes=1", "--ntasks=3", "--ntasks-per-node=3", "--exclusive", "--mem-per-cpu=512M")
+    job = slurm.submit("mpi.sbatch", *nodes, "--time=20", CONFIG=small, SWEEP=sweep)
+    job.completes()
+    assert "by 2 workers" in job.log.read_text()
+    assert fingerprint(sweep) == undisturbed(small)
+
+
 def test_mpi_stops_before_its_limit_and_continues(
     slurm: Slurm, middling: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:

@@ -204,6 +204,6 @@ def test_cheaper_trials_are_run_where_the_costliest_do_not_fit(
     path = tmp_path / "sweep.h5"
     done = command("run", uneven_config, "-o", path, "--time-limit", "10h", check=False)
     assert done.returncode == 75
-    assert asked[0] == max(asked), "the costliest were asked for first"
+    assert asked[0] == max(asked), "the costliest point is the first"
     status = sweep_status(path)
     assert (status.done, status.failed, status.pending) == (10, 0, 2)

@@ -11,15 +11,17 @@ from sweep_state import trials_done
 
 from hpcmass.config import Experiment
 from hpcmass.config.file import load_experiment
+from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trials
+from hpcmass.order import point_order
 from hpcmass.progress import Progress
 from hpcmass.store.schema import TRACES
 from hpcmass.store.status import sweep_status
 from hpcmass.store.writer import SweepWriter, create_sweep_file
 from hpcmass.sweep import limits
 from hpcmass.sweep.limits import Clock, Limits
-from hpcmass.sweep.scatter import Outcome, Tally, Task, Worker, costliest_first
+from hpcmass.sweep.scatter import Outcome, Tally, Task, Worker, in_order
 
 Run = Callable[..., Any]
 
@@ -31,7 +33,7 @@ def experiment(config: Path) -> Experiment:
 
 @pytest.fixture
 def tasks(experiment: Experiment) -> list[Task]:
-    return costliest_first(trials(experiment), experiment)
+    return in_order(trials(experiment), experiment, 2)
 
 
 class Writer:
@@ -48,18 +50,25 @@ class Writer:
         self.written.append(trial)
 
 
-def test_the_costliest_come_first_and_equal_ones_in_the_file_s_order(uneven_config: Path) -> None:
+def test_the_trials_of_a_point_come_together_in_the_file_s_order(uneven_config: Path) -> None:
     experiment = load_experiment(uneven_config)
     listed = trials(experiment)
-    tasks = costliest_first(listed[::-1], experiment)
-    rates = [task.trial.values["external_rate_hz"] for task in tasks]
-    assert rates == [4000.0] * 4 + [2000.0] * 4 + [5.0] * 4
-    costs = [task.cost for task in tasks]
-    assert costs == sorted(costs, reverse=True)
-    for rate in set(rates):
-        assert [task.trial for task in tasks if task.trial.values["external_rate_hz"] == rate] == [
-            trial for trial in listed if trial.values["external_rate_hz"] == rate
-        ]
+    costs = point_costs(experiment)
+    tasks = in_order(listed[::-1], experiment, 3)
+    assert sorted((task.trial for task in tasks), key=listed.index) == listed
+    assert all(task.cost == costs[task.trial.index[:-1]] for task in tasks)
+    places = [task.trial.index for task in tasks]
+    order = point_order(costs, np.full(costs.shape, 2), 3)
+    expected = [tuple(int(i) for i in np.unravel_index(k, costs.shape)) for k in order]
+    assert places == [(*point, number) for point in expected for number in range(2)]
+
+
+def test_what_is_left_of_a_point_comes_in_the_same_way(uneven_config: Path) -> None:
+    experiment = load_experiment(uneven_config)
+    left = trials(experiment)[1::2]  # the second trial of each point
+    tasks = in_order(left, experiment, 3)
+    order = point_order(point_costs(experiment), np.ones(point_costs(experiment).shape, int), 3)
+    assert [left.index(task.trial) for task in tasks] == order.tolist()
 
 
 def test_without_a_writer_a_recording_is_reported_at_once(experiment: Experiment, tasks: list[Task]) -> None:

@@ -42,7 +42,7 @@ def test_an_unforeseen_error_on_rank_0_aborts(sabotage: Run) -> None:
         """
 def broken(*args):
     raise ZeroDivisionError("on rank 0")
-scatter.costliest_first = broken
+scatter.in_order = broken
 """,
     )
     assert done.returncode not in (0, 2)

@@ -15,7 +15,7 @@ function setUpControls() {
       if (chosen.length) update({ sources: chosen });
       else box.checked = true;
     });
-    return element("label", {}, box, source === NETWORK ? "network" : source);
+    return element("label", {}, box, source);
   }));
   for (const [id, place] of [["minus-a", 0], ["minus-b", 1]]) {
     byId(id).append(element("option", { value: "" }, "–"), ...series.map((source) => element("option", { value: source }, source)));

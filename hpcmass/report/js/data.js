@@ -17,7 +17,7 @@ function bytesOf(text) {
   return bytes;
 }
 
-const numbers = new Float64Array(bytesOf(byId("numbers").textContent.trim()).buffer);
+let numbers = new Float64Array(bytesOf(byId("numbers").textContent.trim()).buffer);
 {
   let start = 0;
   for (const statistic of data.statistics) {
@@ -66,13 +66,16 @@ function gapOf(statistic, source, flat) {
 
 // Curves ----------------------------------------------------------------------------------------------------------
 
+// Lines of equal length, one a point; those that have changed since are in `newer`.
 const lineReader = (id) => {
   const text = byId(id).textContent.trim();
   const length = text.indexOf("\n") < 0 ? text.length : text.indexOf("\n");
-  return (flat) => text.slice(flat * (length + 1), flat * (length + 1) + length);
+  const newer = new Map();
+  const read = (flat) => newer.get(flat) ?? text.slice(flat * (length + 1), flat * (length + 1) + length);
+  return [read, newer];
 };
-const traceLine = lineReader("traces");
-const spectrumLine = lineReader("spectra");
+const [traceLine, newTraces] = lineReader("traces");
+const [spectrumLine, newSpectra] = lineReader("spectra");
 
 function unpacked(line, scales, first, rows) {
   const bytes = bytesOf(line);
@@ -101,13 +104,12 @@ const sampleTimes = Float64Array.from({ length: data.curves.samples }, (_, k) =>
 // Name of a series → its samples, for one of the trials of a point that the page has; null without it.
 function tracesOf(flat, slot) {
   if (slot >= data.curves.trials[flat].length) return null;
-  const { series, further } = data.curves;
-  const each = series.length + further.length;
+  const { series, further, further_trials: trials } = data.curves;
+  const each = series.length + trials * further.length;
   const rows = remember(`t${flat}`, () => unpacked(traceLine(flat), data.curves.scales, flat * each, each));
   if (slot === 0) return new Map(series.map((name, k) => [name, rows[k]]));
-  const names = further.slice(0, 4);
-  const first = series.length + 4 * (slot - 1);
-  return first + 4 > rows.length ? null : new Map(names.map((name, k) => [name, rows[first + k]]));
+  const first = series.length + further.length * (slot - 1);
+  return slot > trials ? null : new Map(further.map((name, k) => [name, rows[first + k]]));
 }
 
 // Decades of the power densities: the network, the models, the network's standard error.

@@ -9,7 +9,7 @@ const isPlane = () => planeShape().every((n) => n > 1);
 // What the maps show: a source each, then the difference.
 function views() {
   const statistic = byName.get(state.statistic);
-  const found = state.shownSources.map((source) => ({ statistic, source, title: sourceText(source) }));
+  const found = state.shownSources.map((source) => ({ statistic, source, title: source }));
   if (state.shownMinus) found.push({ statistic, minus: state.shownMinus, title: state.shownMinus.join(` ${MINUS} `) });
   return found;
 }

@@ -6,6 +6,15 @@ const test = (name, key, label, colour, dash, dot) => ({
 const flag = (name, key, label, colour, dash, dot) => ({
   key, label, colour, dash, dot, needs: name, inside: (source, flat) => valueOf(name, source, flat) === 1,
 });
+// Own statistics with a p-value: the same outlines as in the figures, where they are not significant.
+const OWN_COLOURS = ["#00664B", "#5B4300", "#0B5CAD", "#7A1FA2"];
+const ownTests = data.own_tests.flatMap((name, k) => {
+  const colour = OWN_COLOURS[k % OWN_COLOURS.length];
+  return [
+    test(`${name}_pvalue`, `own.${name}.p`, `${name} not significant (p > ${alpha})`, colour, "", [0.28, -0.28]),
+    test(`${name}_qvalue`, `own.${name}_bh`, "the same, Benjamini–Hochberg", colour, "4 3", null),
+  ];
+});
 const OUTLINES = [
   flag("rho_agrees", "rho", `ρ > ${data.settings.rho_min} and significant (α = ${alpha})`, "#000000", "", [0.28, 0.28]),
   flag("rho_agrees_bh", "rho_bh", "the same, Benjamini–Hochberg", "#000000", "4 3", null),
@@ -13,6 +22,7 @@ const OUTLINES = [
   test("chi2_qvalue", "chi2_bh", "the same, Benjamini–Hochberg", "#B3003B", "4 3", null),
   test("log_ratio_pvalue", "cal", `the calibrated test finds no difference (p > ${alpha})`, "#E6550D", "", [-0.28, -0.28]),
   test("log_ratio_qvalue", "cal_bh", "the same, Benjamini–Hochberg", "#E6550D", "4 3", null),
+  ...ownTests,
   {
     key: "sync", label: `synchronised (Spike-contrast ≥ ${data.settings.spike_contrast_min}), on the side of the ticks`,
     colour: "#6A00A8", dash: "1.5 2.5", dot: null, needs: "synchronised",

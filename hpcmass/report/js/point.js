@@ -86,10 +86,11 @@ function correlationCurves(points) {
   const several = points.length > 1;
   return points.flatMap((point, k) => {
     const flat = flatOf(point);
-    const traces = tracesOf(flat, 0);
+    const slot = k === 0 ? state.trial : 0;
+    const traces = tracesOf(flat, slot);
     if (!traces) return [];
-    return data.models.filter((name) => !isHidden(name) && Number.isFinite(traces.get(name)[0])).map((name) => {
-      const [x, y] = remember(`c${flat} ${name}`, () => correlationAt(traces.get(NETWORK), traces.get(name)));
+    return data.models.filter((name) => !isHidden(name) && traces.has(name) && Number.isFinite(traces.get(name)[0])).map((name) => {
+      const [x, y] = remember(`c${flat} ${slot} ${name}`, () => correlationAt(traces.get(NETWORK), traces.get(name)));
       return { name: several ? `${name} at ${whereText(point)}` : name, ...styleOf(name, k, several), x, y };
     });
   });

@@ -15,16 +15,18 @@ function renderPoint() {
 }
 
 function renderTrials(flat) {
-  const { trials, n_trials: all, further } = data.curves;
+  const { trials, n_trials: all, further, further_trials: more } = data.curves;
   const select = byId("trial");
   const numbers = trials[flat];
-  select.replaceChildren(...numbers.map((number, slot) => element("option", { value: String(slot) }, `trial ${number}`)));
+  const options = numbers.map((number, slot) => element("option", { value: String(slot) }, `trial ${number}`));
+  if (select.textContent !== options.map((option) => option.textContent).join("")) select.replaceChildren(...options);
   if (state.trial >= numbers.length) state.trial = 0;
   select.value = String(state.trial);
   select.disabled = numbers.length < 2;
   const notes = [];
-  if (state.trial > 0) notes.push("Potentials of the models are stored for the first trial only.");
-  if (!further.length && all > 1) notes.push("The other trials are in the sweep file only.");
+  const lacking = state.trial > 0 ? data.models.filter((name) => !further.includes(name)) : [];
+  if (lacking.length) notes.push(`Only the first trial has the potential of ${lacking.join(", ")}.`);
+  if (!more && all > 1) notes.push("The other trials are in the sweep file only.");
   else if (numbers.length < all && numbers.length) notes.push(`${numbers.length} of ${all} trials are in this page.`);
   byId("trial-note").textContent = notes.join(" ");
 }
@@ -52,7 +54,7 @@ function renderToggles(flat) {
     const diverged = isModel(name) ? valueOf("n_diverged", name, flat) : 0;
     const ran = diverged > 0 ? `: diverged in ${diverged} of ${ofNetwork("n_compared", flat)} trials` : "";
     const numbers = Number.isFinite(mean) ? `: ${written(mean, 4)} ± ${written(sd, 3)} mV` : ran;
-    label.querySelector(".text").textContent = (INPUT_NAMES[name] || sourceText(name)) + (several ? "" : numbers);
+    label.querySelector(".text").textContent = (INPUT_NAMES[name] || name) + (several ? "" : numbers);
   });
   byId("curve-note").textContent = several ? "Colour: the point; dashes: the curve." : "Mean ± standard deviation in time, over all trials.";
 }

@@ -50,7 +50,7 @@ function describe(view, flat) {
   return lines;
 }
 
-function enter(point, box) {
+function enter(point) {
   if (hovered && samePoint(hovered, point)) return;
   hovered = point;
   for (const each of document.querySelectorAll(".map-box")) {
@@ -93,7 +93,7 @@ function makeMapHost(k) {
   box.addEventListener("pointermove", (event) => {
     const point = pointOf(event);
     if (!point || event.pointerType === "touch") return;
-    enter(point, box);
+    enter(point);
     showTip(describe(views()[k], flatOf(point)), event.clientX, event.clientY);
   });
   box.addEventListener("pointerleave", leave);
@@ -109,7 +109,7 @@ function makeMapHost(k) {
     if (event.key in moves) {
       const [column, row] = moves[event.key];
       const point = pointAt(Math.min(Math.max(column, 0), columns - 1), Math.min(Math.max(row, 0), rows - 1));
-      enter(point, box);
+      enter(point);
       const i = point[axisOf.get(state.up)] * columns + point[axisOf.get(state.right)];
       const at = box.querySelector(`[data-i="${i}"]`).getBoundingClientRect();
       const lines = describe(views()[k], flatOf(point));

@@ -68,5 +68,5 @@ function renderSlices() {
 function renderLegend() {
   const statistic = byName.get(state.statistic);
   byId("slice-legend").replaceChildren(...statistic.sources.filter((source) => !state.hidden.includes(source)).map((source) =>
-    element("li", {}, swatch(data.styles[source]), element("span", { class: "text" }, sourceText(source)))));
+    element("li", {}, swatch(data.styles[source]), element("span", { class: "text" }, source))));
 }

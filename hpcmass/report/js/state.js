@@ -88,7 +88,6 @@ function update(changes, ...parts) {
   for (const part of parts.length ? parts : ["maps", "slices", "point"]) renderers[part]();
 }
 
-const sourceText = (source) => (source === NETWORK ? `network (${NETWORK})` : source);
 const symbolOf = (axis) => axes[axisOf.get(axis)].symbol;
 const whereText = (point) => point.map((i, k) => `${axes[k].symbol} = ${axes[k].texts[i]}`).join(", ");
 // The point of the grid at a column and row of the plane shown.

@@ -46,7 +46,7 @@ def test_csv_is_the_file_s(chrome, downloads, data, experiment):
     cell(chrome, experiment, P, LAM).click()
     find(chrome, "#save-curves").click()
     curves = list(csv.DictReader(io.StringIO(downloaded(downloads, "cmp-rho-curves.csv").read_text())))
-    network = [float(r["value"]) for r in curves if r["quantity"] == "LIF"]
+    network = [float(r["value"]) for r in curves if r["quantity"] == "network"]
     stored = data["example_v_lif"].sel(p=P, lam=LAM).values.reshape(1000, 5).mean(axis=1)
     np.testing.assert_allclose(network, stored, atol=1e-3)
     spectrum = [float(r["value"]) for r in curves if r["quantity"] == "spectrum of MFM"]

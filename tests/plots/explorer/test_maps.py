@@ -55,10 +55,10 @@ def test_gaps_have_their_reasons(chrome, experiment):
         ActionChains(chrome).move_to_element(cell(chrome, experiment, p, lam, which)).perform()
         assert f"{which}: {reason}" in text_of(chrome, "#tip")
     choose(chrome, "spike_contrast")
-    ActionChains(chrome).move_to_element(cell(chrome, experiment, 0, 0.6, "LIF")).perform()
-    assert "network (LIF): network silent" in text_of(chrome, "#tip")
+    ActionChains(chrome).move_to_element(cell(chrome, experiment, 0, 0.6, "network")).perform()
+    assert "network: network silent" in text_of(chrome, "#tip")
     choose(chrome, "rate_I")
-    ActionChains(chrome).move_to_element(cell(chrome, experiment, 0.2, 1, "LIF")).perform()
+    ActionChains(chrome).move_to_element(cell(chrome, experiment, 0.2, 1, "network")).perform()
     assert "no neurons of this kind" in text_of(chrome, "#tip")
 
 
@@ -66,7 +66,10 @@ def test_row_and_column_are_the_file_s(chrome, experiment, data):
     """Of the point chosen, and of the cell under the pointer; all sources, with error bars."""
     choose(chrome, "median_frequency")
     cell(chrome, experiment, P, LAM, "CFM").click()
-    for source, values in (("LIF", data["median_frequency_lif"]), ("MFM", data["median_frequency"].sel(model="MFM"))):
+    for source, values in (
+        ("network", data["median_frequency_lif"]),
+        ("MFM", data["median_frequency"].sel(model="MFM")),
+    ):
         np.testing.assert_array_equal(line(chrome, "row", source), values.sel(lam=LAM))
         np.testing.assert_array_equal(line(chrome, "column", source), values.sel(p=P))
     choose(chrome, "rho")
@@ -122,15 +125,15 @@ def test_outlines_one_by_one(chrome, data):
 def test_colour_limits_and_scale(chrome, experiment):
     choose(chrome, "rate_E")
     shade = "return getComputedStyle(arguments[0]).fill"
-    before = chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "LIF"))
+    before = chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "network"))
     find(chrome, "#high").send_keys("1000", Keys.TAB)
-    assert chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "LIF")) != before
+    assert chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "network")) != before
     assert "high=1000" in address(chrome)
     find(chrome, "#fit").click()
-    assert chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "LIF")) == before
+    assert chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "network")) == before
     keys(chrome, "#scale", Keys.ARROW_DOWN, Keys.ARROW_DOWN)
     assert "scale=log" in address(chrome)
-    assert chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "LIF")) != before
+    assert chrome.execute_script(shade, cell(chrome, experiment, P, LAM, "network")) != before
 
 
 def test_the_keyboard_moves_over_a_map(chrome, experiment):

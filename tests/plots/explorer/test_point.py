@@ -21,9 +21,9 @@ P, LAM = 0.2, 0.8
 def test_a_click_shows_the_point(chrome, experiment):
     cell(chrome, experiment, 0.4, 0.9).click()
     assert text_of(chrome, "#point-title") == "p = 0.4, λ = 0.9"
-    assert curves_of(chrome, "potentials") == ["LIF", "CFM", "MFM"]
+    assert curves_of(chrome, "potentials") == ["network", "CFM", "MFM"]
     assert len(curves_of(chrome, "inputs")) == 3
-    assert count(chrome, '#chart-spectra [data-band="LIF"]') == 1
+    assert count(chrome, '#chart-spectra [data-band="network"]') == 1
     assert curves_of(chrome, "correlation") == ["CFM", "MFM"]
     assert text_of(chrome, "#command-trial") == "hpcmass trial sweep.yml --p 0.4 --lam 0.9 --trial 0 --plot"
     cell(chrome, experiment, 1, 0.5).click()
@@ -47,7 +47,7 @@ def test_the_lines_to_copy_are_true(chrome, experiment, files, monkeypatch):
 
 def test_trials_units_and_toggles(chrome, experiment):
     cell(chrome, experiment, P, LAM).click()
-    path = '#chart-potentials [data-curve="LIF"] path'
+    path = '#chart-potentials [data-curve="network"] path'
     before = find(chrome, path).get_attribute("d")
     find(chrome, 'input[value="sd"]').click()
     assert find(chrome, path).get_attribute("d") != before
