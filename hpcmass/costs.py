@@ -164,14 +164,18 @@ class PartAssignment:
         return mask.reshape(lengths)
 
 
-def assign(experiment: Experiment, part: Part) -> PartAssignment:
+def assign(experiment: Experiment, part: Part, *, whole_points: bool = False) -> PartAssignment:
     """The range of trials that a part has: all parts have nearly the same expected cost.
 
     A trial belongs to the part in which the middle of its cost falls, when the costs of all trials are laid end to
     end. So the ranges depend on the experiment alone, and parts beyond the number of trials are empty.
+
+    With `whole_points` all trials of a point belong to one part, and a point takes the place of a trial.
     """
-    costs = np.broadcast_to(point_costs(experiment)[..., None], shape(experiment)).ravel()
+    trials = shape(experiment)[-1]
+    unit = trials if whole_points else 1
+    costs = np.repeat(point_costs(experiment).ravel(), trials // unit)
     ends = np.cumsum(costs)
     parts = np.floor(part.count * (ends - costs / 2) / ends[-1]).astype(int) + 1
     start, stop = np.searchsorted(parts, [part.number, part.number + 1])
-    return PartAssignment(part, int(start), int(stop))
+    return PartAssignment(part, unit * int(start), unit * int(stop))

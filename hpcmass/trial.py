@@ -298,7 +298,11 @@ def at_point(experiment: Experiment, values: Mapping[str, float]) -> Experiment:
     unknown = [name for name in values if name not in axes]
     if unknown:
         raise UserError(f"--at {unknown[0]}: the grid does not sweep it; it sweeps {', '.join(axes)}")
-    return changed(experiment, {"trials": 1, "grid": {name: [float(values[name])] for name in axes}}, "the trial")
+    return changed(
+        experiment,
+        {"trials": 1, "grid": {name: [float(values[name])] for name in axes}, "traces": {}},
+        "the trial",
+    )
 
 
 def _store(

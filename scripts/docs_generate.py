@@ -25,7 +25,8 @@ HEADING = re.compile(r"^(#+ )", re.MULTILINE)
 
 
 def configuration() -> str:
-    titles = {"": "The file itself", "grid": "`grid`", "network": "`network`", "mass": "`mass`", "compare": "`compare`"}
+    sections = ("grid", "network", "mass", "compare", "traces")
+    titles = {"": "The file itself", **{name: f"`{name}`" for name in sections}}
     parts = []
     for section, title in titles.items():
         rows = [

@@ -12,6 +12,7 @@ from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 
 if TYPE_CHECKING:
+    from hpcmass.compare.pipeline import ComparisonSummary
     from hpcmass.config import CompareParameters, MassParameters
     from hpcmass.parallel.executors import Workers
 
@@ -72,12 +73,17 @@ def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
 
     with progress_of("point") as advance:
         summary = compare_sweep(sweeps, output, progress=advance, **how)
-    points = f"{summary.n_points_compared} of {summary.n_points} points"
-    print(f"{summary.path}: {points}, {summary.n_trials} trials compared")
+    report_comparison(summary)
     if summary.n_points_new == 0 and summary.n_points_compared:
         logger.info("nothing to do, all points are compared already")
     if summary.n_pending or summary.n_failed:
         logger.warning("left out: %d trials that are not done, %d that failed", summary.n_pending, summary.n_failed)
+
+
+def report_comparison(summary: ComparisonSummary) -> None:
+    """Say how much is compared, and which models diverged."""
+    points = f"{summary.n_points_compared} of {summary.n_points} points"
+    print(f"{summary.path}: {points}, {summary.n_trials} trials compared")
     for model, count in summary.n_diverged.items():
         if count:
             total = summary.n_trials * summary.n_values

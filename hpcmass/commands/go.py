@@ -57,13 +57,15 @@ def run_all(options: argparse.Namespace) -> int:
     _make(directory)
     if comparison.exists():  # a file of another kind is better known before the sweep than after
         open_hdf5(comparison, COMPARISON_FILETYPE).close()
-    code = sweep.run_sweep_into(recordings, options, jobs=jobs)
+    during_the_run = not experiment.traces.allow_comparison
+    code = sweep.run_sweep_into(recordings, options, jobs=jobs, compare=during_the_run)
     if code == EXIT_STOPPED_EARLY:
         return code
-    force = _put_away_outdated(comparison, recordings, experiment)
-    compare.compare_into(
-        comparison, [recordings], jobs=jobs, force=force, mass=experiment.mass, compare=experiment.compare
-    )
+    if not during_the_run:
+        force = _put_away_outdated(comparison, recordings, experiment)
+        compare.compare_into(
+            comparison, [recordings], jobs=jobs, force=force, mass=experiment.mass, compare=experiment.compare
+        )
     page = maps / REPORT
     if _is_older(page, [comparison, *_sources(DRAWING)]):
         draw(comparison, maps, sweep_paths=[recordings], force=True, solver=solver)

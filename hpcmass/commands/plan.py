@@ -131,7 +131,10 @@ def _print(
     directory = options.output.parent.resolve()
     total = f", {bytes_text(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
     lines["memory"] = f"{bytes_text(expected.rank_bytes)} a rank{total}"
-    lines["sweep file"] = f"{bytes_text(expected.file_bytes)}; {bytes_text(free)} free in {directory}"
+    kept = "" if experiment.traces == type(experiment.traces)() else f" ({experiment.traces.text()})"
+    lines["sweep file"] = f"{bytes_text(expected.file_bytes)}{kept}; {bytes_text(free)} free in {directory}"
+    if expected.comparison_bytes is not None:
+        lines["comparison"] = bytes_text(expected.comparison_bytes)
     if len(ranks) == 1:
         lines["Slurm job"] = job_line(
             options.config, expected, ranks[0], limit_s=options.time, assignments=options.assignments,
@@ -141,8 +144,11 @@ def _print(
         print(f"{name:<12}{text}")
     if calibration.n_failed:
         logger.warning(f"{calibration.n_failed} of the calibrating trials failed: expect failed trials in the sweep")
-    if expected.file_bytes > free:
-        logger.warning("the sweep file does not fit on that disk; give another path with -o, or make the grid smaller")
+    if expected.file_bytes + (expected.comparison_bytes or 0) > free:
+        logger.warning(
+            "the files do not fit on that disk; give another path with -o, make the grid smaller, or keep fewer traces "
+            "(`hpcmass run --compare` with traces.keep = none)"
+        )
 
 
 def job_line(
@@ -211,6 +217,7 @@ def _as_dict(
         **({"useful_nodes": expected.useful_nodes(per_node)} if per_node else {}),
         "rank_bytes": expected.rank_bytes,
         "file_bytes": expected.file_bytes,
+        "comparison_bytes": expected.comparison_bytes,
         "free_bytes": free,
     }  # fmt: skip
 

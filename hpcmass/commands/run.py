@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.advice import require_memory, warn_of_degenerate, warn_of_rounding
 from hpcmass.commands.arguments import Commands, Parser, add_command, add_set, time_span, whole
+from hpcmass.commands.compare import report_comparison
 from hpcmass.errors import EXIT_DONE
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -26,6 +27,7 @@ def add_parser(commands: Commands) -> None:
                       "    (Open MPI on 4 cores: mpiexec --oversubscribe …; as root: --allow-run-as-root)",
                       "the same command again                                          resumes",
                       "hpcmass run configs/paper.yml -o part-3.h5 --part 3/16          one task of a job array",
+                      "hpcmass run configs/quickstart.yml -o sweep.h5 --compare        compares during the run",
                       "hpcmass run finer.yml -o finer.h5 --reuse sweep.h5              a refined grid",
                       continues=True)  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file")
@@ -35,6 +37,9 @@ def add_parser(commands: Commands) -> None:
                         help="processes of this machine that simulate (default 1); not under mpiexec")  # fmt: skip
     parser.add_argument("--part", type=_part, metavar="I/N",
                         help="only part I of N (1/N … N/N), for job arrays; see `hpcmass merge`")  # fmt: skip
+    parser.add_argument("--compare", action="store_true",
+                        help="compare each point when its trials are done, into FILE-cmp.h5 (for FILE.h5), so that the "
+                        "sweep need not keep the traces (traces.keep)")  # fmt: skip
     add_options(parser)
     parser.add_argument("--gather", action="store_true",
                         help="rank 0 writes everything, also where parallel HDF5 is available")  # fmt: skip
@@ -53,11 +58,19 @@ def add_options(parser: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return run_sweep_into(options.output, options, jobs=options.jobs, part=options.part, gather=options.gather)
+    return run_sweep_into(
+        options.output, options, jobs=options.jobs, part=options.part, gather=options.gather, compare=options.compare
+    )
 
 
 def run_sweep_into(
-    output: Path, options: argparse.Namespace, *, jobs: int | None, part: Part | None = None, gather: bool = False
+    output: Path,
+    options: argparse.Namespace,
+    *,
+    jobs: int | None,
+    part: Part | None = None,
+    gather: bool = False,
+    compare: bool = False,
 ) -> int:
     """Run a sweep and say how it ended; returns the exit code (`options`: with those of `add_options`)."""
     from hpcmass.sweep.limits import Limits
@@ -71,10 +84,17 @@ def run_sweep_into(
         retry_failed=options.retry_failed,
         reuse=tuple(options.reuse),
         jobs=jobs,
+        compare=compare,
     )
+
+    def inspect(experiment: Experiment) -> None:
+        _inspect(experiment)
+        if not compare:
+            _warn_of_comparison(experiment)
+
     limits = Limits(job_s=options.time_limit, trial_s=options.trial_timeout)
     summary = run_sweep(
-        options.config, output, run_options, limits=limits, inspect=_inspect, assignments=options.assignments
+        options.config, output, run_options, limits=limits, inspect=inspect, assignments=options.assignments
     )
     if summary is None:  # not rank 0
         return EXIT_DONE
@@ -83,11 +103,10 @@ def run_sweep_into(
 
 
 def _inspect(experiment: Experiment) -> None:
-    """Refuse what cannot be computed, before a file is created; warn of what a comparison will refuse."""
+    """Refuse what cannot be computed, before a file is created."""
     require_memory(experiment)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     warn_of_degenerate(experiment)
-    _warn_of_comparison(experiment)
 
 
 def _warn_of_comparison(experiment: Experiment) -> None:
@@ -105,6 +124,8 @@ def _report(summary: Summary) -> None:
     from hpcmass.store.parts import SweepParts
 
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
+    if summary.comparison is not None:
+        report_comparison(summary.comparison)
     if summary.pending:
         why = "at the time limit" if summary.out_of_time else "by a signal"
         logger.warning("stopped %s, %d trials are left; the same command continues", why, summary.pending)

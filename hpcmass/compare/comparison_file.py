@@ -8,46 +8,59 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from hpcmass.compare.contents import Contents
-from hpcmass.compare.point import Result, example_window
-from hpcmass.compare.settings import bins_of
+from hpcmass.compare.point import example_window
+from hpcmass.compare.settings import bins_of, require_settings
 from hpcmass.compare.uncertainty import adjusted
-from hpcmass.config import CompareParameters, MassParameters
+from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.grid import places
 from hpcmass.plugins import changed_sources, label_of
 from hpcmass.store.files import START_OVER, Closing, RawFile, cannot_write, changing_metadata
-from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file
+from hpcmass.store.layout import Coordinate, axis_coordinates, creating_file, file_bytes, step_times_ms
 from hpcmass.store.opening import open_hdf5
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_of, history_value
 from hpcmass.store.schema import (
+    AXES,
     COMPARED_VARIABLES,
     COMPARISON_FILETYPE,
+    COMPARISON_VARIABLES,
     DONE,
     NUMBERS,
     PENDING,
     SWEEP_VARIABLES,
+    own_statistics,
 )
 from hpcmass.text import noted
 
 Point = tuple[int, ...]
 
 
-def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mapping[str, Any], force: bool) -> None:
+def prepare(
+    path: Path,
+    sweep: SweepParts,
+    contents: Contents,
+    provenance: Mapping[str, Any],
+    force: bool,
+    *,
+    only: npt.NDArray[np.bool_] | None = None,
+) -> None:
     """Create the comparison file, or check that an existing one can be continued.
 
-    One of fewer files of the same sweep is replaced by one of all files, with the same results.
+    One of fewer files of the same sweep is replaced by one of all files, with the same results. `only` are the points,
+    (axes…), that it will ever have: the curves of the others take no disk space, and read as 0.
     """
     continued = path.exists() and not force
     history, what = [], "started"
@@ -59,21 +72,15 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
             history, what = history_of(old), "continued"
     experiment, scan = contents.experiment, contents.scan
     scanned = [] if scan is None else [Coordinate(scan.name, np.array(scan.values), scan.unit, scan.meaning)]
-    bins = bins_of(experiment.network, experiment.compare)
     variables = [*COMPARED_VARIABLES.values(), *(variable for each in contents.own for variable in each.variables())]
+    curves = [v.name for v in variables if v.dims[0] == AXES and v.dims[-1] in ("frequency", "window")]
+    sparse = [] if only is None else curves
     with creating_file(
         path,
         filetype=COMPARISON_FILETYPE,
         axes=[*sweep.axes, *(each.name for each in scanned)],
-        coordinates=[
-            *axis_coordinates(sweep.axes, experiment.axis_units()),
-            *scanned,
-            Coordinate("trial", sweep.trial_numbers, "1", "trial number"),
-            Coordinate("model", experiment.mass.labels, "text", "mass model"),
-            Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
-            Coordinate("window", sweep.time_ms[example_window(experiment.network)], "ms", "time in the example window"),
-        ],
-        variables=variables,
+        coordinates=_coordinates(experiment, sweep.trial_numbers, scanned),
+        variables=[replace(v, fill=None) if v.name in sparse else v for v in variables],
         attributes={
             "title": experiment.title,
             "config_yaml": experiment.text,
@@ -94,7 +101,40 @@ def prepare(path: Path, sweep: SweepParts, contents: Contents, provenance: Mappi
             with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as old:
                 for variable in variables:
                     file[variable.name][...] = old[variable.name][()]
-        file["n_components"][...] = bins.n_components
+        for place in () if only is None else places(only):
+            for name in sparse:
+                file[name][place] = np.nan
+        file["n_components"][...] = bins_of(experiment.network, experiment.compare).n_components
+
+
+def _coordinates(
+    experiment: Experiment, trial_numbers: npt.NDArray[np.int32], scanned: Sequence[Coordinate] = ()
+) -> list[Coordinate]:
+    """All dimensions of a comparison."""
+    network = experiment.network
+    bins = bins_of(network, experiment.compare)
+    shown_ms = step_times_ms(network)[example_window(network)]
+    return [
+        *axis_coordinates(experiment.axes(), experiment.axis_units()),
+        *scanned,
+        Coordinate("trial", trial_numbers, "1", "trial number"),
+        Coordinate("model", experiment.mass.labels, "text", "mass model"),
+        Coordinate("frequency", bins.frequency, "Hz", "centre of the merged frequency components"),
+        Coordinate("window", shown_ms, "ms", "time in the example window"),
+    ]
+
+
+def comparison_bytes(experiment: Experiment) -> int:
+    """Size of the comparison of a whole sweep, up to some metadata and own statistics.
+
+    Raises
+    ------
+    UserError
+        If its settings do not fit the recordings.
+    """
+    require_settings(experiment.network, experiment.compare)
+    coordinates = _coordinates(experiment, np.arange(experiment.trials, dtype=np.int32))
+    return sum(file_bytes(COMPARED_VARIABLES.values(), tuple(experiment.axes()), coordinates))
 
 
 def _files_of(file: h5py.File) -> set[str]:
@@ -166,6 +206,29 @@ def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:
     return keys | listed
 
 
+OVER_THE_MAP: Final = ("rho_agrees_bh", "synchronised", "compared")
+"""Variables that `begin`, `finish` and `write` set themselves, beside the adjusted p-values."""
+
+
+@contextmanager
+def results_in(path: Path) -> Iterator[Callable[[Point], dict[str, Any]]]:
+    """Give a function of a point: its results in a comparison file, as `ComparisonFile.write` takes them."""
+    with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as file:
+        own = (variable for each in own_statistics(file.attrs) for variable in each.variables())
+        names = [
+            v.name
+            for v in (*COMPARISON_VARIABLES.values(), *own)
+            if v.dims[0] == AXES and v.name not in OVER_THE_MAP and not v.name.endswith("_qvalue")
+        ]
+
+        def results(point: Point) -> dict[str, Any]:
+            if file["compared"][point] != DONE:
+                return {"n_compared": 0}
+            return {name: file[name][point] for name in names}
+
+        yield results
+
+
 class ComparisonFile(Closing):
     """An existing comparison file, open for writing; a context manager.
 
@@ -221,7 +284,7 @@ class ComparisonFile(Closing):
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)
 
-    def write(self, point: Point, result: Result) -> None:
+    def write(self, point: Point, result: Mapping[str, Any]) -> None:
         """Store the results of one point."""
         with self._writing():
             self._file.put("compared", point, PENDING)

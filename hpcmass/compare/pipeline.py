@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -12,12 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from hpcmass.compare.comparison_file import ComparisonFile, Point, prepare
+from hpcmass.compare.comparison_file import (
+    ComparisonFile,
+    OutdatedComparison,
+    Point,
+    prepare,
+    require_continuable,
+    results_in,
+)
 from hpcmass.compare.contents import Contents, contents_of, own_code
 from hpcmass.compare.own import STATISTICS, StatisticError
-from hpcmass.compare.point import Result, compare_point
+from hpcmass.compare.point import Recordings, Result, compare_point
 from hpcmass.compiled import open_cache, require_compiler
-from hpcmass.config import CompareParameters, MassParameters
+from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.mass.contract import ModelError
@@ -25,11 +33,11 @@ from hpcmass.mass.registry import MODELS
 from hpcmass.parallel.executors import Workers, batches, processes
 from hpcmass.parallel.processes import require_main_guard
 from hpcmass.plugins import Code, changed_sources
-from hpcmass.store.files import real_path, require_output
+from hpcmass.store.files import real_path, require_output, same_file
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import DONE, FAILED, PENDING
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
 
 IN_FLIGHT = 4
@@ -115,27 +123,39 @@ def run_task(task: Task) -> tuple[Point, Result]:
     UserError
         If the sweep cannot be read, or a model fails; if this process has other code of a model than the one that asks.
     """
-    _require_same_code(task)
+    require_same_code(task.mass, task.compare, task.code)
     with SweepFile(task.trials[0][0], checked=True) as file:
         values, n_trials = file.values_at(task.point), file.shape[-1]
         network = file.experiment.network_at(values)
+    return task.place, compared_at(values, _Recordings(task), n_trials, network, task.mass, task.compare)
+
+
+def compared_at(
+    values: Mapping[str, float],
+    recordings: Recordings,
+    n_trials: int,
+    network: NetworkParameters,
+    mass: MassParameters,
+    compare: CompareParameters,
+) -> Result:
+    """`compare_point`; the error of a model or a statistic says at which point (`values`: axis name → value)."""
     try:
-        return task.place, compare_point(_Recordings(task), n_trials, network, task.mass, task.compare)
+        return compare_point(recordings, n_trials, network, mass, compare)
     except (ModelError, StatisticError) as error:
         where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise UserError(f"at {where}: {error}") from error
 
 
-def _require_same_code(task: Task) -> None:
+def require_same_code(mass: MassParameters, compare: CompareParameters, code: Code) -> None:
     """Refuse to compare with own code that is not what the main process recorded."""
-    listed = [(MODELS, name) for name in task.mass.models] + [(STATISTICS, name) for name in task.compare.statistics]
+    listed = [(MODELS, name) for name in mass.models] + [(STATISTICS, name) for name in compare.statistics]
     for registry, name in listed:
-        if name in task.code and name not in registry.names():
+        if name in code and name not in registry.names():
             raise UserError(
                 f"a worker process does not know the {registry.kind} {name}, which the main process registered for "
                 f"itself; put it into a file and name it FILE.py:{name}, or compare with one job"
             )
-    for name in changed_sources(own_code(task.mass, task.compare), task.code):
+    for name in changed_sources(own_code(mass, compare), code):
         raise UserError(
             f"the code of {name} is not what it was when the comparison started; leave it as it is until the "
             "end, and start the same command again"
@@ -205,6 +225,9 @@ def compare_sweep(
     require_output(output, paths)
     with SweepParts(paths) as parts:
         contents = contents_of(parts, mass=mass, compare=compare, models=models, statistics=statistics, scan=scan)
+        made = _made_before(parts, contents)
+        if len(parts.paths) > 1 and any(same_file(output, path) for path in made.values()):
+            raise UserError(f"{output} is the comparison of one part; give another -o")
         settings = contents.experiment.compare
         n_points = int(np.prod(parts.shape[:-1])) * contents.n_values
         n_ready = int((parts.status == DONE).any(axis=-1).sum()) * contents.n_values
@@ -218,21 +241,82 @@ def compare_sweep(
                     open_cache("mass")  # before the workers do: only this process warns about its problems
                     what = f"{len(tasks)} of {n_points} points to compare" if keep_going is None else None
                     file.begin(parts, settings.spike_contrast_min, what)
-                    with processes(min(jobs, len(tasks))) if workers is None else nullcontext(workers) as pool:
-                        n_new = _fill(file, tasks, n_ready - len(tasks), pool, progress, keep_going)
+                    left, n_new = _copy_made(file, tasks, made)
+                    with processes(min(jobs, len(left))) if workers is None else nullcontext(workers) as pool:
+                        n_new += _fill(file, left, n_ready - len(left), pool, progress, keep_going)
                     file.finish(settings)
-                diverged = file.n_diverged()
-        return ComparisonSummary(
-            path=output,
-            n_points=n_points,
-            n_points_compared=n_ready - len(tasks) + n_new,
-            n_points_new=n_new,
-            n_trials=int((parts.status == DONE).sum()),
-            n_pending=int((parts.status == PENDING).sum()),
-            n_failed=int((parts.status == FAILED).sum()),
-            n_values=contents.n_values,
-            n_diverged=dict(zip(contents.experiment.mass.labels, diverged.tolist(), strict=True)),
-        )
+                return summary_of(file, parts, contents, n_ready - len(tasks) + n_new, n_new)
+
+
+def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
+    """Files that do not keep what a comparison needs → the comparison that was made of each during its run.
+
+    Raises
+    ------
+    UserError
+        If there is none, or not of the same settings.
+    """
+    made: dict[Path, Path] = {}
+    for i in parts.indices:
+        file = parts.file(i)
+        if file.experiment.traces.allow_comparison:
+            continue
+        name = str(file.attributes.get(COMPARISON_ATTRIBUTE, ""))
+        path = file.path.with_name(name) if name else None
+        try:
+            if path is None or not path.exists():
+                raise UserError(f"{path} is not there" if path else "it was not compared during the run either")
+            with SweepParts([file.path]) as alone:
+                require_continuable(path, alone, contents)
+        except UserError as error:
+            why = f"{path} {error.why.removeprefix('it ')}" if isinstance(error, OutdatedComparison) else error
+            raise UserError(
+                f"{file.path} does not keep every step of every trial ({file.experiment.traces.text()}), so that its "
+                f"only comparison is the one of the run; {why}"
+            ) from None
+        made[file.path.absolute()] = path
+    return made
+
+
+def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, Path]) -> tuple[list[Task], int]:
+    """Copy what was compared during the runs; returns the other tasks, and how many are copied."""
+    left: list[Task] = []
+    copied = 0
+    of_sweep: dict[Path, list[Task]] = {}
+    for task in tasks:
+        sweep = next((path for path, _ in task.trials if path in made), None)
+        (left if sweep is None else of_sweep.setdefault(sweep, [])).append(task)
+    for sweep, its_tasks in of_sweep.items():
+        with results_in(made[sweep]) as results:
+            for task in its_tasks:
+                result = results(task.point)
+                if result["n_compared"] > len(task.trials):  # its trials are being marked as done
+                    continue
+                if result["n_compared"] < len(task.trials):
+                    raise UserError(
+                        f"{made[sweep]} lacks trials of {sweep} that are done; start the command again that ran it"
+                    )
+                file.write(task.place, result)
+                copied += 1
+    return left, copied
+
+
+def summary_of(
+    file: ComparisonFile, parts: SweepParts, contents: Contents, n_compared: int, n_new: int
+) -> ComparisonSummary:
+    """The state of a comparison of these files: how many points are compared, and how many of them now."""
+    status = parts.status
+    return ComparisonSummary(
+        path=file.path,
+        n_points=math.prod(parts.shape[:-1]) * contents.n_values,
+        n_points_compared=n_compared,
+        n_points_new=n_new,
+        n_trials=int((status == DONE).sum()),
+        n_pending=int((status == PENDING).sum()),
+        n_failed=int((status == FAILED).sum()),
+        n_values=contents.n_values,
+        n_diverged=dict(zip(contents.experiment.mass.labels, file.n_diverged().tolist(), strict=True)),
+    )
 
 
 def _tasks(file: ComparisonFile, parts: SweepParts, contents: Contents) -> list[Task]:

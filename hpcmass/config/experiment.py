@@ -443,6 +443,35 @@ class CompareParameters(_Section):
         return value
 
 
+class TraceParameters(_Section):
+    """The section `traces`: which traces a sweep file keeps; it never changes a result, nor a comparison."""
+
+    keep: Literal["all", "first_trial", "none"] = _parameter(
+        "all", "names", "choice", "trials of each point whose traces the sweep file keeps: all, first_trial or none"
+    )
+    every_ms: float | None = _parameter(
+        None, "ms", "choice", "keep means over windows of this length in place of every step; null: every step", gt=0
+    )
+
+    @property
+    def allow_comparison(self) -> bool:
+        """Whether `hpcmass compare` finds what it needs: every step of every trial."""
+        return self.keep == "all" and self.every_ms is None
+
+    def n_trials(self, trials: int) -> int:
+        """Trials of a point whose traces are kept, the first ones."""
+        return {"all": trials, "first_trial": 1, "none": 0}[self.keep]
+
+    def n_averaged(self, dt_ms: float) -> int:
+        """Steps in a window; 1 where every step is kept."""
+        return 1 if self.every_ms is None else round(self.every_ms / dt_ms)
+
+    def text(self) -> str:
+        """For messages: `traces.keep = none`."""
+        given = {"keep": self.keep, "every_ms": self.every_ms}
+        return ", ".join(f"traces.{k} = {v}" for k, v in given.items() if v not in ("all", None)) or "traces.keep = all"
+
+
 def plain_message(message: str) -> str:
     """A pydantic message without its own preamble, starting in lower case."""
     message = message.removeprefix("Value error, ").removeprefix("Input ")
@@ -466,7 +495,7 @@ class Experiment(_Section):
         Root of every random stream; with the values (p, lam, trial) it fixes a trial completely.
     trials : int
         Independent networks per grid point.
-    grid, network, mass, compare : sections
+    grid, network, mass, compare, traces : sections
     """
 
     title: str = Field("hpcmass sweep", description="what the sweep is called in files and figures")
@@ -476,6 +505,7 @@ class Experiment(_Section):
     grid: Grid
     mass: MassParameters = MassParameters()
     compare: CompareParameters = CompareParameters()
+    traces: TraceParameters = TraceParameters()
 
     _text: str | None = PrivateAttr(None)
     _assignments: tuple[str, ...] = PrivateAttr(())
@@ -535,6 +565,20 @@ class Experiment(_Section):
             self.network_at(largest).pathway_probabilities(largest["p"])
         except ValueError as error:
             raise ValueError(f"grid: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _windows_are_whole_steps(self) -> Self:
+        every_ms, network = self.traces.every_ms, self.network
+        if every_ms is not None:
+            steps = every_ms / network.dt_ms
+            if round(steps) < 2 or abs(steps - round(steps)) > 1e-6 * steps:
+                raise ValueError(
+                    f"traces.every_ms: must be a whole number of steps of dt_ms = {network.dt_ms:g}, at least two, "
+                    f"not {every_ms:g}"
+                )
+            if round(steps) > network.n_steps:
+                raise ValueError(f"traces.every_ms: is longer than duration_ms = {network.duration_ms:g}")
         return self
 
     def _require_network(self, point: dict[str, float]) -> None:

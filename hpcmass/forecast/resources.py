@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config import Experiment
 from hpcmass.costs import point_costs
+from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration
 from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
 from hpcmass.grid import shape
@@ -38,6 +40,8 @@ class Forecast:
         Memory of the largest rank.
     file_bytes : int
         Size of the sweep file.
+    comparison_bytes : int or None
+        Size of the comparison file; None where its settings do not fit the recordings.
     """
 
     n_trials: int
@@ -48,6 +52,7 @@ class Forecast:
     start_s: float
     rank_bytes: float
     file_bytes: int
+    comparison_bytes: int | None = None
     _walls: dict[int, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -113,4 +118,12 @@ def forecast(experiment: Experiment, calibration: Calibration) -> Forecast:
         start_s=calibration.start_s,
         rank_bytes=float(calibration.peak_bytes.max()),
         file_bytes=sweep_bytes(experiment),
+        comparison_bytes=_comparison_bytes(experiment),
     )
+
+
+def _comparison_bytes(experiment: Experiment) -> int | None:
+    try:
+        return comparison_bytes(experiment)
+    except UserError:  # `run` warns of such settings
+        return None

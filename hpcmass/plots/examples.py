@@ -115,13 +115,15 @@ def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.
 
 def _draw_inputs(axes: Axes, view: View, point: Point, sweep: SweepParts, time: npt.NDArray[np.float64]) -> None:
     """The recorded Φ_σ of the same trial and time."""
+    place, trial = view.plane.index(*point, tuple(sweep.axes)), first_trial(view, point)
+    dt_ms = view.experiment.network.dt_ms
+    first = round(float(time[0]) / dt_ms)
+    steps = slice(first, first + time.size)
     try:
-        recorded = sweep.traces(view.plane.index(*point, tuple(sweep.axes)), first_trial(view, point))
+        inputs = {kind: sweep.window(f"phi_{kind}", place, trial, steps) for kind in style.INPUT_LINES}
     except ValueError as error:
         raise UserError(f"{sweep.name} does not hold what was compared ({error}); compare it again") from None
-    start = int(np.argmin(np.abs(sweep.time_ms - time[0])))
-    inputs = {kind: recorded[f"phi_{kind}"][start : start + time.size] for kind in style.INPUT_LINES}
-    draw_inputs(axes, time, inputs, view.experiment.network.dt_ms)
+    draw_inputs(axes, time, inputs, dt_ms)
 
 
 def _draw_spectra(axes: Axes, view: View, point: Point) -> None:

@@ -63,6 +63,10 @@ def given_keys(config: Path | None, assignments: Sequence[str]) -> dict[str, Any
     return assigned(keys, assignments) if assignments else keys
 
 
+OWN_WAY: Final = ("title", "trials", "grid", "network", "compare", "traces")
+"""Parts of a configuration that `describe` handles; an import keeps every step of every trial."""
+
+
 def describe(recordings: Recordings, keys: Mapping[str, Any], zero: Sequence[str]) -> Experiment:
     """The experiment of an import.
 
@@ -115,7 +119,7 @@ def describe(recordings: Recordings, keys: Mapping[str, Any], zero: Sequence[str
         },
         "grid": {**labels, **grid, **swept},
         "network": {name: value for name, value in stated.items() if name not in swept},
-        **{name: keys[name] for name in keys if name not in ("title", "trials", "grid", "network", "compare")},
+        **{name: keys[name] for name in keys if name not in OWN_WAY},
         **({"compare": compare} if compare else {}),
     }
     return parse_experiment(written(document), "the import")

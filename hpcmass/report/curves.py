@@ -80,7 +80,10 @@ def curves(view: View, sweep: SweepParts | None, solver: Solver | None = None) -
     shape = data["n_compared"].shape
     window = np.asarray(data["window"].values, dtype=np.float64)
     n_trials = data.sizes["trial"] if sweep is not None else 1
-    solve = solver(data, view.experiment, sweep) if solver and sweep is not None and n_trials > 1 else None
+    every_step = sweep is not None and sweep.experiment.traces.allow_comparison
+    solve = (
+        solver(data, view.experiment, sweep) if solver and sweep is not None and every_step and n_trials > 1 else None
+    )
     names = [NETWORK, *view.models, *(INPUTS if sweep is not None else ())]
     further = [NETWORK, *(solve.models if solve else ()), *INPUTS]
     plan = _plan(int(np.prod(shape)), window, len(names), len(further), n_trials)
@@ -150,7 +153,7 @@ def _steps(sweep: SweepParts | None, window: Real) -> slice:
     """The window's steps in the sweep's traces."""
     if sweep is None:
         return slice(0)
-    start = int(np.argmin(np.abs(sweep.time_ms - window[0])))
+    start = round(float(window[0]) / sweep.experiment.network.dt_ms)
     return slice(start, start + window.size)
 
 

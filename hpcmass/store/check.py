@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hpcmass.errors import UserError
 from hpcmass.grid import trial_seed
 from hpcmass.store.files import reason
+from hpcmass.store.layout import trace_times_ms
 from hpcmass.store.opening import UNUSABLE, variables_of
 from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES
 from hpcmass.store.sweep_file import SweepFile
@@ -66,8 +67,8 @@ def _configuration(file: SweepFile) -> Iterator[str]:
         yield "config_sha256 is not the hash of its configuration's physics"
     if file.axes != experiment.axes():
         yield "its axes are not those of its configuration"
-    network, numbers = experiment.network, file.trial_numbers
-    if not np.array_equal(file.time_ms, np.arange(network.n_steps) * network.dt_ms):
+    numbers = file.trial_numbers
+    if not np.array_equal(file.time_ms, trace_times_ms(experiment)):
         yield "its time is not that of its configuration"
     if len(numbers) != experiment.trials or len(set(numbers.tolist())) != len(numbers):
         yield "its trials are not those of its configuration"
@@ -115,9 +116,9 @@ def _numbers(file: SweepFile) -> Iterator[str]:
 
 def _traces(file: SweepFile) -> Iterator[str]:
     """Check that traces of trials that are done have no NaN, and that inputs are not negative."""
-    done = file.status == DONE
+    done = (file.status == DONE)[..., : file.experiment.traces.n_trials(file.shape[-1])]
     at_once = max(1, BLOCK_BYTES // (4 * len(file.time_ms)))
-    for name in file.trace_names:
+    for name in (name for name in file.trace_names if name in file):
         gaps, negative = np.zeros(done.shape, bool), np.zeros(done.shape, bool)
         for point in np.ndindex(done.shape[:-1]):
             for begin in range(0, done.shape[-1], at_once):

@@ -31,7 +31,7 @@ class DoneOnly(BackendArray):
         key = tuple(slice(k % n, k % n + 1) if i in numbers else k
                     for i, (k, n) in enumerate(zip(key, self.shape, strict=True)))  # fmt: skip
         with read_hdf5(self.path) as file:
-            done = file["status"][()][key[:-1]] == DONE
+            done = file["status"][..., : self.shape[-2]][key[:-1]] == DONE  # a file may keep the first trials only
             if np.any(done):
                 values = np.asarray(file[self.name][key])
                 values[~done] = np.nan

@@ -24,11 +24,13 @@ from hpcmass.store.files import METADATA_BYTES, creating
 from hpcmass.store.schema import (
     ERROR_LENGTH,
     FORMAT_VERSION,
+    KEEP_ATTRIBUTE,
+    KEPT_TRIALS,
     LETTERS,
     SPIKE_VARIABLES,
     SWEEP_FILETYPE,
-    SWEEP_VARIABLES,
     Variable,
+    sweep_variables,
 )
 
 CONVENTIONS: Final = "CF-1.11"
@@ -87,14 +89,32 @@ def axis_coordinates(axes: Mapping[str, Sequence[float]], units: Mapping[str, st
     return coordinates
 
 
-def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
-    """All dimensions of a sweep file; `time` is the beginning of each step; `mean_v` is the value at its end."""
+def step_times_ms(network: NetworkParameters) -> npt.NDArray[np.float64]:
+    """The beginning of each step (ms), (n_steps,)."""
+    return np.asarray(np.arange(network.n_steps) * network.dt_ms, dtype=np.float64)
+
+
+def trace_times_ms(experiment: Experiment) -> npt.NDArray[np.float64]:
+    """The beginning (ms) of each step or, where a sweep keeps means, of each whole window."""
     network = experiment.network
+    n_averaged = experiment.traces.n_averaged(network.dt_ms)
+    return step_times_ms(network)[: network.n_steps // n_averaged * n_averaged : n_averaged]
+
+
+def sweep_coordinates(experiment: Experiment, trial_numbers: Sequence[int] | None = None) -> list[Coordinate]:
+    """All dimensions of a sweep file.
+
+    `time` is the beginning of each step, and `mean_v` the value at its end; of means, the beginning of the window.
+    """
     numbers = range(experiment.trials) if trial_numbers is None else trial_numbers
+    traces = experiment.traces
+    kept = np.asarray(numbers[: traces.n_trials(len(numbers))], "i4")
+    every = "" if traces.every_ms is None else f", beginning of a window of {traces.every_ms:g} ms"
     return [
         *axis_coordinates(experiment.axes(), experiment.axis_units()),
         Coordinate("trial", np.asarray(numbers, "i4"), "1", "trial number"),
-        Coordinate("time", np.arange(network.n_steps) * network.dt_ms, "ms", "time since the start of the trial"),
+        *([Coordinate(KEPT_TRIALS, kept, "1", "trials whose traces are kept")] if traces.keep == "first_trial" else []),
+        Coordinate("time", trace_times_ms(experiment), "ms", f"time since the start of the trial{every}"),
         Coordinate("word", np.arange(SEED_WORDS, dtype="i4"), "1", "word of the seed"),
         Coordinate(LETTERS, None, length=ERROR_LENGTH),
     ]
@@ -116,7 +136,8 @@ def file_bytes(
 
 
 def _sweep_bytes(experiment: Experiment) -> tuple[int, int]:
-    return file_bytes(SWEEP_VARIABLES.values(), tuple(experiment.axes()), sweep_coordinates(experiment))
+    variables = sweep_variables(experiment.traces.keep).values()
+    return file_bytes(variables, tuple(experiment.axes()), sweep_coordinates(experiment))
 
 
 def sweep_bytes(experiment: Experiment) -> int:
@@ -125,7 +146,7 @@ def sweep_bytes(experiment: Experiment) -> int:
 
 
 def trial_bytes(experiment: Experiment) -> int:
-    """Size of one trial's traces."""
+    """Size of one trial's traces in the file, on average."""
     return _sweep_bytes(experiment)[1] // math.prod(shape(experiment))
 
 
@@ -141,7 +162,8 @@ def creating_sweep(
 ) -> AbstractContextManager[h5py.File]:
     """`creating_file` of a sweep; parameters as for `writer.create_sweep_file`."""
     coordinates = sweep_coordinates(experiment, trial_numbers)
-    variables = list(SWEEP_VARIABLES.values())
+    variables = list(sweep_variables(experiment.traces.keep).values())
+    averaged = "" if experiment.traces.every_ms is None else f"time: mean (interval: {experiment.network.dt_ms:g} ms)"
     if n_spikes is not None:
         coordinates.append(Coordinate("spike", np.arange(n_spikes), "1", "spike, in the order of time"))
         variables += SPIKE_VARIABLES.values()
@@ -151,9 +173,10 @@ def creating_sweep(
         axes=experiment.axes(),
         coordinates=coordinates,
         variables=variables,
-        attributes=attributes,
+        attributes={**attributes, KEEP_ATTRIBUTE: experiment.traces.keep},
         packed=packed,
         force=force,
+        cell_methods=averaged,
     )
 
 
@@ -169,6 +192,7 @@ def creating_file(
     packed: bool = False,
     force: bool = False,
     replace: bool = False,
+    cell_methods: str = "",
 ) -> Iterator[h5py.File]:
     """A result file with everything in it but the data, which the block adds; all or nothing, see `files.creating`.
 
@@ -192,6 +216,8 @@ def creating_file(
         Back up an existing file as `name.1.h5` instead of refusing it.
     replace : bool
         See `files.creating`.
+    cell_methods : str
+        CF's attribute of the traces, where they are means.
     """
     axes = tuple(axes)
     filled, traces = file_bytes(variables, axes, coordinates)
@@ -218,6 +244,8 @@ def creating_file(
             for i, dim in enumerate(dims):
                 dataset.dims[i].attach_scale(file[dim])
             _describe(dataset, variable)
+            if cell_methods and variable.role == "trace":
+                dataset.attrs["cell_methods"] = cell_methods
         yield file
 
 

@@ -23,7 +23,7 @@ from hpcmass.store.layout import creating_sweep, trial_bytes
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history, history_line, history_value
-from hpcmass.store.schema import DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING, SWEEP_VARIABLES, TRACES, sweep_variables
 from hpcmass.store.sweep_file import Index, SweepFile
 from hpcmass.store.writer import Ended, SweepWriter
 from hpcmass.text import counted
@@ -37,7 +37,7 @@ CHUNK_OVERHEAD_BYTES = 256
 NOT_COPIED = ("status", "seed", "error")
 """Attributes that the new file defines itself, or the writer sets."""
 
-UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part", "part_trials")
+UNINHERITED = ("filetype", "format_version", "Conventions", "coordinates", "part", "part_trials", COMPARISON_ATTRIBUTE)
 """Root attributes that a merged file does not take from its parts."""
 
 Progress = Callable[[int, int], object]
@@ -100,6 +100,7 @@ def merge(
         parts.require_consistent()
         if not partial:
             parts.require_complete()
+        _require_same_traces(parts)
         with SweepLock(output):
             if packed:
                 _pack(parts, output, force, progress)
@@ -113,9 +114,21 @@ def merge(
 def _require_all_variables(parts: SweepParts) -> None:
     for i in parts.indices:
         file = parts.file(i)
-        lacking = [v.name for v in SWEEP_VARIABLES.values() if v.name not in file]
+        lacking = [name for name in sweep_variables(file.experiment.traces.keep) if name not in file]
         if lacking:
             raise UserError(f"{file.path} was written by an older version and lacks {', '.join(lacking)}; run it again")
+
+
+def _require_same_traces(parts: SweepParts) -> None:
+    """Refuse files that keep different traces: none of them says what the merged one is to have."""
+    first = parts.file(0)
+    for i in parts.indices:
+        file = parts.file(i)
+        if file.experiment.traces != first.experiment.traces:
+            raise UserError(
+                f"{file.path} keeps other traces ({file.experiment.traces.text()}) than {first.path} "
+                f"({first.experiment.traces.text()}); leave one of them out"
+            )
 
 
 def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
@@ -149,6 +162,8 @@ def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
         if file.part:
             raise UserError(f"{output} exists and holds part {file.part}; {START_OVER}")
         file.require_same_sweep(parts.experiment, START_OVER)
+        if file.experiment.traces != parts.experiment.traces:
+            raise UserError(f"{output} exists and keeps other traces ({file.experiment.traces.text()}); {START_OVER}")
         if not np.array_equal(file.variable("seed"), parts.file(0).variable("seed")):
             raise UserError(f"{output} exists and has other seeds; {START_OVER}")
         parts.require_same_results(file)
@@ -166,25 +181,27 @@ def copy_trials(
     writer: SweepWriter,
     total: int,
     progress: Progress = lambda done, total: None,
+    change: Callable[[dict[str, Any], Trial], dict[str, Any]] = lambda values, trial: values,
     **replaced: Any,
 ) -> None:
     """Copy trials that have ended, each with its place in `source`, into the file of another sweep, many at a time.
 
-    `total` is their number, for the progress; `replaced` are values that all copies get in place of the source's.
+    `total` is their number, for the progress; `change` makes of a trial's values those that are stored; `replaced` are
+    values that all copies get in place of the source's.
     """
-    names = [name for name in SWEEP_VARIABLES if name not in NOT_COPIED and name in source.file(0)]
+    names = [n for n in SWEEP_VARIABLES if n not in (*NOT_COPIED, *TRACES) and n in source.file(0)]
     at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))
+
+    def values(index: Index) -> dict[str, Any]:
+        return {name: source.value(name, index) for name in (*names, *source.traces_of(index))}
+
+    def error(index: Index) -> str | None:
+        return source.error(index) if source.status[index] == FAILED else None
+
     done = 0
     progress(0, total)
     while batch := list(islice(trials, at_once)):
-        writer.store(
-            Ended(
-                trial,
-                {name: source.value(name, index) for name in names} | replaced,
-                source.error(index) if source.status[index] == FAILED else None,
-            )
-            for trial, index in batch
-        )
+        writer.store(Ended(trial, change(values(index), trial) | replaced, error(index)) for trial, index in batch)
         done += len(batch)
         progress(done, total)
 
@@ -208,8 +225,7 @@ def _require_space(parts: SweepParts, n_trials: int, output: Path) -> None:
 
 
 def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> None:
-    n_done = int((parts.status == DONE).sum())
-    _require_space(parts, n_done, output)
+    _require_space(parts, int((parts.status == DONE).sum()), output)
     attributes = _merged_attributes(parts, f"merged and packed from {counted(len(parts.paths), 'file')}") | {
         "driver": "packed"
     }
@@ -219,7 +235,7 @@ def _pack(parts: SweepParts, output: Path, force: bool, progress: Progress) -> N
         for name, values in (gathered | {"status": parts.status}).items():
             reserve(file, values.nbytes)
             file[name][...] = values if name != "error" else _letters(values, file[name].shape)
-        _pack_traces(parts, file, n_done, progress)
+        _pack_traces(parts, file, progress)
 
 
 def _letters(texts: Any, shape: tuple[int, ...]) -> Any:
@@ -227,15 +243,17 @@ def _letters(texts: Any, shape: tuple[int, ...]) -> Any:
     return np.ascontiguousarray(texts).astype(f"S{shape[-1]}").view("S1").reshape(shape)
 
 
-def _pack_traces(parts: SweepParts, file: h5py.File, n_done: int, progress: Progress) -> None:
-    n_bytes = trial_bytes(parts.experiment)
+def _pack_traces(parts: SweepParts, file: h5py.File, progress: Progress) -> None:
+    done = (parts.status == DONE)[..., : parts.experiment.traces.n_trials(parts.shape[-1])]
+    stored = [file[name] for name in TRACES if name in file]
+    n_done, n_bytes = int(done.sum()), sum(dataset.shape[-1] * dataset.dtype.itemsize for dataset in stored)
+    n_chunks = sum(math.ceil(dataset.shape[-1] / dataset.chunks[-1]) for dataset in stored)
     at_once = max(1, BLOCK_BYTES // max(1, n_bytes))
     progress(0, n_done)
-    n_chunks = sum(math.ceil(file[name].shape[-1] / file[name].chunks[-1]) for name in TRACES)
-    for number, index in enumerate(places(parts.status == DONE)):
+    for number, index in enumerate(places(done)):
         if number % at_once == 0:  # compressed, the traces take less, or little more
             coming = min(at_once, n_done - number)
             reserve(file, math.ceil(1.01 * coming * n_bytes) + coming * n_chunks * CHUNK_OVERHEAD_BYTES)
-        for name in TRACES:
+        for name in parts.traces_of(index):
             file[name][index] = parts.value(name, index)
         progress(number + 1, n_done)

@@ -23,10 +23,11 @@ from hpcmass.store.schema import (
     COMPARISON_FILETYPE,
     COMPLETE,
     FORMAT_VERSION,
+    KEEP_ATTRIBUTE,
     SWEEP_FILETYPE,
-    SWEEP_VARIABLES,
     SWEEP_VARIABLES_1,
     Variable,
+    sweep_variables,
 )
 
 Path_ = str | os.PathLike[str]
@@ -159,7 +160,9 @@ def variables_of(file: h5py.File) -> Mapping[str, Variable]:
     """The variables of an open file, by its type and format version."""
     if filetype_of(file) == COMPARISON_FILETYPE:
         return COMPARED_VARIABLES
-    return SWEEP_VARIABLES if major_version(file) >= 2 else SWEEP_VARIABLES_1
+    if major_version(file) < 2:
+        return SWEEP_VARIABLES_1
+    return sweep_variables(str(file.attrs.get(KEEP_ATTRIBUTE, "all")))
 
 
 def faults(file: h5py.File) -> Iterator[str]:

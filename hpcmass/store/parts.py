@@ -127,11 +127,6 @@ class SweepParts(Closing):
         distinct = sorted(set(self.uuids))
         return distinct[0] if len(distinct) == 1 else str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(distinct)))
 
-    @property
-    def time_ms(self) -> npt.NDArray[np.float64]:
-        """Time stamps of the traces (ms), (time,)."""
-        return self.file(0).time_ms
-
     @cached_property
     def trace_names(self) -> tuple[str, ...]:
         """Traces that all files have."""
@@ -154,6 +149,10 @@ class SweepParts(Closing):
     def traces(self, point: tuple[int, ...], trial: int) -> dict[str, npt.NDArray[np.float32]]:
         """The traces of one trial that is done: see `SweepFile.traces`."""
         return self._holder((*point, trial)).traces(point, trial)
+
+    def traces_of(self, index: Index) -> tuple[str, ...]:
+        """Names of the traces that are kept of a trial: see `SweepFile.traces_of`."""
+        return self._holder(index).traces_of(index)
 
     def window(self, name: str, point: tuple[int, ...], trial: int, steps: slice) -> npt.NDArray[np.float32]:
         """Some steps of one trace of a trial that is done: see `SweepFile.window`."""
@@ -255,7 +254,9 @@ class SweepParts(Closing):
         """
         for index in places((file.status == DONE) & (self.status == DONE) & where):
             other = self._holder(index)
-            for name in (*NUMBERS, *TRACES):
+            same_traces = file.experiment.traces.every_ms == other.experiment.traces.every_ms
+            traces = set(file.traces_of(index)) & set(other.traces_of(index)) if same_traces else set()
+            for name in (*NUMBERS, *sorted(traces)):
                 if name in file and name in other and _bytes(file, name, index) != _bytes(other, name, index):
                     raise UserError(
                         f"{other.path} and {file.path} contradict each other in {name} of {self.label(index)}; "

@@ -33,6 +33,15 @@ LETTERS: Final = "letter"
 AXES: Final = "axes"
 """Stands in `Variable.dims` for the swept axes, in the configuration's order (p, lam, …)."""
 
+KEPT_TRIALS: Final = "kept_trial"
+"""Dimension of the traces in place of `trial` where the file keeps those of the first trials only."""
+
+KEEP_ATTRIBUTE: Final = "traces"
+"""Root attribute: which traces a sweep keeps, `traces.keep` of its configuration; absent in files before 2.2."""
+
+COMPARISON_ATTRIBUTE: Final = "comparison"
+"""Root attribute of a sweep that is compared during the run: the name of the comparison file beside it."""
+
 Role = Literal["trace", "number", "bookkeeping"]
 
 
@@ -119,6 +128,19 @@ SWEEP_VARIABLES_1: Final = {
     "error": replace(SWEEP_VARIABLES["error"], dims=_TRIAL, dtype=f"S{ERROR_LENGTH}"),
 }
 """The same in a file of format 1, which is read and continued as it is."""
+
+
+def sweep_variables(keep: str) -> dict[str, Variable]:
+    """Variables of a sweep file that keeps `all`, the `first_trial` or `none` of a point's traces."""
+    if keep == "all":
+        return SWEEP_VARIABLES
+    if keep == "none":
+        return {name: v for name, v in SWEEP_VARIABLES.items() if v.role != "trace"}
+    return {
+        name: replace(v, dims=(AXES, KEPT_TRIALS, "time")) if v.role == "trace" else v
+        for name, v in SWEEP_VARIABLES.items()
+    }
+
 
 TRACES: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "trace")
 NUMBERS: Final = tuple(v.name for v in SWEEP_VARIABLES.values() if v.role == "number")

@@ -148,10 +148,19 @@ class SweepFile(Closing):
 
     @cached_property
     def trace_names(self) -> tuple[str, ...]:
-        """Names of the traces in it; an import, or a file of an earlier version of the format, may lack some."""
+        """Names of the traces that its trials have, kept or not.
+
+        An import, or a file of an earlier version of the format, may lack some.
+        """
         imported = self.experiment.imported
         lacks = () if imported is None else imported.lacks
-        return tuple(name for name in TRACES if name in self.hdf5 and name not in lacks)
+        kept = self.experiment.traces.keep != "none"
+        return tuple(name for name in TRACES if (name in self.hdf5 or not kept) and name not in lacks)
+
+    def traces_of(self, index: Index) -> tuple[str, ...]:
+        """Names of the traces that the file keeps of a trial."""
+        kept = index[-1] < self.experiment.traces.n_trials(self.shape[-1])
+        return tuple(name for name in TRACES if name in self.hdf5) if kept else ()
 
     def done_trials(self, point: tuple[int, ...]) -> list[int]:
         """Indices of the trials that are done at one point (`point`: one index per axis)."""
@@ -202,7 +211,7 @@ class SweepFile(Closing):
         return numbers
 
     def traces(self, point: tuple[int, ...], trial: int) -> dict[str, npt.NDArray[np.float32]]:
-        """The traces of one trial that is done, those that its file's minor version has.
+        """The traces of one trial that is done, those that its file keeps.
 
         Parameters
         ----------
@@ -213,7 +222,8 @@ class SweepFile(Closing):
         Returns
         -------
         dict of str to array of float32, (time,)
-            `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), `mean_i_syn` (mV).
+            `mean_v` (mV), `phi_E`, `phi_I`, `phi_ext` (1/ms), `mean_i_syn` (mV); means over windows, where the sweep
+            keeps these.
 
         Raises
         ------
@@ -225,15 +235,31 @@ class SweepFile(Closing):
         index = (*point, trial)
         if self.status[index] != DONE:
             raise ValueError(f"{self.label(index)} is not done")
-        return {name: self.value(name, index) for name in self.trace_names}
+        return {name: self.value(name, index) for name in self.traces_of(index) if name in self.trace_names}
 
     def window(self, name: str, point: tuple[int, ...], trial: int, steps: slice) -> npt.NDArray[np.float32]:
-        """Some steps of one trace of a trial that is done; arguments and errors as of `traces`."""
+        """Some steps of one trace of a trial that is done; arguments and errors as of `traces`.
+
+        Where the sweep keeps means, each step has the mean over its window, NaN after the last one; all are NaN where
+        it does not keep the trial's traces.
+
+        Parameters
+        ----------
+        steps : slice
+            From a step to another, both given.
+        """
         index = (*point, trial)
         if self.status[index] != DONE:
             raise ValueError(f"{self.label(index)} is not done")
+        length = max(0, min(steps.stop, self.experiment.network.n_steps) - steps.start)
+        if name not in self.traces_of(index):
+            return np.full(length, np.nan, np.float32)
+        n_averaged = self.experiment.traces.n_averaged(self.experiment.network.dt_ms)
+        first, last = steps.start // n_averaged, -(-steps.stop // n_averaged)
         with self._reading(self.label(index)):
-            return np.asarray(self.hdf5[name][(*index, steps)])
+            values = np.asarray(self.hdf5[name][(*index, slice(first, last))])
+        found = np.repeat(values, n_averaged)[steps.start - first * n_averaged :][:length]
+        return np.append(found, np.full(length - found.size, np.nan, np.float32))
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:

@@ -176,7 +176,8 @@ class ParallelTraceWriter:
         """Write a trial's traces; they are on the disk when this returns."""
         try:
             for name, dataset in self._traces.items():
-                dataset[trial.index] = values[name]
+                if name in values:  # not every trial's traces are kept
+                    dataset[trial.index] = values[name]
             sync(self._descriptor)
         except (OSError, RuntimeError) as error:
             self._failed = True

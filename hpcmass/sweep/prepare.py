@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -24,11 +24,14 @@ from hpcmass.store.files import START_OVER, changing_metadata, require_space, sa
 from hpcmass.store.layout import sweep_bytes, trial_bytes
 from hpcmass.store.opening import refuse_shards
 from hpcmass.store.provenance import append_history, provenance
-from hpcmass.store.schema import DONE, PENDING
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, PENDING
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable
 from hpcmass.text import counted, shortened
+
+if TYPE_CHECKING:
+    from hpcmass.sweep.in_situ import Comparing
 
 SHOWN_CHARACTERS = 60
 """Most characters of a changed setting's value in the history."""
@@ -55,6 +58,8 @@ class RunOptions:
         Earlier sweeps from which to copy the trials that they have.
     jobs : int or None
         Processes of this machine that simulate, while this one writes; None or 1: this one does all.
+    compare : bool
+        Compare each point when its trials are done.
     """
 
     force: bool = False
@@ -63,6 +68,7 @@ class RunOptions:
     retry_failed: bool = False
     reuse: tuple[Path, ...] = ()
     jobs: int | None = None
+    compare: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,10 @@ class Prepared:
         Expected cost of the trials that are done already.
     jobs : int
         Processes of this machine that simulate; 1: this one.
+    comparing : Comparing or None
+        How the points are compared.
+    n_points_left : int
+        Points to compare.
     """
 
     experiment: Experiment
@@ -92,12 +102,16 @@ class Prepared:
     failed: int
     cost_done: float
     jobs: int = 1
+    comparing: Comparing | None = None
+    n_points_left: int = 0
 
 
 def prepare(
     experiment: Experiment, output: Path, options: RunOptions, *, n_ranks: int, mpi_library: str
 ) -> tuple[Prepared, list[Trial]]:
     """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order."""
+    if options.reuse and options.compare and not experiment.traces.allow_comparison:
+        raise UserError("--reuse copies no comparison; leave it out, or keep all traces (traces.keep = all)")
     for old in options.reuse:
         if same_file(old, output):
             raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
@@ -107,10 +121,12 @@ def prepare(
         driver: Driver = "gather"
         how = f"{jobs} worker processes, {driver}"
     else:
-        driver = "serial" if n_ranks == 1 else "mpio" if h5py.get_config().mpi and not options.gather else "gather"
+        parallel = h5py.get_config().mpi and not options.gather and experiment.traces.keep != "none"
+        driver = "serial" if n_ranks == 1 else "mpio" if parallel else "gather"
         how = f"{counted(n_ranks, 'rank')}, {driver}"
     n_all = jobs + 1 if jobs > 1 else n_ranks
     identity = {"uuid": str(uuid.uuid4()), **provenance(n_ranks=n_all, mpi_library=mpi_library)}
+    how += ", compared during the run" if options.compare else ""
     how += (f", part {options.part}" if options.part else "") + set_in_history(experiment.assignments)
     refuse_shards(output)
     if output.exists() and not options.force:
@@ -119,6 +135,9 @@ def prepare(
     else:
         missing = _create(output, experiment, options, driver, identity, f"started, {how}")
         total, failed = len(missing), 0
+    with SweepFile(output, checked=True) as file:
+        if file.experiment.traces != experiment.traces:
+            experiment = experiment.model_copy(update={"traces": file.experiment.traces})
     for old in options.reuse:
         missing = _reuse(old, output, missing)
     cost_done = 0.0
@@ -126,24 +145,31 @@ def prepare(
         with SweepFile(output, checked=True) as file:
             cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
             cost_done = float(cost[(file.status == DONE) & file.assigned].sum())
-    jobs = max(1, min(jobs, len(missing)))
+    if not options.compare:  # else points may be left, too
+        jobs = max(1, min(jobs, len(missing)))
     return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done, jobs), missing
+
+
+def comparison_path(sweep: Path) -> Path:
+    """The comparison that `run --compare` makes: `sweep-cmp.h5` beside `sweep.h5`."""
+    return sweep.with_name(f"{sweep.stem}-cmp{sweep.suffix}")
 
 
 def _create(
     output: Path, experiment: Experiment, options: RunOptions, driver: Driver, identity: Mapping[str, Any], started: str
 ) -> list[Trial]:
     """Create the file; returns the trials to do."""
-    assignment = assign(experiment, options.part) if options.part else None
+    assignment = assign(experiment, options.part, whole_points=options.compare) if options.part else None
+    compared = {COMPARISON_ATTRIBUTE: comparison_path(output).name} if options.compare else {}
     n_trials = math.prod(shape(experiment))
     first, stop = (assignment.start, assignment.stop) if assignment else (0, n_trials)
     need = sweep_bytes(experiment) - (n_trials - (stop - first)) * trial_bytes(experiment)
-    require_space(output, need, remedy=", give another path, or make the grid smaller")
+    require_space(output, need, remedy=", give another path, make the grid smaller, or keep fewer traces (traces.keep)")
     create_sweep_file(
         output,
         experiment,
         driver=driver,
-        provenance=identity,
+        provenance={**identity, **compared},
         started=started,
         assignment=assignment,
         force=options.force,
@@ -168,6 +194,11 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         file.require_same_sweep(experiment, START_OVER, grown)
         file.require_same_part(options.part, f"repeat the --part of its first start, if any, or {START_OVER}")
         file.require_same_seeds(trials, START_OVER)
+        made = file.attributes.get(COMPARISON_ATTRIBUTE)
+        if made and not options.compare:
+            raise UserError(f"{output} was begun with --compare, which wrote {made}; give --compare again")
+        if options.compare and (file.assigned.any(axis=-1) != file.assigned.all(axis=-1)).any():
+            raise UserError(f"{output} was begun without --compare, and its part divides a point; {START_OVER}")
         status, assigned, changed = file.status, file.assigned, changed_settings(file.experiment, experiment)
         known = any(line.endswith(f"{OTHER_SETTINGS}{changed}") for line in file.history)
     ours = [trial for trial in trials if assigned[trial.index]]
@@ -197,7 +228,7 @@ def changed_settings(before: Experiment, now: Experiment) -> str:
 
 def _settings(experiment: Experiment) -> dict[str, Any]:
     document = experiment.model_dump(mode="json")
-    sections = {name: document[name] for name in ("mass", "compare")}
+    sections = {name: document[name] for name in ("mass", "compare", "traces")}
     return {"title": experiment.title} | {
         f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()
     }

@@ -10,7 +10,8 @@ from hpcmass.errors import TrialFailure, UserError
 from hpcmass.grid import places
 from hpcmass.messages import logger
 from hpcmass.network import simulate
-from hpcmass.store.schema import DONE, NUMBERS, SWEEP_VARIABLES, TRACES
+from hpcmass.store.kept import kept
+from hpcmass.store.schema import DONE, NUMBERS, SWEEP_VARIABLES
 from hpcmass.store.sweep_file import SweepFile
 
 
@@ -28,13 +29,14 @@ def resimulate(path: Path, count: int, *, choice_seed: int | None = None) -> lis
             logger.info("simulating %s again", name)
             network = file.experiment.network_at(values)
             try:
-                recording = simulate(network, values["p"], values["lam"], file.seed(index)).variables()
+                again = simulate(network, values["p"], values["lam"], file.seed(index)).variables()
             except TrialFailure as failure:
                 problems.append(f"{name}: it is done, but fails when simulated again: {failure}")
                 continue
+            recording = kept(again, index[-1], file.experiment)
             differing = [
                 variable
-                for variable in (*TRACES, *NUMBERS)
+                for variable in (*file.traces_of(index), *NUMBERS)
                 if variable in file
                 and np.asarray(recording[variable], SWEEP_VARIABLES[variable].dtype).tobytes()
                 != np.asarray(file.value(variable, index)).tobytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from hpcmass.config import Experiment
 from hpcmass.config.axes import canonical
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
+from hpcmass.store.kept import kept
 from hpcmass.store.merge import copy_trials
 from hpcmass.store.parts import SweepParts
-from hpcmass.store.schema import DONE, SWEEP_VARIABLES
+from hpcmass.store.schema import DONE, sweep_variables
 from hpcmass.store.sweep_file import Index, SweepFile
 from hpcmass.store.writer import SweepWriter
 
@@ -29,13 +31,19 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
         if file.experiment.imported is not None:
             raise UserError(f"{old} holds imported recordings, which are no trials of a sweep; {WHAT_TO_DO}")
         file.require_same_physics(experiment, WHAT_TO_DO)
-        lacking = [v.name for v in SWEEP_VARIABLES.values() if v.name not in file and v.role != "bookkeeping"]
+        theirs, ours = file.experiment.traces, experiment.traces
+        if not theirs.allow_comparison and theirs != ours and ours.keep != "none":
+            raise UserError(f"{old} keeps other traces ({theirs.text()}) than asked for ({ours.text()}); {WHAT_TO_DO}")
+        there = sweep_variables(theirs.keep).values()
+        lacking = [v.name for v in there if v.name not in file and v.role != "bookkeeping"]
         if lacking:
             raise UserError(f"{old} was written by an older version and lacks {', '.join(lacking)}; {WHAT_TO_DO}")
 
 
 def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
     """Copy what an earlier sweep, which `require_reusable` accepts, has of some trials; returns those copied."""
+    with SweepFile(target, checked=True) as new:
+        experiment = new.experiment
     with SweepParts([old]) as source, SweepWriter(target) as writer:
         axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
         numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}
@@ -47,5 +55,10 @@ def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Tria
                 if source.file(0).seed(index) != trial.seed:
                     raise UserError(f"{old} has another seed for {trial.label()}; {WHAT_TO_DO}")
                 found.append((trial, index))
-        copy_trials(source, iter(found), writer, len(found), rank=np.int32(COPIED_RANK))
+        every_step = source.experiment.traces.allow_comparison
+
+        def change(values: dict[str, Any], trial: Trial) -> dict[str, Any]:
+            return kept(values, trial.number, experiment) if every_step else values
+
+        copy_trials(source, iter(found), writer, len(found), change=change, rank=np.int32(COPIED_RANK))
     return [trial for trial, _ in found]

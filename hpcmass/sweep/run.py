@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpcmass.compiled import require_compiler
 from hpcmass.config import Experiment
@@ -24,6 +25,10 @@ from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
 from hpcmass.sweep.prepare import Prepared, RunOptions, prepare
 from hpcmass.sweep.scatter import Tally, scatter
 from hpcmass.text import counted
+
+if TYPE_CHECKING:
+    from hpcmass.compare.pipeline import ComparisonSummary
+    from hpcmass.sweep.in_situ import InSitu
 
 DEFAULT_OPTIONS, NO_LIMITS = RunOptions(), Limits()
 
@@ -43,6 +48,8 @@ class Summary:
         Failed trials that were left alone, trials that failed now.
     stopped, out_of_time : bool
         A signal, or the time limit, ended it early.
+    comparison : ComparisonSummary or None
+        State of the comparison, if it is made during the run.
     """
 
     output: Path
@@ -53,6 +60,7 @@ class Summary:
     failed: int
     stopped: bool
     out_of_time: bool
+    comparison: ComparisonSummary | None = None
 
     @property
     def pending(self) -> int:
@@ -73,6 +81,7 @@ def run_sweep(
     options: RunOptions = DEFAULT_OPTIONS,
     *,
     jobs: int | None = None,
+    compare: bool | None = None,
     limits: Limits = NO_LIMITS,
     inspect: Callable[[Experiment], None] | None = None,
     assignments: Sequence[str] = (),
@@ -88,6 +97,9 @@ def run_sweep(
     options : RunOptions
     jobs : int, optional
         Processes that simulate, in place of `options.jobs`; without either, this process, or the ranks of an MPI job.
+    compare : bool, optional
+        Compare each point when its trials are done, into `sweep-cmp.h5` beside `sweep.h5`; in place of
+        `options.compare`.
     limits : Limits
     inspect : callable, optional
         Called with the experiment on rank 0, before anything is done.
@@ -117,6 +129,8 @@ def run_sweep(
         if jobs < 1:
             raise UserError(f"jobs = {jobs}: give at least one process")
         options = replace(options, jobs=jobs)
+    if compare is not None:
+        options = replace(options, compare=compare)
     if options.jobs is not None:
         require_main_guard()  # before anything else: the parent holds the lock
     clock = Clock(limits)
@@ -128,6 +142,7 @@ def run_sweep(
         comm.on_root(lambda: _require_one_way(comm, options))
         lock = SweepLock(output)
         queue: list[Trial] = []
+        comparisons: list[InSitu] = []
 
         def begin() -> Prepared:
             require_compiler()
@@ -135,18 +150,42 @@ def run_sweep(
             experiment = config if isinstance(config, Experiment) else load_experiment(Path(config), assignments)
             if inspect is not None:
                 inspect(experiment)
+            if options.compare:
+                _require_comparable(experiment)
             lock.acquire()
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
             queue.extend(missing)
-            return prepared
+            if not options.compare:
+                return prepared
+            comparison = _comparison(comm, prepared, missing, force=options.force)
+            comparisons.append(comparison)
+            return replace(prepared, comparing=comparison.about, n_points_left=comparison.n_left)
 
         try:
             # from the start to the end: ranks enter and leave the scattering at different times
             with stopping_on_signals(until_exit=comm.size > 1):
-                return _run(comm, comm.on_root(begin), queue, clock)
+                prepared = comm.on_root(begin)
+                return _run(comm, prepared, queue, clock, comparisons[0] if comparisons else None)
         finally:
+            for comparison in comparisons:
+                comparison.close()
             lock.release()
+
+
+def _require_comparable(experiment: Experiment) -> None:
+    """Refuse what no comparison can compute before there is a file that has these settings."""
+    from hpcmass.sweep.in_situ import require_comparable
+
+    require_comparable(experiment)
+
+
+def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *, force: bool) -> InSitu:
+    from hpcmass.sweep.in_situ import InSitu  # mass models, which no other sweep needs
+
+    n_ranks = prepared.jobs + 1 if prepared.jobs > 1 else comm.size
+    n_workers = _workers(comm, prepared)
+    return InSitu(prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force)
 
 
 def _require_one_way(comm: Communicator, options: RunOptions) -> None:
@@ -154,20 +193,23 @@ def _require_one_way(comm: Communicator, options: RunOptions) -> None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
 
 
-def _run(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Summary | None:
+def _run(
+    comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock, comparison: InSitu | None
+) -> Summary | None:
     before = prepared.total - prepared.missing - prepared.failed
     tally = Tally(clock)
     if comm.is_root:
         logger.info(_announcement(comm, prepared))
-    if prepared.missing:
+    if prepared.missing or prepared.n_points_left:
         comm.one_per_node_first(lambda: _warm_up(prepared.experiment))
-        tally = scatter(comm, prepared, queue, clock)
+        tally = scatter(comm, prepared, queue, clock, comparison)
     comm.on_root(lambda: _require_written(tally))
+    compared = comm.on_root(lambda: None if comparison is None else comparison.finish())
     if not comm.is_root:
         return None
     return Summary(
         prepared.output, prepared.total, before, tally.done, prepared.failed, tally.failed, tally.stop,
-        tally.out_of_time,
+        tally.out_of_time, compared,
     )  # fmt: skip
 
 
@@ -179,6 +221,8 @@ def _announcement(comm: Communicator, prepared: Prepared) -> str:
         return f"nothing to do, part {prepared.part} has no trial: the sweep has fewer trials than parts"
     if not prepared.missing:
         count = f"{done} of {prepared.total}" if prepared.failed else f"all {prepared.total}"
+        if prepared.n_points_left:
+            return f"{count} {what} are done{left}; {counted(prepared.n_points_left, 'point')} to compare"
         return f"nothing to do, {count} {what} are done{left}"
     alone = comm.size == 1 and prepared.jobs == 1
     who = "this process" if alone else counted(_workers(comm, prepared), "worker")

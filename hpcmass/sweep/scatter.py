@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,10 +32,15 @@ from hpcmass.order import point_order
 from hpcmass.parallel.communicator import Communicator
 from hpcmass.parallel.executors import Workers, batches, processes, ranks
 from hpcmass.progress import Progress
+from hpcmass.store.kept import kept
 from hpcmass.store.schema import TRACES
+from hpcmass.store.sweep_file import Index
 from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
 from hpcmass.sweep.limits import Clock, note_signals, stop_requested, watched
 from hpcmass.sweep.prepare import Prepared
+
+if TYPE_CHECKING:
+    from hpcmass.sweep.in_situ import InSitu, PointTask
 
 TASKS_PER_WORKER = 2
 """Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
@@ -51,29 +56,47 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What returns to rank 0 from a trial.
+    """What returns to rank 0 from a trial, or from a point.
 
     Attributes
     ----------
-    task : Task
+    task : Task or None
+        The trial; None where it concerns a whole point.
     values : dict
         Its numbers; its traces, too, unless its rank has written them.
     failure : str or None
         Why it failed.
     unwritable : str or None
-        Why its traces could not be written: it stays as it was.
+        Why its traces could not be written, or the point not compared: it stays as it was.
     dropped : bool
         There was no time for it: it stays as it was.
     stop : bool
         Its rank was told to stop.
+    compared : tuple or None
+        Place and results of a point.
+    recording : dict or None
+        Traces of every step, for the process that compares the point.
     """
 
-    task: Task
+    task: Task | None
     values: dict[str, Any] = field(default_factory=dict, repr=False)
     failure: str | None = None
     unwritable: str | None = None
     dropped: bool = False
     stop: bool = False
+    compared: tuple[Index, Mapping[str, Any]] | None = field(default=None, repr=False)
+    recording: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def trial(self) -> Trial:
+        """The trial that has ended."""
+        assert self.task is not None
+        return self.task.trial
+
+    @property
+    def cost(self) -> float:
+        """Expected cost of the trial."""
+        return 0.0 if self.task is None else self.task.cost
 
 
 class Worker:
@@ -97,14 +120,12 @@ class Worker:
         self._thread = ThreadPoolExecutor(1) if writer is not None and threads else None
         self._writing: Future[Outcome] | None = None
 
-    def run(self, task: Task) -> list[Outcome]:
-        """Simulate a trial; returns what can be stored now: this trial or, where traces are still written, the last."""
-        outcome = self._simulate(task)
-        if self.writer is None or not outcome.values or outcome.failure is not None:
-            return [outcome]
-        if self._thread is None:
-            return [self._write(outcome)]
-        last = self.finish()
+    def run(self, task: Any) -> list[Outcome]:
+        """Do a task, a trial; returns what can be stored now: this one or, where traces are still written, the last."""
+        outcome = self.simulate(task)
+        if self._thread is None or not outcome.values or outcome.failure is not None:
+            return [self.stored(outcome)]
+        outcome, last = self._kept(outcome), self.finish()
         self._writing = self._thread.submit(self._write, outcome)
         return last
 
@@ -114,15 +135,25 @@ class Worker:
         self._writing = None
         return last
 
+    def stored(self, outcome: Outcome) -> Outcome:
+        """A trial without the traces that no file keeps, or that this process has written."""
+        if not outcome.values or outcome.failure is not None:
+            return outcome
+        return self._kept(outcome) if self.writer is None else self._write(self._kept(outcome))
+
+    def _kept(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, values=kept(outcome.values, outcome.trial.number, self.experiment))
+
     def _write(self, outcome: Outcome) -> Outcome:
         assert self.writer is not None
         try:
-            self.writer.write(outcome.task.trial, outcome.values)
+            self.writer.write(outcome.trial, outcome.values)
         except UserError as error:
             return replace(outcome, values={}, unwritable=str(error))
         return replace(outcome, values={name: v for name, v in outcome.values.items() if name not in TRACES})
 
-    def _simulate(self, task: Task) -> Outcome:
+    def simulate(self, task: Task) -> Outcome:
+        """Simulate a trial; without values if there is no time for it, or this process was told to stop."""
         from hpcmass.network import simulate
 
         trial, limits = task.trial, self.clock.limits
@@ -158,19 +189,22 @@ def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
+MakeWorker = Callable[[int, ParallelTraceWriter | None, bool], Worker]
+"""Makes the worker of a process, given its number, its writer of traces, and whether that may use a thread."""
+
 _worker: Worker
 """This process's; tasks arrive by pickle and find it here."""
 
 
-def _run(task: Task) -> list[Outcome]:
+def _run(task: Any) -> list[Outcome]:
     return _worker.run(task)
 
 
-def _begin(experiment: Experiment, clock: Clock, number: int) -> None:
+def _begin(make: MakeWorker, number: int) -> None:
     """Prepare a process of this machine, which has a number, for its trials: a signal to stop only sets a flag."""
     global _worker
     note_signals(*STOPS)
-    _worker = Worker(experiment, clock, number, None, threads=False)
+    _worker = make(number, None, False)
 
 
 class Tally:
@@ -187,17 +221,22 @@ class Tally:
         """False once a rank was told to stop or the disk is full."""
         return not (self.stop or stop_requested() or self.unwritable is not None)
 
-    def may_begin(self, task: Task) -> bool:
-        """True if there is time for a trial; cheaper ones behind it may still fit."""
+    def may_begin(self, task: Task | PointTask) -> bool:
+        """True if there is time for a trial, or a point; cheaper ones behind it may still fit."""
         fits = self._clock.fits(task.cost)
         self.out_of_time = self.out_of_time or not fits
         return fits
 
-    def store(self, outcomes: list[Outcome], writer: SweepWriter, progress: Progress) -> None:
-        """Store and count trials that have ended."""
+    def store(
+        self, outcomes: list[Outcome], writer: SweepWriter, progress: Progress, comparison: InSitu | None = None
+    ) -> None:
+        """Store and count trials that have ended; the results of their points come first."""
         ended = [o for o in outcomes if o.values]
         try:
-            writer.store(Ended(o.task.trial, o.values, o.failure) for o in ended)
+            for outcome in outcomes:
+                if outcome.compared is not None and comparison is not None:
+                    comparison.write(*outcome.compared)
+            writer.store(Ended(o.trial, o.values, o.failure) for o in ended)
         except UserError as error:
             self.unwritable = str(error)
             ended = []
@@ -208,28 +247,31 @@ class Tally:
         for outcome in ended:
             if outcome.failure is not None:
                 self.failed += 1
-                progress.note(f"failed: {outcome.task.trial.label()}: {outcome.failure}")
+                progress.note(f"failed: {outcome.trial.label()}: {outcome.failure}")
             else:
                 self.done += 1
                 if not self._own_clock:
-                    self._clock.note(outcome.task.cost, outcome.values["wall_s"])
-            progress.advance(outcome.task.cost)
+                    self._clock.note(outcome.cost, outcome.values["wall_s"])
+            progress.advance(outcome.cost)
 
 
-def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock) -> Tally:
+def scatter(
+    comm: Communicator, prepared: Prepared, queue: list[Trial], clock: Clock, comparison: InSitu | None = None
+) -> Tally:
     """Run trials on all ranks and store them; returns when this rank has nothing more to do.
 
-    Queue and tally are rank 0's; each rank has its own clock.
+    Queue, comparison and tally are rank 0's; each rank has its own clock.
     """
     global _worker
     tally = Tally(clock, own_clock=comm.size == 1 and prepared.jobs == 1)
     others = comm.without_root() if prepared.driver == "mpio" else None
     writes = prepared.driver == "mpio" and not comm.is_root
     traces = comm.on_all(lambda: ParallelTraceWriter(prepared.output, others) if writes else None)
-    _worker = Worker(prepared.experiment, clock, comm.rank, traces, threads=writes and comm.has_threads())
+    make = partial(Worker if prepared.comparing is None else prepared.comparing.worker, prepared.experiment, clock)
+    _worker = make(comm.rank, traces, writes and comm.has_threads())
     if comm.is_root:
         n_workers = comm.size - 1 if comm.size > 1 else prepared.jobs
-        _hand_out(comm, prepared, in_order(queue, prepared.experiment, n_workers), tally, clock)
+        _hand_out(comm, prepared, in_order(queue, prepared.experiment, n_workers), tally, make, comparison)
     else:
         with ranks(comm):
             comm.gather(_worker.finish())
@@ -237,7 +279,14 @@ def scatter(comm: Communicator, prepared: Prepared, queue: list[Trial], clock: C
     return tally
 
 
-def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: Tally, clock: Clock) -> None:
+def _hand_out(
+    comm: Communicator,
+    prepared: Prepared,
+    tasks: list[Task],
+    tally: Tally,
+    make: MakeWorker,
+    comparison: InSitu | None,
+) -> None:
     """Rank 0's part of a sweep."""
     before = prepared.total - prepared.missing - prepared.failed
     progress = Progress(
@@ -247,8 +296,13 @@ def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: 
         before=before,
         work_before=prepared.cost_done,
     )
+    every: Iterable[Task | PointTask] = tasks
+    spread = None
+    if comparison is not None:
+        every = points = comparison.tasks(tasks, point_costs(prepared.experiment))
+        spread = comparison.spread(points, tally.may_begin)
     with SweepWriter(prepared.output) as writer, progress:
-        with _workers(comm, prepared, clock) as workers:
+        with _workers(comm, prepared, make) as workers:
             assert workers is not None
             stop = workers.stop
 
@@ -258,24 +312,26 @@ def _hand_out(comm: Communicator, prepared: Prepared, tasks: list[Task], tally: 
                     return False
                 return True
 
-            fitting = (task for task in tasks if tally.may_begin(task))
+            fitting = spread or (task for task in every if tally.may_begin(task))
             in_flight = workers.in_flight(TASKS_PER_WORKER)
             for results in batches(workers.executor, _run, fitting, in_flight=in_flight, keep_going=keep_going):
-                tally.store(list(chain.from_iterable(results)), writer, progress)
+                outcomes = list(chain.from_iterable(results))
+                outcomes = outcomes if spread is None else spread.completed(outcomes)
+                tally.store(outcomes, writer, progress, comparison)
                 progress.tick()
         tally.store(list(chain.from_iterable(comm.gather(_worker.finish()))), writer, progress)
     tally.stop = tally.stop or stop_requested()
 
 
 @contextmanager
-def _workers(comm: Communicator, prepared: Prepared, clock: Clock) -> Iterator[Workers | None]:
+def _workers(comm: Communicator, prepared: Prepared, make: MakeWorker) -> Iterator[Workers | None]:
     """The other ranks, other processes of this machine, or this process alone."""
     if comm.size > 1:
         with ranks(comm) as workers:
             yield workers
         return
     try:
-        with processes(prepared.jobs, partial(_begin, prepared.experiment, clock)) as workers:
+        with processes(prepared.jobs, partial(_begin, make)) as workers:
             yield workers
     except LostWorker as error:
         raise UserError(f"{error}; what is done is kept, the same command continues") from None

@@ -33,13 +33,14 @@ from disks import (
     small_disk,
 )
 from harness import Installation, Truth, reference, this_installation, write_config
+from in_situ import in_situ_kills
 from kills import RANDOM_INSTANTS, kill_campaign
 from random_damage import commands_for_comparison, commands_for_sweep, random_damage
 from scale import Scale, at_scale
 from stops import ctrl_c, signals, time_limits
 from syscalls import calls_of
 
-FAULTS = ("kills", "copies", "stops", "disks", "limits", "array", "damage", "random", "sizes", "calls")
+FAULTS = ("kills", "in-situ", "copies", "stops", "disks", "limits", "array", "damage", "random", "sizes", "calls")
 
 
 class Table:
@@ -77,6 +78,20 @@ def kills(table: Table, here: Installation, config: Path, truth: Truth, place: P
             table.add(f"SIGKILL of {who}, {writer.name}, {here.mpi}", str(toll), toll.clean)
             table.kills += toll.kills
             shutil.rmtree(directory)
+
+
+def comparing(table: Table, here: Installation, place: Path, count: int, seed: int) -> None:
+    """Kills of sweeps that compare during the run and keep no traces, writer by writer."""
+    config = write_config(place / "comparing.yml", trials=12)
+    truth = reference(here, config)
+    for writer in here.writers:
+        directory = place / "in-situ"
+        directory.mkdir()
+        chance = random.Random(f"{seed} {here.mpi} {writer.name} in situ")
+        toll = in_situ_kills(here, config, truth, directory, kills=count, writer=writer, chance=chance)
+        table.add(f"SIGKILL of `run --compare` without traces, {writer.name}, {here.mpi}", str(toll), toll.clean)
+        table.kills += toll.kills
+        shutil.rmtree(directory)
 
 
 def copies(table: Table, here: Installation, config: Path, truth: Truth, place: Path, count: int, seed: int) -> None:
@@ -286,6 +301,8 @@ def main() -> int:
         if "kills" in options.only:
             for one in installations:
                 kills(table, one, config, truth, place, options.kills, options.seed)
+        if "in-situ" in options.only:
+            comparing(table, here, place, 2 * options.kills, options.seed)
         if "copies" in options.only:
             copies(table, here, config, truth, place, options.kills, options.seed)
         table.add("SIGKILLs in all", str(table.kills), True)

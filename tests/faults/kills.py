@@ -81,7 +81,7 @@ def kill_campaign(
         else:
             before = done_in(path)
             job = here.start(here.command(writer.ranks, *arguments))
-            running = _wait_for_an_instant(job, path, before, chance)
+            running = wait_for_an_instant(job, path, before, chance)
             pids = ranks_of(path, here.python)
             if job.poll() is None and pids:
                 chosen = [pids[rank] for rank in RANDOM_INSTANTS[victim] if rank in pids]
@@ -122,7 +122,7 @@ def _new(directory: Path, toll: Toll) -> Path:
     return directory / f"sweep-{toll.files}.h5"
 
 
-def _wait_for_an_instant(job: subprocess.Popen[str], path: Path, before: int, chance: random.Random) -> bool:
+def wait_for_an_instant(job: subprocess.Popen[str], path: Path, before: int, chance: random.Random) -> bool:
     """Any instant: one time in five during the start, else while trials are being written."""
     if chance.random() < 0.2:
         time.sleep(chance.uniform(0.3, 3.0))

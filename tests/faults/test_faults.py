@@ -21,10 +21,12 @@ from harness import (
     PROCESSES,
     Installation,
     Truth,
+    Writer,
     reference,
     this_installation,
     write_config,
 )
+from in_situ import in_situ_kills
 from kills import kill_campaign
 from stops import time_limits
 
@@ -58,6 +60,18 @@ def test_kills_lose_nothing(
     toll = kill_campaign(
         here, config, truth, tmp_path, kills=2, victim=victim, writer=writer, chance=random.Random(4)  # type: ignore[arg-type]
     )  # fmt: skip
+    assert toll.kills == 2
+    assert toll.clean, toll
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("writer", [MPIO, PROCESSES, ONE_PROCESS], ids=lambda writer: writer.slug)
+def test_kills_of_a_comparing_sweep_lose_no_point(writer: Writer, here: Installation, tmp_path: Path) -> None:
+    if writer is MPIO and not here.parallel_hdf5:
+        pytest.skip("h5py is serial")
+    config = write_config(tmp_path / "comparing.yml", trials=6)
+    truth = reference(here, config)
+    toll = in_situ_kills(here, config, truth, tmp_path, kills=2, writer=writer, chance=random.Random(7))
     assert toll.kills == 2
     assert toll.clean, toll
 
