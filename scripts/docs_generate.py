@@ -39,7 +39,7 @@ def configuration() -> str:
 
 
 def sweepable() -> str:
-    from hpcmass.config.experiment import SWEEPABLE
+    from hpcmass.config.network import SWEEPABLE
 
     return ", ".join(f"`{name}`" for name in SWEEPABLE)
 

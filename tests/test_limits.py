@@ -15,8 +15,8 @@ from hpcmass.commands import advice
 from hpcmass.commands.advice import bytes_text
 from hpcmass.commands.run import _inspect as inspect
 from hpcmass.config import Experiment, NetworkParameters, limits
-from hpcmass.config.experiment import SWEEPABLE
 from hpcmass.config.file import load_experiment, parse_experiment
+from hpcmass.config.network import SWEEPABLE
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.network import Network
 from hpcmass.network.simulation import LONGEST_CHUNK

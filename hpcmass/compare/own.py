@@ -21,7 +21,7 @@ import scipy.stats
 from hpcmass.compare.series import Real
 from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters
-from hpcmass.config.experiment import SWEEPABLE
+from hpcmass.config.network import SWEEPABLE
 from hpcmass.errors import UserError
 from hpcmass.plugins import Registered, Registry, label_of
 from hpcmass.store.schema import COMPARED_VARIABLES, DERIVED, OwnStatistic

@@ -10,7 +10,8 @@ import yaml
 from pydantic import BaseModel
 
 from hpcmass.config.derived import is_tie
-from hpcmass.config.experiment import SPELT, SWEEPABLE, Experiment
+from hpcmass.config.experiment import SPELT, Experiment
+from hpcmass.config.network import SWEEPABLE
 from hpcmass.config.yaml_text import Document, Refused, written
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean

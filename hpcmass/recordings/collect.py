@@ -12,7 +12,7 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
-from hpcmass.config.experiment import SWEEPABLE
+from hpcmass.config.network import SWEEPABLE
 from hpcmass.errors import UserError
 from hpcmass.nearest import missing_file
 from hpcmass.recordings.phi import phi_from_spikes

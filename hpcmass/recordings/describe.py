@@ -13,8 +13,9 @@ import yaml
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.assignments import assigned
 from hpcmass.config.axes import canonical
-from hpcmass.config.experiment import ASIDE, SWEEPABLE
+from hpcmass.config.experiment import ASIDE
 from hpcmass.config.file import IMPORTED, parse_experiment
+from hpcmass.config.network import SWEEPABLE
 from hpcmass.config.yaml_text import Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.recordings.collect import Recordings

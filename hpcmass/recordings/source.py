@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.compare.arrays import FEWEST
-from hpcmass.config.experiment import SWEEPABLE, NetworkParameters
+from hpcmass.config.network import SWEEPABLE, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.store.schema import NUMBERS, TRACES
 from hpcmass.text import counted

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hpcmass import Experiment
 from hpcmass.config import NetworkParameters
-from hpcmass.config.experiment import TIEABLE
 from hpcmass.config.file import parse_experiment
+from hpcmass.config.network import TIEABLE
 from hpcmass.config.reference import differences, schema
 from hpcmass.config.yaml_text import Document
 from hpcmass.costs import expected_cost, point_costs

@@ -12,15 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcmass.config.axes import canonical
-from hpcmass.config.experiment import (
-    ADDED,
-    SWEEPABLE,
-    CompareParameters,
-    Experiment,
-    MassParameters,
-    NetworkParameters,
-)
+from hpcmass.config.experiment import Experiment
 from hpcmass.config.file import load_experiment, parse_experiment
+from hpcmass.config.network import ADDED, SWEEPABLE, NetworkParameters
+from hpcmass.config.settings import CompareParameters, MassParameters
 from hpcmass.errors import ConfigError, UserError
 
 SMALL = "grid: {p: [0.1, 0.2], lam: 0.8}\n"

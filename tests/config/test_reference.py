@@ -9,9 +9,11 @@ import pytest
 import yaml
 
 from hpcmass.cli import main
-from hpcmass.config.experiment import SWEEPABLE, CompareParameters, Experiment, MassParameters, NetworkParameters
+from hpcmass.config.experiment import Experiment
 from hpcmass.config.file import load_experiment, parse_experiment
+from hpcmass.config.network import SWEEPABLE, NetworkParameters
 from hpcmass.config.reference import all_keys, defaults, differences, schema
+from hpcmass.config.settings import CompareParameters, MassParameters
 from hpcmass.config.yaml_text import Document
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yml"))
