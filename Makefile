@@ -22,7 +22,7 @@ RUN_ARGS ?=
 CONFIG ?= configs/quickstart.yml
 RESULTS := results
 
-.PHONY: help env run medium test test-fast test-slow test-all test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
+.PHONY: help env run medium readings test test-fast test-slow test-all test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ run: env ## sweep CONFIG (configs/quickstart.yml), compare, draw maps and report
 
 medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 	@$(MAKE) --no-print-directory run CONFIG=configs/medium.yml
+
+readings: env ## sweep 18 readings of what the paper leaves open, and check its claims: 25 minutes on 2 cores
+	@PATH="$(abspath $(BIN)):$$PATH" analysis/readings.sh $(RESULTS)/readings -j $(CORES)
 
 test: env ## test every feature, with real mpiexec jobs: 6 minutes on 2 cores (PYTEST_ARGS=… to choose)
 	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
