@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from hpcmass.config import CompareParameters, Experiment, MassParameters, NetworkParameters
+from hpcmass.config.derived import Tie
 from hpcmass.config.file import load_experiment, parse_experiment
+from hpcmass.config.network import ADDED
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
 
@@ -34,7 +36,7 @@ def commented_keys(path: Path) -> dict[str, tuple[str, str]]:
             key = section + started[2]
             if not started[1] and line.strip().endswith(":"):
                 section = f"{started[2]}."
-        if comment := re.search(r"  # ([^;]+); (paper|related literature|choice)(: .+)?$", line):
+        if comment := re.search(r"  # ([^;]+); (paper|related literature|choice|reading)(: .+)?$", line):
             found[key] = (comment[1], comment[2])
     return found
 
@@ -55,16 +57,18 @@ def test_every_number_of_a_configuration_has_unit_and_origin(path: Path):
     known, comments = fields(), commented_keys(path)
     given_keys = leaves(experiment.model_dump(exclude_unset=True))
     assert set(given_keys) == set(comments)
-    assert {f"network.{k}" for k in NetworkParameters.model_fields} <= set(given_keys), "a file states its network"
+    stated = {f"network.{k}" for k in NetworkParameters.model_fields if k not in ADDED}
+    assert stated <= set(given_keys), "a file states its network"
     for key, value in given_keys.items():
         extra = known[key].json_schema_extra
         unit, origin = comments[key]
-        assert unit == extra["unit"].split(";")[0], key
+        expected = experiment.network.noise_unit if key.endswith(".noise_q") else extra["unit"].split(";")[0]
+        assert unit == expected, key
         default = known[key].default
         if value == default:
             assert origin == extra["origin"], key
         else:
-            assert origin == "choice", f"{key} departs from its default"
+            assert origin in ("choice", "reading"), f"{key} departs from its default"
 
 
 @pytest.mark.parametrize("name", ["silent-onset", "inhibition", "medium"])
@@ -78,7 +82,11 @@ def test_variants_differ_in_length_and_grid_alone(name: str):
 
 def test_paper_is_the_reference_set():
     experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("paper.yml")])
-    assert experiment.network == NetworkParameters()
+    network, defaults = experiment.network, NetworkParameters()
+    changed = {key for key, value in network.model_dump().items() if value != getattr(defaults, key)}
+    assert changed == {"p_ext", "noise_unit", "tau_ext_ms", "w_E", "w_I", "w_ext"}
+    assert network.ties == {"p_ext": Tie(times="p", factor=1.0)}
+    assert experiment.network_at({"p": 0.5, "lam": 0.5}).noise_q == pytest.approx(500)
     assert experiment.compare == CompareParameters()
     assert experiment.mass == MassParameters()
     assert experiment.trials == 10

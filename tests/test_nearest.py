@@ -80,7 +80,10 @@ def error_line(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (("run", "c.yml", "-o", "s.h5", "--retry_failed=1"), "did you mean '--retry-failed'?"),
         (("status", "s.h5", "--log-level", "warn"), "did you mean 'warning'?"),
         (("status", "s.h5", "--zzzzz"), "there is no option --zzzzz; see"),
-        (("xyzzy",), "choose from config, validate, plan, go, run, status, check, merge, import, compare, summary"),
+        (
+            ("xyzzy",),
+            "choose from config, validate, plan, go, run, watch, status, check, merge, import, compare, summary, claims",
+        ),
     ],
 )
 def test_words_of_the_command_line(arguments: tuple[str, ...], hint: str, capsys: pytest.CaptureFixture[str]):

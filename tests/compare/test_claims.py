@@ -136,7 +136,10 @@ def test_one_trial_an_older_file_and_a_missing_model(compared: tuple[Path, ...],
         assert {claim.verdict for claim in reading.claims[1:]} == {"cannot tell"}
 
 
-def test_the_command(compared: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    compared: tuple[Path, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     path, other = str(compared[1]), tmp_path / "other.h5"
     other.write_bytes(compared[1].read_bytes())
     assert main(["claims", path, str(other), "--bootstrap", "50"]) == 0

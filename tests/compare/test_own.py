@@ -114,7 +114,7 @@ def test_maps_tables_summary_and_page(with_own: Path, folder: Path) -> None:
     with open_view(with_own) as view:
         titles = [panel.title for panel in SHEETS["own_statistics"][1](view)]
         assert titles == [
-            "rms_error: CFM", "rms_error: MFM", "roughness: LIF", "roughness: CFM", "roughness: MFM",
+            "rms_error: CFM", "rms_error: MFM", "roughness: network", "roughness: CFM", "roughness: MFM",
             "bias: CFM", "bias: MFM",
         ]  # fmt: skip
     assert main(["plot", str(with_own), "-o", "maps"]) == 0

@@ -48,7 +48,7 @@ def compared(*models: str) -> dict[str, Any]:
 def of_model(result: dict[str, Any], k: int) -> dict[str, np.ndarray]:
     """The statistics of the k-th model, and those of the network."""
     own = {name: np.asarray(v) for name, v in result.items()}
-    return {name: v[..., k] if name.endswith("_trial") else v[k] if v.ndim and "_lif" not in name
+    return {name: v[..., k] if name.endswith("_trial") and "_lif" not in name else v[k] if v.ndim and "_lif" not in name
             and name != "coherence_threshold" else v for name, v in own.items()}  # fmt: skip
 
 

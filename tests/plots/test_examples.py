@@ -88,4 +88,4 @@ def test_a_sweep_adds_the_inputs(full_comparison: Path, sweep: Path):
         drawn = np.asarray(line.get_ydata())
         phi = recorded.traces((column, row), 0)["phi_E"][start : start + 10 * drawn.size]
         np.testing.assert_allclose(drawn, phi.reshape(-1, 10).mean(axis=1), rtol=1e-6)  # 1 ms means
-        np.testing.assert_allclose(np.asarray(line.get_xdata())[0], recorded.time_ms[start])
+        np.testing.assert_allclose(np.asarray(line.get_xdata())[0], start * recorded.experiment.network.dt_ms)

@@ -56,7 +56,7 @@ def test_trials_units_and_toggles(chrome, experiment):
     assert find(chrome, path).get_attribute("d") == before
     keys(chrome, "#trial", Keys.ARROW_DOWN)
     assert "trial=1" in address(chrome)
-    assert "models are stored for the first trial only" in text_of(chrome, "#trial-note")
+    assert "Only the first trial has the potential of CFM, MFM." in text_of(chrome, "#trial-note")
     assert count(chrome, "#chart-potentials g[data-curve]") == 1
     assert "--trial 1" in text_of(chrome, "#command-trial")
     Select(find(chrome, "#trial")).select_by_value("0")
