@@ -82,7 +82,7 @@ def error_line(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (("status", "s.h5", "--zzzzz"), "there is no option --zzzzz; see"),
         (
             ("xyzzy",),
-            "choose from config, validate, plan, go, run, watch, status, check, merge, import, compare, summary, claims",
+            "choose from config, validate, plan, go, run, watch, status, check, merge, import, compare, summary",
         ),
     ],
 )

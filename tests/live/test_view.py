@@ -137,7 +137,7 @@ def test_the_map_fills_beside_mpiexec(tmp_path: Path, mpi_env: dict[str, str]) -
             assert {p.name for p in directory.iterdir()} <= {"sweep.h5", ".sweep.h5.lock"}
 
             give(8)
-            filled = '[data-map="LIF"] .cells rect[fill^="rgb"]'
+            filled = '[data-map="network"] .cells rect[fill^="rgb"]'
             WebDriverWait(chrome, 240).until(lambda _: trials_done(text_of(chrome, "#live")) >= 10)
             WebDriverWait(chrome, 240).until(lambda _: count(chrome, filled) > before)
             assert address(chrome) == chosen, "the view is the same"
