@@ -23,7 +23,8 @@ NETWORK: dict[str, Any] = {
 
 NAMES = [
     "Experiment", "Parameter", "__version__", "check_claims", "compare_recording", "compare_sweep", "load_experiment",
-    "mass_model", "open_comparison", "open_sweep", "phi_from_spikes", "run_sweep", "simulate", "statistic", "statistics",
+    "mass_model", "open_comparison", "open_sweep", "phi_from_spikes", "run_sweep", "simulate", "statistic",
+    "statistics",
 ]  # fmt: skip
 
 
