@@ -279,7 +279,7 @@ def run_steps(
         mean_u[t] = total / w.n_neurons
         mean_i[t] = -synaptic / (w.leak * w.n_neurons)
 
-        n_e = n_i = 0
+        n_e = n_i = np.int64(0)  # a plain 0 would have `add_rows` compiled once more, for a constant
         out_e = out_i = 0
         n_before = n_written
         for c in range(0, width, 8):
@@ -316,7 +316,7 @@ def run_steps(
                 s.travelling, s.clock[STEPS], s.fired, s.arriving, w.graph, w.degree, n_exc, w.complete, s.rows_e,
                 s.rows_i,
             )  # fmt: skip
-        n_x = 0
+        n_x = np.int64(0)
         out_x = 0
         for k in range(offsets[t], offsets[t + 1]):
             s.rows_x[n_x] = units[k] * width
