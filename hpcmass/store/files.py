@@ -35,6 +35,12 @@ START_OVER: Final = "give another name, or --force (in Python force=True) to sta
 METADATA_BYTES: Final = 2**18
 """Upper bound for the names, attributes and coordinates of a file (bytes)."""
 
+MOUNTS: Final = Path("/proc/self/mounts")
+"""Where Linux lists the mounted file systems: device, mount point, type, …."""
+
+ONE_WRITER: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs"})
+"""Types of file systems that do not keep the writes of several machines to one file apart: each machine caches it."""
+
 NAME_BYTES: Final = 220
 """Most bytes of an output's name: file systems allow 255, and temporary files beside it have longer names."""
 
@@ -217,6 +223,26 @@ def require_space(path: Path, n_bytes: int, *, will: str = "will", remedy: str) 
             f"{path} {will} take {n_bytes / 1e9:.3g} GB, but only {free / 1e9:.3g} GB are free there; free some space"
             f"{remedy}"
         )
+
+
+def file_system(path: Path) -> str | None:
+    """Type of the file system in which a path lies, for instance `"lustre"`; None if this machine does not say."""
+    try:
+        lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    real = Path(os.path.realpath(path))
+    found, kind = -1, None
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        # a space, tab, newline or backslash is written as three octal digits
+        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1]))
+        # of two mounts on one point the later one is seen
+        if len(point.parts) >= found and real.is_relative_to(point):
+            found, kind = len(point.parts), fields[2]
+    return kind
 
 
 def require_size_allowed(path: Path) -> None:

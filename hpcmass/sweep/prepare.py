@@ -20,7 +20,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import Trial, shape
 from hpcmass.grid import trials as all_trials
 from hpcmass.messages import logger
-from hpcmass.store.files import START_OVER, changing_metadata, require_space, same_file
+from hpcmass.store.files import ONE_WRITER, START_OVER, changing_metadata, file_system, require_space, same_file
 from hpcmass.store.layout import sweep_bytes, trial_bytes
 from hpcmass.store.opening import refuse_shards
 from hpcmass.store.provenance import append_history, provenance
@@ -122,6 +122,12 @@ def prepare(
         how = f"{jobs} worker processes, {driver}"
     else:
         parallel = h5py.get_config().mpi and not options.gather and experiment.traces.keep != "none"
+        if n_ranks > 1 and parallel and (kind := file_system(output)) in ONE_WRITER:
+            logger.warning(
+                f"{output} is on a file system ({kind}) that several ranks cannot write safely, so rank 0 writes it; "
+                "with --gather this message does not appear"
+            )
+            parallel = False
         driver = "serial" if n_ranks == 1 else "mpio" if parallel else "gather"
         how = f"{counted(n_ranks, 'rank')}, {driver}"
     n_all = jobs + 1 if jobs > 1 else n_ranks

@@ -24,6 +24,7 @@ from hpcmass.store.files import (
     backup,
     changing_metadata,
     creating,
+    file_system,
     read_hdf5,
     real_path,
     reason,
@@ -358,3 +359,41 @@ def test_a_change_of_metadata_that_the_disk_refuses_is_one_sentence(raw_path: Pa
         changing_metadata(raw_path),
     ):
         raise OSError(errno.ENOSPC, "…")
+
+
+# ---------------------------------------------------------------------------------------- file systems
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/me/sweep.h5", "nfs4"),
+        ("/home/me/fast/sweep.h5", "lustre"),
+        ("/home/me/faster/sweep.h5", "nfs4"),
+        ("/home/you and me/sweep.h5", "ceph"),
+        ("/twice/sweep.h5", "beegfs"),
+        ("/etc/sweep.h5", "ext4"),
+    ],
+)
+def test_the_file_system_of_a_path_is_that_of_its_innermost_mount(
+    path: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda / ext4 rw 0 0\n"
+        "host@tcp:/fast /home/me/fast lustre rw,flock 0 0\n"
+        "server:/home /home nfs4 rw,vers=4.2 0 0\n"
+        "mon:/x /home/you\\040and\\040me ceph rw 0 0\n"
+        "a /twice xfs rw 0 0\n"
+        "b /twice beegfs rw 0 0\n"
+        "damaged\n"
+    )
+    monkeypatch.setattr(files, "MOUNTS", mounts)
+    assert file_system(Path(path)) == kind
+
+
+def test_where_mounts_are_not_listed_the_file_system_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(files, "MOUNTS", tmp_path / "none")
+    assert file_system(tmp_path / "sweep.h5") is None
