@@ -71,7 +71,7 @@ docs: env ## build the documentation into site/; a dead link or an unlinked page
 	@echo site/index.html
 
 docs-check: env ## run every command of README and documentation and compare its output with the page
-	@benchmarks/peers/setup_peers.sh
+	@benchmarks/peers/setup_peers.sh brian2 nest
 	@$(BIN)/python scripts/docs_check.py
 
 coverage: env ## line coverage without the compiled kernels: at least 90 %
@@ -87,7 +87,7 @@ format: env ## reformat the Python code
 bench: env ## run the benchmarks, one after the other
 	@. scripts/mpi_env.sh; for program in benchmarks/bench_*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
-bench-peers: env ## run the same network in Brian2 and NEST, in separate environments (PEERS_ARGS=… to choose)
+bench-peers: env ## run the same network in Brian2, BrainPy and NEST, in separate environments (PEERS_ARGS=… to choose)
 	@benchmarks/peers/setup_peers.sh
 	@$(BIN)/python benchmarks/peers/compare.py $(PEERS_ARGS)
 

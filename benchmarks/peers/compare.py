@@ -1,11 +1,12 @@
-"""hpcmass against Brian2 and NEST: the same network, one thread, processor time of the simulation alone.
+"""hpcmass against Brian2, BrainPy and NEST: the same network, one thread, processor time of the simulation alone.
 
     make bench-peers [PEERS_ARGS="--p 0.02 1 --simulators brian2-same"]
 
 At each connection probability every peer runs between two runs of hpcmass, so that all see the machine in the same
 state; a ratio is the peer's time over the mean of the two. Each run is a separate process, one at a time. Prints a
-table in Markdown and whether the mean rates agree (see agreement.py); ends with 1 if they do not. NEST's shortest delay
-makes spikes one step later than the model has them, so its rates are compared with those of Brian2 with that delay.
+table in Markdown and whether the mean rates agree, and the mean and standard deviation of the mean potential where the
+peer records it (see agreement.py); ends with 1 if they do not. NEST's shortest delay makes spikes one step later than
+the model has them, so its rates are compared with those of Brian2 with that delay.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ sys.path.append(str(HERE.parent))
 from machine import describe  # noqa: E402
 
 BYTES_PER_SYNAPSE = 30
-"""Of Brian2 and NEST at most, while they build."""
+"""Of a peer at most, while it builds."""
 
 FALSE_ALARM = 0.01
-"""Probability that at least one test of a comparison calls equal rates different."""
+"""Probability that at least one test of a comparison calls equal numbers different."""
+
+QUANTITIES = {"rate_exc": "E", "rate_inh": "I", "mean_v_mv": "mean of v", "sd_v_mv": "sd of v"}
+"""What is tested."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ LATE = Simulator("Brian2, one step late", ".venv-peers-brian2", "run_brian2.py",
 PEERS = {
     "brian2-same": Simulator("Brian2", ".venv-peers-brian2", "run_brian2.py", "same", trials=3),
     "brian2-bare": Simulator("Brian2, bare", ".venv-peers-brian2", "run_brian2.py", "bare"),
+    "brainpy-same": Simulator("BrainPy", ".venv-peers-brainpy", "run_brainpy.py", "same", trials=3),
+    "brainpy-bare": Simulator("BrainPy, bare", ".venv-peers-brainpy", "run_brainpy.py", "bare"),
     "nest": Simulator("NEST, bare", ".venv-peers-nest", "run_nest.py", "bare", reference=LATE),
 }
 
@@ -143,19 +149,21 @@ def print_line(p: float, label: str, m: Measurement, ratio: str) -> None:
 
 
 def print_agreement(rows: list[Row]) -> bool:
-    """Print the tests of the rates; whether all are passed."""
+    """Print the tests of the rates, and of the mean potential; whether all are passed."""
     results: dict[str, list[tuple[float, Difference]]] = {}
     for row in rows:
         runs = {id(m): m for r in rows if r.p == row.p for m in r.ours}.values()
         against = row.peer.reference or HPCMASS
-        for kind in ("rate_exc", "rate_inh"):
-            ours = [rate for m in runs for rate in getattr(m, kind)]
+        for kind, label in QUANTITIES.items():
+            if not getattr(row.measured, kind):
+                continue
+            ours = [number for m in runs for number in getattr(m, kind)]
             reference = ours if row.reference is None else getattr(row.reference, kind)
             difference = compare(getattr(row.measured, kind), reference, ours)
-            name = f"{'E' if kind == 'rate_exc' else 'I'}, {row.peer.label} against {against.label}"
+            name = f"{label}, {row.peer.label} against {against.label}"
             results.setdefault(name, []).append((row.p, difference))
     level = FALSE_ALARM / (len(results) + sum(len(v) for v in results.values()))
-    print(f"Mean rates, normal scores; equal at {FALSE_ALARM:g} over all tests if every p-value ≥ {level:.2g}:")
+    print(f"Rates and potentials, normal scores; all equal at {FALSE_ALARM:g} if every p-value ≥ {level:.2g}:")
     agree = True
     for name, points in results.items():
         together = pooled([d for _, d in points])
@@ -163,7 +171,7 @@ def print_agreement(rows: list[Row]) -> bool:
         relative = float(np.mean([d.mean / d.reference - 1 for _, d in points]))
         scores = ", ".join(f"{d.z:+.1f} at p {p:g}" for p, d in points)
         print(f"  {name}: {scores}; together {100 * relative:+.1f} %, p-value {together:.2g}")
-    print("mean rates agree" if agree else "MEAN RATES DIFFER")
+    print("all agree" if agree else "NOT ALL AGREE")
     return agree
 
 
