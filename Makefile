@@ -22,7 +22,7 @@ RUN_ARGS ?=
 CONFIG ?= configs/quickstart.yml
 RESULTS := results
 
-.PHONY: help env run medium readings test test-fast test-slow test-all test-slurm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
+.PHONY: help env run medium readings test test-fast test-slow test-all test-slurm test-arm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test-all: test test-slow ## every test except those under Slurm
 test-slurm: env ## the templates of jobs/slurm under a Slurm of one node, started and stopped here (3 minutes)
 	@scripts/slurm_one_node.sh install
 	@scripts/slurm_one_node.sh run $(BIN)/python -m pytest tests/slurm $(PYTEST_ARGS)
+
+test-arm: env ## the tests of the network on aarch64, under QEMU on another processor: half an hour (PYTEST_ARGS=…)
+	@scripts/test_arm.sh -q $(PYTEST_ARGS)
 
 lint: env ## style, types, import rules, shell scripts, spelling, dead links
 	$(BIN)/ruff check .
@@ -95,5 +98,5 @@ faults: env ## run the fault campaign: kills, stops, full disks, damaged files (
 	@PYTHONPATH=tests/helpers $(BIN)/python tests/faults/campaign.py $(FAULTS_ARGS)
 
 clean: ## remove .venv*, caches; results/ stays
-	rm -rf $(VENV) .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
+	rm -rf $(VENV) .venv-arm .venv-peers-* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
