@@ -3,8 +3,8 @@
     python benchmarks/neon.py [--cpu neoverse-v1] [--assembly DIR]
 
 The kernels are compiled here, their LLVM code is translated for aarch64. Prints for each innermost loop with vector
-arithmetic: instructions, those that compute with vectors, and those that store vector registers on the stack or load them
-from there, because they do not fit. A vector of 16 floats takes four of NEON's 32 registers.
+arithmetic: instructions, those that compute with vectors, and those that store vector registers on the stack or load
+them from there, because they do not fit. A vector of 16 floats takes four of NEON's 32 registers.
 """
 
 from __future__ import annotations
@@ -82,9 +82,8 @@ def main() -> None:
             n_neurons=700, n_external=700, w_E=0.01, w_I=0.057, w_ext=0.19, duration_ms=20.0, transient_ms=5.0
         )
         simulate(small, 0.3, 0.8, (1, 2, 3, 4))
-        print(
-            f"{arguments.cpu}\n\n| kernel | loop | instructions | with vectors | stores to the stack | loads from it |"
-        )
+        print(f"{arguments.cpu}\n")
+        print("| kernel | loop | instructions | with vectors | stores to the stack | loads from it |")
         print("|---|---|---|---|---|---|")
         for module in (lanes, neurons, delivery):
             for name, kernel in vars(module).items():

@@ -43,8 +43,10 @@ echo "[arm] setting up ${arm#"$here"/} (about 600 MB)"
 mkdir -p "$arm"
 qemu=$(command -v qemu-aarch64-static || command -v qemu-aarch64 || true)
 if [ ! -e "$arm/root/usr/lib/aarch64-linux-gnu/libstdc++.so.6" ] || [ -z "$qemu" ]; then
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-        skip "apt-get and dpkg-deb, which fetch QEMU and Debian's Python for arm64, are not installed"
+    for program in apt-get dpkg-deb; do
+        command -v "$program" >/dev/null ||
+            skip "$program, which fetches or unpacks QEMU and Debian's Python for arm64, is not installed"
+    done
     [ -r "$keyring" ] || skip "$keyring is missing (package debian-archive-keyring)"
     # apt with directories of its own: nothing of the machine's packages is read or changed
     apt=$arm/apt
