@@ -229,15 +229,15 @@ class Comparison:
             Most new points. Those at outlines come first.
         difference : float, optional
             Least difference between neighbours that matters, in the unit of the map; without it a quarter of the range
-            of the map's values. It must also be three standard errors.
+            of the map's values. It must also be three standard errors. Infinity: outlines alone count.
         axes : tuple of 2 str, optional
             The axes that become finer; without it the first two that vary.
 
         Returns
         -------
         Refinement
-            Its `experiment` has finer axes and requests the old points and the new ones. Run it with
-            `RunOptions(reuse=(old sweep,))`. `print` shows the counts.
+            Its `experiment` has finer axes and requests the old points and the new ones: give it to
+            `run_sweep(experiment, "refined.h5", reuse=["old.h5"])`. `print` shows the counts.
 
         Raises
         ------

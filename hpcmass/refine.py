@@ -53,7 +53,7 @@ class Refinement:
     Attributes
     ----------
     experiment : Experiment
-        The refined one: run it with the old sweep under `reuse`.
+        The refined one, for `run_sweep(…, reuse=[OLD])`.
     by : tuple of str
         The maps that decided, such as `rho:MFM`.
     outlines, differences : int
@@ -126,7 +126,7 @@ def refine(
         Most new points. Outlines come first.
     difference : float, optional
         Least difference between neighbours that matters, in the unit of the map; without it a quarter of the range of
-        the map's values. It must also be three standard errors.
+        the map's values. It must also be three standard errors. Infinity: outlines alone count.
     axes : tuple of 2 str, optional
         The axes that become finer; without it the first two that vary. All values of the others are treated alike.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from pathlib import Path
 
@@ -25,9 +26,12 @@ def add_parser(commands: Commands) -> None:
                         )  # fmt: skip
     parser.add_argument("--budget", type=whole(1), default=500, metavar="N",
                         help="most new points (default 500); those at outlines come first")  # fmt: skip
-    parser.add_argument("--difference", type=positive, metavar="X",
-                        help="least difference of neighbours that matters, in the map's unit (default: a quarter of "
-                        "the range of its values)")  # fmt: skip
+    least = parser.add_mutually_exclusive_group()
+    least.add_argument("--difference", type=positive, metavar="X",
+                       help="least difference of neighbours that matters, in the map's unit (default: a quarter of "
+                       "the range of its values)")  # fmt: skip
+    least.add_argument("--outlines-only", action="store_const", const=math.inf, dest="difference",
+                       help="only where an outline passes, however much neighbours differ")  # fmt: skip
     parser.add_argument("--axes", type=two_names, metavar="RIGHT,UP",
                         help="swept axes that become finer (default: the first two that vary)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace an existing configuration")

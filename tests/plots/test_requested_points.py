@@ -98,6 +98,8 @@ def test_refine_writes_a_configuration_with_the_old_points_and_new_ones(
     assert main(["refine", str(full_comparison), "--by", "rho:MFM", "-o", str(output)]) == 0
     said = capsys.readouterr().out
     experiment = load_experiment(output)
+    assert main(["refine", str(full_comparison), "--outlines-only", "-o", str(tmp_path / "outlines.yml")]) == 0
+    assert " 0 at differences)" in capsys.readouterr().out
     with open_comparison(full_comparison) as comparison:
         before = comparison.experiment
         found = comparison.refine("rho:MFM")
@@ -144,6 +146,7 @@ def test_every_value_of_a_further_axis_is_refined(small_comparison: Make) -> Non
         (["--by", "roh"], "has no statistic 'roh'; did you mean 'rho'?"),
         (["--axes", "p,q"], "'q' is not an axis of this sweep"),
         (["--budget", "0"], "give a whole number from 1, not '0'"),
+        (["--difference", "1", "--outlines-only"], "not allowed with argument --difference"),
         (["--difference", "0"], "give a number above 0, not '0'"),
         (["-o", "there.yml"], "there.yml exists; give another -o, or --force to replace it"),
         (["-o", "no/such.yml"], "the directory no does not exist; create it first"),
