@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.ndimage import binary_dilation
 
 from hpcmass import open_comparison
 from hpcmass.cli import main
+from hpcmass.config import Experiment
 from hpcmass.config.file import load_experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import requested
@@ -180,3 +183,48 @@ def test_nothing_to_refine_writes_nothing(
     assert main(["refine", str(path), "-o", str(tmp_path / "refined.yml")]) == 0
     assert "nothing to refine by rho:CFM, rho:MFM" in capsys.readouterr().out
     assert not (tmp_path / "refined.yml").exists()
+
+
+def follows(p: np.ndarray, lam: np.ndarray) -> np.ndarray:
+    """A region of the quickstart's plane that is neither straight nor convex."""
+    return (lam > 0.72 + 0.1 * np.sin(6 * p)) & (p > 0.03)
+
+
+def compared_at_requested(path: Path, experiment: Experiment, write: Make) -> Path:
+    """A comparison in which the MFM follows there, at the points that are requested."""
+    p, lam = np.meshgrid(experiment.grid.p, experiment.grid.lam, indexing="ij")
+    asked, agrees = requested(experiment), np.stack([follows(p, lam)] * 2, axis=-1)
+    return write(
+        path,
+        experiment,
+        {
+            "status": np.where(asked, 1, 0)[..., None],
+            "n_compared": np.where(asked, 1, 0),
+            "rho": np.where(asked[..., None], np.where(agrees, 0.95, 0.5), np.nan),
+            "rho_agrees": np.where(asked[..., None], agrees, -1),
+        },
+    )
+
+
+def test_two_steps_find_the_outline_of_a_grid_four_times_as_fine_at_a_quarter_of_its_points(
+    experiment: Experiment, written_comparison: Make, tmp_path: Path
+) -> None:
+    """On the quickstart's axes. A cell of the fine grid is drawn as in the whole grid, or as a neighbour of it is there:
+    the outline is off by one fine cell at most.
+    """
+    for step in range(2):
+        path = compared_at_requested(tmp_path / f"{step}.h5", experiment, written_comparison)
+        with open_comparison(path) as comparison:
+            experiment = comparison.refine("rho:MFM", difference=math.inf).experiment
+    asked = requested(experiment)
+    assert asked.shape == (45, 33)
+    assert asked.sum() <= asked.size / 4
+    truth = follows(*np.meshgrid(experiment.grid.p, experiment.grid.lam, indexing="ij"))
+    with open_view(compared_at_requested(tmp_path / "last.h5", experiment, written_comparison)) as view:
+        (outline, *_) = panels.agreement(view, "MFM")
+        drawn = outline.across(~view.requested).inside.T
+    assert np.array_equal(drawn[asked], truth[asked])
+    around = np.ones((3, 3), bool)
+    assert not (drawn & ~binary_dilation(truth, around)).any()
+    assert not (truth & ~binary_dilation(drawn, around)).any()
+    assert (drawn != truth).sum() <= 3
