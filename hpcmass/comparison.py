@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hpcmass.claims.table import ClaimsTable
+    from hpcmass.refine import Refinement
     from hpcmass.summary import Summary
 
 
@@ -209,6 +210,46 @@ class Comparison:
         view = view_of(self.path, self._data, ("p", "lam"))
         readings = readings_of(view, resamples=resamples, seed=seed)
         return ClaimsTable([ComparedFile(self.path, self.experiment.title, readings)])
+
+    def refine(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        budget: int = 500,
+        difference: float | None = None,
+        axes: tuple[str, str] | None = None,
+    ) -> Refinement:
+        """Points to add to the sweep where the maps change, as `hpcmass refine` finds them.
+
+        Parameters
+        ----------
+        by : str or sequence of str, optional
+            The maps that decide, `rho:MFM` or `rho`; without it ρ of every model.
+        budget : int
+            Most new points. Those at outlines come first.
+        difference : float, optional
+            Least difference between neighbours that matters, in the unit of the map; without it a quarter of the range
+            of the map's values. It must also be three standard errors. Infinity: outlines alone count.
+        axes : tuple of 2 str, optional
+            The axes that become finer; without it the first two that vary.
+
+        Returns
+        -------
+        Refinement
+            Its `experiment` has finer axes and requests the old points and the new ones: give it to
+            `run_sweep(experiment, "refined.h5", reuse=["old.h5"])`. `print` shows the counts.
+
+        Raises
+        ------
+        UserError
+            If there is no such statistic, model or axis, or an axis cannot become finer.
+        """
+        from hpcmass.plots.view import view_of
+        from hpcmass.refine import refine
+
+        maps = [by] if isinstance(by, str) else by
+        view = view_of(self.path, self._data, axes)
+        return refine(view, maps, budget=budget, difference=difference, axes=axes)
 
     def report(
         self,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.derived import derived
-from hpcmass.grid import shape
+from hpcmass.grid import requested, shape
 
 Real = npt.NDArray[np.float64]
 
@@ -168,13 +168,14 @@ def assign(experiment: Experiment, part: Part, *, whole_points: bool = False) ->
     """The range of trials that a part has: all parts have nearly the same expected cost.
 
     A trial belongs to the part in which the middle of its cost falls, when the costs of all trials are laid end to
-    end. So the ranges depend on the experiment alone, and parts beyond the number of trials are empty.
+    end. So the ranges depend on the experiment alone, and parts beyond the number of trials are empty. Trials that are
+    not requested cost nothing.
 
     With `whole_points` all trials of a point belong to one part, and a point takes the place of a trial.
     """
     trials = shape(experiment)[-1]
     unit = trials if whole_points else 1
-    costs = np.repeat(point_costs(experiment).ravel(), trials // unit)
+    costs = np.repeat(np.where(requested(experiment), point_costs(experiment), 0.0).ravel(), trials // unit)
     ends = np.cumsum(costs)
     parts = np.floor(part.count * (ends - costs / 2) / ends[-1]).astype(int) + 1
     start, stop = np.searchsorted(parts, [part.number, part.number + 1])

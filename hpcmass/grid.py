@@ -82,6 +82,24 @@ def _float_words(value: float) -> tuple[int, int]:
     return high, low
 
 
+def requested(experiment: Experiment) -> npt.NDArray[np.bool_]:
+    """True for every point that is to be simulated, (axes…)."""
+    axes = experiment.axes()
+    lengths = tuple(len(values) for values in axes.values())
+    if experiment.points is None:
+        return np.ones(lengths, bool)
+    places = [{canonical(value): i for i, value in enumerate(values)} for values in axes.values()]
+    mask = np.zeros(lengths, bool)
+    for point in experiment.points:
+        mask[tuple(place[value] for place, value in zip(places, point, strict=True))] = True
+    return mask
+
+
+def n_trials(experiment: Experiment) -> int:
+    """Trials that are to be simulated."""
+    return int(requested(experiment).sum()) * experiment.trials
+
+
 def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list[Trial]:
     """All trials of the sweep in the file's order (axes slowest to fastest, trial number last).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,14 +98,14 @@ class Summary:
     path : Path
     title : str
     points, compared, trials : int
-        Points of the grid, those compared, trials at each point.
+        Requested points of the grid, those compared, trials at each point.
     criterion : str
         When a model follows the network.
     models : list of ModelSummary
     readings : list of Reading
         The paper's claims, for each combination of the values of further axes; empty where they were not asked for.
     warnings : list of str
-        In which ways the networks are degenerate; empty for ordinary ones.
+        In which ways the networks are degenerate, or the grid incomplete; empty for ordinary ones.
     """
 
     path: Path
@@ -215,6 +216,7 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
     """The answer of the comparison behind a view, over all its axes; `claims`: with the paper's claims."""
     planes = planes_of(view)
     compared = np.concatenate([(plane.point("n_compared") > 0).ravel() for plane in planes])
+    asked = np.concatenate([plane.requested.ravel() for plane in planes])
     scanned = view.data.attrs.get("scan_axis")
     once = _at(planes, scanned, None if scanned is None else float(view.data[scanned].values[0]))
     settings = view.experiment.compare
@@ -222,7 +224,7 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
     return Summary(
         path=view.path,
         title=view.experiment.title,
-        points=int(once.sum()),
+        points=int((once & asked).sum()),
         compared=int((compared & once).sum()),
         trials=view.experiment.trials,
         criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
@@ -235,6 +237,12 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
 def _warnings(view: View) -> list[str]:
     experiment = view.experiment
     found = [] if experiment.imported is not None else degenerate_inputs(experiment)
+    if experiment.points is not None:
+        all_points = math.prod(len(values) for values in experiment.axes().values())
+        found.append(
+            f"{len(experiment.points)} of the grid's {all_points} points are requested, more of them where the maps "
+            "change; shares, medians and claims count each of these points once"
+        )
     rate, status = (view.data[name].transpose("p", "lam", ..., "trial").values for name in ("rate_E", "status"))
     together = lock_step(experiment, experiment.axes(), rate, status)
     return found + ([] if together is None else [together])

@@ -17,6 +17,7 @@ from hpcmass.commands import (
     merge,
     plan,
     plot,
+    refine,
     run,
     status,
     summary,
@@ -28,6 +29,6 @@ from hpcmass.commands import (
 
 COMMANDS = (
     config, validate, plan, go, run, watch, status, check, merge, import_, compare, summary, claims, plot, figure, view,
-    trial, kernels,
+    refine, trial, kernels,
 )  # fmt: skip
 """Every subcommand's module; a new one is added here and nowhere else."""

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         n_ranks = expected.ranks_for(options.time / MARGIN)
         if n_ranks is None:
             raise UserError(f"no number of ranks finishes in that time: one trial takes up to "
-                            f"{expected.point_s.max():.3g} s; give a longer --time")  # fmt: skip
+                            f"{expected.longest_s:.3g} s; give a longer --time")  # fmt: skip
     per_node = options.cores_per_node
     if per_node and n_ranks is not None:
         n_ranks = per_node * -(-n_ranks // per_node)
@@ -202,8 +202,8 @@ def _as_dict(
         "point_uncertainty": expected.uncertainty,
         "trial_s": {
             "mean": expected.core_s / expected.n_trials,
-            "least": float(expected.point_s.min()),
-            "most": float(expected.point_s.max()),
+            "least": expected.shortest_s,
+            "most": expected.longest_s,
         },
         "start_s": calibration.start_s,
         "compile_s": calibration.compile_s,
@@ -251,16 +251,18 @@ def _more_nodes(expected: Forecast, per_node: int) -> str:
 
     useful = expected.useful_nodes(per_node)
     each = expected.n_trials / (max(1, useful) * per_node - 1)
-    longest, start = _seconds(float(expected.point_s.max())), _seconds(expected.start_s)
+    longest, start = _seconds(expected.longest_s), _seconds(expected.start_s)
     why = f"a worker then has {each:.2g} trials, the longest trial takes {longest}, a start {start}"
     what = f"do not pay beyond {useful}" if useful else "do not pay, and one is not used well"
     return f"{what} (efficiency below {USEFUL:.0%}): {why}"
 
 
 def _extreme(experiment: Experiment, expected: Forecast, which: str) -> str:
+    import numpy as np
+
     from hpcmass.grid import point_values
 
-    number = int(expected.point_s.argmin() if which == "least" else expected.point_s.argmax())
+    number = int((np.nanargmin if which == "least" else np.nanargmax)(expected.point_s))
     where = " ".join(f"{name}={value:g}" for name, value in point_values(experiment, number).items())
     return f"{_seconds(float(expected.point_s[number]))} ({where})"
 

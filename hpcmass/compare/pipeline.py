@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -56,7 +55,7 @@ class ComparisonSummary:
     path : Path
         The comparison file.
     n_points, n_points_compared, n_points_new : int
-        Grid points in all, those with at least one trial that is done, those of them compared in this run; where a
+        Requested grid points, those with at least one trial that is done, those of them compared in this run; where a
         parameter is scanned, each of its values counts.
     n_trials, n_pending, n_failed : int
         Trials compared, and those left out because they are not done yet or failed.
@@ -229,7 +228,7 @@ def compare_sweep(
         if len(parts.paths) > 1 and any(same_file(output, path) for path in made.values()):
             raise UserError(f"{output} is the comparison of one part; give another -o")
         settings = contents.experiment.compare
-        n_points = int(np.prod(parts.shape[:-1])) * contents.n_values
+        n_points = int(parts.requested[..., 0].sum()) * contents.n_values
         n_ready = int((parts.status == DONE).any(axis=-1).sum()) * contents.n_values
         n, library = (workers.n, workers.mpi_library) if workers else (jobs, "none")
         with SweepLock(output):
@@ -308,11 +307,11 @@ def summary_of(
     status = parts.status
     return ComparisonSummary(
         path=file.path,
-        n_points=math.prod(parts.shape[:-1]) * contents.n_values,
+        n_points=int(parts.requested[..., 0].sum()) * contents.n_values,
         n_points_compared=n_compared,
         n_points_new=n_new,
         n_trials=int((status == DONE).sum()),
-        n_pending=int((status == PENDING).sum()),
+        n_pending=int(((status == PENDING) & parts.requested).sum()),
         n_failed=int((status == FAILED).sum()),
         n_values=contents.n_values,
         n_diverged=dict(zip(contents.experiment.mass.labels, file.n_diverged().tolist(), strict=True)),

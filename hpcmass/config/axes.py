@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import operator
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -84,6 +86,41 @@ def axis_problems(values: tuple[float, ...], bounds: Bounds, *, whole: bool) -> 
     return problems
 
 
+def points_from(spec: Any) -> tuple[tuple[float, ...], ...] | None:
+    """Points of a grid from a list of lists of numbers, one number for each axis."""
+    if spec is None:
+        return None
+    usage = "give a list of points, each a list with a number for each axis, such as [[0.1, 0.8], [0.2, 0.8]]"
+    if not isinstance(spec, list | tuple) or not spec:
+        raise ValueError(usage)
+    for point in spec:
+        if not isinstance(point, list | tuple) or not all(_is_number(value) for value in point):
+            raise ValueError(f"{usage}, not {_quoted(point)}")
+    return tuple(tuple(canonical(value) for value in point) for point in spec)
+
+
+def point_problems(points: Sequence[tuple[float, ...]], axes: Mapping[str, tuple[float, ...]]) -> list[str]:
+    """Everything that is wrong with a list of points: their length, values that are not on the axes, repetitions."""
+    names = ", ".join(axes)
+    lengths = [_point_text(point) for point in points if len(point) != len(axes)]
+    if lengths:
+        return [f"a point has a value for each of the axes {names}, but there is {_listed(lengths)}"]
+    there = [frozenset(map(canonical, values)) for values in axes.values()]
+    stray = [
+        f"{name} = {value:.12g} of {_point_text(point)}"
+        for point in points
+        for name, value, known in zip(axes, point, there, strict=True)
+        if value not in known
+    ]
+    twice = [_point_text(point) for point, n in Counter(points).items() if n > 1]
+    problems = [f"{_listed(stray)} is not on its axis"] if stray else []
+    return problems + ([f"{_listed(twice)} is there twice"] if twice else [])
+
+
+def _point_text(point: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.12g}" for value in point) + "]"
+
+
 def _listed(items: list[str]) -> str:
     """The first few, and how many more there are."""
     more = len(items) - SHOWN
@@ -117,3 +154,12 @@ _SCHEMA: dict[str, Any] = {
 
 Axis = Annotated[tuple[float, ...], BeforeValidator(expand_axis), WithJsonSchema(_SCHEMA)]
 """The values of a swept parameter, not validated: see `axis_problems`."""
+
+Points = Annotated[
+    tuple[tuple[float, ...], ...] | None,
+    BeforeValidator(points_from),
+    WithJsonSchema(
+        {"anyOf": [{"type": "array", "items": {"type": "array", "items": {"type": "number"}}}, {"type": "null"}]}
+    ),
+]
+"""Points of the grid, not validated: see `point_problems`."""

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from hpcmass.config.axes import Axis, Bounds, axis_problems, bounds_of
+from hpcmass.config.axes import Axis, Bounds, Points, axis_problems, bounds_of, point_problems
 from hpcmass.config.derived import depends_on
 from hpcmass.config.imported import Imported
 from hpcmass.config.limits import too_large
@@ -104,12 +104,15 @@ class Experiment(Section):
         Root of every random stream; with the values (p, lam, trial) it fixes a trial completely.
     trials : int
         Independent networks per grid point.
+    points : tuple of tuple of float, or None
+        The only points of the grid that are simulated, each with a value for every axis; None: all of them.
     grid, network, mass, compare, traces : sections
     """
 
     title: str = Field("hpcmass sweep", description="what the sweep is called in files and figures")
     root_seed: int = parameter(20_210_114, "1", "choice", "root of every random stream", ge=0, lt=2**64)
     trials: int = parameter(10, "1", "paper", "independent networks at each point", ge=1, le=1_000_000)
+    points: Points = parameter(None, "1", "choice", "the only points of the grid to simulate, [[p, lam, …], …]")
     network: NetworkParameters = NetworkParameters()
     grid: Grid
     mass: MassParameters = MassParameters()
@@ -133,6 +136,13 @@ class Experiment(Section):
         problem = too_large(self.grid.axes(), self.trials, dict(self.network))
         if problem is not None:
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _points_are_on_the_grid(self) -> Self:
+        problems = [] if self.points is None else point_problems(self.points, self.grid.axes())
+        if problems:
+            raise ValueError(f"points: {'; '.join(problems)}")
         return self
 
     @model_validator(mode="after")
@@ -284,7 +294,10 @@ class Experiment(Section):
         points = math.prod(lengths.values())
         axes = ", ".join(f"{name} ({length})" for name, length in lengths.items())
         seconds = f"{self.network.duration_ms / 1e3:.4g} s"
-        return f"axes {axes}, {counted(points, 'point')}, {counted(points * self.trials, 'trial')} of {seconds}"
+        there = counted(points, "point")
+        if self.points is not None:
+            there, points = f"{len(self.points)} of {there} requested", len(self.points)
+        return f"axes {axes}, {there}, {counted(points * self.trials, 'trial')} of {seconds}"
 
     def _repr_html_(self) -> str:
         """For a notebook: what it is, and every value that is not its default."""

@@ -12,7 +12,7 @@ from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration
 from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
-from hpcmass.grid import shape
+from hpcmass.grid import n_trials, requested, shape
 from hpcmass.order import finish, point_order
 from hpcmass.store.layout import sweep_bytes
 
@@ -28,7 +28,7 @@ class Forecast:
     ----------
     n_trials : int
     point_s : array of float, (n_points,)
-        Time (s) of one trial at each point, in the grid's order.
+        Time (s) of one trial at each point, in the grid's order; NaN where none is requested.
     costs : array of float, a dimension an axis
         Expected costs of the points, by which the sweep orders them.
     trials_per_point : int
@@ -58,15 +58,26 @@ class Forecast:
     @property
     def core_s(self) -> float:
         """Processor time of all trials together (s)."""
-        return float(self.point_s.sum()) * self.trials_per_point
+        return float(np.nansum(self.point_s)) * self.trials_per_point
+
+    @property
+    def shortest_s(self) -> float:
+        """Time (s) of the shortest trial."""
+        return float(np.nanmin(self.point_s))
+
+    @property
+    def longest_s(self) -> float:
+        """Time (s) of the longest trial."""
+        return float(np.nanmax(self.point_s))
 
     def wall_s(self, n_ranks: int) -> float:
         """Time (s) on `n_ranks` ranks with a core each: the sweep's own order, each trial on the first free rank."""
         workers = min(max(1, n_ranks - 1), self.n_trials)
         if workers == self.n_trials:
-            return self.start_s + float(self.point_s.max())
+            return self.start_s + self.longest_s
         if workers not in self._walls:
-            order = point_order(self.costs, np.full(self.costs.shape, self.trials_per_point), workers)
+            n_trials = np.where(np.isnan(self.point_s), 0, self.trials_per_point).reshape(self.costs.shape)
+            order = point_order(self.costs, n_trials, workers)
             self._walls[workers] = finish(np.repeat(self.point_s[order], self.trials_per_point), workers)
         return self.start_s + self._walls[workers]
 
@@ -94,7 +105,7 @@ class Forecast:
         if self.wall_s(most) > wall_s:
             return None
         # the total work gives the lower bound, Graham's bound for such schedules the upper one
-        work_s, longest_s = wall_s - self.start_s, float(self.point_s.max())
+        work_s, longest_s = wall_s - self.start_s, self.longest_s
         low = max(0, int(self.core_s / work_s) - 1)
         high = min(most, int(self.core_s / (work_s - longest_s)) + 2) if work_s > longest_s else most
         while high - low > 1:
@@ -110,8 +121,8 @@ def forecast(experiment: Experiment, calibration: Calibration) -> Forecast:
     point_s = interpolate(calibration.points, calibration.trial_s, points)
     left_out = leave_one_out(calibration.points, calibration.trial_s)
     return Forecast(
-        n_trials=len(points) * trials,
-        point_s=point_s,
+        n_trials=n_trials(experiment),
+        point_s=np.where(requested(experiment).ravel(), point_s, np.nan),
         costs=point_costs(experiment),
         trials_per_point=trials,
         uncertainty=float(np.sqrt(np.mean((left_out - 1) ** 2))),

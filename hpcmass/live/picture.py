@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.errors import UserError
-from hpcmass.live.trials import Trials
+from hpcmass.live.trials import NOT_REQUESTED, Trials
 from hpcmass.nearest import did_you_mean
 from hpcmass.progress import duration
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES
@@ -205,6 +205,8 @@ def _grid(trials: Trials, show: str, side: Side, screen: Screen, free: int | Non
     lines.append(_foot(feet, _symbol(side.right, screen), margin, width, screen))
     lines.append(_state_legend(screen) if show == STATE else _scale(_limits(values), _unit(show), screen))
     notes = [f"{_symbol(name, screen)} = {trials.axes[name][i]:g}" for name, i in side.fixed.items()]
+    if (status == NOT_REQUESTED).any():
+        notes.append("empty cells are not requested")
     if across > 1 or upwards > 1:
         notes.append(f"a cell is {across} x {upwards} points, for lack of room")
     return [*lines, _cut(", ".join(notes), screen)] if notes else lines
@@ -233,6 +235,8 @@ def _unit(show: str) -> str:
 
 def _state_mark(states: npt.NDArray[np.generic], screen: Screen) -> tuple[str, str]:
     """The mark and colour of a cell by the states of its trials."""
+    if (states == NOT_REQUESTED).all():
+        return " ", PLAIN
     failed, pending, done = ((states == state).any() for state in (FAILED, PENDING, DONE))
     if failed:
         return "X" if not done and not pending else "x", RED
@@ -274,6 +278,8 @@ def _value_mark(
     """A digit from 0 to 9 for the place of the mean between the limits."""
     mean = float(_mean(np.asarray(values, dtype=np.float64)))
     if math.isnan(mean) or limits is None:
+        if (states == NOT_REQUESTED).all():
+            return " ", PLAIN
         if (states == DONE).any():
             return "-", PLAIN
         return ("x", RED) if (states == FAILED).any() else ("·" if screen.unicode else ".", DIM)

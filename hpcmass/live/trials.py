@@ -16,6 +16,9 @@ from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.status import sweep_status
 from hpcmass.text import counted
 
+NOT_REQUESTED = -1
+"""In place of a trial's state where the configuration leaves its point out."""
+
 
 @dataclass(frozen=True)
 class SweepProgress:
@@ -103,6 +106,7 @@ class Trials:
     axes : dict of str to tuple of float
     numbers : array of int, (trial,)
     status : array of int8, (axes…, trial)
+        `NOT_REQUESTED` at the points that the configuration leaves out.
     rank, owner : array of int, (axes…, trial)
         Rank that ran the trial, and the file that has it, by its place among the files.
     wall_s : array of float, (axes…, trial)
@@ -144,7 +148,7 @@ def read_trials(paths: Sequence[Path], statistic: str | None = None) -> Trials:
         return Trials(
             axes=parts.axes,
             numbers=parts.trial_numbers,
-            status=parts.status,
+            status=np.where(parts.requested, parts.status, np.int8(NOT_REQUESTED)),
             rank=np.asarray(found.get("rank", np.full(parts.shape, -1)), dtype=np.int64),
             owner=parts.owner,
             wall_s=np.asarray(found.get("wall_s", np.full(parts.shape, np.nan)), dtype=np.float64),

@@ -26,7 +26,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hpcmass.plots import style
 from hpcmass.plots.outlines import Outline, draw_outlines, legend_lines
-from hpcmass.plots.plane import FloatMap, Gap, Mask, Plane
+from hpcmass.plots.plane import NOT_REQUESTED, FloatMap, Gap, Mask, Plane
 
 MAX_TICKS = 26
 """More tick labels than this on one axis run into each other."""
@@ -230,7 +230,9 @@ def draw_map(
     if panel.crossed is not None and panel.crossed.any():
         y, x = np.nonzero(panel.crossed)
         axes.plot(x, y, **_CROSS)
-    draw_outlines(axes, panel.outlines, weight)
+    unknown = next((cells for gap, cells in panel.gaps if gap is NOT_REQUESTED), None)
+    outlines = panel.outlines if unknown is None else [outline.across(unknown) for outline in panel.outlines]
+    draw_outlines(axes, outlines, weight)
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(-0.5, rows - 0.5), title=panel.title)
     _label_ticks(axes, plane)
     axes.set_xlabel(plane.right_label if label_x else "")
@@ -316,6 +318,8 @@ _CROSS: dict[str, Any] = {
 
 
 def _gap_style(gap: Gap) -> dict[str, Any]:
+    if gap.blank:
+        return {"facecolor": "white", "edgecolor": style.GAP_HATCH, "linewidth": 0}
     return {"facecolor": style.GAP_FACE, "edgecolor": style.GAP_HATCH, "hatch": gap.hatch, "linewidth": 0}
 
 

@@ -7,7 +7,7 @@ adjusted p-values is mostly the raw one, so only the difference is drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -44,6 +44,8 @@ class Outline:
         Of an `ADJUSTED` one: the region before the adjustment. Line and dots stand only where the two differ.
     short : str
         What the legend says of an `ADJUSTED` one, below the entry of the raw one.
+    unknown : array of bool, (up, right), optional
+        Cells that were not requested: they get no dots.
     """
 
     text: str
@@ -52,6 +54,23 @@ class Outline:
     rank: int = RAW
     raw: Mask | None = None
     short: str = ""
+    unknown: Mask | None = None
+
+    def across(self, unknown: Mask) -> Outline:
+        """The same with a line that runs through `unknown` cells: each is in or out as the nearest known one is."""
+        if unknown.all():
+            return self
+        raw = None if self.raw is None else nearest_known(self.raw, unknown)
+        return replace(self, inside=nearest_known(self.inside, unknown), raw=raw, unknown=unknown)
+
+
+def nearest_known(inside: Mask, unknown: Mask) -> Mask:
+    """`inside`, with the value of the nearest other cell in every unknown one."""
+    from scipy.ndimage import distance_transform_edt
+
+    row, column = distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    filled: Mask = inside[row, column]
+    return filled
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +189,8 @@ def dots_of(outline: Outline) -> list[Dots]:
             Dots("inside by Benjamini–Hochberg only", inside & ~raw, outline.rank),
             Dots("outside by Benjamini–Hochberg", raw & ~inside, outline.rank, full=False),
         ]
+    if outline.unknown is not None:
+        found = [replace(dots, cells=dots.cells & ~outline.unknown) for dots in found]
     return [dots for dots in found if dots.cells.any()]
 
 

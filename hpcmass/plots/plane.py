@@ -172,12 +172,14 @@ def axis_label(dataset: xr.Dataset, name: str) -> str:
 
 @dataclass(frozen=True)
 class Gap:
-    """A reason for missing values, its hatch and its entry in the legend."""
+    """A reason for missing values, its hatch and its entry in the legend; `blank`: white, where nothing is expected."""
 
     text: str
     hatch: str
+    blank: bool = False
 
 
+NOT_REQUESTED: Final = Gap("not requested", "", blank=True)
 NOT_COMPUTED: Final = Gap("not computed yet", "....")
 FAILED: Final = Gap("network run failed", "++++")
 SILENT: Final = Gap("network silent", "////")

@@ -15,10 +15,23 @@ import xarray as xr
 from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
+from hpcmass.grid import requested
 from hpcmass.nearest import did_you_mean
 from hpcmass.plots import style
 from hpcmass.plots.lines import NETWORK
-from hpcmass.plots.plane import DIVERGED, FAILED, NOT_COMPUTED, SILENT, FloatMap, Gap, Mask, Plane, cut_plane, explain
+from hpcmass.plots.plane import (
+    DIVERGED,
+    FAILED,
+    NOT_COMPUTED,
+    NOT_REQUESTED,
+    SILENT,
+    FloatMap,
+    Gap,
+    Mask,
+    Plane,
+    cut_plane,
+    explain,
+)
 from hpcmass.store import schema
 from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.parts import SweepParts
@@ -163,13 +176,31 @@ class View:
         return np.asarray(self.number("spike_contrast") >= self.experiment.compare.spike_contrast_min)
 
     @cached_property
+    def requested(self) -> Mask:
+        """Points that the configuration requests."""
+        return np.asarray(self.all_requested.isel(self.plane.fixed).transpose(self.plane.up, self.plane.right).values)
+
+    @cached_property
+    def all_requested(self) -> xr.DataArray:
+        """The same over the whole grid, with the axis of a scanned parameter, in the order of the file."""
+        points = self.data["n_compared"]
+        mask = xr.DataArray(requested(self.experiment), dims=list(self.experiment.axes()))
+        further = {str(name): points.sizes[name] for name in points.dims if name not in mask.dims}
+        return mask.expand_dims(further).transpose(*points.dims)
+
+    @cached_property
     def _done(self) -> Mask:
         return np.asarray(self.point("status") == schema.DONE)
 
     @cached_property
     def _network_reasons(self) -> list[tuple[Gap, Mask]]:
         any_done, failed = self._done.any(axis=-1), (self.point("status") == schema.FAILED).any(axis=-1)
-        return [(FAILED, ~any_done & failed), (NOT_COMPUTED, ~any_done), (SILENT, ~self.spiking)]
+        return [
+            (NOT_REQUESTED, ~self.requested),
+            (FAILED, ~any_done & failed),
+            (NOT_COMPUTED, ~any_done),
+            (SILENT, ~self.spiking),
+        ]
 
     def caption(self) -> str:
         """Size of the experiment, for the foot of a figure."""

@@ -63,6 +63,7 @@ def payload(view: View, sweep: SweepParts | None, solver: Solver | None = None) 
         "own_tests": [own.name for own in own_statistics(view.data.attrs) if own.pvalue],
         "statistics": [describe(variable, names) for variable in variables],
         "done": (status == DONE).sum(axis=-1).ravel().tolist(),
+        "requested": None if view.experiment.points is None else view.all_requested.values.astype(int).ravel().tolist(),
         "failed": (status == FAILED).sum(axis=-1).ravel().tolist(),
         "settings": {
             "alpha": settings.alpha,

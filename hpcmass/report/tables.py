@@ -24,7 +24,7 @@ _PROVENANCE: Final = (
 
 def counts(view: View) -> dict[str, int]:
     """Numbers of trials that are done, failed and pending, and of all; of each model that diverged, in how many."""
-    status = np.asarray(view.data["status"].values)
+    status = np.asarray(view.data["status"].transpose(*view.all_requested.dims, ...).values)[view.all_requested.values]
     states = {name: int((status == k).sum()) for k, name in enumerate(schema.STATUS_MEANINGS.split())}
     return states | {"all": status.size}
 

@@ -88,7 +88,10 @@ def _states(file: SweepFile) -> Iterator[str]:
     yield from _named(file, ~np.isin(status, (PENDING, DONE, FAILED)), "status is not one of pending, done, failed")
     yield from _named(file, (status == FAILED) & ~has_error, "it failed without a reason")
     yield from _named(file, (status == DONE) & has_error, "it is done and has an error")
-    yield from _named(file, (status != PENDING) & ~file.assigned, "it belongs to another part")
+    stray = (status != PENDING) & ~file.assigned
+    unasked = np.zeros(stray.shape, bool) if file.requested is None else stray & ~file.requested[..., None]
+    yield from _named(file, unasked, "its point is not requested")
+    yield from _named(file, stray & ~unasked, "it belongs to another part")
 
 
 def _numbers(file: SweepFile) -> Iterator[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
-from hpcmass.grid import SEED_WORDS, shape
+from hpcmass.grid import SEED_WORDS, n_trials, shape
 from hpcmass.store.files import METADATA_BYTES, creating
 from hpcmass.store.schema import (
     ERROR_LENGTH,
@@ -141,8 +141,9 @@ def _sweep_bytes(experiment: Experiment) -> tuple[int, int]:
 
 
 def sweep_bytes(experiment: Experiment) -> int:
-    """Size of a whole sweep's file, up to some metadata."""
-    return sum(_sweep_bytes(experiment))
+    """Disk space of a whole sweep's file, up to some metadata: the traces of requested points alone take any."""
+    filled, traces = _sweep_bytes(experiment)
+    return filled + traces * n_trials(experiment) // math.prod(shape(experiment))
 
 
 def trial_bytes(experiment: Experiment) -> int:

@@ -53,7 +53,7 @@ class Merged:
     output : Path
     n_files : int
     total, done, failed : int
-        Trials of the merged file.
+        Requested trials of the merged file.
     overlapping : int
         Trials that are done in several files, equal in all of them.
     """
@@ -108,7 +108,8 @@ def merge(
                 _copy(parts, output, force, progress)
         with SweepFile(output, checked=True) as file:
             count = {state: int((file.status == state).sum()) for state in (DONE, FAILED)}
-            return Merged(output, len(parts.paths), file.status.size, count[DONE], count[FAILED], parts.overlapping)
+            total = int(parts.requested.sum())
+            return Merged(output, len(parts.paths), total, count[DONE], count[FAILED], parts.overlapping)
 
 
 def _require_all_variables(parts: SweepParts) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
-from hpcmass.grid import places
+from hpcmass.grid import places, requested
 from hpcmass.store.files import Closing
 from hpcmass.store.schema import DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 from hpcmass.store.sweep_file import Index, SweepFile
@@ -128,6 +128,11 @@ class SweepParts(Closing):
         return distinct[0] if len(distinct) == 1 else str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join(distinct)))
 
     @cached_property
+    def requested(self) -> npt.NDArray[np.bool_]:
+        """True for every trial that the configuration requests, (axes…, trial)."""
+        return np.broadcast_to(requested(self.experiment)[..., None], self.shape)
+
+    @cached_property
     def trace_names(self) -> tuple[str, ...]:
         """Traces that all files have."""
         stored = [set(self.file(i).trace_names) for i in self.indices]
@@ -206,10 +211,11 @@ class SweepParts(Closing):
         ------
         UserError
         """
-        pending = self.status == PENDING
+        wanted = self.requested
+        pending = (self.status == PENDING) & wanted
         if not pending.any():
             return
-        what = f"{int(pending.sum())} of {pending.size} trials are not done"
+        what = f"{int(pending.sum())} of {int(wanted.sum())} trials are not done"
         remedy = "run them, or accept what is there with --partial"
         parts = [self.file(i).part for i in self.indices]
         counts = {part.count for part in parts if part}

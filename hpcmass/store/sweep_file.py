@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.costs import Part, PartAssignment, parse_part
 from hpcmass.errors import UserError
-from hpcmass.grid import Seed, Trial, trial_label
+from hpcmass.grid import Seed, Trial, requested, trial_label
 from hpcmass.store.files import Closing, reason
 from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.provenance import history_of
@@ -118,13 +118,23 @@ class SweepFile(Closing):
 
     @cached_property
     def assigned(self) -> npt.NDArray[np.bool_]:
-        """True for every trial that is assigned to the file, (axes…, trial).
+        """True for every trial that is requested and assigned to the file, (axes…, trial).
 
         Raises
         ------
         UserError
             If it is damaged.
         """
+        requested = self.requested
+        return self._in_part if requested is None else self._in_part & requested[..., None]
+
+    @cached_property
+    def requested(self) -> npt.NDArray[np.bool_] | None:
+        """True for every point that the configuration requests, (axes…); None where it requests all."""
+        return None if self.experiment.points is None else requested(self.experiment)
+
+    @property
+    def _in_part(self) -> npt.NDArray[np.bool_]:
         part = self.part
         if part is None:
             return np.ones(self.shape, bool)
@@ -272,7 +282,7 @@ class SweepFile(Closing):
     # ------------------------------------------------------------------------------------ where it belongs
 
     def require_same_sweep(self, experiment: Experiment, what_to_do: str, if_same_physics: str = "") -> None:
-        """Refuse the file where its physics, axes or trials are not the experiment's.
+        """Refuse the file where its physics, axes, trials or requested points are not the experiment's.
 
         Parameters
         ----------
@@ -280,7 +290,7 @@ class SweepFile(Closing):
         what_to_do : str
             End of the message.
         if_same_physics : str
-            Put before it where only axes or trials differ.
+            Put before it where only axes, trials or points differ.
 
         Raises
         ------
@@ -294,6 +304,9 @@ class SweepFile(Closing):
                 differences.append(f"grid.{name} has {_axis(self.axes[name])} there and {_axis(values)} here")
         if self.shape[-1] != experiment.trials:
             differences.append(f"trials is {self.shape[-1]} there and {experiment.trials} here")
+        if not differences and self.experiment.points != experiment.points and self._requests_other_points(experiment):
+            theirs, ours = (int(requested(each).sum()) for each in (self.experiment, experiment))
+            differences.append(f"points has {theirs} points there and {ours} here, not the same ones")
         if differences:
             raise UserError(f"{self.path} holds another sweep ({'; '.join(differences)}); {advice}")
 
@@ -331,6 +344,9 @@ class SweepFile(Closing):
             theirs = f"holds part {self.part}" if self.part else "is not a part"
             wanted = f"part {part} is asked for" if part else "no --part is given"
             raise UserError(f"{self.path} {theirs}, but {wanted}; {what_to_do}")
+
+    def _requests_other_points(self, experiment: Experiment) -> bool:
+        return not np.array_equal(requested(self.experiment), requested(experiment))
 
     def _physics_differences(self, experiment: Experiment) -> list[str]:
         if self.physics_sha256 == experiment.physics_sha256():

@@ -9,7 +9,6 @@ that is done is compared, and a point that was interrupted is done again, with t
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -277,7 +276,8 @@ class InSitu:
                 self._points = _points_left(parts, file, queue)
                 self._complete = file.is_complete(parts)
                 if self._points:
-                    what = f"{len(self._points)} of {math.prod(parts.shape[:-1])} points to compare, during the run"
+                    n_points = int(parts.requested[..., 0].sum())
+                    what = f"{len(self._points)} of {n_points} points to compare, during the run"
                     file.begin(parts, self.contents.experiment.compare.spike_contrast_min, what)
         self.n_new = 0
         self._file = ComparisonFile(self.path)

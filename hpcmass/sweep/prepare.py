@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import uuid
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.assignments import set_in_history
 from hpcmass.costs import Part, assign, point_costs
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, shape
+from hpcmass.grid import Trial, n_trials, requested
 from hpcmass.grid import trials as all_trials
 from hpcmass.messages import logger
 from hpcmass.store.files import ONE_WRITER, START_OVER, changing_metadata, file_system, require_space, same_file
@@ -167,9 +166,10 @@ def _create(
     """Create the file; returns the trials to do."""
     assignment = assign(experiment, options.part, whole_points=options.compare) if options.part else None
     compared = {COMPARISON_ATTRIBUTE: comparison_path(output).name} if options.compare else {}
-    n_trials = math.prod(shape(experiment))
-    first, stop = (assignment.start, assignment.stop) if assignment else (0, n_trials)
-    need = sweep_bytes(experiment) - (n_trials - (stop - first)) * trial_bytes(experiment)
+    first, stop = (assignment.start, assignment.stop) if assignment else (0, None)
+    wanted = requested(experiment)
+    todo = [trial for trial in all_trials(experiment)[first:stop] if wanted[trial.index[:-1]]]
+    need = sweep_bytes(experiment) - (n_trials(experiment) - len(todo)) * trial_bytes(experiment)
     require_space(output, need, remedy=", give another path, make the grid smaller, or keep fewer traces (traces.keep)")
     create_sweep_file(
         output,
@@ -180,7 +180,7 @@ def _create(
         assignment=assignment,
         force=options.force,
     )
-    return all_trials(experiment)[first:stop]
+    return todo
 
 
 def _continue(output: Path, experiment: Experiment, options: RunOptions, how: str) -> tuple[list[Trial], int, int]:

@@ -82,6 +82,7 @@ def run_sweep(
     *,
     jobs: int | None = None,
     compare: bool | None = None,
+    reuse: Sequence[str | os.PathLike[str]] = (),
     limits: Limits = NO_LIMITS,
     inspect: Callable[[Experiment], None] | None = None,
     assignments: Sequence[str] = (),
@@ -100,6 +101,8 @@ def run_sweep(
     compare : bool, optional
         Compare each point when its trials are done, into `sweep-cmp.h5` beside `sweep.h5`; in place of
         `options.compare`.
+    reuse : sequence of paths
+        Earlier sweeps from which to copy the trials that they have, in addition to `options.reuse`.
     limits : Limits
     inspect : callable, optional
         Called with the experiment on rank 0, before anything is done.
@@ -131,6 +134,7 @@ def run_sweep(
         options = replace(options, jobs=jobs)
     if compare is not None:
         options = replace(options, compare=compare)
+    options = replace(options, reuse=(*options.reuse, *map(Path, [reuse] if isinstance(reuse, str) else reuse)))
     if options.jobs is not None:
         require_main_guard()  # before anything else: the parent holds the lock
     clock = Clock(limits)

@@ -37,7 +37,7 @@ def test_every_key_is_there_and_explained():
     listed = {(key.section, key.name) for key in all_keys()}
     for section, model in (("network", NetworkParameters), ("mass", MassParameters), ("compare", CompareParameters)):
         assert {name for s, name in listed if s == section} == set(model.model_fields)
-    assert {name for s, name in listed if not s} == {"title", "root_seed", "trials"}
+    assert {name for s, name in listed if not s} == {"title", "root_seed", "trials", "points"}
     assert all(key.meaning for key in all_keys())
     inner = [key for key in all_keys() if key.section]
     assert all(key.unit and key.origin in ("paper", "related literature", "choice") for key in inner)

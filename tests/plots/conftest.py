@@ -200,6 +200,12 @@ def comparison(tmp_path: Path, experiment: Experiment, full: dict[str, np.ndarra
 
 
 @pytest.fixture
+def written_comparison() -> Callable[..., Path]:
+    """Give `written_comparison(path, experiment, data)`: a file with these variables, which it may lack."""
+    return write_comparison
+
+
+@pytest.fixture
 def small_comparison(tmp_path: Path) -> Callable[..., Path]:
     """Give `small_comparison(p, lam, further="", blank=False)`: other axes; `blank`: nothing computed yet."""
 

@@ -52,6 +52,7 @@ function errorBar(statistic, source, flat) {
 
 // Why there is no value.
 function gapOf(statistic, source, flat) {
+  if (data.requested && !data.requested[flat]) return "not requested";
   if (!data.done[flat]) return data.failed[flat] ? "network run failed" : "not computed yet";
   const compared = ofNetwork("n_compared", flat);
   if (!(compared > 0)) return "not compared yet";

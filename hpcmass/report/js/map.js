@@ -137,6 +137,7 @@ function cursor(g, c, r, colour, name) {
 }
 
 const hatchOf = (reason) => {
+  if (reason.includes("not requested")) return "blank";
   if (reason.includes("not computed") || reason.includes("not compared")) return "dots";
   if (reason.includes("failed")) return "plus";
   if (reason.includes("silent")) return "rise";

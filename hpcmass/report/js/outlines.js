@@ -54,9 +54,27 @@ function edgePaths(inside, columns, rows, x, y, frame) {
   return { edge, ticks };
 }
 
+const isRequested = (c, r) => !data.requested || data.requested[flatOf(pointAt(c, r))] === 1;
+
+// For every cell of the plane the nearest one that is requested, where there is one: its place, row by row.
+function nearestRequested(columns, rows) {
+  const known = [];
+  for (let i = 0; i < columns * rows; i++) if (isRequested(i % columns, Math.floor(i / columns))) known.push(i);
+  return Array.from({ length: columns * rows }, (_, i) => {
+    const [c, r] = [i % columns, Math.floor(i / columns)];
+    if (!known.length || isRequested(c, r)) return i;
+    const far = (k) => (k % columns - c) ** 2 + (Math.floor(k / columns) - r) ** 2;
+    return known.reduce((best, k) => (far(k) < far(best) ? k : best));
+  });
+}
+
 function outlineMarks(outline, source, columns, rows, x, y, cell) {
-  const inside = (c, r) => outline.inside(source, flatOf(pointAt(c, r)));
-  const { edge, ticks } = edgePaths(inside, columns, rows, x, y, outline.key !== "sync");
+  const at = (c, r) => outline.inside(source, flatOf(pointAt(c, r)));
+  const inside = (c, r) => at(c, r) && isRequested(c, r);
+  const key = `nearest ${flatOf(pointAt(0, 0))} ${flatOf(pointAt(columns - 1, rows - 1))} ${columns}`;
+  const nearest = data.requested ? remember(key, () => nearestRequested(columns, rows)) : null;
+  const across = nearest ? (c, r) => at(nearest[r * columns + c] % columns, Math.floor(nearest[r * columns + c] / columns)) : at;
+  const { edge, ticks } = edgePaths(across, columns, rows, x, y, outline.key !== "sync");
   if (!edge) return "";
   const line = (d, dash) =>
     `<path class="halo" d="${d}"/><path class="outline" d="${d}" stroke="${outline.colour}" stroke-dasharray="${dash}"/>`;
