@@ -113,7 +113,7 @@ def trials(experiment: Experiment, numbers: Sequence[int] | None = None) -> list
     axes = experiment.axes()
     listed = []
     for position in itertools.product(*(range(len(v)) for v in axes.values())):
-        values = {name: axes[name][i] for name, i in zip(axes, position, strict=True)}
+        values = values_at(axes, position)
         for place, number in enumerate(numbers):
             listed.append(Trial((*position, place), values, trial_seed(experiment.root_seed, values, number)))
     return listed
@@ -129,8 +129,11 @@ def places(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
     return (tuple(place.tolist()) for place in np.argwhere(mask))
 
 
+def values_at(axes: Mapping[str, Sequence[float]], place: Sequence[int]) -> dict[str, float]:
+    """Axis name → value at a place: one index per axis; further ones, such as a trial's, are ignored."""
+    return {name: axis[i] for (name, axis), i in zip(axes.items(), place, strict=False)}
+
+
 def point_values(experiment: Experiment, number: int) -> dict[str, float]:
     """Axis name → value at one point, by its number in the file's order (axes slowest to fastest)."""
-    axes = experiment.axes()
-    position = np.unravel_index(number, shape(experiment)[:-1])
-    return {name: axis[i] for (name, axis), i in zip(axes.items(), position, strict=True)}
+    return values_at(experiment.axes(), [int(i) for i in np.unravel_index(number, shape(experiment)[:-1])])

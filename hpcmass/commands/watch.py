@@ -74,7 +74,7 @@ class _Seen:
 
     def last(self, trials: Trials) -> dict[tuple[int, int], LastTrial]:
         """File and rank → the trial that it stored last."""
-        from hpcmass.grid import places, trial_label
+        from hpcmass.grid import places, trial_label, values_at
         from hpcmass.live.picture import LastTrial
         from hpcmass.store.schema import PENDING
 
@@ -85,8 +85,7 @@ class _Seen:
         self._ended = ended
         found = {}
         for pair, (index, when) in self._last.items():
-            values = {name: axis[i] for (name, axis), i in zip(trials.axes.items(), index, strict=False)}
-            label = trial_label(values, int(trials.numbers[index[-1]]))
+            label = trial_label(values_at(trials.axes, index), int(trials.numbers[index[-1]]))
             found[pair] = LastTrial(label, float(trials.wall_s[index]), now - when)
         return found
 

@@ -11,6 +11,7 @@ from hpcmass.compare.contents import own_code
 from hpcmass.compare.scan import scan_of
 from hpcmass.config import Experiment, MassParameters
 from hpcmass.errors import UserError
+from hpcmass.grid import values_at
 from hpcmass.mass import FittedModel, Traces, models_of, predict
 from hpcmass.mass.traces import Potential
 from hpcmass.messages import logger
@@ -43,7 +44,7 @@ class Solver:
         """
         axes = self._sweep.axes
         own = point[: len(axes)]
-        values = {name: float(axis[i]) for (name, axis), i in zip(axes.items(), own, strict=True)}
+        values = values_at(axes, own)
         mass = self._masses[point[-1] if len(point) > len(own) else 0]
         traces = Traces(**self._sweep.traces(own, trial))
         return predict(traces, self._sweep.experiment.network_at(values), mass)

@@ -16,7 +16,7 @@ import numpy as np
 
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
-from hpcmass.grid import trial_label
+from hpcmass.grid import trial_label, values_at
 from hpcmass.messages import logger
 from hpcmass.recordings.collect import Recordings, collect
 from hpcmass.recordings.describe import describe, given_keys, sorted_places
@@ -150,7 +150,7 @@ def _write(path: Path, recordings: Recordings, experiment: Experiment, force: bo
         order = {name: sorted_places(recordings.axes[name]) for name in recordings.axes}
         for point in np.ndindex(*(len(values) for values in axes.values())):
             places = {name: order[name][i] for name, i in zip(axes, point, strict=True) if name in order}
-            values = {name: axis[i] for (name, axis), i in zip(axes.items(), point, strict=True)}
+            values = values_at(axes, point)
             network = experiment.network_at(values)
             for trial in range(recordings.n_trials):
                 source, index = recordings.place(places, trial)

@@ -152,7 +152,11 @@ def _copy(parts: SweepParts, output: Path, force: bool, progress: Progress) -> N
             new["seed"][...] = parts.file(0).variable("seed")
     with SweepWriter(output) as writer:
         copy_trials(
-            parts, ((_trial(parts, place), place) for place in places(copied)), writer, int(copied.sum()), progress
+            parts,
+            ((parts.file(0).trial(place), place) for place in places(copied)),
+            writer,
+            int(copied.sum()),
+            progress,
         )
 
 
@@ -169,11 +173,6 @@ def _status_of_continuable(parts: SweepParts, output: Path) -> Any:
             raise UserError(f"{output} exists and has other seeds; {START_OVER}")
         parts.require_same_results(file)
         return file.status
-
-
-def _trial(parts: SweepParts, index: Index) -> Trial:
-    first = parts.file(0)
-    return Trial(index, first.values_at(index), first.seed(index))
 
 
 def copy_trials(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.costs import Part, PartAssignment, parse_part
 from hpcmass.errors import UserError
-from hpcmass.grid import Seed, Trial, requested, trial_label
+from hpcmass.grid import Seed, Trial, requested, trial_label, values_at
 from hpcmass.store.files import Closing, reason
 from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.provenance import history_of
@@ -145,7 +145,11 @@ class SweepFile(Closing):
 
     def values_at(self, index: Sequence[int]) -> dict[str, float]:
         """Axis name → value at a trial's or a point's place."""
-        return {name: values[i] for (name, values), i in zip(self.axes.items(), index, strict=False)}
+        return values_at(self.axes, index)
+
+    def trial(self, index: Index) -> Trial:
+        """A trial by its place, with the seed that the file has for it."""
+        return Trial(index, self.values_at(index), self.seed(index))
 
     def label(self, index: Sequence[int]) -> str:
         """A trial for messages: `p=0.2 lam=0.8 trial 3`."""

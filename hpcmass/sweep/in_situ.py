@@ -28,7 +28,7 @@ from hpcmass.compare.settings import require_settings
 from hpcmass.compiled import open_cache
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, places
+from hpcmass.grid import Trial, places, values_at
 from hpcmass.mass import Traces
 from hpcmass.mass.registry import declared_models
 from hpcmass.plugins import Code
@@ -151,14 +151,10 @@ class ComparingWorker(Worker):
             return {trial: Traces(**file.traces(task.place, trial)) for trial in task.recorded}
 
     def _compared(self, task: PointTask, recordings: Mapping[int, Traces]) -> Result:
-        values = _values_at(self.experiment, task.place)
+        values = values_at(self.experiment.axes(), task.place)
         network = self.experiment.network_at(values)
         mass, compare = self._about.mass, self._about.compare
         return compared_at(values, sorted(recordings.items()), self.experiment.trials, network, mass, compare)
-
-
-def _values_at(experiment: Experiment, place: Point) -> dict[str, float]:
-    return {name: values[i] for (name, values), i in zip(experiment.axes().items(), place, strict=True)}
 
 
 def _traces(values: Mapping[str, Any]) -> Traces:
@@ -359,9 +355,5 @@ def _points_left(parts: SweepParts, file: ComparisonFile, queue: Sequence[Trial]
     left = n_done != file.n_compared
     for trial in queue:
         left[trial.index[:-1]] = True
-    return {place: [_done_trial(parts, (*place, k)) for k in parts.done_trials(place)] for place in places(left)}
-
-
-def _done_trial(parts: SweepParts, index: tuple[int, ...]) -> Trial:
-    file = parts.file(0)
-    return Trial(index, file.values_at(index), file.seed(index))
+    only = parts.file(0)
+    return {place: [only.trial((*place, k)) for k in parts.done_trials(place)] for place in places(left)}
