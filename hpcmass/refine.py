@@ -24,7 +24,7 @@ from hpcmass.config.yaml_text import written
 from hpcmass.errors import UserError
 from hpcmass.grid import requested as requested_in
 from hpcmass.plots.outlines import RAW, SYNCHRONY
-from hpcmass.plots.plane import FloatMap, Mask, Plane, cut_plane
+from hpcmass.plots.plane import FloatMap, Mask, cut_plane
 from hpcmass.plots.requested import Requested
 from hpcmass.plots.requested import requested as maps_of
 from hpcmass.plots.view import View
@@ -149,41 +149,32 @@ def refine(
             raise UserError(f"{name} is a parameter of the models, which needs no new trials; give other --axes")
     finer = [name for name in (first.right, first.up) if len(experiment.axes()[name]) > 1]
     asked = requested_in(experiment)
+    planes = view.planes(first.right, first.up)
+    maps = [(plane, maps_of(plane, by or ["rho"])) for plane in planes]
     cells = [
         cell
-        for plane in _planes(view, first)
-        for shown in maps_of(_in(view, plane), by or ["rho"])
-        for cell in _cells(_in(view, plane), plane, shown, asked, names, finer, difference)
+        for plane, listed in maps
+        for shown in listed
+        for cell in _cells(plane, shown, asked, names, finer, difference)
     ]
     chosen, outlines, left = _within(sorted(cells, key=lambda cell: cell.rank), budget)
     if left and not chosen:
         raise UserError(f"a budget of {counted(budget, 'point')} is too small for one cell; give --budget 5 or more")
-    listed = tuple(dict.fromkeys(f"{m.statistic}:{m.source}" for m in maps_of(_in(view, first), by or ["rho"])))
-    refined = _configured(experiment, asked, chosen, finer, view.path.name, listed) if chosen else experiment
-    return Refinement(refined, listed, outlines, len(chosen) - outlines, left)
-
-
-def _planes(view: View, first: Plane) -> Iterator[Plane]:
-    """The planes of these axes at all values of the others."""
-    others = {name: [float(v) for v in view.data[name].values] for name in first.fixed}
-    for values in itertools.product(*others.values()):
-        yield cut_plane(view.data, (first.right, first.up), dict(zip(others, values, strict=True)))
-
-
-def _in(view: View, plane: Plane) -> View:
-    return View(view.path, view.data, plane, view.experiment, view.chosen, view.file_models)
+    decided = tuple(dict.fromkeys(f"{shown.statistic}:{shown.source}" for shown in maps[0][1]))
+    refined = _configured(experiment, asked, chosen, finer, view.path.name, decided) if chosen else experiment
+    return Refinement(refined, decided, outlines, len(chosen) - outlines, left)
 
 
 def _cells(
     view: View,
-    plane: Plane,
     shown: Requested,
     asked: npt.NDArray[np.bool_],
     names: Sequence[str],
     finer: Sequence[str],
     difference: float | None,
 ) -> Iterator[_Cell]:
-    """The cells to divide by one map."""
+    """The cells to divide by one map of a plane."""
+    plane = view.plane
     steps = [2 if name in finer else 0 for name in (plane.up, plane.right)]
     known = view.point("n_compared") > 0
     ranks = (RAW, SYNCHRONY) if shown.statistic in ("spike_contrast", "synchronised") else (RAW,)

@@ -5,16 +5,14 @@ A comparison has one reading for each combination of the values of its further a
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import xarray as xr
 
 from hpcmass.claims.criteria import CANNOT_TELL, CLAIMS, VERDICTS, Claim, Findings, Measures
 from hpcmass.claims.trials import Trials, findings
-from hpcmass.plots.plane import cut_plane, symbol
+from hpcmass.plots.plane import symbol
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
@@ -105,14 +103,7 @@ class Reading:
 
 def planes_of(view: View) -> list[View]:
     """The planes of p and λ that make up the grid."""
-    further = [str(name) for name in view.data["n_compared"].dims if name not in ("p", "lam")]
-    values = itertools.product(*(_values(view.data, name) for name in further))
-    at = [dict(zip(further, value, strict=True)) for value in values]
-    return [View(view.path, view.data, cut_plane(view.data, ("p", "lam"), fixed), view.experiment) for fixed in at]
-
-
-def _values(data: xr.Dataset, name: str) -> list[float]:
-    return [float(value) for value in data[name].values]
+    return view.planes("p", "lam")
 
 
 def at_text(at: dict[str, float]) -> str:

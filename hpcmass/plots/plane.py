@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,6 +134,14 @@ def cut_plane(
         fixed=indices,
         fixed_values={name: others[name][i] for name, i in indices.items()},
     )
+
+
+def all_planes(dataset: xr.Dataset, axes: tuple[str, str]) -> Iterator[Plane]:
+    """The planes of two axes at all combinations of the values of the others."""
+    first = cut_plane(dataset, axes)
+    others = {name: _values(dataset, name) for name in first.fixed}
+    for values in itertools.product(*others.values()):
+        yield cut_plane(dataset, axes, dict(zip(others, values, strict=True)))
 
 
 def _two_to_show(dataset: xr.Dataset, swept: list[str]) -> tuple[str, str]:

@@ -29,6 +29,7 @@ from hpcmass.plots.plane import (
     Gap,
     Mask,
     Plane,
+    all_planes,
     cut_plane,
     explain,
 )
@@ -71,6 +72,10 @@ class View:
         if self.chosen:
             return self.models[0]
         return "MFM" if "MFM" in self.models else self.models[-1]
+
+    def planes(self, right: str, up: str) -> list[View]:
+        """The same in each plane of two axes: at all combinations of the values of the others."""
+        return [replace(self, plane=plane) for plane in all_planes(self.data, (right, up))]
 
     def of_models(self, names: Sequence[str]) -> View:
         """The same with these models only, in this order.
