@@ -190,6 +190,11 @@ def _percent(part: float, whole: float) -> str:
     return f"{share:.0f} %" if part >= whole else f"{min(99, int(share))} %"
 
 
+def trial_counts(total: int, done: int, failed: int, pending: int) -> str:
+    """The state of a sweep's trials: `37 of 300 trials done, 1 failed, 262 pending`."""
+    return f"{done} of {total} trials done, {failed} failed, {pending} pending"
+
+
 def duration(seconds: float) -> str:
     """A time for people: `12 s`, `3 min 20 s`, `5 h 4 min`, `2 d 3 h`."""
     if not math.isfinite(seconds):

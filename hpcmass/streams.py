@@ -18,6 +18,9 @@ from typing import Any, TextIO, cast
 
 from hpcmass.text import ANY_TEXT
 
+CLEAR_SCREEN = "\x1b[H\x1b[J"
+"""Escape sequence of a command that redraws: cursor to the first line of the terminal, nothing below it."""
+
 
 @contextmanager
 def guarded(*, to_the_end: bool = False) -> Iterator[None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hpcmass.commands.arguments import Commands, add_command, positive
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
-from hpcmass.streams import lost_results
+from hpcmass.streams import CLEAR_SCREEN, lost_results
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ SHOWN_FAILURES = 10
 
 SHOWN_FILES = 20
 """Largest number of files that are listed one by one; of more, only unfinished ones."""
-
-CLEAR = "\x1b[H\x1b[J"
-"""Escape sequence: cursor to the first line of the terminal."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -52,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     while True:
         found = [sweep_status(sweep) for sweep in options.sweeps]
         if options.watch and sys.stdout.isatty():
-            print(CLEAR, end="")
+            print(CLEAR_SCREEN, end="")
         if options.json:
             plain = [status.as_dict() for status in found]
             print(json_text(plain[0] if len(plain) == 1 else plain, indent=2), flush=True)
@@ -65,12 +62,12 @@ def run(options: argparse.Namespace) -> int:
 
 def describe_all(found: Sequence[Status]) -> str:
     """Several files, such as the parts of a job array: a line each, and their sum."""
-    from hpcmass.progress import duration, rate
+    from hpcmass.progress import duration, rate, trial_counts
 
     listed = found if len(found) <= SHOWN_FILES else [s for s in found if s.failed or s.pending][:SHOWN_FILES]
     lines = [
         f"{status.path}: {f'part {status.part}, ' if status.part else ''}"
-        f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending"
+        f"{trial_counts(status.total, status.done, status.failed, status.pending)}"
         f"{', running' if status.running else ''}"
         for status in listed
     ]
@@ -79,7 +76,7 @@ def describe_all(found: Sequence[Status]) -> str:
     if len({status.physics_sha256 for status in found}) > 1:
         return "\n".join([*lines, "the files are of different sweeps, so there is no sum"])
     done, failed, pending = (sum(getattr(status, name) for status in found) for name in ("done", "failed", "pending"))
-    lines.append(f"{done} of {sum(status.total for status in found)} trials done, {failed} failed, {pending} pending")
+    lines.append(trial_counts(sum(status.total for status in found), done, failed, pending))
     if any(status.part is None for status in found) or len({status.part for status in found}) < len(found):
         lines.append("a trial that is in several of the files is counted each time")
     lines += _missing_parts(found)
@@ -112,12 +109,12 @@ def _missing_parts(found: Sequence[Status]) -> list[str]:
 def describe(status: Status) -> str:
     """The state of a sweep for people, one line each: counts, pace, hours, failures with their reasons."""
     from hpcmass.grid import trial_label
-    from hpcmass.progress import duration, rate
+    from hpcmass.progress import duration, rate, trial_counts
 
     part = f", part {status.part}" if status.part else ""
     lines = [
         f"{status.path}: {status.title} ({status.driver}{part}, {'running' if status.running else 'not running'})",
-        f"{status.done} of {status.total} trials done, {status.failed} failed, {status.pending} pending",
+        trial_counts(status.total, status.done, status.failed, status.pending),
     ]
     if status.done and status.workers:
         pace = f"{rate(status.rate_per_hour / 3600)} on {counted(status.workers, 'worker')}"

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 COLUMNS = 80
 
-CLEAR = "\x1b[H\x1b[J"
-"""Escape sequence: cursor to the first line of the terminal."""
-
 
 def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "watch", run, "draw the grid of a sweep in the terminal, while it runs",
@@ -41,7 +38,7 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpcmass.live.picture import picture, sides, statistic_of
     from hpcmass.live.trials import read_trials
-    from hpcmass.streams import lost_results
+    from hpcmass.streams import CLEAR_SCREEN, lost_results
 
     statistic = statistic_of(options.show)
     title = str(options.sweeps[0]) + (f" and {len(options.sweeps) - 1} more" if len(options.sweeps) > 1 else "")
@@ -53,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         screen = _screen(once=options.once)
         text = picture(trials, options.show, side, screen, title=title, last=seen.last(trials))
         if screen.rows is not None:
-            print(CLEAR, end="")
+            print(CLEAR_SCREEN, end="")
         elif not first:
             print()
         print(text, flush=True)

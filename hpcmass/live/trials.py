@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.progress import duration, rate
+from hpcmass.progress import duration, rate, trial_counts
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.status import sweep_status
@@ -56,7 +56,7 @@ class SweepProgress:
 
     def counts(self) -> str:
         """`37 of 300 trials done, 1 failed, 262 pending`."""
-        return f"{self.done} of {self.total} trials done, {self.failed} failed, {self.pending} pending"
+        return trial_counts(self.total, self.done, self.failed, self.pending)
 
     def pace(self) -> str:
         """`3.2/min on 4 workers, 1 h 20 min left`; empty where no job runs or nothing is done yet."""
