@@ -7,14 +7,16 @@
 #   .venv-arm/python starts it
 #
 # A second call with unchanged versions does nothing. Where a part cannot be had, the last line says `skipped: …` and why, and
-# the exit code is 3. HPCMASS_ARM sets another directory.
+# the exit code is 3. HPCMASS_ARM sets another directory, HPCMASS_DEBIAN another mirror.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 arm=${HPCMASS_ARM:-$here/.venv-arm}
 venv=${VENV:-.venv}
 case $venv in /*) ;; *) venv=$here/$venv ;; esac
-mirror=${HPCMASS_DEBIAN:-http://deb.debian.org/debian}
+# the mirror of this machine's own Debian; apt replaces $(SITE), not the shell
+# shellcheck disable=SC2016
+mirror=${HPCMASS_DEBIAN:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | head -n 1 || true)}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 skip() {
@@ -47,6 +49,7 @@ if [ ! -e "$arm/root/usr/lib/aarch64-linux-gnu/libstdc++.so.6" ] || [ -z "$qemu"
         command -v "$program" >/dev/null ||
             skip "$program, which fetches or unpacks QEMU and Debian's Python for arm64, is not installed"
     done
+    [ -n "$mirror" ] || skip "apt knows no mirror; name one of Debian's with HPCMASS_DEBIAN"
     [ -r "$keyring" ] || skip "$keyring is missing (package debian-archive-keyring)"
     # apt with directories of its own: nothing of the machine's packages is read or changed
     apt=$arm/apt
