@@ -15,7 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from hpcmass.config import Experiment
 
@@ -82,6 +82,13 @@ def count(chrome: webdriver.Chrome, selector: str) -> int:
 
 def text_of(chrome: webdriver.Chrome, selector: str) -> str:
     return str(chrome.execute_script("return document.querySelector(arguments[0]).textContent", selector))
+
+
+def wait_for_text(chrome: webdriver.Chrome, selector: str, text: str) -> None:
+    """Wait until the element has this text, for what the browser does at a time of its own, as copying."""
+    WebDriverWait(chrome, 30, 0.05).until(
+        lambda _: text_of(chrome, selector) == text, f"{selector} does not become {text!r}"
+    )
 
 
 def cell(chrome: webdriver.Chrome, experiment: Experiment, p: float, lam: float, which: str = "CFM") -> WebElement:

@@ -9,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from browser import address, cell, count, curves_of, find, keys, line, text_of, time_range
+from browser import address, cell, count, curves_of, find, keys, line, text_of, time_range, wait_for_text
 
 pytestmark = pytest.mark.browser
 
@@ -42,7 +42,7 @@ def test_the_lines_to_copy_are_true(chrome, experiment, files, monkeypatch):
     with names["ds"] as dataset:
         assert float(eval(expression, {"ds": dataset})) == line(chrome, "row", "CFM")[8]
     find(chrome, '[data-copy="command-xarray"]').click()
-    assert text_of(chrome, "#spoken") == "copied"
+    wait_for_text(chrome, "#spoken", "copied")
 
 
 def test_trials_units_and_toggles(chrome, experiment):
