@@ -15,9 +15,11 @@ import h5py
 import nbformat
 import numpy as np
 import pytest
+import xarray as xr
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from hpcmass.cli import main
 from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.plots.view import open_view
@@ -74,7 +76,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
 
 def test_every_program_is_known_here():
-    assert {p.stem for p in ANALYSIS.glob("*.py")} - {"program", "points", "regions"} == set(SHEETS)
+    assert {p.stem for p in ANALYSIS.glob("*.py")} - {"program", "points", "reduce", "regions"} == set(SHEETS)
 
 
 def test_a_program_from_the_shell(comparison: Path, tmp_path: Path, python_run: Callable[..., Any]):
@@ -108,6 +110,33 @@ def test_regions_are_printed_as_tables(comparison: Path, load: Load, monkeypatch
     monkeypatch.setattr(sys, "argv", ["regions.py", "none.h5"])
     assert regions.main() == 2
     assert "there is no file none.h5" in capsys.readouterr().err
+
+
+def test_a_reduced_comparison(comparison: Path, tmp_path: Path, load: Load, capsys):
+    """Numbers of maps and claims stay, curves stay where they are asked for, and the file is still a comparison."""
+    reduce, small = load("reduce"), tmp_path / "small.h5"
+    assert reduce.main([str(comparison), "-o", str(small), "--curves", "0.4,0.7"]) == 0
+    assert capsys.readouterr().out.endswith("MB, curves of 1 point\n")
+    with open_view(comparison) as whole, open_view(small) as view:
+        assert view.data.attrs == whole.data.attrs
+        assert view.data.variables.keys() == whole.data.variables.keys()
+        for name, variable in whole.data.variables.items():
+            kept = view.data[name]
+            assert kept.dtype == variable.dtype
+            if {"frequency", "window"} & set(variable.dims) and "p" in variable.dims:
+                xr.testing.assert_identical(kept[1, 1].variable, variable[1, 1])
+                assert bool(kept[:, 0].isnull().all())
+            else:
+                xr.testing.assert_identical(kept.variable, variable)
+    tables = []
+    for path in (comparison, small):
+        assert main(["claims", str(path), "--csv", "--label", "x"]) == 0
+        tables.append(capsys.readouterr().out.replace(str(path), ""))
+    assert tables[0] == tables[1]
+    assert reduce.main([str(comparison), "-o", str(small)]) == 2
+    assert "exists; move it or name another output" in capsys.readouterr().err
+    assert reduce.main([str(comparison), "-o", str(tmp_path / "o.h5"), "--curves", "0.3,0.7"]) == 2
+    assert "p = 0.3 is not on the grid" in capsys.readouterr().err
 
 
 @pytest.mark.long
