@@ -104,7 +104,7 @@ def main() -> None:
     """Simulate `--trials` networks one after the other."""
     task = Task.from_command_line(("same", "bare"), __doc__)
     s = task.scenario
-    if s.delay_ms != s.dt_ms or s.p_ext_inh or s.delta_t_mv is not None:
+    if s.jump_exc is not None or s.delay_ms != s.dt_ms or s.p_ext_inh or s.delta_t_mv is not None:
         raise SystemExit("run_brainpy.py simulates only the network `plain`")
     bm.set_platform("cpu")
     bm.set_dt(s.dt_ms)

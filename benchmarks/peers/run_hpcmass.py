@@ -18,8 +18,6 @@ from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
 from hpcmass.network import Network, warm_up
 
-LAM = 0.8
-
 
 def main() -> None:
     """Run `--trials` networks."""
@@ -54,13 +52,14 @@ def main() -> None:
         delta_t_mv=s.delta_t_mv or 2.0,
         v_cutoff_mv=s.v_cutoff_mv,
     )
+    lam = s.n_exc / s.n_neurons
     n_steps = parameters.n_steps - parameters.n_transient
     warm_up(parameters)
     setup = cpu = 0.0
     rate_exc, rate_inh, mean, sd = [], [], [], []
     for trial in range(task.trials):
         start = time.process_time()
-        network = Network(parameters, s.p, LAM, trial_seed(task.seed, {"p": s.p, "lam": LAM}, trial))
+        network = Network(parameters, s.p, lam, trial_seed(task.seed, {"p": s.p, "lam": lam}, trial))
         setup += time.process_time() - start
         network.run(parameters.n_transient)
         start = time.process_time()

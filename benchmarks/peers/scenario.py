@@ -20,7 +20,8 @@ class Scenario:
     """Parameters of the network at connection probability `p`; weights are jumps in units of the leak.
 
     `delay_ms` is the time after which a spike acts on other neurons, one step at the least. With a `delta_t_mv` the
-    neurons are exponential ones that spike at `v_cutoff_mv`.
+    neurons are exponential ones that spike at `v_cutoff_mv`. `jump_exc` and `jump_inh` replace the weights
+    that scale with p.
     """
 
     p: float
@@ -41,6 +42,8 @@ class Scenario:
     tau_inh_ms: float = 7.0
     noise_sd_mv: float = 1.0
     w_ext: float = 0.02
+    jump_exc: float | None = None
+    jump_inh: float | None = None
     delay_ms: float = 0.1
     p_ext_inh: float = 0.0
     delta_t_mv: float | None = None
@@ -49,12 +52,12 @@ class Scenario:
     @property
     def w_exc(self) -> float:
         """Jump of the excitatory conductance per spike."""
-        return 0.005 * 0.1 / self.p
+        return 0.005 * 0.1 / self.p if self.jump_exc is None else self.jump_exc
 
     @property
     def w_inh(self) -> float:
         """Jump of the inhibitory conductance per spike."""
-        return 0.05 * 0.1 / self.p
+        return 0.05 * 0.1 / self.p if self.jump_inh is None else self.jump_inh
 
     @property
     def n_synapses(self) -> float:
@@ -76,13 +79,26 @@ class Scenario:
         return unit, step
 
 
+PAPER = {"noise_sd_mv": 12.5**0.5, "w_ext": 0.0065165, "jump_exc": 0.0016555, "jump_inh": 0.0094805}
+"""Noise and weights of configs/paper.yml."""
+
 NETWORKS: dict[str, dict[str, float]] = {
     "plain": {},
     "delay": {"delay_ms": 1.1},
     "input-to-I": {"delay_ms": 1.1, "p_ext_inh": 0.05},
     "EIF": {"delay_ms": 1.1, "delta_t_mv": 2.0},
+    "paper-0.58": PAPER | {"n_exc": 5800},
+    "paper-0.72": PAPER | {"n_exc": 7200},
+    "paper-0.88": PAPER | {"n_exc": 8800},
 }
-"""Variants of the network; with this delay NEST can simulate them as they are."""
+"""Variants of the network. With a delay of 1.1 ms NEST can simulate them as they are. The others are the network of
+configs/paper.yml at three λ, whose external units are connected with probability p."""
+
+
+def scenario_of(network: str, p: float) -> Scenario:
+    """This network at connection probability p."""
+    tied = {"p_ext": p} if network.startswith("paper-") else {}
+    return Scenario(p, **NETWORKS[network] | tied)  # type: ignore[arg-type]  # n_exc is an integer
 
 
 @dataclass(frozen=True)
@@ -110,5 +126,4 @@ class Task:
         parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
         parser.add_argument("--network", choices=NETWORKS, default="plain")
         a = parser.parse_args()
-        scenario = Scenario(a.p, **NETWORKS[a.network])
-        return cls(scenario, a.seed, a.warmup_ms, a.duration_ms, a.variant, a.trials, a.output)
+        return cls(scenario_of(a.network, a.p), a.seed, a.warmup_ms, a.duration_ms, a.variant, a.trials, a.output)

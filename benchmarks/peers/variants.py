@@ -1,6 +1,7 @@
 """Do other simulators agree with hpcmass on variants of the network: a delay, input to inhibitory neurons, EIF neurons?
 
     python benchmarks/peers/variants.py [--networks delay input-to-I EIF] [--simulators brian2 nest]
+    python benchmarks/peers/variants.py --networks paper-0.72 --p 0.33 --simulators brian2   paper.yml at λ = 0.72
 
 after `benchmarks/peers/setup_peers.sh`. Prints rates, and mean and standard deviation of the population mean of v, for
 each simulator, with the normal scores of their differences from hpcmass (see agreement.py); NEST's potentials are not
@@ -52,7 +53,7 @@ def measure(python: Path, runner: str, variant: str, trials: int, a: argparse.Na
 def main() -> int:
     """Measure and print, a line for each simulator and network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    variants = [name for name in NETWORKS if name != "plain"]
+    variants = [name for name in NETWORKS if name != "plain" and not name.startswith("paper-")]
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=variants)
     parser.add_argument("--simulators", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--p", type=float, default=0.1)
