@@ -181,6 +181,7 @@ def test_seconds_add_up(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------- compiled in advance
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.long
 def test_kernels_for_many_jobs(python_run: Run, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hpcmass.store.lock import is_locked
 from hpcmass.store.schema import DONE
 from hpcmass.store.status import sweep_status
 from processes import worker_processes_of
+from slow_cases import slow_except
 
 Run = Callable[..., Any]
 
@@ -147,7 +148,7 @@ def test_run(times: int, start: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.slow), "2"])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_compare(jobs: str, times: int, start: Run, sweep: Path, tmp_path: Path) -> None:
     path = tmp_path / "cmp.h5"
     job = start("compare", str(sweep), "-o", "cmp.h5", "-j", jobs)
@@ -325,12 +326,10 @@ def test_workers_end_with_their_parent(number: signal.Signals, start: Run, sweep
     wait_for_the_end_of(workers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "sentence"),
-    [
-        (signal.SIGKILL, "perhaps for lack of memory"),
-        pytest.param(signal.SIGSEGV, "ended by SIGSEGV", marks=pytest.mark.slow),
-    ],
+    [(signal.SIGKILL, "perhaps for lack of memory"), (signal.SIGSEGV, "ended by SIGSEGV")],
 )
 def test_a_worker_that_dies_is_one_sentence(
     number: signal.Signals, sentence: str, start: Run, sweep: Path, tmp_path: Path
@@ -355,7 +354,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", slow_except(CALLS, "calibrate"))
 def test_a_script_without_its_guard_is_told_so(call: str, sweep: Path, tmp_path: Path, python_run: Run) -> None:
     (tmp_path / "config.yml").write_text(CONFIG)
     script = tmp_path / "script.py"

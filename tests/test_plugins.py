@@ -215,6 +215,7 @@ def test_the_same_in_processes(sweep: Path, folder: Path) -> None:
             np.testing.assert_array_equal(one[name][()], two[name][()], err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_same_under_mpiexec(sweep: Path, folder: Path, mpi_run) -> None:
     models = ["--models", "MFM,my_models.py:WC"]
     assert main(["compare", str(sweep), "-o", "one.h5", *models]) == 0

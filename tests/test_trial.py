@@ -119,6 +119,7 @@ def test_its_repr_is_short():
     assert len(repr(result)) < 100
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_notebook_shows_it_without_being_told_to():
     """The last line of a cell is a picture, of the result itself and of its figure, without a magic command."""

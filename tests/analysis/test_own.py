@@ -35,6 +35,7 @@ def test_jobs_are_counted_from_one(tmp_path: Path) -> None:
         run_sweep(Experiment(grid={"p": 0.1, "lam": 0.8}), tmp_path / "s.h5", jobs=0)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_its_numbers_are_those_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "configs").mkdir()

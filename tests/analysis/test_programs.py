@@ -214,6 +214,7 @@ def execute(sweep: Path, comparison: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_notebook_runs(sweep: Path, comparison: Path):
     """Its own assertions compare what it computes by hand with the comparison file."""

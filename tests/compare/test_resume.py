@@ -201,7 +201,7 @@ def test_models_that_need_what_was_not_recorded_are_refused(make_sweep, tmp_path
 # --- across ranks -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_ranks_write_the_same_file(make_sweep, compared, same_contents, tmp_path: Path, mpi_run, n: int):
     sweep = make_sweep()
     done = mpi_run(n, "-m", "hpcmass", "compare", sweep, "-o", tmp_path / "many.h5")

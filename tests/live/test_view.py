@@ -103,6 +103,7 @@ def state(link: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 @pytest.mark.browser
 def test_the_map_fills_beside_mpiexec(tmp_path: Path, mpi_env: dict[str, str]) -> None:
@@ -179,7 +180,13 @@ def test_a_request_without_the_token_is_refused(write_sweep: Write) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("number", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "")])
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGTERM, 143, "", marks=pytest.mark.slow),
+    ],
+)
 def test_it_ends_cleanly(number: signal.Signals, code: int, said: str, write_sweep: Write, tmp_path: Path) -> None:
     own = tmp_path / "tmp"
     own.mkdir()
@@ -195,6 +202,7 @@ def test_it_ends_cleanly(number: signal.Signals, code: int, said: str, write_swe
         assert list(own.glob("hpcmass-view-*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_its_second_process_is_started_again(write_sweep: Write) -> None:
     with viewing(write_sweep(done=lambda t: t.number == 0)) as (process, link):
@@ -208,6 +216,7 @@ def test_its_second_process_is_started_again(write_sweep: Write) -> None:
         until(lambda: state(link)["state"] == "finished")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_file_that_disappears_and_returns(write_sweep: Write) -> None:
     path = write_sweep()

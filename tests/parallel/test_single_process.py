@@ -52,6 +52,7 @@ def no_mpi(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"PYTHONPATH": str(directory), "TOUCHED": str(directory / "touched")}
 
 
+@pytest.mark.slow
 def test_no_command_of_one_process_asks_for_mpi(
     python_run: Run, config: Path, no_mpi: dict[str, str], is_complete: Complete, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_larger_sweep_copies_what_is_there(
     assert [source.read_bytes() for source in sources] == before
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_fill_what_the_smaller_sweep_lacks(
     reference: Path, larger: Path, larger_reference: Path, mpi_run: Run, tmp_path: Path

@@ -161,7 +161,7 @@ def test_trials_of_a_point_on_different_workers(
     assert (states(path) == DONE).all()
 
 
-@pytest.mark.parametrize("options", [(), ("--gather",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--gather",), marks=pytest.mark.slow)])
 def test_ranks_compare(
     options: tuple[str, ...], compared_config: Path, two_steps: tuple[Path, Path], mpi_run: Run, tmp_path: Path
 ) -> None:

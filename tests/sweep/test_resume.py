@@ -87,7 +87,7 @@ def test_other_ranks_and_other_drivers_continue_one_file(
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("n", [0, 3])
+@pytest.mark.parametrize("n", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_file_of_format_1_is_continued_as_it_is(
     n: int, config: Path, reference: Path, mpi_run: Run, command: Run, tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ def test_four_ranks_give_the_same_bytes(by_four: tuple[Path, Any], reference: Pa
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_so_do_one_and_two(n: int, config: Path, reference: Path, mpi_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     done = mpi_run(n, "-m", "hpcmass", "run", config, "-o", path)
@@ -155,6 +155,7 @@ def test_parts_are_compared_as_they_are(
     assert found[1] == found[2] == found[3] == found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_compare_parts_too(
     parts: list[Path], reference: Path, mpi_run: Run, command: Run, tmp_path: Path

@@ -230,6 +230,7 @@ def test_numbers_that_rank_0_cannot_write_do_so_too(
     require_refused_and_continued(done, sabotage, reference, tmp_path / "sweep.h5", *options)
 
 
+@pytest.mark.slow
 @parallel
 def test_a_file_that_cannot_be_closed_is_a_sentence_and_what_is_done_is_true(
     sabotage: Run, reference: Path, tmp_path: Path
