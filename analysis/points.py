@@ -1,7 +1,7 @@
 """Rasters, potentials, inputs and spectra of chosen points, or of one point a regime.
 
     python analysis/points.py results/quickstart-cmp.h5 -o figures
-    python analysis/points.py results/quickstart-cmp.h5 -o figures --point 0.02,0.8 --point 0.4,0.8
+    python analysis/points.py results/quickstart-cmp.h5 -o figures --point 0.15,0.8 --point 0.4,0.8
 
 A sweep keeps no spikes. For the rasters, each point's trial is simulated again from its seed, a second or so each;
 `--no-rasters` does without.

@@ -53,7 +53,7 @@ def main() -> None:
         for name in (*MAPS, "points", "report"):
             with_few_colours(made / f"{name}.png", images / "results" / f"{name}.png")
         page = results / "quickstart-maps" / "report.html"
-        picture(page, "#show=rho&of=CFM|MFM&at=0.4,0.7", (1440, 1256), "#explorer", made / "explorer.png")
+        picture(page, "#show=rho&of=CFM|MFM&at=0.2,0.8", (1440, 1256), "#explorer", made / "explorer.png")
         with_few_colours(made / "explorer.png", images / "explorer.png")
 
 

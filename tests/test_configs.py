@@ -71,20 +71,20 @@ def test_every_number_of_a_configuration_has_unit_and_origin(path: Path):
             assert origin in ("choice", "reading"), f"{key} departs from its default"
 
 
-@pytest.mark.parametrize("name", ["silent-onset", "inhibition", "medium"])
-def test_variants_differ_in_length_and_grid_alone(name: str):
-    experiment = load_experiment(CONFIGS[[c.stem for c in CONFIGS].index(name)])
-    changed = {k for k, v in NetworkParameters().model_dump().items() if getattr(experiment.network, k) != v}
-    assert changed <= {"duration_ms", "transient_ms"}
-    varied = [axis for axis, values in experiment.grid.axes().items() if len(values) > 1]
-    assert varied == {"silent-onset": ["p", "external_rate_hz"], "inhibition": ["lam", "w_I"]}.get(name, ["p", "lam"])
+def configuration(name: str) -> Experiment:
+    return load_experiment(next(path for path in CONFIGS if path.stem == name))
+
+
+def departures(experiment: Experiment, reference: NetworkParameters) -> set[str]:
+    """The network's keys with another value than in the reference."""
+    expected = reference.model_dump()
+    return {key for key, value in experiment.network.model_dump().items() if value != expected[key]}
 
 
 def test_paper_is_the_reference_set():
-    experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("paper.yml")])
-    network, defaults = experiment.network, NetworkParameters()
-    changed = {key for key, value in network.model_dump().items() if value != getattr(defaults, key)}
-    assert changed == {"p_ext", "noise_unit", "tau_ext_ms", "w_E", "w_I", "w_ext"}
+    experiment = configuration("paper")
+    network = experiment.network
+    assert departures(experiment, NetworkParameters()) == {"p_ext", "noise_unit", "tau_ext_ms", "w_E", "w_I", "w_ext"}
     assert network.ties == {"p_ext": Tie(times="p", factor=1.0)}
     assert experiment.network_at({"p": 0.5, "lam": 0.5}).noise_q == pytest.approx(500)
     assert experiment.compare == CompareParameters()
@@ -94,15 +94,31 @@ def test_paper_is_the_reference_set():
         assert (values[0], values[-1]) == (0.0, 1.0)
 
 
-def test_quickstart_reaches_every_regime_and_differs_in_length_alone():
-    experiment = load_experiment(CONFIGS[[c.name for c in CONFIGS].index("quickstart.yml")])
-    changed = {k for k, v in NetworkParameters().model_dump().items() if getattr(experiment.network, k) != v}
-    assert changed <= {"duration_ms", "transient_ms"}
+@pytest.mark.parametrize("name", ["quickstart", "medium", "silent-onset", "inhibition"])
+def test_others_differ_from_the_paper_in_length_and_grid_alone(name: str):
+    experiment, reference = configuration(name), configuration("paper").network
+    assert departures(experiment, reference) == {"duration_ms", "transient_ms"}
+    varied = [axis for axis, values in experiment.grid.axes().items() if len(values) > 1]
+    assert varied == {"silent-onset": ["p", "external_rate_hz"], "inhibition": ["lam", "w_I"]}.get(name, ["p", "lam"])
+
+
+def test_a_neuron_of_the_small_network_receives_what_one_of_the_whole_network_does():
+    small, whole = (configuration(name).network_at({"p": 0.2, "lam": 0.8}) for name in ("small", "quickstart"))
+    shrunk = {"n_neurons", "n_external", "external_rate_hz", "w_E", "w_I", "duration_ms"}
+    assert departures(configuration("small"), configuration("quickstart").network) == shrunk
+    for weight in ("w_E", "w_I"):
+        assert small.n_neurons * getattr(small, weight) == pytest.approx(whole.n_neurons * getattr(whole, weight))
+    assert small.n_external * small.external_rate_hz == whole.n_external * whole.external_rate_hz
+
+
+@pytest.mark.parametrize("name", ["small", "quickstart", "medium"])
+def test_planes_are_whole_and_finer_at_the_onset(name: str):
+    experiment = configuration(name)
+    for values in experiment.grid.axes().values():
+        assert (values[0], values[-1]) == (0.0, 1.0)
     p, lam = experiment.grid.axes().values()
-    assert len(p) >= 6
-    assert len(lam) >= 5
-    assert {0.0, 0.02, 1.0} <= set(p)
-    assert {0.5, 0.8, 1.0} <= set(lam)
+    assert {0.1, 0.15, 0.2, 0.25} <= set(p), "spikes and synchrony begin here"
+    assert 0.8 in lam, "used by the documentation"
 
 
 def test_a_changed_copy_does_not_keep_the_text_it_contradicts():

@@ -15,7 +15,7 @@ from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, Experiment
 from hpcmass.config.network import SWEEPABLE
 
-EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0.5, 1, 11]}"}
+EXAMPLE_GRID = {"p": "{linspace: [0, 1, 11]}", "lam": "{linspace: [0, 1, 11]}"}
 """`grid` has no default: which plane to sweep is the user's choice."""
 
 MOST_SHOWN = 8

@@ -18,8 +18,8 @@ from programs import ROOT
 
 NOTEBOOK = ROOT / "analysis" / "own.ipynb"
 SETTINGS = (
-    "n_neurons=300", "n_external=300", "w_ext=0.5", "duration_ms=1500", "transient_ms=500", "trials=2",
-    "p=[0.1, 0.2, 0.4]", "lam=[0.7, 0.8]",
+    "n_neurons=300", "n_external=300", "w_E=0.055", "w_I=0.32", "w_ext=0.22", "duration_ms=1500",
+    "transient_ms=500", "trials=2", "p=[0.1, 0.2, 0.4]", "lam=[0.7, 0.8]",
 )  # fmt: skip
 
 

@@ -161,7 +161,7 @@ def with_gaps(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def experiment() -> Experiment:
-    """The quickstart's axes."""
+    """A plane of as many points as the quickstart's."""
     return experiment_of(P, LAM)
 
 

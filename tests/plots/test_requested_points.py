@@ -186,7 +186,7 @@ def test_nothing_to_refine_writes_nothing(
 
 
 def follows(p: np.ndarray, lam: np.ndarray) -> np.ndarray:
-    """A region of the quickstart's plane that is neither straight nor convex."""
+    """A region of the plane that is neither straight nor convex."""
     return (lam > 0.72 + 0.1 * np.sin(6 * p)) & (p > 0.03)
 
 
@@ -209,8 +209,8 @@ def compared_at_requested(path: Path, experiment: Experiment, write: Make) -> Pa
 def test_two_steps_find_the_outline_of_a_grid_four_times_as_fine_at_a_quarter_of_its_points(
     experiment: Experiment, written_comparison: Make, tmp_path: Path
 ) -> None:
-    """On the quickstart's axes. A cell of the fine grid is drawn as in the whole grid, or as a neighbour is there: the
-    outline is off by one fine cell at most.
+    """A cell of the fine grid is drawn as in the whole grid, or as a neighbour is there: the outline is off by one fine
+    cell at most.
     """
     for step in range(2):
         path = compared_at_requested(tmp_path / f"{step}.h5", experiment, written_comparison)
