@@ -1,11 +1,11 @@
 """What a task of a job array takes beside its trials: processor seconds of real tasks with one tiny trial.
 
-    cold     two tasks started together, with an empty kernel cache that they share: the longer and the shorter one
+    cold     one task with an empty kernel cache, then two started together that share one
     warm     tasks one after the other, with the kernels in the cache
     shared   the same with an empty cache, and HPCMASS_KERNELS naming what `hpcmass kernels` has compiled
 
-Then the whole array, of which each node starts some tasks at the same time: one of them takes the longer time, the
-others the shorter one. Processor time counts, of the task and of the processes it starts; waiting does not count.
+Then the whole array, of which each node starts some tasks at the same time. What the two cold tasks took more than one
+is what each further task takes. Processor time counts, of the task and of the processes it starts; waiting does not.
 
     python benchmarks/bench_start.py [--tasks 10] [--array 1000] [--per-node 128] [--source DIR ...]
 
@@ -40,16 +40,18 @@ class Starts:
 
     Attributes
     ----------
-    longer, shorter : float
-        Of two cold tasks that start together.
+    alone : float
+        A cold task.
+    two : float
+        Two cold tasks that start together, in all.
     warm : float
         Mean of warm tasks.
     shared : float or None
         Mean of tasks with kernels compiled in advance; None where the version cannot compile them.
     """
 
-    longer: float
-    shorter: float
+    alone: float
+    two: float
     warm: float
     shared: float | None
 
@@ -60,7 +62,7 @@ def array_hours(starts: Starts, tasks: int, per_node: int) -> tuple[float, float
     Each node has an empty cache, and its tasks start together.
     """
     nodes = -(-tasks // per_node)
-    cold = nodes * starts.longer + (tasks - nodes) * starts.shorter
+    cold = nodes * starts.alone + (tasks - nodes) * (starts.two - starts.alone)
     return cold / 3600, None if starts.shared is None else tasks * starts.shared / 3600
 
 
@@ -93,31 +95,35 @@ def has_kernels_command(source: Path) -> bool:
 def measure(source: Path, tasks: int, folder: Path) -> Starts:
     """The times of one version (`folder`: empty)."""
     config = folder / "tiny.yml"
-    config.write_text(CONFIG % ", ".join(f"{0.3 + 0.5 * k / (tasks + 1):.4f}" for k in range(tasks + 2)))
+    n_parts = max(tasks, 2)
+    config.write_text(CONFIG % ", ".join(f"{0.3 + 0.5 * k / n_parts:.4f}" for k in range(n_parts)))
 
     def task(number: int, cache: Path, kernels: Path | None = None) -> subprocess.Popen[bytes]:
         output = cache / f"part-{number}.h5"
-        return command(
-            source, ["run", str(config), "-o", str(output), "--part", f"{number}/{tasks + 2}"], cache, kernels
-        )
+        output.unlink(missing_ok=True)
+        return command(source, ["run", str(config), "-o", str(output), "--part", f"{number}/{n_parts}"], cache, kernels)
 
-    cache, own, kernels = folder / "cache", folder / "own", folder / "kernels"
-    for path in (cache, own):
+    first, cache, own, kernels = (folder / name for name in ("first", "cache", "own", "kernels"))
+    for path in (first, cache, own):
         path.mkdir(mode=0o700)
-    shorter, longer = sorted(seconds_of(process) for process in [task(tasks + 1, cache), task(tasks + 2, cache)])
-    print(f"  two cold tasks together    {longer:6.2f} s and {shorter:6.2f} s", flush=True)
+    alone = seconds_of(task(1, first))
+    print(f"  cold task                  {alone:6.2f} s", flush=True)
+    two = [seconds_of(process) for process in [task(1, cache), task(2, cache)]]
+    print(f"  two cold tasks together    {sum(two):6.2f} s ({max(two):.2f} and {min(two):.2f})", flush=True)
     warm = [seconds_of(task(number, cache)) for number in range(1, tasks + 1)]
-    print(
-        f"  warm task                  {mean(warm):6.2f} s ({min(warm):.2f} to {max(warm):.2f}, {tasks} tasks)",
-        flush=True,
-    )
+    print(f"  warm task                  {described(warm)}", flush=True)
     if not has_kernels_command(source):
-        return Starts(longer, shorter, mean(warm), None)
+        return Starts(alone, sum(two), mean(warm), None)
     once = seconds_of(command(source, ["kernels", "--into", str(kernels)], own))
     shared = [seconds_of(task(number, own, kernels)) for number in range(1, tasks + 1)]
     print(f"  kernels --into, once       {once:6.2f} s", flush=True)
-    print(f"  task with HPCMASS_KERNELS  {mean(shared):6.2f} s ({min(shared):.2f} to {max(shared):.2f})", flush=True)
-    return Starts(longer, shorter, mean(warm), mean(shared))
+    print(f"  task with HPCMASS_KERNELS  {described(shared)}", flush=True)
+    return Starts(alone, sum(two), mean(warm), mean(shared))
+
+
+def described(seconds: list[float]) -> str:
+    """Mean and range."""
+    return f"{mean(seconds):6.2f} s ({min(seconds):.2f} to {max(seconds):.2f}, {len(seconds)} tasks)"
 
 
 def mean(values: list[float]) -> float:

@@ -169,13 +169,13 @@ def test_bytes_of_rows(programs: Any, lam: float, changed: dict[str, Any], n_spi
 
 
 def test_one_task_of_each_node_compiles(programs: Any) -> None:
-    """250 tasks on three nodes: three compile, the others load."""
-    starts = programs.bench_start.Starts(longer=36.0, shorter=3.6, warm=3.0, shared=1.8)
+    """250 tasks on three nodes: three compile, the others wait and load."""
+    starts = programs.bench_start.Starts(alone=36.0, two=39.6, warm=3.0, shared=1.8)
     cold, shared = programs.bench_start.array_hours(starts, 250, 100)
     assert cold == pytest.approx((3 * 36 + 247 * 3.6) / 3600)
     assert shared == pytest.approx(250 * 1.8 / 3600)
 
 
 def test_a_version_without_kernels_in_advance(programs: Any) -> None:
-    starts = programs.bench_start.Starts(longer=36.0, shorter=36.0, warm=3.0, shared=None)
+    starts = programs.bench_start.Starts(alone=36.0, two=72.0, warm=3.0, shared=None)
     assert programs.bench_start.array_hours(starts, 1000, 128) == (pytest.approx(10.0), None)
