@@ -22,6 +22,7 @@ from hpcmass.config import NetworkParameters
 from hpcmass.grid import trial_seed
 from hpcmass.network import simulate, warm_up
 from hpcmass.network.digraph import words_per_row
+from hpcmass.network.simulation import external_words
 
 POINTS = ("1,0.95", "0.8,0.95", "0.8,0.2", "0.8,0.02")
 
@@ -31,11 +32,11 @@ def cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
-def row_bytes(network: NetworkParameters, n_spikes: int) -> float:
+def row_bytes(network: NetworkParameters, lam: float, n_spikes: int) -> float:
     """Bytes of the graphs' rows that a trial of so many analysed spikes adds up."""
     spikes = n_spikes * network.duration_ms / (network.duration_ms - network.transient_ms)
     external = network.n_external * network.external_rate_hz * network.duration_ms / 1e3
-    return 8 * words_per_row(network.n_neurons) * (spikes + external)
+    return 8 * (words_per_row(network.n_neurons) * spikes + external_words(network, lam) * external)
 
 
 def work(core: int, points: list[tuple[float, float]], network: NetworkParameters, repeats: int, together: Barrier,
@@ -52,7 +53,7 @@ def work(core: int, points: list[tuple[float, float]], network: NetworkParameter
             begun = time.process_time()
             recording = simulate(network, p, lam, trial_seed(core, {"p": p, "lam": lam}, repeat))
             seconds.append(time.process_time() - begun)
-            n_bytes = row_bytes(network, recording.n_spikes)
+            n_bytes = row_bytes(network, lam, recording.n_spikes)
         found.append((min(seconds), n_bytes))
     results.put((core, found))
 

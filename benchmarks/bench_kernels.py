@@ -62,7 +62,7 @@ def rows_often(n, graph, width, order, size, rows, planes):  # type: ignore[no-u
         for k in range(size):
             rows[k] = order[at + k] * width
         at += size
-        add_rows(graph, width, rows, size, planes)
+        add_rows(graph, width, rows, size, planes, width)
 
 
 @njit  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ from hpcmass.forecast.sample import coordinates, interpolate
 from hpcmass.grid import point_values, trial_seed
 from hpcmass.network import simulate, warm_up
 from hpcmass.network.digraph import words_per_row
+from hpcmass.network.simulation import external_words
 from hpcmass.order import Ints, Real, grid_levels, point_order
 
 PAPER = Path(__file__).resolve().parents[1] / "configs" / "paper.yml"
@@ -41,7 +42,7 @@ def demand(experiment: Experiment, duration_ms: float) -> tuple[Real, Real]:
     """Processor seconds of a trial alone, and bytes of rows, at every point: counted on the coarse grid."""
     network, shape = experiment.network, point_costs(experiment).shape
     values = [point_values(experiment, number) for number in range(math.prod(shape))]
-    external = row_bytes(network, 0) / network.n_steps
+    external = np.array([row_bytes(network, at["lam"], 0) for at in values]) / network.n_steps
     counted, a_step = [], []
     warm_up()
     for number in np.flatnonzero(grid_levels(shape).ravel() == 0):
@@ -51,12 +52,22 @@ def demand(experiment: Experiment, duration_ms: float) -> tuple[Real, Real]:
         here = experiment.network_at(values[number]).model_copy(update=short)
         recording = simulate(here, values[number]["p"], values[number]["lam"], trial_seed(1, values[number], 0))
         counted.append(number)
-        a_step.append(row_bytes(here, recording.n_spikes) / here.n_steps)
+        a_step.append(row_bytes(here, values[number]["lam"], recording.n_spikes) / here.n_steps)
     places = coordinates(shape)
     n_bytes = interpolate(places[counted], np.array(a_step), places)
-    n_bytes[[at["p"] == 1 for at in values]] = external
+    complete = np.array([at["p"] == 1 for at in values])
+    n_bytes[complete] = external[complete]
     seconds = 1e-9 * (UPDATE_NS * network.n_neurons + (n_bytes - external) / ROWS_GB_S)
     return network.n_steps * seconds, network.n_steps * n_bytes
+
+
+def from_memory(experiment: Experiment, cache_mb: float) -> Real:
+    """Fraction of the rows at every point that come from memory: of the graphs, what the cache cannot contain."""
+    network = experiment.network
+    recurrent = words_per_row(network.n_neurons) * network.n_neurons
+    lam = [point_values(experiment, number)["lam"] for number in range(math.prod(point_costs(experiment).shape))]
+    external = np.array([external_words(network, each) * network.n_external for each in lam])
+    return np.maximum(0.0, 1 - cache_mb / (8e-6 * (recurrent + external)))
 
 
 def length(seconds: Real, n_bytes: Real, cores: int, bandwidth: float) -> float:
@@ -108,9 +119,7 @@ def main() -> int:
     arguments = parser.parse_args()
     experiment = load_experiment(arguments.config)
     seconds, n_bytes = demand(experiment, arguments.duration_ms)
-    network = experiment.network
-    graphs_mb = 8e-6 * words_per_row(network.n_neurons) * (network.n_neurons + network.n_external)
-    n_bytes = n_bytes * max(0.0, 1 - arguments.cache_mb / graphs_mb)
+    n_bytes = n_bytes * from_memory(experiment, arguments.cache_mb)
     cores, ways = arguments.cores, orders(experiment, arguments.cores)
     error = np.exp(np.random.default_rng(1).normal(0, TRIAL_ERROR, (seconds.size, experiment.trials)))
     print(

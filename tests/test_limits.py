@@ -111,24 +111,30 @@ def test_a_swept_parameter_counts_with_its_largest_value():
         {"t_ref_ms": 300.0},
         {"delay_ms": 90.0},
         {"n_external": 20_000},
+        {"n_external": 20_000, "p_ext_I": 0.1},
         {"n_neurons": 3},
     ],
 )
 def test_the_memory_of_a_trial_is_that_of_its_arrays(changed: dict[str, float]):
     """The graphs and the refractory steps, as a network has them; the traces, by what was measured."""
     parameters = NetworkParameters.model_validate({"duration_ms": 500.0, "transient_ms": 100.0, **changed})
-    network = Network(parameters, 0.1, 0.8, (1, 2, 3, 4))
+    network = Network(parameters, 0.1, 0.4, (1, 2, 3, 4))
     arrays = network.graph.rows.nbytes + network.graph_ext.rows.nbytes + network.state.ring.nbytes
     if network.state.travelling is not None:
         arrays += network.state.travelling.nbytes
+    if parameters.p_ext_I > 0:  # its connections are drawn as a graph of their own
+        arrays += network.graph_ext.rows[:-1].nbytes
     traces = limits.BYTES_PER_STEP * parameters.n_steps
     events = limits.BYTES_PER_EVENT * parameters.n_external * 0.0005 * parameters.n_steps
-    assert limits.trial_bytes(parameters.model_dump()) == pytest.approx(arrays + traces + events, abs=1000)
+    assert limits.trial_bytes({**parameters.model_dump(), "lam": 0.4}) == pytest.approx(
+        arrays + traces + events, abs=1000
+    )
 
 
 def test_external_spikes_of_many_steps_are_not_made_at_a_time():
     long, longer = (
-        {**NetworkParameters().model_dump(), "external_rate_hz": 500.0, "duration_ms": d} for d in (1e4, 2e4)
+        {**NetworkParameters().model_dump(), "lam": 0.8, "external_rate_hz": 500.0, "duration_ms": d}
+        for d in (1e4, 2e4)
     )
     grown = limits.trial_bytes(longer) - limits.trial_bytes(long)
     assert grown == limits.BYTES_PER_STEP * 100_000

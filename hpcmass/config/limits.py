@@ -37,22 +37,25 @@ def steps(time_ms: float, dt_ms: float) -> float:
 
 
 def trial_bytes(network: Mapping[str, float]) -> int:
-    """Memory that one trial takes at least, beside the program itself (`network`: parameter → value).
+    """Memory that one trial takes at least, beside the program itself (`network`: parameter → value, `lam` included).
 
-    The sum of both graphs, a bit for each pair of neurons; the steps of refractory period and delay, a bit a neuron;
-    the traces; the pending external spikes. Not included: the network's own spikes.
+    The sum of both graphs, a bit for each pair of neurons and for each external unit and neuron that it may reach; the
+    steps of refractory period and delay, a bit a neuron; the traces; the pending external spikes. Not included: the
+    network's own spikes.
     """
     dt_ms = network["dt_ms"]
     n_steps = steps(network["duration_ms"], dt_ms)
-    row_bytes = 64 * max(1, math.ceil(network["n_neurons"] / 512))
-    rows = network["n_neurons"] + network["n_external"] + 3
+    row_bytes = _row_bytes(network["n_neurons"])
+    reached = network["n_neurons"] if network["p_ext_I"] else round(network["lam"] * network["n_neurons"])
+    external = (network["n_external"] + 1) * _row_bytes(reached)
+    rows = network["n_neurons"] + 2
     rows += min(steps(network["t_ref_ms"], dt_ms), n_steps)
     rows += min(max(steps(network["delay_ms"], dt_ms) - 1, 0), n_steps)
     # graphs that are drawn on the way, one after the other
     pathways = any(network[name] != 1 for name in ("p_EE", "p_EI", "p_IE", "p_II"))
     rows += max(network["n_neurons"] if pathways else 0, network["n_external"] if network["p_ext_I"] else 0)
     events = network["n_external"] * network["external_rate_hz"] * dt_ms / 1e3 * min(n_steps, STEPS_AT_A_TIME)
-    needed = rows * row_bytes + BYTES_PER_STEP * n_steps + BYTES_PER_EVENT * events
+    needed = rows * row_bytes + external + BYTES_PER_STEP * n_steps + BYTES_PER_EVENT * events
     return math.ceil(min(needed, 2.0**63))
 
 
@@ -93,6 +96,11 @@ def too_large(axes: Mapping[str, Sequence[float]], trials: int, network: Mapping
             f"{MOST_TRIAL_BYTES >> 30} GiB; make it smaller or shorter"
         )
     return None
+
+
+def _row_bytes(n_targets: float) -> int:
+    """A bit for each target, in whole vectors of 512."""
+    return 64 * max(1, math.ceil(n_targets / 512))
 
 
 def _count(number: int) -> str:

@@ -84,7 +84,7 @@ def planes_for(n_rows: int) -> int:
 
 
 @kernel
-def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int, planes: Words) -> int:
+def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int, planes: Words, stride: int) -> int:
     """Column sums of some rows of a packed graph.
 
     Parameters
@@ -96,8 +96,10 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
     rows : array of int64
         Flat offsets of the rows' first words; up to 15 places after `n_rows` are overwritten.
     n_rows : int
-    planes : array of uint64, flat (MAX_PLANES * width)
-        Receives the sums, plane after plane.
+    planes : array of uint64, flat (MAX_PLANES * stride)
+        Receives the sums, plane after plane, in the first `width` words of each.
+    stride : int
+        Words from plane to plane: those that all neurons need, where the rows end earlier.
 
     Returns
     -------
@@ -111,7 +113,7 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
     for k in range(n_rows, padded + 8):
         rows[k] = graph.size - width
     if n_rows == 0:
-        for c in range(0, 4 * width, 8):
+        for c in range(0, 4 * stride, 8):
             store_u64(planes, c, zero)
         return 0
     for c in range(0, width, 8):
@@ -119,23 +121,23 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
             prefetch(graph, rows[k] + c)
         ones, twos, fours, carry = add_eight(graph, rows, 0, c, zero, zero, zero)
         store_u64(planes, c, ones)
-        store_u64(planes, width + c, twos)
-        store_u64(planes, 2 * width + c, fours)
-        store_u64(planes, 3 * width + c, carry)
+        store_u64(planes, stride + c, twos)
+        store_u64(planes, 2 * stride + c, fours)
+        store_u64(planes, 3 * stride + c, carry)
         for d in range(4, n_planes):
-            store_u64(planes, d * width + c, zero)
+            store_u64(planes, d * stride + c, zero)
     for k in range(8, padded, 8):
         for c in range(0, width, 8):
             for ahead in range(k + 8, k + 16):  # the next rows come from beyond the second-level cache
                 prefetch(graph, rows[ahead] + c)
-            ones, twos, fours = load_u64(planes, c), load_u64(planes, width + c), load_u64(planes, 2 * width + c)
+            ones, twos, fours = load_u64(planes, c), load_u64(planes, stride + c), load_u64(planes, 2 * stride + c)
             ones, twos, fours, carry = add_eight(graph, rows, k, c, ones, twos, fours)
             store_u64(planes, c, ones)
-            store_u64(planes, width + c, twos)
-            store_u64(planes, 2 * width + c, fours)
+            store_u64(planes, stride + c, twos)
+            store_u64(planes, 2 * stride + c, fours)
             for d in range(3, n_planes):
-                plane = load_u64(planes, d * width + c)
-                store_u64(planes, d * width + c, plane ^ carry)
+                plane = load_u64(planes, d * stride + c)
+                store_u64(planes, d * stride + c, plane ^ carry)
                 carry = plane & carry
     return n_planes
 

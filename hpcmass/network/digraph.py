@@ -66,7 +66,14 @@ def words_per_row(n_targets: int) -> int:
 
 
 def draw(
-    sequence: np.random.SeedSequence, n_sources: int, n_targets: int, p: float, *, loops: bool, words: int | None = None
+    sequence: np.random.SeedSequence,
+    n_sources: int,
+    n_targets: int,
+    p: float,
+    *,
+    loops: bool,
+    words: int | None = None,
+    drawn: int | None = None,
 ) -> Digraph:
     """Draw a directed graph in which every possible edge exists with probability `p`, independently.
 
@@ -81,13 +88,16 @@ def draw(
         False for a graph from a population to itself: no edge from i to i.
     words : int, optional
         Length of a row, if it is to be longer than `words_per_row(n_targets)`.
+    drawn : int, optional
+        Random words that are drawn for each row, of which it keeps the first, if they are more than its length. Two
+        graphs from one sequence have the same edges only where this is the same.
     """
     rows = aligned((n_sources + 1, words or words_per_row(n_targets)), np.uint64)
     state = seed_lanes(sequence)
     if p < SKIP_BELOW:
         _skip_edges(state, rows, n_sources, n_targets, p, loops)
     else:
-        _fill_bernoulli(state, rows[:-1].reshape(-1), round(p * 2**DIGITS))
+        _fill_bernoulli(state, rows[:-1].reshape(-1), rows.shape[1], drawn or rows.shape[1], round(p * 2**DIGITS))
         _clear_beyond(rows, n_targets)
         if not loops:
             _clear_diagonal(rows, min(n_sources, n_targets))
@@ -151,8 +161,10 @@ def _set_bits(rows: npt.NDArray[np.uint64], source: npt.NDArray[np.int64], targe
 
 
 @kernel
-def _fill_bernoulli(state: LaneState, words: npt.NDArray[np.uint64], digits: int) -> None:
-    """Fill `words` with independent bits that are 1 with probability digits / 2^32, 1024 at a time.
+def _fill_bernoulli(state: LaneState, words: npt.NDArray[np.uint64], width: int, drawn: int, digits: int) -> None:
+    """Fill rows of `width` words with independent bits that are 1 with probability digits / 2^32, 1024 at a time.
+
+    For each row `drawn` words are made, and those beyond its width are dropped.
 
     From the lowest digit of p to the highest: OR with a random word for a 1, AND for a 0. Each step halves what
     was there and adds half of the digit, so the bits' probability becomes 0.d1 d2 d3 … in base 2.
@@ -167,7 +179,8 @@ def _fill_bernoulli(state: LaneState, words: npt.NDArray[np.uint64], digits: int
         first += 1
     a0, a1 = load_u64(state, 0), load_u64(state, 8)
     b0, b1 = load_u64(state, 16), load_u64(state, 24)
-    for i in range(0, words.size, 16):
+    row = column = 0
+    for _ in range(0, words.size // width * drawn, 16):
         x = splat_u64(np.uint64(0))
         y = splat_u64(np.uint64(0))
         for d in range(first, 32):
@@ -178,9 +191,13 @@ def _fill_bernoulli(state: LaneState, words: npt.NDArray[np.uint64], digits: int
                 x, y = x | p, y | q
             else:
                 x, y = x & p, y & q
-        store_u64(words, i, x)
-        if i + 8 < words.size:
-            store_u64(words, i + 8, y)
+        for vector in (x, y):
+            if column < width and row < words.size:
+                store_u64(words, row + column, vector)
+            column += 8
+            if column == drawn:
+                row += width
+                column = 0
 
 
 @kernel

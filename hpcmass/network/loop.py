@@ -97,6 +97,7 @@ class Wiring(NamedTuple):
     excitatory: Words
     inhibitory: Words
     width: int  # words per row
+    width_x: int  # of graph_x, whose rows may end before those of graph
     n_neurons: int
     n_exc: int
     decays: npt.NDArray[np.float64]  # (3,) 1 - dt/tau of E, I, ext
@@ -216,7 +217,7 @@ def run_steps(
         `reason` is 0, or what was wrong after the last step done: NON_FINITE or TOO_LOW.
     """
     s, w = state, wiring
-    width, n_exc = w.width, w.n_exc
+    width, width_x, n_exc = w.width, w.width_x, w.n_exc
     constants = s.constants
     constants[DECAY] = 1.0 - w.leak
     constants[NOISE_SD] = w.noise
@@ -251,8 +252,8 @@ def run_steps(
 
         # the rows that this step's external spikes will add come from memory while the neurons are updated
         for k in range(offsets[t], offsets[t + 1]):
-            for c in range(0, width, 8):
-                prefetch_second_level(w.graph_x, units[k] * width + c)
+            for c in range(0, width_x, 8):
+                prefetch_second_level(w.graph_x, units[k] * width_x + c)
 
         # a neuron that spiked n_refractory + 1 steps ago has been refractory for n_refractory steps and is free again
         oldest = (s.clock[STEPS] % n_ring) * width
@@ -319,17 +320,17 @@ def run_steps(
         n_x = np.int64(0)
         out_x = 0
         for k in range(offsets[t], offsets[t + 1]):
-            s.rows_x[n_x] = units[k] * width
+            s.rows_x[n_x] = units[k] * width_x
             out_x += w.degree_x[units[k]]
             n_x += 1
         arrived[0, t], arrived[1, t], arrived[2, t] = out_e, out_i, out_x
-        s.n_planes[EXT] = add_rows(w.graph_x, width, s.rows_x, n_x, s.planes_x)
+        s.n_planes[EXT] = add_rows(w.graph_x, width_x, s.rows_x, n_x, s.planes_x, width)
         if w.complete:
             s.n_planes[EXC] = add_complete_rows(s.arriving, w.excitatory, w.exists, n_e, s.planes_e)
             s.n_planes[INH] = add_complete_rows(s.arriving, w.inhibitory, w.exists, n_i, s.planes_i)
         else:
-            s.n_planes[EXC] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e)
-            s.n_planes[INH] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i)
+            s.n_planes[EXC] = add_rows(w.graph, width, s.rows_e, n_e, s.planes_e, width)
+            s.n_planes[INH] = add_rows(w.graph, width, s.rows_i, n_i, s.planes_i, width)
         scale_e *= w.decays[EXC]
         scale_i *= w.decays[INH]
         scale_x *= w.decays[EXT]

@@ -72,7 +72,8 @@ class Network:
             if probability != p:
                 other = draw(sequence, n, n, probability, loops=False)
                 self.graph = with_block(self.graph, other, sources[way[0]], targets[way[1]])
-        self.graph_ext = draw(to_graph_ext, q.n_external, self.n_exc, q.p_ext, loops=True, words=width)
+        width_ext = external_words(q, lam)
+        self.graph_ext = draw(to_graph_ext, q.n_external, self.n_exc, q.p_ext, loops=True, words=width_ext, drawn=width)
         if q.p_ext_I > 0:
             to_inh = draw(to_graph_ext_inh, q.n_external, n, q.p_ext_I, loops=True)
             self.graph_ext = with_block(self.graph_ext, to_inh, slice(q.n_external), inh)
@@ -129,6 +130,7 @@ class Network:
             exc,
             inh,
             width,
+            width_ext,
             n,
             self.n_exc,
             decays,
@@ -203,6 +205,11 @@ class Network:
             arrived[:, here] = part
             chunks.append((spikes[: counts.sum()].copy(), counts))
         return mean_u - self._padding_mv + q.v_leak_mv, arrived / (n * q.dt_ms), chunks, mean_i
+
+
+def external_words(network: NetworkParameters, lam: float) -> int:
+    """Length of an external unit's row in 64-bit words: the inhibitory neurons are left out if none is driven."""
+    return words_per_row(network.n_neurons if network.p_ext_I > 0 else round(lam * network.n_neurons))
 
 
 def simulate(

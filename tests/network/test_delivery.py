@@ -28,7 +28,7 @@ def summed(graph: Digraph, units: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np
     planes[:] = POISON
     rows = np.full(units.size + 16, -1, np.int64)
     rows[: units.size] = units * width
-    n_planes = add_rows(graph.rows.reshape(-1), width, rows, units.size, planes)
+    n_planes = add_rows(graph.rows.reshape(-1), width, rows, units.size, planes, width)
     return planes, n_planes
 
 
@@ -107,6 +107,27 @@ def test_thousands_of_distinct_rows() -> None:
     graph = pack(rng.random((6000, 600)) < rng.random(600))
     assert_delivers(graph, rng.permutation(6000))
     assert_delivers(graph, rng.integers(0, 6000, 50_000))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 8, 30, 1000])
+def test_rows_that_end_before_those_of_all_neurons(n_rows: int) -> None:
+    """Sums in planes that are longer than the rows: the rest of the planes keeps its zeros."""
+    rng = np.random.default_rng(9)
+    short = rng.random((50, 600)) < 0.7
+    long = np.hstack([short, np.zeros((50, 1500), bool)])
+    units = rng.integers(0, 50, n_rows)
+    expected, n_expected = summed(pack(long), units)
+    graph, stride = pack(short), pack(long).rows.shape[1]
+    width = graph.rows.shape[1]
+    assert width < stride
+    planes = aligned(MAX_PLANES * stride, np.uint64)
+    planes.reshape(MAX_PLANES, stride)[:, :width] = POISON
+    rows = np.full(n_rows + 16, -1, np.int64)
+    rows[:n_rows] = units * width
+    n_planes = add_rows(graph.rows.reshape(-1), width, rows, n_rows, planes, stride)
+    assert n_planes == n_expected
+    written = max(n_planes, 4) * stride
+    assert (planes[:written] == expected[:written]).all()
 
 
 def test_sums_far_above_any_network() -> None:

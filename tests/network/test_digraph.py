@@ -139,6 +139,22 @@ def test_nothing_to_connect(n_targets: int) -> None:
                 assert graph.n_edges == n_sources * n_targets
 
 
+@pytest.mark.usefixtures("generator")
+@pytest.mark.parametrize("n_sources", [1, 7, 40])
+@pytest.mark.parametrize(("n_targets", "drawn"), [(300, 24), (1025, 40), (1025, 24), (0, 16)])
+def test_a_row_keeps_the_first_of_the_words_that_are_drawn(
+    n_sources: int, n_targets: int, drawn: int, p: float
+) -> None:
+    """Short rows have the edges of long ones, and no bit beyond."""
+    short = draw(sequence(11), n_sources, n_targets, p, loops=True, drawn=drawn)
+    long = draw(sequence(11), n_sources, n_targets, p, loops=True, words=drawn)
+    width = words_per_row(n_targets)
+    assert short.rows.shape == (n_sources + 1, width)
+    assert (short.rows == long.rows[:, :width]).all()
+    assert (short.out_degree == long.out_degree).all()
+    assert_no_bit_beyond(short)
+
+
 @pytest.mark.parametrize("digits", [1, 2, 4, 12, 20, 32])
 def test_dense_generator_reads_every_digit_of_p(digits: int) -> None:
     """p = 2^-k, 1 - 2^-k and with one more digit: the density is right to what 2^24 possible edges tell."""

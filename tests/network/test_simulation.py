@@ -21,6 +21,7 @@ from hpcmass.config.file import parse_experiment
 from hpcmass.errors import TrialFailure
 from hpcmass.grid import Seed, trial_seed
 from hpcmass.network import Recording, simulate, simulation, warm_up
+from hpcmass.network.digraph import words_per_row
 from hpcmass.network.spikes import SpikeTrains, train_statistics
 from hpcmass.network.synchrony import spike_contrast
 from oracle import KINDS, kernel_g
@@ -298,6 +299,39 @@ def test_the_ordinary_network_keeps_its_bits(p: float, lam: float) -> None:
         digest.update(array.tobytes())
     assert digest.hexdigest().startswith(ORDINARY[p, lam])
     assert r.n_spikes > 2000
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"neuron_model": "EIF"},
+        {"neuron_model": "QIF"},
+        {"delay_ms": 1.0},
+        {"p_ext": 0.001, "w_ext": 2.0},
+        {"external_rate_hz": 500.0, "w_ext": 0.01},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("lam", [0.0, 0.4, 0.95, 1.0])
+def test_external_rows_end_with_the_excitatory_population(
+    lam: float, changed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They change no bit: rows as long as those of all neurons give the same trial."""
+    q = parameters(n_neurons=1100, n_external=300, **changed)
+    n_exc = round(lam * 1100)
+    graph = simulation.Network(q, 0.1, lam, SEED).graph_ext
+    assert graph.rows.shape == (301, words_per_row(n_exc))
+    short = simulate(q, 0.1, lam, SEED, keep_spikes=True)
+    assert short.phi_ext.any() == (lam > 0)
+    monkeypatch.setattr(simulation, "words_per_row", lambda _: words_per_row(1100))
+    assert simulation.Network(q, 0.1, lam, SEED).graph_ext.rows.shape == (301, 24)
+    assert same(short, simulate(q, 0.1, lam, SEED, keep_spikes=True))
+
+
+def test_external_rows_are_as_long_as_others_where_inhibitory_neurons_are_driven() -> None:
+    net = simulation.Network(parameters(n_neurons=1100, p_ext_I=0.01), 0.1, 0.4, SEED)
+    assert net.graph_ext.rows.shape[1] == net.graph.rows.shape[1] == 24
 
 
 # --- external units to inhibitory neurons -------------------------------------------------------------------------
