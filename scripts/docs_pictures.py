@@ -3,7 +3,7 @@
     make run medium
     python scripts/docs_pictures.py results
 
-Look at each picture afterwards.
+It simulates a plane for the picture of the refinement, 10 minutes. Look at each picture afterwards.
 """
 
 from __future__ import annotations
@@ -52,6 +52,9 @@ def main() -> None:
         picture(made / "report.html", view, (1440, 1450), "h1", made / "report.png")
         for name in (*MAPS, "points", "report"):
             with_few_colours(made / f"{name}.png", images / "results" / f"{name}.png")
+        refinement = [str(ROOT / "analysis" / "refinement.py"), str(results / "refinement")]
+        subprocess.run([sys.executable, *refinement, "-o", str(made / "refinement.png")], check=True)
+        with_few_colours(made / "refinement.png", images / "refinement.png")
         page = results / "quickstart-maps" / "report.html"
         picture(page, "#show=rho&of=CFM|MFM&at=0.2,0.8", (1440, 1256), "#explorer", made / "explorer.png")
         with_few_colours(made / "explorer.png", images / "explorer.png")

@@ -497,8 +497,9 @@ class LagAtTheJump(Claim):
         places, changes = steps["places"][rows], steps["changes"][rows]
         where = f"p = {found.p[places.min()]:g} ... {found.p[places.max() + 1]:g}"
         return (
-            f"{measured['clear']} of {measured['passing']} rows; jump of the rate between {where}, change of the lag "
-            f"there {changes.min():+.2g} ... {changes.max():+.2g} ms, median {np.median(changes):+.2g} ms"
+            f"the lag changes at the jump of the rate in {measured['clear']} of {measured['passing']} rows that start "
+            f"silent and have a lag on both sides; jump between {where}, change of the lag there "
+            f"{changes.min():+.2g} ... {changes.max():+.2g} ms, median {np.median(changes):+.2g} ms"
         )
 
 

@@ -37,7 +37,8 @@ LEGEND: Final = {
     "4": "% of points inside the contour of chi-squared of CFM, MFM; multiples of the total count C for which the "
     "claim holds",
     "5": "% of points inside the contour of rho of CFM, MFM: synchronised ones | small p",
-    "6": "rows in which the lag changes where the rate jumps / rows that start silent",
+    "6": "rows whose lag changes at the jump of the rate / rows that start silent and have a lag on both sides of the "
+    "jump",
 }
 """What the cells of the table mean."""
 

@@ -11,7 +11,8 @@ from hpcmass.compare.coherence import coherence, independent_components, unbiase
 from hpcmass.compare.series import Real
 from hpcmass.compare.spectra import effective_bin_fraction
 from hpcmass.compare.spectral_tests import UNDEFINED, SpectralTest, chi_squared, log_ratio, shape_distance_db
-from hpcmass.compare.uncertainty import jackknife_error, leave_one_out, standard_error
+from hpcmass.compare.uncertainty import jackknife_error, leave_one_out
+from hpcmass.standard_error import standard_error
 
 NAN = float("nan")
 

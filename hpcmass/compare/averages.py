@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hpcmass.compare.series import Real, centred, sum_of_squares
 from hpcmass.compare.spectra import Bins, cross_density, density, median_frequency_hz, peak, windowed_transform
-from hpcmass.compare.uncertainty import standard_error
+from hpcmass.standard_error import standard_error
 
 Complex = npt.NDArray[np.complex128]
 

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import scipy.stats
 
 from hpcmass.compare.series import Real
-from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters
 from hpcmass.config.network import SWEEPABLE
 from hpcmass.errors import UserError
 from hpcmass.plugins import Registered, Registry, label_of
+from hpcmass.standard_error import standard_error
 from hpcmass.store.schema import COMPARED_VARIABLES, DERIVED, OwnStatistic
 from hpcmass.user_code import called, kind_of
 

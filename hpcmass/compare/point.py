@@ -16,10 +16,10 @@ from hpcmass.compare.own import OwnValues, statistics_of
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, require_settings
 from hpcmass.compare.spectra import component_frequencies_hz
-from hpcmass.compare.uncertainty import standard_error
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_of
 from hpcmass.mass.registry import least_trials
+from hpcmass.standard_error import standard_error
 from hpcmass.store.schema import EXAMPLE_MS
 
 Recordings = Iterable[tuple[int, Traces]]

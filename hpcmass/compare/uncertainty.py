@@ -1,4 +1,4 @@
-"""Uncertainty of a statistic: standard errors over the trials of a point, p-values adjusted over a map."""
+"""Uncertainty of a statistic: jackknife errors over the trials of a point, p-values adjusted over a map."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ import numpy.typing as npt
 import scipy.stats
 
 from hpcmass.compare.series import Real
-
-
-def standard_error(values: Sequence[Any] | npt.NDArray[Any]) -> Any:
-    """Standard error of the mean over the first dimension (trials), sd/√R; NaN for a single trial."""
-    array = np.asarray(values, dtype=np.float64)
-    if len(array) < 2:
-        return np.full(array.shape[1:], np.nan)[()]
-    return array.std(axis=0, ddof=1) / np.sqrt(len(array))
 
 
 def leave_one_out(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -223,6 +223,17 @@ class Spikes:
     n_excitatory: int
 
 
+def draw_curve(
+    axes: Axes, at: Real, values: Real, band: Sequence[npt.ArrayLike], label: str, line: Mapping[str, Any]
+) -> None:
+    """A statistic along an axis, with a bar from the lower to the upper end of `band` where these are known."""
+    axes.plot(at, values, marker="o", markersize=2.5, label=label, **line)
+    low, high = (np.asarray(end, dtype=np.float64) for end in band)
+    errors = np.stack([values - low, high - values])
+    if np.isfinite(errors).any():
+        axes.errorbar(at, values, np.nan_to_num(errors), fmt="none", ecolor=line["color"], elinewidth=0.8, capsize=1.5)
+
+
 def draw_raster(axes: Axes, spikes: Spikes, shown_ms: tuple[float, float]) -> None:
     """Spikes of at most `RASTER_NEURONS` neurons, evenly spaced: in the network's proportion of both kinds."""
     time, neuron, n_neurons = spikes.time_ms, spikes.neuron, spikes.n_neurons

@@ -25,6 +25,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from hpcmass.plots import style
+from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.outlines import Outline, draw_outlines, legend_lines
 from hpcmass.plots.plane import NOT_REQUESTED, FloatMap, Gap, Mask, Plane
 
@@ -171,6 +172,10 @@ class Panel:
         Cells whose value uses only some of the trials, because a model diverged in the others.
     dimmed : array of bool, (λ, p), optional
         Cells whose value means little; `dimmed_text` says why.
+    statistic : str
+        Name of the variable, for its standard errors; empty where there is none.
+    source : str
+        A mass model, or `network`.
     """
 
     title: str
@@ -181,6 +186,8 @@ class Panel:
     crossed: Mask | None = None
     dimmed: Mask | None = None
     dimmed_text: str = ""
+    statistic: str = ""
+    source: str = NETWORK
 
     @property
     def colours(self) -> FloatMap:

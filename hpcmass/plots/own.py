@@ -50,8 +50,8 @@ def panels_of(view: View, own: OwnStatistic) -> list[Panel]:
         return undecided(view, own.name, model, f"{own.name} not significant", own.name) if own.pvalue else []
 
     return [
-        *(network_panel(view, f"{own.name}: {name}", values, scale) for name, values in network.items()),
-        *model_panels(view, models, scale, outlines, title=lambda model: f"{own.name}: {model}"),
+        *(network_panel(view, f"{own.name}: {name}", values, scale, own.name) for name, values in network.items()),
+        *model_panels(view, models, scale, outlines, title=lambda model: f"{own.name}: {model}", statistic=own.name),
     ]
 
 

@@ -29,7 +29,7 @@ def spike_contrast(view: View) -> list[Panel]:
     """Synchrony of the network: Spike-contrast, 0 to 1."""
     values = view.number("spike_contrast")
     scale = maps.linear("Spike-contrast", values, low=0, high=1)
-    return [network_panel(view, "Spike-contrast", values, scale)]
+    return [network_panel(view, "Spike-contrast", values, scale, "spike_contrast")]
 
 
 def synchrony(view: View) -> list[Panel]:
@@ -42,7 +42,8 @@ def bin_width(view: View) -> list[Panel]:
     if not view.has("spike_contrast_bin"):
         return []
     width = view.number("spike_contrast_bin")
-    return [network_panel(view, "bin width of the peak", width, maps.logarithmic("bin width (ms)", width))]
+    scale = maps.logarithmic("bin width (ms)", width)
+    return [network_panel(view, "bin width of the peak", width, scale, "spike_contrast_bin")]
 
 
 def irregularity(view: View) -> list[Panel]:
@@ -51,16 +52,24 @@ def irregularity(view: View) -> list[Panel]:
         return []
     cv = view.number("cv_isi")
     scale = maps.linear("CV of interspike intervals", cv, low=0)
-    return [network_panel(view, "irregularity of firing", cv, scale, few=True)]
+    return [network_panel(view, "irregularity of firing", cv, scale, "cv_isi", few=True)]
 
 
 def rates(view: View) -> list[Panel]:
     """Firing rates of both kinds of neurons on one scale that spreads the low rates."""
-    kinds = {"excitatory neurons": view.number("rate_E"), "inhibitory neurons": view.number("rate_I")}
+    kinds = {name: view.number(name) for name in ("rate_E", "rate_I")}
     scale = maps.linear("firing rate (Hz), square-root scale", *kinds.values(), low=0, power=0.5)
+    titles = {"rate_E": "excitatory neurons", "rate_I": "inhibitory neurons"}
     return [
-        Panel(title, values, scale, view.network_gaps(values, (NO_NEURONS, np.isnan(values))), [synchrony_edge(view)])
-        for title, values in kinds.items()
+        Panel(
+            titles[name],
+            values,
+            scale,
+            view.network_gaps(values, (NO_NEURONS, np.isnan(values))),
+            [synchrony_edge(view)],
+            statistic=name,
+        )
+        for name, values in kinds.items()
     ]
 
 
@@ -95,7 +104,7 @@ def chi_squared(view: View) -> list[Panel]:
         models[model] = view.model("chi2", model) / np.where(dof > 0, dof, np.nan)
     scale = maps.logarithmic("χ² / degrees of freedom", *models.values())
     what = "the paper's χ² test finds no difference"
-    return model_panels(view, models, scale, lambda m: undecided(view, "chi2", m, what, "χ²"))
+    return model_panels(view, models, scale, lambda m: undecided(view, "chi2", m, what, "χ²"), statistic="chi2")
 
 
 def spectral_shapes(view: View) -> list[Panel]:
@@ -107,7 +116,8 @@ def spectral_shapes(view: View) -> list[Panel]:
         models = of_models(view, "log_ratio")
         scale = maps.linear("spread of log-ratios, standardised", *models.values())
     what = "the calibrated test finds no difference"
-    return model_panels(view, models, scale, lambda m: undecided(view, "log_ratio", m, what, "cal."))
+    name = "spectral_distance" if view.has("spectral_distance") else ""
+    return model_panels(view, models, scale, lambda m: undecided(view, "log_ratio", m, what, "cal."), statistic=name)
 
 
 def coherence(view: View) -> list[Panel]:
@@ -117,7 +127,7 @@ def coherence(view: View) -> list[Panel]:
     models = of_models(view, "coherence_mean")
     scale = maps.linear("coherence, weighted by the network's power", *models.values(), low=0, high=1,
                           colours=style.CORRELATION)  # fmt: skip
-    return model_panels(view, models, scale)
+    return model_panels(view, models, scale, statistic="coherence_mean")
 
 
 def correlation(view: View) -> list[Panel]:
@@ -126,7 +136,7 @@ def correlation(view: View) -> list[Panel]:
     lowest = min((float(np.nanmin(v)) for v in models.values() if np.isfinite(v).any()), default=0.0)
     scale = maps.linear("correlation ρ at the best lag", *models.values(), low=min(0.0, lowest), high=1.0,
                           colours=style.CORRELATION)  # fmt: skip
-    return model_panels(view, models, scale, lambda m: agreement(view, m))
+    return model_panels(view, models, scale, lambda m: agreement(view, m), statistic="rho")
 
 
 def lag(view: View) -> list[Panel]:
@@ -137,7 +147,9 @@ def lag(view: View) -> list[Panel]:
     some = any(np.isfinite(values).any() for values in certain)
     scale = maps.centred("lag of the model (ms), positive: late", *(certain if some else models.values()))
     text = f"ρ < {number(LOW_RHO)}: the lag means little"
-    return model_panels(view, models, scale, lambda m: agreement(view, m), dimmed=low, dimmed_text=text)
+    return model_panels(
+        view, models, scale, lambda m: agreement(view, m), dimmed=low, dimmed_text=text, statistic="lag"
+    )
 
 
 def mean_errors(view: View) -> list[Panel]:
@@ -146,7 +158,7 @@ def mean_errors(view: View) -> list[Panel]:
         return []
     models = of_models(view, "mean_error")
     scale = maps.centred(f"mean potential, {MODEL_LESS_NETWORK} (mV)", *models.values())
-    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} network")
+    return model_panels(view, models, scale, title=lambda model: f"{model} {MINUS} network", statistic="mean_error")
 
 
 def variance_errors(view: View) -> list[Panel]:
@@ -155,7 +167,7 @@ def variance_errors(view: View) -> list[Panel]:
         return []
     models = {model: values / np.log(10) for model, values in of_models(view, "log_variance_ratio").items()}
     scale = maps.centred("log₁₀ of the variances' ratio, model / network", *models.values())
-    return model_panels(view, models, scale, title=lambda model: f"{model} / network")
+    return model_panels(view, models, scale, title=lambda model: f"{model} / network", statistic="log_variance_ratio")
 
 
 def synchrony_edge(view: View) -> Outline:
@@ -196,16 +208,19 @@ def _frequencies(view: View, name: str, label: str) -> list[Panel]:
         return []
     network, models = view.point(f"{name}_lif"), of_models(view, name)
     scale = maps.logarithmic(label, network, *models.values())
-    return [network_panel(view, NETWORK, network, scale), *model_panels(view, models, scale)]
+    return [network_panel(view, NETWORK, network, scale, name), *model_panels(view, models, scale, statistic=name)]
 
 
 def of_models(view: View, name: str) -> dict[str, FloatMap]:
     return {model: view.model(name, model) for model in view.models}
 
 
-def network_panel(view: View, title: str, values: FloatMap, scale: Scale, few: bool = False) -> Panel:
+def network_panel(
+    view: View, title: str, values: FloatMap, scale: Scale, statistic: str = "", few: bool = False
+) -> Panel:
     reasons = [(TOO_FEW_SPIKES, view.spiking)] if few else []
-    return Panel(title, values, scale, view.network_gaps(values, *reasons), [synchrony_edge(view)])
+    gaps = view.network_gaps(values, *reasons)
+    return Panel(title, values, scale, gaps, [synchrony_edge(view)], statistic=statistic)
 
 
 def model_panels(
@@ -216,6 +231,7 @@ def model_panels(
     title: Callable[[str], str] = lambda model: model,
     dimmed: dict[str, Mask] | None = None,
     dimmed_text: str = "",
+    statistic: str = "",
 ) -> list[Panel]:
     """One panel a model, with its gaps, outlines and partly diverged cells."""
     edge = synchrony_edge(view)
@@ -229,6 +245,8 @@ def model_panels(
             view.partly_diverged(model),
             None if dimmed is None else dimmed[model],
             dimmed_text,
+            statistic,
+            model,
         )
         for model, values in models.items()
     ]

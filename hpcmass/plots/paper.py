@@ -17,7 +17,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 
 from hpcmass.errors import UserError
-from hpcmass.plots.lines import NETWORK
+from hpcmass.plots.lines import NETWORK, draw_curve
 from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, on_two_lines, thin_ticks, weight_of
 from hpcmass.plots.plane import SYMBOLS, FloatMap, Plane, grid_index
 from hpcmass.plots.requested import Limits, Requested, requested
@@ -218,9 +218,7 @@ def draw_lines(
     for each in shown:
         line = view.line(each.source)
         values = cut(each.panel.values)
-        axes.plot(at, values, marker="o", markersize=2.5, label=each.panel.title, **line)
-        errors = np.nan_to_num(np.stack([values - cut(each.low), cut(each.high) - values]))
-        axes.errorbar(at, values, errors, fmt="none", ecolor=line["color"], elinewidth=0.8, capsize=1.5)
+        draw_curve(axes, at, values, [cut(each.low), cut(each.high)], each.panel.title, line)
     scale = shown[0].panel.scale
     if isinstance(scale.norm, LogNorm):
         log_axis(axes)

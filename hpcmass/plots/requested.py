@@ -102,7 +102,9 @@ def requested(view: View, names: Sequence[str], limits: Limits | None = None) ->
             raise UserError(f"there are colour limits for {name}, which is not drawn; it is {', '.join(asked)}")
     made = {name: _limited(_panels(view, name, sources), name, limits or {}) for name, sources in asked.items()}
     return [
-        Requested(statistic, source, made[statistic][source], *_band(view, statistic, source, made[statistic][source]))
+        Requested(
+            statistic, source, made[statistic][source], *band(view, statistic, source, made[statistic][source].values)
+        )
         for statistic, source in order
     ]
 
@@ -206,9 +208,8 @@ def limited(scale: Scale, statistic: str, low: float, high: float, values: Seque
     return Scale(scale.label, norm, colours, maps.extend(maps.finite(values), low, high))
 
 
-def _band(view: View, statistic: str, source: str, panel: Panel) -> tuple[FloatMap, FloatMap]:
-    """Value less and plus its standard error, in the map's unit."""
-    values = panel.values
+def band(view: View, statistic: str, source: str, values: FloatMap) -> tuple[FloatMap, FloatMap]:
+    """Values of a map less and plus their standard errors, in the map's unit; NaN where there is none."""
     error = _error(view, statistic, source)
     if statistic == "rho":  # the error is of Fisher's z
         z = np.arctanh(np.clip(values, -1 + 1e-15, 1 - 1e-15))
@@ -225,7 +226,7 @@ def _error(view: View, statistic: str, source: str) -> FloatMap:
     """The standard error over trials, (up, right); NaN without one."""
     if source == NETWORK and statistic in view.data and "trial" in view.data[statistic].dims:
         return view.number_error(statistic)
-    name = f"{statistic}_lif_se" if source == NETWORK and statistic in OF_BOTH else f"{statistic}_se"
+    name = f"{statistic}_lif_se" if source == NETWORK and view.has(f"{statistic}_lif") else f"{statistic}_se"
     name = "rho_se_trials" if statistic == "rho" else name
     if not view.has(name):
         return np.full(view.plane.shape, np.nan)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hpcmass.plots import own, panels
+from hpcmass.plots.lines import NETWORK, draw_curve
 from hpcmass.plots.maps import Panel, draw_map, legend_entries, log_axis, on_two_lines
-from hpcmass.plots.plane import Plane, symbol
-from hpcmass.plots.style import NETWORK_LINE, number
+from hpcmass.plots.plane import FloatMap, Plane, symbol
+from hpcmass.plots.requested import band
+from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
 SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
@@ -92,6 +94,7 @@ def _as_lines(view: View, title: str, shown: Sequence[Panel]) -> Figure:
     """The same for a plane of one row or one column: a plot for each scale, a curve for each panel."""
     plane = view.plane
     across = plane.shape[0] == 1
+    at = np.array(plane.right_values if across else plane.up_values)
     groups: list[list[Panel]] = []
     for panel in shown:
         same = next((group for group in groups if group[0].scale is panel.scale), None)
@@ -103,14 +106,11 @@ def _as_lines(view: View, title: str, shown: Sequence[Panel]) -> Figure:
     for axes, group in zip(flat, groups, strict=False):
         network = 0
         for panel in group:
-            model = next(
-                (name for name in re.split("[ :\N{NO-BREAK SPACE}]", panel.title) if name in view.models), None
-            )
-            line = NETWORK_LINE | {"linestyle": ("solid", "dashed")[network % 2]} if model is None else view.line(model)
-            network += model is None
-            values = panel.values.ravel()
-            axes.plot(plane.right_values if across else plane.up_values, values, marker="o", markersize=2.5,
-                      label=panel.title, **line)  # fmt: skip
+            line = view.line(panel.source)
+            if panel.source == NETWORK:
+                line = line | {"linestyle": ("solid", "dashed")[network % 2]}
+                network += 1
+            draw_curve(axes, at, panel.values.ravel(), [each.ravel() for each in _band(view, panel)], panel.title, line)
         if isinstance(group[0].scale.norm, LogNorm):
             log_axis(axes)
         axes.set_xlabel(plane.right_label if across else plane.up_label)
@@ -120,8 +120,16 @@ def _as_lines(view: View, title: str, shown: Sequence[Panel]) -> Figure:
         axes.remove()
     where = f"{symbol(plane.up)} = {number(plane.up_values[0])}" if across else ""
     figure.suptitle(f"{title}, at {where or f'{symbol(plane.right)} = {number(plane.right_values[0])}'}")
-    figure.supxlabel(view.caption(), fontsize=7.5, color="0.35")
+    bars = "; bars: standard errors over the trials" if any(axes.containers for axes in figure.axes) else ""
+    figure.supxlabel(view.caption() + bars, fontsize=7.5, color="0.35")
     return figure
+
+
+def _band(view: View, panel: Panel) -> Sequence[FloatMap]:
+    """The panel's values less and plus their standard errors; NaN where there is none."""
+    if panel.statistic:
+        return band(view, panel.statistic, panel.source, panel.values)
+    return [np.full(view.plane.shape, np.nan)] * 2
 
 
 def _panel_inches(plane: Plane) -> tuple[float, float]:

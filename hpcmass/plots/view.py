@@ -33,6 +33,7 @@ from hpcmass.plots.plane import (
     cut_plane,
     explain,
 )
+from hpcmass.standard_error import standard_error
 from hpcmass.store import schema
 from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.parts import SweepParts
@@ -149,9 +150,7 @@ class View:
     def number_error(self, name: str) -> FloatMap:
         """The standard error of `number` over the trials, (λ, p); NaN for a single trial."""
         values = np.where(self._done, self.point(name), np.nan)
-        count = np.isfinite(values).sum(axis=-1)
-        squares = np.nansum((values - self.number(name)[..., None]) ** 2, axis=-1)
-        return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
+        return np.asarray(standard_error(np.moveaxis(values, -1, 0), skip_missing=True))
 
     def network_gaps(self, values: FloatMap, *further: tuple[Gap, Mask]) -> list[tuple[Gap, Mask]]:
         """Why `values`, a property of the network, is missing where it is (`further`: additional reasons)."""

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcmass.compare.uncertainty import standard_error
 from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.style import LARGEST
+from hpcmass.standard_error import standard_error
 from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE
 
@@ -167,7 +167,7 @@ def _read(
     error = None
     if "trial" in values.dims:
         values = values.where(data["status"].reset_coords(drop=True) == DONE).transpose("trial", ...)
-        error = values.isel(trial=0, drop=True).copy(data=_error_over_trials(values.values))
+        error = values.isel(trial=0, drop=True).copy(data=np.asarray(standard_error(values.values, skip_missing=True)))
         values = values.mean("trial")
         text = f"{text}, mean over trials"
 
@@ -201,16 +201,6 @@ def _bounded(values: Real) -> Real:
 def _neutral(text: str) -> str:
     """A description that holds for network and models."""
     return text.removesuffix(", network").removesuffix(", model")
-
-
-def _error_over_trials(values: Real) -> Real:
-    """Standard error of the mean over the first dimension, of the trials that have a value."""
-    if np.isfinite(values).all():
-        return np.asarray(standard_error(values))
-    count = np.isfinite(values).sum(axis=0)
-    mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
-    squares = np.nansum((values - mean) ** 2, axis=0)
-    return np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1)), np.nan)
 
 
 def _per_degree(chi2: PlaneVariable, dof: PlaneVariable) -> PlaneVariable:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hpcmass.compare.uncertainty import adjusted, jackknife_error, leave_one_out, standard_error
+from hpcmass.compare.uncertainty import adjusted, jackknife_error, leave_one_out
+from hpcmass.standard_error import standard_error
 
 
 def test_standard_error_is_scipys():
@@ -21,6 +22,17 @@ def test_one_trial_has_no_error():
     assert np.isnan(jackknife_error(lambda i: 3.0, 1))
     assert np.isnan(jackknife_error(lambda i: np.ones(5), 1)).tolist() == [True] * 5
     assert np.isnan(leave_one_out(np.ones((1, 5)))).all()
+
+
+def test_trials_without_a_value_are_skipped_on_request():
+    values = np.random.default_rng(1).standard_normal((7, 4))
+    values[2, 0] = values[1:, 1] = values[:, 2] = np.nan
+    values[5, 0] = np.inf
+    np.testing.assert_array_equal(np.isfinite(standard_error(values)), [False, False, False, True])
+    error = standard_error(values, skip_missing=True)
+    np.testing.assert_array_equal(np.isfinite(error), [True, False, False, True])
+    assert error[0] == pytest.approx(stats.sem(values[np.isfinite(values[:, 0]), 0]))
+    assert error[3] == pytest.approx(stats.sem(values[:, 3]))
 
 
 def test_jackknife_of_a_mean_is_its_standard_error():

@@ -11,6 +11,7 @@ import h5py
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
 
 from figures import draw_fewer
 from hpcmass.errors import UserError
@@ -64,15 +65,32 @@ def test_all_figures_are_drawn(gappy_comparison: Path, tmp_path: Path):
 
 
 def test_a_single_row_is_lines(small_comparison):
-    """A plot for each scale; a model has its colour."""
-    with open_view(small_comparison([0.1, 0.5, 1], [0.8])) as view, style.house_style():
+    """A plot for each scale; a model has its colour; bars are standard errors."""
+    path = small_comparison([0.1, 0.5, 1], [0.8])
+    with h5py.File(path, "r+") as file:
+        file["lag_se"][...] = 0.25
+        file["lag_se"][0, 0, 1] = np.nan
+        contrast = file["spike_contrast"][:, 0, :]
+    with open_view(path) as view, style.house_style():
         figure = sheet(view, "correlation")
         assert figure is not None
         (axes,) = figure.axes
-        curves = {str(line.get_label()): line for line in axes.get_lines()}
+        curves = {str(line.get_label()): line for line in axes.get_lines() if line.get_label() in view.models}
         assert list(curves) == ["CFM", "MFM"]
         assert curves["MFM"].get_color() == view.line("MFM")["color"]
         np.testing.assert_array_equal(curves["MFM"].get_ydata(), view.model("rho", "MFM")[0])
+
+        for name, position, expected in (
+            ("lag", 1, [0, 0.25, 0.25]),
+            ("synchrony", 0, contrast.std(axis=-1, ddof=1) / np.sqrt(contrast.shape[-1])),
+        ):
+            figure = sheet(view, name)
+            assert figure is not None
+            bars = figure.axes[0].containers[position]
+            assert isinstance(bars, ErrorbarContainer)
+            (segments,) = (each.get_segments() for each in bars.lines[2])
+            np.testing.assert_allclose([(s[1, 1] - s[0, 1]) / 2 for s in segments], expected, atol=1e-9)
+            assert figure.get_supxlabel().endswith("; bars: standard errors over the trials")
 
 
 def test_a_comparison_with_every_kind_of_gap(gappy_comparison: Path):
