@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, whole
+from hpcmass.commands.arguments import Commands, add_command, names, whole
 from hpcmass.errors import EXIT_DONE, UserError
 
 if TYPE_CHECKING:
@@ -23,9 +23,14 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass view comparison.h5",
                       "hpcmass view sweep.h5                           compares what is done; the maps fill in",
                       "hpcmass view results/part-*.h5                  the parts of a job array",
+                      "hpcmass view sweep.h5 --models MFM,my_models.py:WC --statistics my_stats.py:jitter",
                       "hpcmass view sweep.h5 --port 8765 --no-browser  on a cluster, with ssh -L")  # fmt: skip
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE",
                         help="comparison file, sweep file, or the parts of one sweep; they are only read")  # fmt: skip
+    parser.add_argument("--models", type=names, metavar="NAME,…",
+                        help="mass models in place of the sweep's own, each a name or FILE.py:NAME")  # fmt: skip
+    parser.add_argument("--statistics", type=names, metavar="NAME,…",
+                        help="statistics of your own, each a name or FILE.py:NAME")  # fmt: skip
     parser.add_argument("--port", type=whole(0), default=0, metavar="N", help="port (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the link and open nothing")
 
@@ -46,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             webbrowser.open(server.link)
 
     _end_cleanly()
-    view(options.files, port=options.port, opened=opened)
+    view(options.files, port=options.port, models=options.models, statistics=options.statistics, opened=opened)
     return EXIT_DONE
 
 

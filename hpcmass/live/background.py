@@ -30,12 +30,16 @@ class Request:
         For the page.
     known : str
         Stamp of the page that the viewer has.
+    models, statistics : tuple of str or None
+        In place of a sweep's own.
     """
 
     paths: tuple[Path, ...]
     own: Path | None
     version: str
     known: str
+    models: tuple[str, ...] | None = None
+    statistics: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,7 +93,10 @@ def of_sweep(request: Request, own: Path) -> Found:
 
 def _compare_some(request: Request, own: Path) -> ComparisonSummary:
     end = time.process_time() + COMPARING_S
-    return compare_sweep(request.paths, own, keep_going=lambda: time.process_time() < end)
+    return compare_sweep(
+        request.paths, own, models=request.models, statistics=request.statistics,
+        keep_going=lambda: time.process_time() < end,
+    )  # fmt: skip
 
 
 def _page(view: View, sweep: SweepParts | None, version: str, state: str, note: str) -> Page:

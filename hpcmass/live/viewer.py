@@ -6,18 +6,19 @@ import getpass
 import os
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Final
 
 from hpcmass.errors import LostWorker, UserError
 from hpcmass.live.background import Answer, Request, answer, begin
+from hpcmass.live.own_directory import own_directory
 from hpcmass.live.server import HOST, Server, Shown
 from hpcmass.live.trials import progress_of, sweep_note
 from hpcmass.messages import logger
@@ -70,7 +71,14 @@ def ssh_line(port: int) -> str:
     return f"ssh -N -L {port}:{HOST}:{port} {quote(getpass.getuser())}@{quote(socket.gethostname())}"
 
 
-def view(paths: Sequence[Path], *, port: int = 0, opened: Callable[[Server], object] = lambda server: None) -> None:
+def view(
+    paths: Sequence[Path],
+    *,
+    port: int = 0,
+    models: Sequence[str] | None = None,
+    statistics: Sequence[str] | None = None,
+    opened: Callable[[Server], object] = lambda server: None,
+) -> None:
     """Serve the page of a comparison or a sweep until the process is interrupted.
 
     Parameters
@@ -79,36 +87,45 @@ def view(paths: Sequence[Path], *, port: int = 0, opened: Callable[[Server], obj
         A comparison file, or the files of a sweep; none of them, and nothing beside them, is written.
     port : int
         0 for any that is free.
+    models, statistics : sequence of str, optional
+        In place of those that the configuration of the sweep names, as for `compare_sweep`.
     opened : callable
         Called with the server when it answers.
 
     Raises
     ------
     UserError
-        If the files are not readable, the port cannot be used, or the sweep cannot be compared.
+        If the files are not readable, the port cannot be used, the sweep cannot be compared, or models or statistics
+        are given for a comparison.
     """
     sweep = is_sweep(paths)
-    absolute = tuple(path.absolute() for path in paths)
+    if not sweep and (models or statistics):
+        option = "--models" if models else "--statistics"
+        raise UserError(f"{paths[0]} is a comparison, which has its models and statistics; give {option} with a sweep")
+    first = Request(
+        tuple(path.absolute() for path in paths), None, "1", "",
+        models=None if models is None else tuple(models), statistics=None if statistics is None else tuple(statistics),
+    )  # fmt: skip
     shown = Shown(paths[0].name)
-    with Server(shown, port) as server, tempfile.TemporaryDirectory(prefix="hpcmass-view-") as own:
+    with Server(shown, port) as server, own_directory() as own:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
             opened(server)
-            _follow(shown, absolute, Path(own) / "comparison.h5" if sweep else None)
+            _follow(shown, replace(first, own=own / "comparison.h5") if sweep else first)
         finally:
             server.shutdown()
 
 
-def _follow(shown: Shown, paths: tuple[Path, ...], own: Path | None) -> None:
-    """Keep the page up to date, for ever."""
-    reporter = _Reporter(shown, paths if own else ())
+def _follow(shown: Shown, first: Request) -> None:
+    """Keep the page up to date, for ever; `first` asks for the first page."""
+    reporter = _Reporter(shown, first.paths if first.own else ())
     while True:
         try:
             with background_process(begin) as executor:
                 known = ""
                 while True:
-                    request = Request(paths, own, str(shown.version + 1), known)
+                    request = replace(first, version=str(shown.version + 1), known=known)
                     future = executor.submit(answer, request)
                     rest = LEAST_S
                     while not wait([future], timeout=rest).done:
@@ -124,7 +141,7 @@ def _follow(shown: Shown, paths: tuple[Path, ...], own: Path | None) -> None:
                         if found.page is not None:
                             shown.replace(found.page)
                         reporter.points = found.points
-                        if own is None:
+                        if first.own is None:
                             reporter.say(found.state, found.note)
                         else:  # more trials may be done by now
                             reporter.counts()

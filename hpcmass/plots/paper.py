@@ -212,13 +212,15 @@ def draw_lines(
     place = grid_index(axis, value, plane.right_values if upwards else plane.up_values)
     at = np.array(plane.up_values if upwards else plane.right_values)
 
+    asked = view.requested[:, place] if upwards else view.requested[place]
+
     def cut(values: FloatMap) -> FloatMap:
-        return values[:, place] if upwards else values[place]
+        return (values[:, place] if upwards else values[place])[asked]
 
     for each in shown:
         line = view.line(each.source)
         values = cut(each.panel.values)
-        draw_curve(axes, at, values, [cut(each.low), cut(each.high)], each.panel.title, line)
+        draw_curve(axes, at[asked], values, [cut(each.low), cut(each.high)], each.panel.title, line)
     scale = shown[0].panel.scale
     if isinstance(scale.norm, LogNorm):
         log_axis(axes)

@@ -110,7 +110,8 @@ def _as_lines(view: View, title: str, shown: Sequence[Panel]) -> Figure:
             if panel.source == NETWORK:
                 line = line | {"linestyle": ("solid", "dashed")[network % 2]}
                 network += 1
-            draw_curve(axes, at, panel.values.ravel(), [each.ravel() for each in _band(view, panel)], panel.title, line)
+            values, low, high = (each[view.requested] for each in (panel.values, *_band(view, panel)))
+            draw_curve(axes, at[view.requested.ravel()], values, [low, high], panel.title, line)
         if isinstance(group[0].scale.norm, LogNorm):
             log_axis(axes)
         axes.set_xlabel(plane.right_label if across else plane.up_label)

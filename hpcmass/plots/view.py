@@ -206,13 +206,16 @@ class View:
             (SILENT, ~self.spiking),
         ]
 
-    def caption(self) -> str:
-        """Size of the experiment, for the foot of a figure."""
+    def size(self) -> str:
+        """Size of the experiment in words."""
         network, trials = self.experiment.network, self.experiment.trials
         size = "" if "n_neurons" in self.plane.fixed else f"N = {network.n_neurons} neurons, "
         seconds = (network.duration_ms - network.transient_ms) / 1e3
-        text = f"{size}{counted(trials, 'trial')} of {seconds:.4g} s after the transient"
-        return f"{text}, at {self.plane.fixed_text()}" if self.plane.fixed else text
+        return f"{size}{counted(trials, 'trial')} of {seconds:.4g} s after the transient"
+
+    def caption(self) -> str:
+        """The same, and where the plane is, for the foot of a figure."""
+        return f"{self.size()}, at {self.plane.fixed_text()}" if self.plane.fixed else self.size()
 
 
 @contextmanager

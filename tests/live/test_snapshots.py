@@ -72,6 +72,22 @@ def test_a_sweep_fills_the_map(
             np.testing.assert_array_equal(data[name], expected[name])
 
 
+def test_models_and_statistics_in_place_of_the_sweep_s(write_sweep: Write, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("""\
+from hpcmass import statistic
+
+@statistic("mean", unit="mV")
+def mean(v, dt_ms):
+    return v.mean()
+""")
+    given = {"models": ("LIN", "CFM"), "statistics": (f"{own}:mean",)}
+    found = answer(Request((write_sweep(),), tmp_path / "cmp.h5", "1", "", **given))
+    data = json.loads(page_of(found).data)
+    assert data["models"] == ["LIN", "CFM"]
+    assert "mean" in [each["name"] for each in data["statistics"]]
+
+
 def test_points_are_compared_bit_by_bit(
     write_sweep: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

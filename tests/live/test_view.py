@@ -20,6 +20,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from browser import address, choose, count, find, headless, text_of
 from hpcmass.cli import main
+from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.live import viewer
 from processes import worker_processes_of
 from sweep_contents import fingerprint
@@ -40,6 +41,7 @@ grid:
 SLOW = """\
 import sys, time, pathlib, hpcmass.network as network
 from hpcmass.cli import main
+from hpcmass.compare.pipeline import compare_sweep
 simulate, gate = network.simulate, pathlib.Path(sys.argv[1])
 def late(*a, **k):
     while not (gate / "all").exists():
@@ -202,6 +204,25 @@ def test_it_ends_cleanly(number: signal.Signals, code: int, said: str, write_swe
         assert list(own.glob("hpcmass-view-*")) == []
 
 
+@pytest.mark.process
+def test_the_directory_of_a_viewer_that_was_killed_is_removed(write_sweep: Write, tmp_path: Path) -> None:
+    own = tmp_path / "tmp"
+    own.mkdir()
+    path, env = write_sweep(), {"TMPDIR": str(own)}
+    (own / "hpcmass-view-other").mkdir()  # without a lock: whose it is cannot be told
+    with viewing(path, env=env) as (killed, link):
+        until(lambda: state(link)["identity"] != "")
+        (left,) = set(own.glob("hpcmass-view-*")) - {own / "hpcmass-view-other"}
+        with viewing(path, env=env):
+            assert (left / "comparison.h5").exists()  # its viewer lives
+        killed.kill()
+        killed.wait(timeout=60)
+    assert (left / "comparison.h5").exists()
+    with viewing(path, env=env):
+        until(lambda: not left.exists())
+        assert (own / "hpcmass-view-other").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.process
 def test_its_second_process_is_started_again(write_sweep: Write) -> None:
@@ -230,13 +251,17 @@ def test_a_file_that_disappears_and_returns(write_sweep: Write) -> None:
         until(lambda: state(link)["state"] == "finished")
 
 
-def test_what_it_does_not_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_does_not_open(write_sweep: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    comparison = tmp_path / "cmp.h5"
+    compare_sweep(write_sweep(), comparison)
     text = tmp_path / "notes.txt"
     text.write_text("x")
     for arguments, sentence in (
         (["view", str(tmp_path / "nothing.h5")], "there is no file"),
         (["view", str(text)], "it is not an HDF5 file"),
         (["view", str(text), "--port", "70000"], "give a number up to 65535"),
+        (["view", str(comparison), "--models", "MFM"], "give --models with a sweep"),
+        (["view", str(comparison), "--statistics", "own.py:x"], "give --statistics with a sweep"),
     ):
         assert main(arguments) == 2
         assert sentence in capsys.readouterr().err

@@ -6,11 +6,13 @@ function sliceSpec(axisName, point) {
   const axis = axes[axisOf.get(axisName)];
   const place = axisOf.get(axisName);
   const xs = state.even ? axis.values.map((_, k) => k) : axis.values;
+  // a line runs across points that are not requested, and breaks where a value is missing
+  const places = axis.values.map((_, k) => k).filter((k) => !data.requested || data.requested[flatOf(point.with(place, k))]);
   const curves = statistic.sources.filter((source) => !state.hidden.includes(source)).map((source) => {
-    const flats = axis.values.map((_, k) => flatOf(point.with(place, k)));
+    const flats = places.map((k) => flatOf(point.with(place, k)));
     const bars = flats.map((flat) => errorBar(statistic, source, flat));
     return {
-      name: source, ...data.styles[source], points: true, width: 1.5, x: xs,
+      name: source, ...data.styles[source], points: true, width: 1.5, x: places.map((k) => xs[k]),
       y: flats.map((flat) => valueOf(statistic.name, source, flat)),
       low: bars.map((bar) => (bar ? bar[0] : NaN)), high: bars.map((bar) => (bar ? bar[1] : NaN)),
     };

@@ -6,14 +6,16 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from browser import cell, count, find, headless, keys, line, text_of
+from browser import NARROW, cell, count, find, headless, keys, line, text_of
 from hpcmass.plots.view import open_view
 from hpcmass.report import write_report
 from hpcmass.store.labelled import comparison_dataset
@@ -24,9 +26,9 @@ TOP = "return document.getElementById('point').getBoundingClientRect().top"
 
 
 def test_a_phone_has_one_column_and_a_tap_scrolls_to_the_point(files, experiment):
-    with headless(size=(390, 844)) as phone:
+    with headless(size=NARROW) as phone:
         phone.get(files[1].as_uri())
-        assert phone.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert not sideways(phone)
         shown = [m for m in phone.find_elements(By.CSS_SELECTOR, ".map-box") if m.is_displayed()]
         assert [m.get_attribute("data-map") for m in shown] == ["CFM"]
         order = [phone.find_element(By.CSS_SELECTOR, s).rect for s in (".controls", "#maps", "#point", ".slices")]
@@ -36,6 +38,36 @@ def test_a_phone_has_one_column_and_a_tap_scrolls_to_the_point(files, experiment
         WebDriverWait(phone, 30).until(lambda _: phone.execute_script(TOP) < 200)  # it scrolls smoothly
         assert text_of(phone, "#point-title") == "p = 0.6, λ = 0.9"
         assert phone.get_log("browser") == []
+
+
+def sideways(browser: webdriver.Chrome) -> int:
+    """By how much the page is wider than the window; a phone's `innerWidth` would grow with the page."""
+    root = "document.documentElement"
+    return int(browser.execute_script(f"return {root}.scrollWidth - {root}.clientWidth"))
+
+
+def test_a_wide_map_and_a_slider_fit_a_phone(small_comparison: Callable[..., Path], tmp_path: Path):
+    path = small_comparison(np.linspace(0, 1, 40).round(4).tolist(), [0.5, 0.8, 1], "w_I: [0.001, 0.0023, 0.004]")
+    with open_view(path) as view, headless(size=NARROW) as phone:
+        phone.get(write_report(view, None, tmp_path / "report.html").as_uri())
+        assert find(phone, '#sliders input[data-axis="w_I"]').is_displayed()
+        assert phone.find_element(By.CSS_SELECTOR, ".map-box").is_displayed()
+        assert sideways(phone) == 0
+
+
+def test_lines_run_across_points_that_are_not_requested(small_comparison: Callable[..., Path], tmp_path: Path):
+    path = small_comparison([0, 0.1, 0.2, 0.4], [0.5, 0.8])
+    with h5py.File(path, "r+") as file:
+        file.attrs["config_yaml"] = (
+            f"{file.attrs['config_yaml']}\npoints: [[0, 0.5], [0.2, 0.5], [0.4, 0.5], [0, 0.8]]\n"
+        )
+        file["n_compared"][1], file["rho"][1] = 0, np.nan
+        expected = file["rho"][[0, 2, 3], 0, 0]
+    with open_view(path) as view, headless() as browser:
+        browser.get(write_report(view, None, tmp_path / "report.html").as_uri() + "#show=rho&at=0.2,0.5")
+        np.testing.assert_array_equal(line(browser, "row", "CFM"), expected)
+        drawn = browser.find_element(By.CSS_SELECTOR, '#chart-row [data-curve="CFM"] .curve').get_attribute("d")
+        assert (drawn.count("M"), drawn.count("L")) == (1, 2)
 
 
 @pytest.mark.parametrize("dark", [False, True])
