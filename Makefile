@@ -22,7 +22,7 @@ RUN_ARGS ?=
 CONFIG ?= configs/quickstart.yml
 RESULTS := results
 
-.PHONY: help env run medium readings test test-fast test-slow test-all test-slurm test-arm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
+.PHONY: help env run medium readings figures test test-fast test-slow test-all test-slurm test-arm lint docs docs-check coverage wheel-check format bench bench-peers faults clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ medium: ## the same for configs/medium.yml, 11 x 11 points: 3 minutes on 2 cores
 
 readings: env ## sweep 18 readings of what the paper leaves open, and check its claims: 25 minutes on 2 cores
 	@PATH="$(abspath $(BIN)):$$PATH" analysis/readings.sh $(RESULTS)/readings -j $(CORES)
+
+figures: env ## draw the figures of docs/results.md from docs/data/paper-cmp.h5
+	@PATH="$(abspath $(BIN)):$$PATH" analysis/figures.sh
 
 test: env ## test every feature, with real mpiexec jobs: 6 minutes on 2 cores (PYTEST_ARGS=… to choose)
 	@$(PYTEST) -m 'not slow' $(PYTEST_ARGS)

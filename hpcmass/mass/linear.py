@@ -40,6 +40,11 @@ FOLDS: Final = 8
 PENALTIES: Final = 10.0 ** np.arange(-8, 2)
 """Strengths of the ridge penalty, in units of the regressors' variance."""
 
+LEAST_SPREAD: Final = 1e-4
+"""Standard deviation of a filtered conductance, in units of the leak, that moves V by some thousandths of a mV at most.
+A regressor that varies less is scaled as if it varied by this, so that the penalty keeps its weight small. Otherwise
+the last of a spike's conductance would get a weight without bounds where a kind of neuron hardly fires."""
+
 MEMBRANE_SHARE: Final = 0.5
 """Time constant of the filters in units of tau_m: ORDER of them then span 2 ORDER · tau_m/2 = 240 ms."""
 
@@ -112,14 +117,15 @@ def coefficients(blocks: Sequence[Moments]) -> Potential:
 def _ridge(moments: Moments) -> Potential:
     """Coefficients for each of PENALTIES, (n_penalties, 1 + P).
 
-    Regressors are scaled to unit variance; one that does not vary has weight 0 (λ = 1: there is no inhibition).
+    Regressors are scaled to unit variance, or less: see LEAST_SPREAD. One that does not vary has weight 0 (λ = 1: there
+    is no inhibition).
     """
     n = moments[0, 0]
     mean = moments[0, 1:] / n
     covariance = moments[1:, 1:] / n - np.outer(mean, mean)
     spread = np.sqrt(np.maximum(np.diag(covariance)[:-1], 0.0))
     varies = spread > 1e-7 * np.sqrt(np.diag(moments)[1:-1] / n)  # below that is what the subtraction leaves
-    scale = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
+    scale = np.where(varies, 1 / np.maximum(spread, LEAST_SPREAD), 0.0)
     values, vectors = np.linalg.eigh(covariance[:-1, :-1] * np.outer(scale, scale))
     along = vectors.T @ (covariance[:-1, -1] * scale)
     weights = (vectors @ (along[:, None] / (np.maximum(values, 0.0)[:, None] + PENALTIES))).T * scale

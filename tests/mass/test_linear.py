@@ -144,6 +144,19 @@ def test_absent_input_and_silent_network_are_results():
     assert (predicted(silent, 0) == -74.0).all()
 
 
+def test_a_kind_that_hardly_fires_elsewhere_gets_no_weight(trials):
+    """In the other trials one spike before the transient leaves a trace of 1e-6; here spikes must not move V by mV."""
+    rare = {}
+    for k, trial in trials.items():
+        phi_I = np.zeros(NET.n_steps)
+        phi_I[NET.n_transient - 150] = 1e-3
+        if k == 0:
+            phi_I[NET.n_transient + 100 :: 500] = 1e-3
+        rare[k] = Traces(trial.mean_v, trial.phi_E, phi_I, trial.phi_ext)
+    absent = {k: Traces(t.mean_v, t.phi_E, np.zeros(NET.n_steps), t.phi_ext) for k, t in rare.items()}
+    np.testing.assert_allclose(predicted(rare, 0), predicted(absent, 0), atol=0.01)
+
+
 def test_run_away_is_nan_from_there_on(trials):
     phi_E = trials[0].phi_E.copy()
     phi_E[8000:] = 1e9
