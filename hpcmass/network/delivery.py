@@ -97,7 +97,7 @@ def add_rows(graph: Words, width: int, rows: npt.NDArray[np.int64], n_rows: int,
         Flat offsets of the rows' first words; up to 15 places after `n_rows` are overwritten.
     n_rows : int
     planes : array of uint64, flat (MAX_PLANES * stride)
-        Receives the sums, plane after plane, in the first `width` words of each.
+        Receives the sums, plane after plane, in the first `width` words of each. The other words are zero and stay so.
     stride : int
         Words from plane to plane: those that all neurons need, where the rows end earlier.
 

@@ -20,7 +20,9 @@ from hpcmass.grid import requested
 from hpcmass.plots import panels
 from hpcmass.plots.maps import draw_map, legend_entries
 from hpcmass.plots.outlines import RAW, SYNCHRONY, Outline, boundary, dots_of, edge, nearest_known
+from hpcmass.plots.paper import draw_lines
 from hpcmass.plots.plane import NOT_COMPUTED, NOT_REQUESTED
+from hpcmass.plots.requested import requested as requested_maps
 from hpcmass.plots.view import open_view
 from hpcmass.report.payload import payload
 from hpcmass.report.tables import counts
@@ -62,6 +64,16 @@ def test_points_that_are_not_requested_are_a_gap_of_their_own(half: Path) -> Non
         data = payload(view, None).data
         assert data["requested"] == [1, 0, 1, 0, 1, 0, 1, 0, 1]
         assert counts(view) == {"pending": 2, "done": 8, "failed": 0, "all": 10}
+
+
+def test_a_curve_runs_across_points_that_are_not_requested(half: Path) -> None:
+    """A point that is requested and has no value breaks it."""
+    axes = Figure().add_subplot()
+    with open_view(half) as view:
+        draw_lines(axes, view, requested_maps(view, ["rho:CFM"]), {"lam": 0.7})
+        x, y = axes.get_lines()[0].get_data()
+        assert np.asarray(x).tolist() == [0.1, 0.3]
+        assert np.isfinite(np.asarray(y, float)).tolist() == [True, False]
 
 
 def test_a_whole_grid_is_requested(full_comparison: Path) -> None:
