@@ -124,6 +124,7 @@ def test_processes_that_start_together_compile_each_kernel_once(package: Path, t
     assert compile_seconds(directory) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_kernel_that_cannot_be_compiled_keeps_nobody_waiting(package: Path, tmp_path: Path) -> None:
     env = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}

@@ -320,6 +320,7 @@ print(len(found), sum(hits for hits, _ in counts), sum(misses for _, misses in c
 """
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_loaded(home: Path, python_run: Run) -> None:
     """Checks the cache's assumption about numba: a dispatcher asks `_cache` before it compiles."""
     env = {"NUMBA_CACHE_DIR": str(home / "kernels")}
@@ -329,6 +330,7 @@ def test_what_is_kept_is_loaded(home: Path, python_run: Run) -> None:
     assert misses == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", slow_except(["emptied", "swapped", *LOADED], "swapped"))
 def test_a_damaged_kernel_is_compiled_again(home: Path, python_run: Run, kind: str) -> None:
     (path,) = home.glob(f"kernels/mass-*/_integrate-*{SUFFIX}")
@@ -364,6 +366,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", slow_except(COMMANDS, "run"))
 def test_a_damaged_cache_stops_no_command(home: Path, python_run: Run, command: str) -> None:
     package, arguments, expected = COMMANDS[command]
@@ -458,6 +461,7 @@ def test_a_cache_that_is_only_read(home: Path, python_run: Run) -> None:
     assert same(home / "more.h5", home / "cmp.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -477,6 +481,7 @@ def test_without_a_compiler_nothing_is_computed(home: Path, python_run: Run, com
     assert not (home / "new.h5").exists()
 
 
+@pytest.mark.slow
 def test_what_computes_nothing_needs_no_compiler(home: Path, python_run: Run) -> None:
     for command in (("validate", "config.yml"), ("status", "sweep.h5"), ("check", "sweep.h5")):
         python_run("-m", "hpcmass", *command, cwd=home, env={"NUMBA_DISABLE_JIT": "1"})

@@ -96,6 +96,7 @@ class Text(HTMLParser):
             self.texts.setdefault(self.open[-1], []).append(data)
 
 
+@pytest.mark.slow
 def test_every_command_in_a_directory_of_an_odd_name(home: Path) -> None:
     name = home.name
     config, sweep, comparison = f"{name}.yml", f"{name}.h5", f"{name} cmp.h5"

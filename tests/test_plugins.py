@@ -205,6 +205,7 @@ def test_a_comparison_with_a_model_in_a_file(sweep: Path, folder: Path) -> None:
     assert code == {name: {"from": "my_models.py", "sha256": sha256} for name in ("WC", "mean")}
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_same_in_processes(sweep: Path, folder: Path) -> None:
     mass = MassParameters(models=("MFM", "my_models.py:WC", "my_models.py:mean"), WC={"gain": 3.0})

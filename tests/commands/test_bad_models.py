@@ -192,7 +192,7 @@ DIVERGING = model(
 )
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("order", ["BAD,MFM", "MFM,BAD"])
 def test_no_model_changes_the_results_of_another(order, jobs, install_model, swept):
     install_model(DIVERGING)
@@ -208,6 +208,7 @@ def test_no_model_changes_the_results_of_another(order, jobs, install_model, swe
         assert np.isnan(both["rho"][..., 1 - k]).all()
 
 
+@pytest.mark.slow
 def test_a_diverging_model_is_drawn(install_model, swept, monkeypatch):
     config = install_model(DIVERGING)
     draw_fewer(monkeypatch, "lag")

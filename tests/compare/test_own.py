@@ -103,6 +103,7 @@ def test_p_values_are_combined_and_adjusted_over_the_map(with_own: Path) -> None
     assert own._over_trials(np.array([1.0, 2.0]), np.array([0.0, 0.5]))[2] == 0
 
 
+@pytest.mark.slow
 def test_maps_tables_summary_and_page(with_own: Path, folder: Path) -> None:
     with open_comparison(with_own) as comparison:
         assert comparison.map("rms_error", model="MFM").attrs["units"] == "mV"

@@ -75,6 +75,7 @@ def test_the_same_command_continues_and_another_scan_is_refused(scanned: Path, c
             compare_sweep(compared[0], scanned, scan=other)
 
 
+@pytest.mark.slow
 def test_maps_lines_and_the_best_value(scanned: Path, tmp_path: Path) -> None:
     with open_comparison(scanned) as comparison:
         assert comparison.axes["tau_s_ms"] == (2.0, 5.0, 10.0)
@@ -108,6 +109,7 @@ def test_without_a_scan_there_is_no_best_value(compared) -> None:
         comparison.best()
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_parameter_of_an_own_model(make_sweep, folder: Path, same_contents) -> None:
     sweep = str(make_sweep())

@@ -118,12 +118,14 @@ def test_pbs_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_pat
     assert fingerprint(sweep) == expected
 
 
+@pytest.mark.slow
 def test_pbs_array(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
     variables = f"CONFIG={config},PARTS=3,PARTS_DIR={tmp_path / 'parts'},VENV={sys.prefix}"
     submit("qsub", "-J", "1-3", "-v", variables, "jobs/pbs/array.pbs")
     assert merged(submit, tmp_path) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_lsf_mpi(submit: Submit, config: Path, expected: dict[str, str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep.h5"

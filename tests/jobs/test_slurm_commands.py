@@ -94,6 +94,7 @@ def test_incomplete_sweep_is_not_compared(submit: Submit, tmp_path: Path, what: 
     assert (tmp_path / "calls").read_text() == "status\n"
 
 
+@pytest.mark.slow
 def test_the_template_recognises_missing_and_unfinished_parts_in_status(submit: Submit, tmp_path: Path) -> None:
     """With the program itself: parts 1 and 2 of 3, complete, and then the second not."""
     config = tmp_path / "c.yml"

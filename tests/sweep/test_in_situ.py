@@ -203,7 +203,7 @@ def make_pending(sweep: Path, points: list[tuple[int, ...]]) -> None:
             file["rate_E"][point] = np.nan
 
 
-@pytest.mark.parametrize("keep", ["all", "none"])
+@pytest.mark.parametrize("keep", [pytest.param("all", marks=pytest.mark.slow), "none"])
 def test_a_resume_does_what_is_missing(
     keep: str,
     compared_config: Path,

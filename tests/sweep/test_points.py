@@ -79,6 +79,7 @@ def test_worker_processes_do_the_same(some: Path, some_reference: Path, python_r
     assert require_true(path, some_reference) == REQUESTED
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_ranks_do_the_same(some: Path, some_reference: Path, mpi_run: Run, tmp_path: Path) -> None:
     path = tmp_path / "some.h5"

@@ -140,6 +140,7 @@ def statistics(path: Path) -> dict[str, bytes]:
         return found | {name: str(value).encode() for name, value in file.attrs.items() if name not in BOOKKEEPING}
 
 
+@pytest.mark.slow
 def test_parts_are_compared_as_they_are(
     parts: list[Path], merged: Path, packed: Path, reference: Path, command: Run, tmp_path: Path
 ) -> None:

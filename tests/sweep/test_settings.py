@@ -127,6 +127,7 @@ def test_another_sweep_is_refused(
     assert path.read_bytes() == reference.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.mpi
 def test_several_ranks_refuse_it_with_one_sentence(config: Path, reference: Path, mpi_run: Run, tmp_path: Path) -> None:
     other, path = tmp_path / "other.yml", tmp_path / "sweep.h5"

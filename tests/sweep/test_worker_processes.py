@@ -42,6 +42,7 @@ def require_continued(path: Path, config: Path, reference: Path, command: Run, *
     assert science(path) == science(reference)
 
 
+@pytest.mark.slow
 def test_a_signal_stops_it_and_it_is_continued(
     slow_config: Path, slow_reference: Path, start: Run, command: Run, tmp_path: Path
 ) -> None:
