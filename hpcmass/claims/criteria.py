@@ -380,7 +380,7 @@ class RhoRegion(Claim):
     text = "Rho: agreement inside part of the synchronised region, and a small area as p -> 0."
     criterion = (
         "For both models the contour of rho encloses some, not all, synchronised points; and some, fewer than half, of "
-        f"the points with p up to {NEAR_ZERO_P:g} (p = 0 apart, if there are others)."
+        f"the points with p up to {NEAR_ZERO_P:g}, without p = 0."
     )
 
     def measure(self, found: Findings) -> Measures:
@@ -392,10 +392,9 @@ class RhoRegion(Claim):
             **{f"near_zero_{model}": share(found.agrees[model], edge) for model in PAPERS},
         }
 
-    def _near(self, found: Findings) -> Mask:
-        near = (found.p <= NEAR_ZERO_P) & found.compared.any(axis=0)
-        connected = near & (found.p > 0)
-        return connected if connected.any() else near
+    @staticmethod
+    def _near(found: Findings) -> Mask:
+        return np.asarray((found.p > 0) & (found.p <= NEAR_ZERO_P))
 
     def decide(self, measured: Measures) -> Codes:
         part = [measured[f"synchronised_{model}"] for model in PAPERS]
@@ -412,7 +411,7 @@ class RhoRegion(Claim):
     def numbers(self, found: Findings, measured: Measures) -> str:
         inside, edge = measured["synchronised"], measured["near_zero"]
         if not (inside and edge):
-            return f"{edge} points with p up to {NEAR_ZERO_P:g}, {inside} synchronised ones"
+            return f"{edge} points with p up to {NEAR_ZERO_P:g} (without p = 0), {inside} synchronised ones"
         text = "; ".join(
             f"{model}: {percent(measured[f'synchronised_{model}'])} % of {inside} synchronised points, "
             f"{percent(measured[f'near_zero_{model}'])} % of {edge} with p up to {NEAR_ZERO_P:g}"
@@ -420,7 +419,7 @@ class RhoRegion(Claim):
         )
         zero = found.p == 0
         unconnected = found.compared & zero[None, :]
-        if unconnected.any() and not self._near(found)[zero].any():
+        if unconnected.any():
             counts = ", ".join(f"{model} {count(found.agrees[model] & unconnected)}" for model in PAPERS)
             text += f"; at p = 0 itself ({count(unconnected)} points): {counts}"
         return text

@@ -80,6 +80,8 @@ def test_claims_that_cannot_be_decided(plane: Findings) -> None:
     assert verdict(plane, "1", rate=np.zeros(SHAPE)) == "cannot tell"
     assert verdict(plane, "2a", frequency=np.full(SHAPE, 15.0)) == "cannot tell"  # no fast synchrony
     assert verdict(plane, "5", p=np.linspace(0.1, 1, P.size)) == "cannot tell"
+    assert verdict(plane, "5", p=np.array([0.0, 0.1, 0.2, 0.6, 1.0])) == "cannot tell"  # p = 0 never counts
+    assert verdict(plane, "5", compared=~columns(1)) == "cannot tell"
     assert verdict(plane, "6", rate=np.full(SHAPE, 10.0)) == "cannot tell"  # it always spikes
     assert verdict(plane, "6", rate=np.full(SHAPE, np.nan)) == "cannot tell"
     assert verdict(plane, "6", lag_se=np.full(SHAPE, np.nan)) == "cannot tell"  # one trial
