@@ -45,7 +45,7 @@ def chi_squared(p: Real, q: Real, count: float) -> SpectralTest:
     Returns
     -------
     SpectralTest
-        With L - 1 degrees of freedom (the totals are equal), less one for each component that is empty in both.
+        With L - 1 degrees of freedom (the totals are equal), less one for each bin that is empty in both.
     """
     if not (_has_power(p) and _has_power(q)):
         return UNDEFINED
@@ -88,7 +88,7 @@ def log_ratio(
     Returns
     -------
     SpectralTest
-        Its statistic is (S - mean) / standard deviation; UNDEFINED unless every component has power and L > 1.
+        Its statistic is (S - mean) / standard deviation; UNDEFINED unless every bin has power and L > 1.
     """
     if not (_has_power(p) and _has_power(q) and p.all() and q.all() and p.size > 1):
         return UNDEFINED
@@ -115,9 +115,9 @@ DECIBEL: Final = 10 / np.log(10)
 def shape_distance_db(p: Real, q: Real, k: Real, shared: Real) -> float:
     """Root-mean-square difference of the shapes of two spectra (dB), beyond what their sampling errors explain.
 
-    sqrt(mean_l (d_l - d̄)² - mean_l 2 ψ'(K_l) (1 - C_l)), or 0, with the log-ratios d_l = ln(P_l/Q_l): unlike the
+    sqrt(mean_l (d_l - d̄)² - mean_l 2 ψ'(K_l) (1 - κ_l)), or 0, with the log-ratios d_l = ln(P_l/Q_l): unlike the
     statistics of the tests it does not grow with the amount of data. Errors that the series share cancel in the ratio,
-    which leaves the part 1 - C of independent ones.
+    which leaves the part 1 - κ of independent ones.
 
     Parameters
     ----------
@@ -126,12 +126,12 @@ def shape_distance_db(p: Real, q: Real, k: Real, shared: Real) -> float:
     k : array, (L,)
         Independent components in each average.
     shared : array, (L,)
-        Unbiased coherence C of the two series; NaN counts as 0.
+        Unbiased coherence κ of the two series; NaN counts as 0.
 
     Returns
     -------
     float
-        NaN unless every component has power and L > 1.
+        NaN unless every bin has power and L > 1.
     """
     if not (_has_power(p) and _has_power(q) and p.all() and q.all() and p.size > 1):
         return float("nan")
