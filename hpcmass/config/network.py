@@ -37,7 +37,9 @@ class NetworkParameters(Section):
     n_external: int = parameter(10_000, "1", "paper", "Poisson units outside the network", ge=0, le=1_000_000)
     dt_ms: float = parameter(0.1, "ms", "paper", "integration step", gt=0)
     duration_ms: float = parameter(3.0e4, "ms", "paper", "duration of a trial, transient included", gt=0)
-    transient_ms: float = parameter(3.0e3, "ms", "paper", "start of a trial that every statistic discards", ge=0)
+    transient_ms: float = parameter(
+        3.0e3, "ms", "paper", "start of a trial that every statistic discards; by our reading a tenth", ge=0
+    )
     noise_q: float = parameter(5.0e-4, "mV^2 ms", "paper", "intensity Q of the white noise of each neuron", ge=0)
     external_rate_hz: float = parameter(5.0, "Hz", "paper", "firing rate of each external unit", ge=0)
     p_ext: float = parameter(0.1, "1", "choice", "external unit to excitatory neuron, probability", ge=0, le=1)
@@ -58,7 +60,9 @@ class NetworkParameters(Section):
     v_ext_mv: float = parameter(0.0, "mV", "related literature", "reversal potential of external synapses")
     tau_E_ms: float = parameter(3.0, "ms", "related literature", "decay of the excitatory conductance", gt=0)
     tau_I_ms: float = parameter(7.0, "ms", "related literature", "decay of the inhibitory conductance", gt=0)
-    tau_ext_ms: float = parameter(5.0, "ms", "paper", "decay of the external conductance", gt=0)
+    tau_ext_ms: float = parameter(
+        5.0, "ms", "choice", "decay of the external conductance; the paper's mean over all synapses", gt=0
+    )
     w_E: float = parameter(0.0007, "1", "choice", "jump of the conductance (leak = 1) at an excitatory spike", ge=0)
     w_I: float = parameter(0.004, "1", "choice", "jump of the conductance (leak = 1) at an inhibitory spike", ge=0)
     w_ext: float = parameter(0.0133, "1", "choice", "jump of the conductance (leak = 1) at an external spike", ge=0)

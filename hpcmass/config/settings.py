@@ -71,7 +71,7 @@ class CompareParameters(Section):
     rho_min: float = parameter(0.9, "1", "choice", "correlation that counts as agreement", ge=-1, lt=1)
     spike_contrast_min: float = parameter(0.2, "1", "choice", "Spike-contrast of a synchronised network", ge=0, le=1)
     max_lag_ms: float = parameter(50.0, "ms", "choice", "largest lag searched, in either direction", gt=0)
-    bin_hz: float = parameter(2.0, "Hz", "choice", "width of the components that chi-squared compares", gt=0)
+    bin_hz: float = parameter(2.0, "Hz", "choice", "width of the bins that chi-squared compares", gt=0)
     band_hz: Annotated[tuple[float, float], Listed] = parameter(
         (0.0, 500.0), "Hz", "choice", "band of the spectra, lowest and highest frequency; zero itself is excluded"
     )
@@ -79,7 +79,7 @@ class CompareParameters(Section):
         (), "names", "choice", "own statistics to compute, each a name or FILE.py:NAME"
     )
     histogram_count: float | None = parameter(
-        None, "counts", "choice", "total count of the spectra as histograms; null: trials x components", gt=0
+        None, "counts", "choice", "total count of the spectra as histograms; null: trials x bins", gt=0
     )
 
     @field_validator("band_hz")
