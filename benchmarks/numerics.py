@@ -3,9 +3,9 @@
     python benchmarks/numerics.py step       # dt, dt/2, dt/4, float32
     python benchmarks/numerics.py precision  # float32 against the tests' float64 oracle, dt
 
-Full-size networks (N = M = 10 000) with the defaults of the keys, not the reference set, and independent seeds; for each
-statistic the mean over the seeds and, for every difference, its standard error. Takes about a quarter of an hour each on
-one core.
+Full-size networks (N = M = 10 000) with the defaults of the keys, not the reference set, and independent seeds; for
+each statistic the mean over the seeds and, for every difference, its standard error. Takes about a quarter of an hour
+each on one core.
 """
 
 from __future__ import annotations

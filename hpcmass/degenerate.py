@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.config.derived import Tie
 from hpcmass.costs import mean_field_rate_hz
 from hpcmass.store.schema import DONE
 from hpcmass.text import counted
@@ -43,7 +44,8 @@ def degenerate_inputs(experiment: Experiment) -> list[str]:
         Empty for an ordinary configuration.
     """
     corners = list(itertools.islice(_corners(experiment), MOST_CORNERS))
-    return [sentence for find in (_same_input, _overshoot) if (sentence := find(corners)) is not None]
+    found = _same_input(corners, experiment.network.ties), _overshoot(corners)
+    return [sentence for sentence in found if sentence is not None]
 
 
 def _corners(experiment: Experiment) -> Iterator[tuple[dict[str, float], NetworkParameters]]:
@@ -54,7 +56,8 @@ def _corners(experiment: Experiment) -> Iterator[tuple[dict[str, float], Network
         yield at, experiment.network_at(at)
 
 
-def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]]) -> str | None:
+def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]], ties: Mapping[str, Tie]) -> str | None:
+    """Whether neurons of one kind differ in nothing but little noise; `ties` are those of the configuration."""
     for at, network in corners:
         drive = network.n_external * network.external_rate_hz * network.w_ext
         noise_mv = math.sqrt(network.noise_q / (2 * network.tau_m_ms))
@@ -62,11 +65,16 @@ def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]]) -> st
             continue
         lam = at["lam"]
         for key, kind, exist in (("p_ext", "excitatory", lam > 0), ("p_ext_I", "inhibitory", lam < 1)):
-            if exist and getattr(network, key) == 1:
+            if not exist or getattr(network, key) != 1:
+                continue
+            same = f"{key} = 1 gives every {kind} neuron the same external input"
+            if key in ties:
+                axis = ties[key].times
                 return (
-                    f"{key} = 1 gives every {kind} neuron the same external input, so that they fire in lock-step "
-                    f"whatever p is; give {key} below 1, such as 0.1"
+                    f"at {axis} = {at[axis]:g} {same}, and with little noise they fire in lock-step; "
+                    f"end the axis {axis} below {at[axis]:g}, or raise noise_q"
                 )
+            return f"{same}, so that they fire in lock-step whatever p is; give {key} below 1, such as 0.1"
     return None
 
 

@@ -45,6 +45,21 @@ def test_the_same_input_for_all_inhibitory_neurons() -> None:
     assert degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 1}, network=network)) == []
 
 
+def test_the_same_input_where_the_external_probability_follows_an_axis() -> None:
+    def of(p: list[float], factor: float = 1.0, **noise: object) -> list[str]:
+        network = SMALL | {"p_ext": {"times": "p", "factor": factor}} | noise
+        return degenerate_inputs(Experiment(grid={"p": p, "lam": 0.8}, network=network))
+
+    assert of([0.1, 1]) == [
+        "at p = 1 p_ext = 1 gives every excitatory neuron the same external input, and with little noise they fire in "
+        "lock-step; end the axis p below 1, or raise noise_q"
+    ]
+    assert of([0.1, 0.5], 2.0)[0].endswith("end the axis p below 0.5, or raise noise_q")
+    assert of([0.1, 0.9]) == []
+    assert of([0.1, 1], noise_q=5e-4, noise_unit="V^2 ms") == []  # 3.5 mV
+    assert of([0.1, 1], noise_q=5e-4, noise_unit="mV^2 ms") != []
+
+
 def test_an_axis_counts_too() -> None:
     assert degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8, "p_ext": [0.1, 1]}, network=SMALL))
     assert not degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0, "p_ext": [0.1, 1]}, network=SMALL))
