@@ -20,6 +20,7 @@ from hpcmass.plots.style import number
 from hpcmass.plots.view import View, open_view
 from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import own_statistics
+from hpcmass.text import counted
 
 Mask = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]
@@ -143,7 +144,7 @@ class Summary:
         """For people, in lines of at most 100 letters."""
         lines = [
             f"{self.path.name}: {self.title}",
-            f"{self.compared} of {self.points} points compared, {self.trials} trials at each",
+            f"{self.compared} of {self.points} points compared, {counted(self.trials, 'trial')} at each",
             "",
             f"Where the model follows the network: {self.criterion}",
         ]

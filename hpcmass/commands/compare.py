@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpcmass.commands.arguments import Commands, add_command, names, scan, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.compare.pipeline import ComparisonSummary
@@ -77,13 +78,14 @@ def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
     if summary.n_points_new == 0 and summary.n_points_compared:
         logger.info("nothing to do, all points are compared already")
     if summary.n_pending or summary.n_failed:
-        logger.warning("left out: %d trials that are not done, %d that failed", summary.n_pending, summary.n_failed)
+        pending = counted(summary.n_pending, "trial that is not done", "trials that are not done")
+        logger.warning("left out: %s, %d that failed", pending, summary.n_failed)
 
 
 def report_comparison(summary: ComparisonSummary) -> None:
     """Say how much is compared, and which models diverged."""
     points = f"{summary.n_points_compared} of {summary.n_points} points"
-    print(f"{summary.path}: {points}, {summary.n_trials} trials compared")
+    print(f"{summary.path}: {points}, {counted(summary.n_trials, 'trial')} compared")
     for model, count in summary.n_diverged.items():
         if count:
             total = summary.n_trials * summary.n_values

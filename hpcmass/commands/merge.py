@@ -41,10 +41,13 @@ def run(options: argparse.Namespace) -> int:
         )
     print(f"{merged.output}: {merged.done} of {merged.total} trials, from {counted(merged.n_files, 'file')}")
     if merged.overlapping:
-        logger.info("%d trials are in several files, identical in all of them", merged.overlapping)
+        logger.info(
+            "%s in several files, identical in all of them", counted(merged.overlapping, "trial is", "trials are")
+        )
     if merged.failed:
-        logger.warning("%d trials failed; `hpcmass status %s` says why", merged.failed, merged.output)
+        logger.warning("%s failed; `hpcmass status %s` says why", counted(merged.failed, "trial"), merged.output)
     pending = merged.total - merged.done - merged.failed
     if pending:
-        logger.warning("%d trials are missing; `hpcmass run CONFIG -o %s` runs them", pending, merged.output)
+        missing = counted(pending, "trial is", "trials are")
+        logger.warning("%s missing; `hpcmass run CONFIG -o %s` completes the sweep", missing, merged.output)
     return EXIT_FAILED_TRIALS if merged.failed else EXIT_DONE

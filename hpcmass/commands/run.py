@@ -128,7 +128,8 @@ def _report(summary: Summary) -> None:
         report_comparison(summary.comparison)
     if summary.pending:
         why = "at the time limit" if summary.out_of_time else "by a signal"
-        logger.warning("stopped %s, %d trials are left; the same command continues", why, summary.pending)
+        left = counted(summary.pending, "trial is left", "trials are left")
+        logger.warning("stopped %s, %s; the same command continues", why, left)
     failed = summary.failed_before + summary.failed
     if failed:
         count = counted(failed, "trial")

@@ -106,7 +106,7 @@ def trial_figure(
     right = figure.add_subplot(grid[: rows - 1, 1])
     frequency, power = spectra[NETWORK]
     draw_spectra(right, frequency, power, {name: spectra[name][1] for name in models})
-    right.set_title(f"spectra after the transient, means over 1/{PER_DECADE} decade")
+    right.set_title(f"spectra after the transient,\nmeans over 1/{PER_DECADE} decade")
     _write_numbers(figure.add_subplot(grid[-1, 1]), recording)
     figure.suptitle(title or "One trial")
     return figure

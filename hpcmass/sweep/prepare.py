@@ -248,8 +248,8 @@ def _short(value: Any) -> str:
 def _reuse(old: Path, output: Path, missing: list[Trial]) -> list[Trial]:
     """Copy the missing trials that an earlier sweep has; returns those that are still missing."""
     copied = {trial.index for trial in copy_reusable(old, output, missing)} if missing else set()
-    logger.info("%d trials copied from %s", len(copied), old)
+    logger.info("%s copied from %s", counted(len(copied), "trial"), old)
     if copied:
         with changing_metadata(output) as file:
-            append_history(file, f"{len(copied)} trials copied from {old.name}")
+            append_history(file, f"{counted(len(copied), 'trial')} copied from {old.name}")
     return [trial for trial in missing if trial.index not in copied]

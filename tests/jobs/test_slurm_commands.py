@@ -111,7 +111,7 @@ def test_the_template_recognises_missing_and_unfinished_parts_in_status(submit: 
     assert "no file of part 3 of 3" in output
     assert "ended with 75\n" in output
     late = ("--part", "3/3", "--time-limit", "0.000001s")
-    assert "1 trials are left" in submit(hpcmass, "run", config, "-o", tmp_path / "part-3-of-3.h5", *late, check=False)
+    assert "1 trial is left" in submit(hpcmass, "run", config, "-o", tmp_path / "part-3-of-3.h5", *late, check=False)
     output = submit("bash", "-c", script, **variables)
     assert "0 failed, 1 pending" in output
     assert "ended with 75\n" in output
