@@ -217,6 +217,16 @@ def test_compare_finds_the_comparison_under_another_name(compared_config: Path, 
     require_same(tmp_path / "copy.h5", comparison_path(new))
 
 
+def test_the_refined_sweep_of_one_without_traces_is_compared_during_its_run(
+    compared_config: Path, command: Run, tmp_path: Path
+) -> None:
+    path, refined = tmp_path / "sweep.h5", tmp_path / "refined.yml"
+    few = ("--set", "traces.keep=none", "--set", "trials=2", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
+    command("run", compared_config, "-o", path, "--compare", *few)
+    done = command("refine", comparison_path(path), "--difference", "1e-9", "--by", "rate_E", "-o", refined)
+    assert f"next: hpcmass run {refined} --compare -o {refined.with_suffix('.h5')}" in done.stderr
+
+
 def make_pending(sweep: Path, points: list[tuple[int, ...]]) -> None:
     """Bring points into the state that they had before they were run, but for the results in the comparison."""
     with h5py.File(sweep, "r+", locking=False) as file:
