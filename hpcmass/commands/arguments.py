@@ -79,6 +79,9 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"invalid choice: '{value}'; {hint}")
 
 
+LONGEST_INTERVAL_S = 86400
+"""Longest time between two pictures or reports."""
+
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 Run = Callable[[argparse.Namespace], int]
@@ -150,6 +153,14 @@ def positive(text: str) -> float:
         value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"give a number above 0, not '{text}'")
+    return value
+
+
+def interval(text: str) -> float:
+    """The type of an argument that is a time between two repetitions, in seconds."""
+    value = positive(text)
+    if value > LONGEST_INTERVAL_S:
+        raise argparse.ArgumentTypeError(f"give at most {LONGEST_INTERVAL_S} (a day), not '{text}'")
     return value
 
 

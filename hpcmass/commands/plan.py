@@ -138,7 +138,7 @@ def _print(
     if len(ranks) == 1:
         lines["Slurm job"] = job_line(
             options.config, expected, ranks[0], limit_s=options.time, assignments=options.assignments,
-            cores_per_node=per_node,
+            cores_per_node=per_node, compare=not experiment.traces.allow_comparison,
         )  # fmt: skip
     for name, text in lines.items():
         print(f"{name:<12}{text}")
@@ -159,10 +159,11 @@ def job_line(
     limit_s: float | None = None,
     assignments: Sequence[str] = (),
     cores_per_node: int | None = None,
+    compare: bool = False,
 ) -> str:
     """A command that submits the sweep to Slurm; one that requeues itself if `limit_s` is too short for one job.
 
-    With `cores_per_node` it asks for whole nodes, which `n_ranks` fill.
+    With `cores_per_node` it asks for whole nodes, which `n_ranks` fill. With `compare` the job compares during the run.
     """
     if any(re.search(r"\s", text) for text in assignments):
         return "none, because a template cannot pass on a --set with spaces; leave out the spaces"
@@ -177,9 +178,10 @@ def job_line(
     if cores_per_node:
         nodes = n_ranks // cores_per_node
         tasks = f"--nodes={nodes} --ntasks={n_ranks} --ntasks-per-node={cores_per_node} --exclusive"
+    run_args = [*(f"--set {text}" for text in assignments), *(["--compare"] if compare else [])]
     what = [
         f"CONFIG={shlex.quote(str(config))}",
-        *([f"RUN_ARGS={shlex.quote(' '.join(f'--set {text}' for text in assignments))}"] if assignments else []),
+        *([f"RUN_ARGS={shlex.quote(' '.join(run_args))}"] if run_args else []),
         *([f"TIME_LIMIT={_clock(max(wanted - 300, wanted / 2))}"] if template == "mpi" else []),
         f"sbatch {tasks} --mem-per-cpu={memory}M --time={_clock(wanted)} jobs/slurm/{template}.sbatch",
     ]

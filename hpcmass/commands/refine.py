@@ -60,7 +60,9 @@ def run(options: argparse.Namespace) -> int:
         logger.warning(
             "%d further points are beyond the budget; --budget %d has all", found.left, found.new + found.left
         )
-    reuse = " ".join(f"--reuse {shlex.quote(str(path))}" for path in sweeps) or "--reuse SWEEP"
+    how = " ".join(f"--reuse {shlex.quote(str(path))}" for path in sweeps) or "--reuse SWEEP"
+    if not found.experiment.traces.allow_comparison:
+        how = "--compare"  # --reuse would copy trials that cannot be compared
     output = options.output.with_suffix(".h5")
-    logger.info("next: hpcmass run %s %s -o %s", shlex.quote(str(options.output)), reuse, shlex.quote(str(output)))
+    logger.info("next: hpcmass run %s %s -o %s", shlex.quote(str(options.output)), how, shlex.quote(str(output)))
     return EXIT_DONE

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, positive
+from hpcmass.commands.arguments import Commands, add_command, interval
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
 from hpcmass.streams import CLEAR_SCREEN, lost_results
@@ -35,7 +35,7 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass status results/part-*.h5          the parts of a job array, and their sum")  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep files")
     parser.add_argument("--json", action="store_true", help="print JSON; a list for several files")
-    parser.add_argument("--watch", type=positive, nargs="?", const=10.0, metavar="S",
+    parser.add_argument("--watch", type=interval, nargs="?", const=10.0, metavar="S",
                         help="repeat every S seconds (default 10) until no trial is pending")  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, add_plane, positive
+from hpcmass.commands.arguments import Commands, add_command, add_plane, interval
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass watch results/part-*.h5                 the parts of a job array")  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="SWEEP", help="sweep file, or the parts of one sweep")
     parser.add_argument("--once", action="store_true", help="print one picture")
-    parser.add_argument("--interval", type=positive, default=5.0, metavar="S",
+    parser.add_argument("--interval", type=interval, default=5.0, metavar="S",
                         help="time between two pictures in seconds (default 5)")  # fmt: skip
     parser.add_argument("--show", default="state", metavar="NAME",
                         help="state of the trials (default), or a statistic: rate, rate_I, spike_contrast, cv_isi, "

@@ -142,6 +142,15 @@ def _files_of(file: h5py.File) -> set[str]:
     return set(str(file.attrs.get("sweep_uuids", file.attrs["sweep_uuid"])).split())
 
 
+def compares(path: Path, uuid: str) -> bool:
+    """Whether a file is there that is the comparison of this sweep file."""
+    try:
+        with open_hdf5(path, COMPARISON_FILETYPE) as file:
+            return str(file.attrs["sweep_uuid"]) == uuid
+    except UserError:
+        return False
+
+
 class OutdatedComparison(UserError):
     """A comparison that cannot be continued.
 

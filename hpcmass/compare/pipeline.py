@@ -16,6 +16,7 @@ from hpcmass.compare.comparison_file import (
     ComparisonFile,
     OutdatedComparison,
     Point,
+    compares,
     prepare,
     require_continuable,
     results_in,
@@ -227,6 +228,12 @@ def compare_sweep(
         made = _made_before(parts, contents)
         if len(parts.paths) > 1 and any(same_file(output, path) for path in made.values()):
             raise UserError(f"{output} is the comparison of one part; give another -o")
+        for path, comparison in made.items():
+            if force and same_file(output, comparison):
+                raise UserError(
+                    f"{output} is the only comparison that {path.name} can have, because the sweep does not keep every "
+                    "step of every trial; leave out --force"
+                )
         settings = contents.experiment.compare
         n_points = int(parts.requested[..., 0].sum()) * contents.n_values
         n_ready = int((parts.status == DONE).any(axis=-1).sum()) * contents.n_values
@@ -262,6 +269,9 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
             continue
         name = str(file.attributes.get(COMPARISON_ATTRIBUTE, ""))
         path = file.path.with_name(name) if name else None
+        if path is None or not path.exists():  # both files may have got another name
+            beside = file.path.with_name(f"{file.path.stem}-cmp{file.path.suffix}")
+            path = beside if compares(beside, file.uuid) else path
         try:
             if path is None or not path.exists():
                 raise UserError(f"{path} is not there" if path else "it was not compared during the run either")

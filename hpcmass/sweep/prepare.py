@@ -26,7 +26,7 @@ from hpcmass.store.provenance import append_history, provenance
 from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, PENDING
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
-from hpcmass.sweep.reuse import copy_reusable, require_reusable
+from hpcmass.sweep.reuse import copy_reusable, require_reusable, reusable
 from hpcmass.text import counted, shortened
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ def _create(
     first, stop = (assignment.start, assignment.stop) if assignment else (0, None)
     wanted = requested(experiment)
     todo = [trial for trial in all_trials(experiment)[first:stop] if wanted[trial.index[:-1]]]
+    _require_comparison(output, experiment, options, todo, ", or leave out the section `traces` to keep all traces")
     need = sweep_bytes(experiment) - (n_trials(experiment) - len(todo)) * trial_bytes(experiment)
     require_space(output, need, remedy=", give another path, make the grid smaller, or keep fewer traces (traces.keep)")
     create_sweep_file(
@@ -206,10 +207,12 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         if options.compare and (file.assigned.any(axis=-1) != file.assigned.all(axis=-1)).any():
             raise UserError(f"{output} was begun without --compare, and its part divides a point; {START_OVER}")
         status, assigned, changed = file.status, file.assigned, changed_settings(file.experiment, experiment)
+        kept = file.experiment
         known = any(line.endswith(f"{OTHER_SETTINGS}{changed}") for line in file.history)
     ours = [trial for trial in trials if assigned[trial.index]]
     wanted = [trial for trial in ours if status[trial.index] != DONE]
     missing = [trial for trial in wanted if options.retry_failed or status[trial.index] == PENDING]
+    _require_comparison(output, kept, options, missing)
     if changed:
         logger.info(
             "the configuration differs from the file's in %s; the file keeps its own, see `hpcmass compare --config`",
@@ -220,6 +223,24 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         with changing_metadata(output) as changing:
             append_history(changing, f"{event}{OTHER_SETTINGS}{changed}" if changed else event)
     return missing, len(ours), len(wanted) - len(missing)
+
+
+def _require_comparison(
+    output: Path, experiment: Experiment, options: RunOptions, missing: list[Trial], otherwise: str = ""
+) -> None:
+    """Refuse to simulate what nothing could compare: neither during the run nor afterwards.
+
+    `otherwise`: what else can be done, for the message.
+    """
+    if options.compare or experiment.traces.allow_comparison:
+        return
+    for old in options.reuse:
+        there = {trial.index for trial in reusable(old, missing)}
+        missing = [trial for trial in missing if trial.index not in there]
+    if missing:
+        raise UserError(
+            f"with {experiment.traces.text()} nothing could compare {output} after the run; add --compare{otherwise}"
+        )
 
 
 def changed_settings(before: Experiment, now: Experiment) -> str:

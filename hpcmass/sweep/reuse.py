@@ -40,21 +40,18 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
             raise UserError(f"{old} was written by an older version and lacks {', '.join(lacking)}; {WHAT_TO_DO}")
 
 
+def reusable(old: Path, trials: Sequence[Trial]) -> list[Trial]:
+    """Those of some trials that an earlier sweep, which `require_reusable` accepts, has."""
+    with SweepParts([old]) as source:
+        return [trial for trial, _ in _found(source, old, trials)]
+
+
 def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
     """Copy what an earlier sweep, which `require_reusable` accepts, has of some trials; returns those copied."""
     with SweepFile(target, checked=True) as new:
         experiment = new.experiment
     with SweepParts([old]) as source, SweepWriter(target) as writer:
-        axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
-        numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}
-        found: list[tuple[Trial, Index]] = []
-        for trial in trials:
-            place = [axes[name].get(canonical(trial.values[name])) for name in axes] + [numbers.get(trial.number)]
-            index = tuple(i for i in place if i is not None)
-            if len(index) == len(place) and source.status[index] == DONE:
-                if source.file(0).seed(index) != trial.seed:
-                    raise UserError(f"{old} has another seed for {trial.label()}; {WHAT_TO_DO}")
-                found.append((trial, index))
+        found = _found(source, old, trials)
         every_step = source.experiment.traces.allow_comparison
 
         def change(values: dict[str, Any], trial: Trial) -> dict[str, Any]:
@@ -62,3 +59,18 @@ def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Tria
 
         copy_trials(source, iter(found), writer, len(found), change=change, rank=np.int32(COPIED_RANK))
     return [trial for trial, _ in found]
+
+
+def _found(source: SweepParts, old: Path, trials: Sequence[Trial]) -> list[tuple[Trial, Index]]:
+    """Trials that an earlier sweep has, and where."""
+    axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
+    numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}
+    found: list[tuple[Trial, Index]] = []
+    for trial in trials:
+        place = [axes[name].get(canonical(trial.values[name])) for name in axes] + [numbers.get(trial.number)]
+        index = tuple(i for i in place if i is not None)
+        if len(index) == len(place) and source.status[index] == DONE:
+            if source.file(0).seed(index) != trial.seed:
+                raise UserError(f"{old} has another seed for {trial.label()}; {WHAT_TO_DO}")
+            found.append((trial, index))
+    return found

@@ -120,6 +120,17 @@ def test_a_job_line_passes_on_what_was_set() -> None:
     line = job_line(Path("my.yml"), expected(3.6), 101, assignments=["trials=3", "grid.p=[0.1,0.5]"])
     assert line.startswith("CONFIG=my.yml RUN_ARGS='--set trials=3 --set grid.p=[0.1,0.5]' TIME_LIMIT=")
     assert "leave out the spaces" in job_line(Path("my.yml"), expected(3.6), 101, assignments=["grid.p=[0.1, 0.5]"])
+    both = job_line(Path("my.yml"), expected(3.6), 101, assignments=["trials=3"], compare=True)
+    assert "RUN_ARGS='--set trials=3 --compare' TIME_LIMIT" in both
+
+
+@pytest.mark.process
+def test_the_job_compares_during_the_run_if_nothing_can_afterwards(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["plan", str(config), "-n", "9", "-j", "1", "--seconds", "0.1", "--set", "traces.keep=none"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Slurm job")]
+    assert "RUN_ARGS='--set traces.keep=none --compare' " in line
 
 
 @pytest.mark.process

@@ -211,3 +211,12 @@ def test_it_follows_a_sweep_to_its_end(write_sweep: Write) -> None:
     assert process.returncode == 0
     assert "12 of 12 trials done" in text
     assert re.search(r"3  12 trials, 1\.5 s each; last p=0\.4 lam=0\.8 trial 1, 1\.5 s, 0 s ago", text)
+
+
+@pytest.mark.parametrize("words", [("watch", "--interval"), ("status", "--watch")])
+def test_an_interval_is_at_most_a_day(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    command, option = words
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "sweep.h5", option, "1e300"])
+    assert exit_.value.code == 2
+    assert "give at most 86400 (a day), not '1e300'" in capsys.readouterr().err

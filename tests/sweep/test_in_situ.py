@@ -185,6 +185,12 @@ def test_compare_says_that_the_comparison_was_made(compared_config: Path, comman
         in (other.stderr)
     )
     assert "mass.models is ('CFM',) there and ('MFM',) here" in other.stderr
+    before = comparison_path(path).read_bytes()
+    forced = command("compare", path, "-o", comparison_path(path), "--force", check=False)
+    assert forced.returncode == 2
+    assert f"{comparison_path(path)} is the only comparison that sweep.h5 can have" in forced.stderr
+    assert comparison_path(path).read_bytes() == before
+    assert not (tmp_path / "sweep-cmp.1.h5").exists()
     comparison_path(path).unlink()
     gone = command("compare", path, "-o", copy, "--force", check=False)
     assert gone.returncode == 2
@@ -193,6 +199,32 @@ def test_compare_says_that_the_comparison_was_made(compared_config: Path, comman
     command("run", compared_config, "-o", path, "--compare", *keep)
     require_same(copy, comparison_path(path))
     assert (states(path) == DONE).all()
+
+
+def test_compare_finds_the_comparison_under_another_name(compared_config: Path, command: Run, tmp_path: Path) -> None:
+    few = ("--set", "traces.keep=none", "--set", "trials=1", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
+    old, other, new = tmp_path / "old.h5", tmp_path / "other.h5", tmp_path / "new.h5"
+    for path in (old, other):
+        command("run", compared_config, "-o", path, "--compare", *few)
+    old.rename(new)
+    shutil.copy(comparison_path(other), comparison_path(new))
+    comparison_path(old).rename(tmp_path / "kept.h5")
+    refused = command("compare", new, "-o", tmp_path / "copy.h5", check=False)
+    assert refused.returncode == 2
+    assert f"{comparison_path(old)} is not there" in refused.stderr, "the other one is of another sweep"
+    (tmp_path / "kept.h5").rename(comparison_path(new))
+    command("compare", new, "-o", tmp_path / "copy.h5")
+    require_same(tmp_path / "copy.h5", comparison_path(new))
+
+
+def test_the_refined_sweep_of_one_without_traces_is_compared_during_its_run(
+    compared_config: Path, command: Run, tmp_path: Path
+) -> None:
+    path, refined = tmp_path / "sweep.h5", tmp_path / "refined.yml"
+    few = ("--set", "traces.keep=none", "--set", "trials=2", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
+    command("run", compared_config, "-o", path, "--compare", *few)
+    done = command("refine", comparison_path(path), "--difference", "1e-9", "--by", "rate_E", "-o", refined)
+    assert f"next: hpcmass run {refined} --compare -o {refined.with_suffix('.h5')}" in done.stderr
 
 
 def make_pending(sweep: Path, points: list[tuple[int, ...]]) -> None:

@@ -9,15 +9,15 @@ import h5py
 import numpy as np
 import pytest
 
-from hpcmass import open_sweep
-from hpcmass.config.file import parse_experiment
+from hpcmass import open_sweep, run_sweep
+from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.store.check import check_sweep
 from hpcmass.store.files import METADATA_BYTES
 from hpcmass.store.kept import window_means
 from hpcmass.store.layout import sweep_bytes
 from hpcmass.store.parts import SweepParts
-from hpcmass.store.schema import NUMBERS, TRACES
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, NUMBERS, TRACES
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.sweep.resimulate import resimulate
 
@@ -31,7 +31,7 @@ def sweeps(config: Path, reference: Path, command: Run, tmp_path_factory: pytest
     directory = tmp_path_factory.mktemp("traces")
     paths = {setting: directory / f"{number}.h5" for number, setting in enumerate(SETTINGS)}
     for setting, path in paths.items():
-        command("run", config, "-o", path, "--set", f"traces.{setting}")
+        command("run", config, "-o", path, "--set", f"traces.{setting}", "--compare")
     return paths
 
 
@@ -128,9 +128,11 @@ def test_a_window_of_every_step(sweeps: dict[str, Path], reference: Path) -> Non
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_compare_refuses_what_is_not_every_step(
-    setting: str, sweeps: dict[str, Path], command: Run, tmp_path: Path
+    setting: str, config: Path, reference: Path, command: Run, tmp_path: Path
 ) -> None:
-    done = command("compare", sweeps[setting], "-o", tmp_path / "c.h5", check=False)
+    path = tmp_path / "sweep.h5"
+    command("run", config, "-o", path, "--set", f"traces.{setting}", "--reuse", reference)
+    done = command("compare", path, "-o", tmp_path / "c.h5", check=False)
     assert done.returncode == 2
     key = setting.replace("=", " = ").replace("ms = 1", "ms = 1.0")
     assert f"does not keep every step of every trial (traces.{key})" in done.stderr
@@ -147,7 +149,11 @@ def test_a_resume_keeps_what_the_file_keeps(
     with h5py.File(path, "r+", locking=False) as file:
         file["status"][1] = 0
         file["mean_v"][1] = 0
-    done = command("run", config, "-o", path)
+        del file.attrs[COMPARISON_ATTRIBUTE]  # as in a merged file
+    lost = command("run", config, "-o", path, check=False)
+    assert lost.returncode == 2
+    assert f"with traces.keep = first_trial nothing could compare {path} after the run; add --compare" in lost.stderr
+    done = command("run", config, "-o", path, "--compare")
     assert "traces.keep (first_trial, now all)" in done.stderr
     assert {name: values.tobytes() for name, values in everything(path).items()} == {
         name: values.tobytes() for name, values in before.items()
@@ -167,6 +173,31 @@ def test_reuse_makes_of_all_traces_what_is_asked_for(
     refused = command("run", config, "-o", tmp_path / "new.h5", "--reuse", sweeps["every_ms=1"], check=False)
     assert refused.returncode == 2
     assert "keeps other traces (traces.every_ms = 1.0) than asked for (traces.keep = all)" in refused.stderr
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_sweep_that_nothing_could_compare_is_refused(
+    setting: str, config: Path, reference: Path, command: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", config, "-o", path, "--set", f"traces.{setting}")
+    key = setting.replace("=", " = ").replace("ms = 1", "ms = 1.0")
+    for more in ((), ("--part", "2/2"), ("--reuse", reference, "--set", "trials=3")):
+        done = command(*words, *more, check=False)
+        assert done.returncode == 2
+        assert f"with traces.{key} nothing could compare {path} after the run; add --compare, or leave" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="nothing could compare"):
+        run_sweep(load_experiment(config, [f"traces.{setting}"]), path)
+
+
+def test_ranks_refuse_it_once(config: Path, mpi_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", config, "-o", path, "--set", "traces.keep=none")
+    done = mpi_run(2, "-m", "hpcmass", *words, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("nothing could compare") == 1
+    assert not path.exists()
 
 
 def test_files_that_keep_different_traces_are_not_merged(
