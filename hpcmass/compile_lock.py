@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 import zlib
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hpcmass.messages import logger
@@ -20,6 +22,35 @@ LOCK_FILE = ".compiling.lock"
 
 SECONDS_FILE = "compile-seconds.txt"
 """Processor seconds that were spent on compiling, a line for each kernel that was asked for."""
+
+POLL_S = 0.1
+"""Longest time (s) between two attempts to get a lock. A blocking call would not notice a signal or a time limit."""
+
+NOTICE_S = 5.0
+"""A process that has waited longer than this (s) says so, once."""
+
+PATIENCE_S = 120.0
+"""A process waits no longer than this (s) for one kernel. After that it waits for none, and compiles them itself."""
+
+
+class WaitStopped(BaseException):
+    """Waiting for another process has ended early, as `ending_waits` asks.
+
+    It is no `Exception`, because numba may treat one as an error of the kernel.
+    """
+
+
+_over: list[Callable[[], bool]] = []
+
+
+@contextmanager
+def ending_waits(is_over: Callable[[], bool]) -> Iterator[None]:
+    """Within the block, a wait for another process ends when this is true, with `WaitStopped`."""
+    _over.append(is_over)
+    try:
+        yield
+    finally:
+        _over.pop()
 
 
 class CompileLock:
@@ -39,19 +70,49 @@ class CompileLock:
         self._descriptor: int | None = None
         self._pid = 0
         self._thread = threading.RLock()
+        self._waited_s = 0.0
+        self._noticed = self._impatient = False
 
     def acquire(self, name: str) -> None:
-        """Wait until no other process compiles the kernel, or its processes have ended."""
+        """Wait until no other process compiles the kernel, its process has ended, or `PATIENCE_S` are over.
+
+        Raises
+        ------
+        WaitStopped
+            When the condition of `ending_waits` is true.
+        """
+        begun = time.monotonic()
+        pause_s = POLL_S / 16
+        while not self._locked(name) and not self._impatient:
+            if any(is_over() for is_over in _over):
+                raise WaitStopped
+            waited_s = time.monotonic() - begun
+            if self._waited_s + waited_s >= NOTICE_S and not self._noticed:
+                self._noticed = True
+                logger.info("waits for another process that compiles the same kernels")
+            if waited_s >= PATIENCE_S:
+                self._impatient = True
+                logger.warning(
+                    "another process has been compiling a kernel for %.0f s; this process does not wait any longer",
+                    waited_s,
+                )
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, POLL_S)
+        self._waited_s += time.monotonic() - begun
+
+    def _locked(self, name: str) -> bool:
+        """Lock a kernel if no other process has; also true where there are no locks."""
         with self._thread:
             descriptor = self._opened()
             if descriptor is None:
-                return
-            with suppress(OSError):  # no locks here, or two processes that wait for each other
-                try:
-                    fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(name))
-                except (BlockingIOError, PermissionError):
-                    logger.debug("another process compiles %s; waiting for it", name)
-                    fcntl.lockf(descriptor, fcntl.LOCK_EX, 1, _place(name))
+                return True
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(name))
+            except (BlockingIOError, PermissionError):
+                return False
+            except OSError:
+                return True
+            return True
 
     def release(self, name: str) -> None:
         """Let others compile, or load what was compiled. Without `acquire` nothing happens."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hpcmass import kernel_cache
-from hpcmass.compile_lock import CompileLock, add_seconds, compile_seconds
-from hpcmass.kernel_cache import SHARED_KERNELS, SUFFIX, KernelCache
+import hpcmass
+from hpcmass import compile_lock, kernel_cache
+from hpcmass.compile_lock import CompileLock, WaitStopped, add_seconds, compile_seconds, ending_waits
+from hpcmass.errors import EXIT_INTERRUPTED, EXIT_STOPPED_EARLY
+from hpcmass.kernel_cache import SHARED_KERNELS, SUFFIX, KernelCache, usable_directory
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -160,6 +164,95 @@ def test_the_lock_is_for_one_process_at_a_time(tmp_path: Path, end: str) -> None
     for process in (first, second):
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def one_is_compiled(tmp_path: Path) -> Iterator[CompileLock]:
+    """The lock of this process, while another process compiles `one.kernel` and does not end."""
+    other = start("-c", HOLD, str(tmp_path))
+    yield CompileLock(tmp_path)
+    other.kill()
+    other.communicate()
+
+
+@pytest.mark.process
+def test_a_stop_ends_the_wait(one_is_compiled: CompileLock) -> None:
+    answers = iter([False, False, True])
+    with ending_waits(lambda: next(answers)), pytest.raises(WaitStopped):
+        one_is_compiled.acquire("one.kernel")
+    assert not list(answers)
+
+
+@pytest.mark.process
+def test_a_long_wait_is_said_once_and_given_up(
+    one_is_compiled: CompileLock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(compile_lock, "NOTICE_S", 0.2)
+    monkeypatch.setattr(compile_lock, "PATIENCE_S", 0.8)
+    begun = time.monotonic()
+    one_is_compiled.acquire("one.kernel")
+    assert 0.8 <= time.monotonic() - begun < 20
+    assert [(record.levelname, record.getMessage().split(" for ")[0]) for record in caplog.records] == [
+        ("INFO", "waits"),
+        ("WARNING", "another process has been compiling a kernel"),
+    ]
+    begun = time.monotonic()
+    one_is_compiled.acquire("one.kernel")
+    assert time.monotonic() - begun < 0.7
+    assert len(caplog.records) == 2
+
+
+HOLD_ALL = """\
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+ENDS: dict[str, tuple[list[str], signal.Signals | None, int, str]] = {
+    "SIGTERM": ([], signal.SIGTERM, EXIT_STOPPED_EARLY, "stopped by a signal, 2 trials are left"),
+    "SIGUSR1 and processes": (["-j", "2"], signal.SIGUSR1, EXIT_STOPPED_EARLY, "stopped by a signal, 2 trials"),
+    "time limit": (["--time-limit", "8s"], None, EXIT_STOPPED_EARLY, "stopped at the time limit, 2 trials are left"),
+    "Ctrl-C": ([], signal.SIGINT, EXIT_INTERRUPTED, "interrupted"),
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "kind", [kind if kind == "SIGTERM" else pytest.param(kind, marks=pytest.mark.slow) for kind in ENDS]
+)
+def test_a_sweep_that_waits_for_kernels_can_be_stopped(tmp_path: Path, mpi_env: dict[str, str], kind: str) -> None:
+    options, number, code, message = ENDS[kind]
+    (tmp_path / "config.yml").write_text(
+        "trials: 2\ngrid: {p: 0.2, lam: 0.8}\n"
+        "network: {n_neurons: 200, n_external: 200, p_ext: 1.0, w_ext: 0.1, duration_ms: 800, transient_ms: 100}\n"
+    )
+    env = mpi_env | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    env.pop(SHARED_KERNELS, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+        directory = usable_directory(Path(hpcmass.__file__).parent / "network")
+    other = start("-c", HOLD_ALL, str(directory / compile_lock.LOCK_FILE))
+    command = [sys.executable, "-m", "hpcmass", "run", "config.yml", "-o", "sweep.h5", *options]
+    job = subprocess.Popen(command, env=env, cwd=tmp_path, text=True, stderr=subprocess.PIPE)
+    try:
+        assert job.stderr is not None
+        lines: list[str] = []
+        while number is not None and not (lines and "waits for another process" in lines[-1]):
+            lines.append(job.stderr.readline())
+            assert lines[-1], "".join(lines)
+        if number is not None:
+            job.send_signal(number)
+        _, rest = job.communicate(timeout=60)
+    finally:
+        for process in (job, other):
+            process.kill()
+            process.communicate()
+    assert job.returncode == code, rest
+    assert message in rest
+    assert "Traceback" not in rest
+    assert not list(directory.glob(f"*{SUFFIX}"))
 
 
 def test_without_a_directory_or_permission_nothing_is_locked(tmp_path: Path) -> None:

@@ -36,19 +36,20 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from hpcmass.live.own_directory import redirect_page
     from hpcmass.live.viewer import has_display, ssh_line, view
 
     if options.port > LAST_PORT:
         raise UserError(f"--port {options.port}: give a number up to {LAST_PORT}")
 
-    def opened(server: Server) -> None:
+    def opened(server: Server, own: Path) -> None:
         print(server.link, flush=True)
         if not has_display():
             print(f"on your own machine: {ssh_line(server.port)}", flush=True)
         elif not options.no_browser:
             import webbrowser
 
-            webbrowser.open(server.link)
+            webbrowser.open(redirect_page(own, server.link))
 
     _end_cleanly()
     view(options.files, port=options.port, models=options.models, statistics=options.statistics, opened=opened)

@@ -46,3 +46,17 @@ def remove_abandoned(parent: Path) -> None:
                 shutil.rmtree(directory, ignore_errors=True)
             finally:
                 os.close(descriptor)
+
+
+def redirect_page(directory: Path, link: str) -> str:
+    """Write a page that leads to the link, for this user alone; returns its address.
+
+    A browser gets the address on its command line, which all users of the machine can read. So it is not the link.
+    """
+    path = directory / "open.html"
+    with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(
+            '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>hpcmass view</title>\n'
+            f'<meta http-equiv="refresh" content="0; url={link}">\n<a href="{link}">{link}</a></html>\n'
+        )
+    return path.as_uri()

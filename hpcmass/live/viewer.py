@@ -77,7 +77,7 @@ def view(
     port: int = 0,
     models: Sequence[str] | None = None,
     statistics: Sequence[str] | None = None,
-    opened: Callable[[Server], object] = lambda server: None,
+    opened: Callable[[Server, Path], object] = lambda server, own: None,
 ) -> None:
     """Serve the page of a comparison or a sweep until the process is interrupted.
 
@@ -90,7 +90,7 @@ def view(
     models, statistics : sequence of str, optional
         In place of those that the configuration of the sweep names, as for `compare_sweep`.
     opened : callable
-        Called with the server when it answers.
+        Called when the server answers, with the server and the viewer's own directory.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def view(
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            opened(server)
+            opened(server, own)
             _follow(shown, replace(first, own=own / "comparison.h5") if sweep else first)
         finally:
             server.shutdown()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpcmass.compile_lock import WaitStopped, ending_waits
 from hpcmass.compiled import require_compiler
 from hpcmass.config import Experiment
 from hpcmass.config.file import load_experiment
@@ -21,7 +23,7 @@ from hpcmass.parallel.communicator import Communicator, communicator
 from hpcmass.parallel.processes import require_main_guard
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
-from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
+from hpcmass.sweep.limits import Clock, Limits, stop_requested, stopping_on_signals
 from hpcmass.sweep.prepare import Prepared, RunOptions, prepare
 from hpcmass.sweep.scatter import Tally, scatter
 from hpcmass.text import counted
@@ -205,7 +207,7 @@ def _run(
     if comm.is_root:
         logger.info(_announcement(comm, prepared))
     if prepared.missing or prepared.n_points_left:
-        comm.one_per_node_first(lambda: _warm_up(prepared.experiment))
+        comm.one_per_node_first(lambda: _warm_up(prepared.experiment, clock))
         tally = scatter(comm, prepared, queue, clock, comparison)
     comm.on_root(lambda: _require_written(tally))
     compared = comm.on_root(lambda: None if comparison is None else comparison.finish())
@@ -242,11 +244,19 @@ def _workers(comm: Communicator, prepared: Prepared) -> int:
     return prepared.jobs if comm.size == 1 else comm.size - 1
 
 
-def _warm_up(experiment: Experiment) -> None:
-    """Load the kernels; on a machine that never ran them, this compiles them."""
+def _warm_up(experiment: Experiment, clock: Clock) -> None:
+    """Load the kernels; on a machine that never ran them, this compiles them or waits for a process that does.
+
+    The wait ends with a signal to stop or at the time limit. No trial begins after that, so no kernel is needed.
+    """
     from hpcmass.network import warm_up
 
-    warm_up(*experiment.networks_at_ends())
+    def is_over() -> bool:
+        return stop_requested() or clock.is_up()
+
+    if not is_over():
+        with suppress(WaitStopped), ending_waits(is_over):
+            warm_up(*experiment.networks_at_ends())
 
 
 def _require_written(tally: Tally) -> None:

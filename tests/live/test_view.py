@@ -205,6 +205,25 @@ def test_it_ends_cleanly(number: signal.Signals, code: int, said: str, write_swe
 
 
 @pytest.mark.process
+def test_the_link_is_not_on_the_command_line_of_the_browser(write_sweep: Write, tmp_path: Path) -> None:
+    own, browser, called = tmp_path / "tmp", tmp_path / "browser", tmp_path / "called"
+    own.mkdir()
+    browser.write_text(f'#!/bin/sh\necho "$@" > "{called}.new"; mv "{called}.new" "{called}"\n')
+    browser.chmod(0o755)
+    env = {"TMPDIR": str(own), "DISPLAY": ":0", "SSH_CONNECTION": "", "SSH_TTY": "", "BROWSER": f"{browser} %s"}
+    with running(sys.executable, "-m", "hpcmass", "view", write_sweep(), env=env) as process:
+        assert process.stdout is not None
+        link = process.stdout.readline().strip()
+        until(called.exists)
+        address = called.read_text().strip()
+        page = Path(address.removeprefix("file://"))
+        assert page.parent.parent == own
+        assert [path.stat().st_mode & 0o777 for path in (page.parent, page)] == [0o700, 0o600]
+        assert f"url={link}" in page.read_text()
+        assert link.rstrip("/").rpartition("/")[2] not in address
+
+
+@pytest.mark.process
 def test_the_directory_of_a_viewer_that_was_killed_is_removed(write_sweep: Write, tmp_path: Path) -> None:
     own = tmp_path / "tmp"
     own.mkdir()
