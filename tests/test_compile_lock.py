@@ -325,6 +325,43 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     return package, filled.directory
 
 
+def modes(directory: Path) -> list[int]:
+    """Access rights of the base directory, the package's and the kernels."""
+    return [
+        path.stat().st_mode & 0o777 for path in (directory.parent, directory, *sorted(directory.glob(f"*{SUFFIX}")))
+    ]
+
+
+def test_what_is_new_is_shared(shared: tuple[Path, Path]) -> None:
+    assert modes(shared[1]) == [0o755, 0o755, 0o644]
+
+
+def test_an_existing_directory_stays_as_private_as_it_is(
+    shared: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _ = shared
+    base = tmp_path / "old kernels"
+    base.mkdir(mode=0o700)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(base))
+    cache = KernelCache(package)
+    cache.write("one.kernel", b"1" * 1000)
+    assert cache.share() == 1
+    assert cache.directory is not None
+    assert modes(cache.directory) == [0o700, 0o755, 0o644]
+    assert cache.unshared() == [f"chmod go+rx '{base}'"]
+    (cache.directory / "one.kernel").chmod(0o600)  # as after a command that was killed
+    again = KernelCache(package)
+    again.write("two.kernel", b"2" * 1000)
+    assert again.share() == 2
+    assert modes(cache.directory) == [0o700, 0o755, 0o600, 0o644]
+    for command in again.unshared():
+        subprocess.run(command, shell=True, check=True)
+    assert modes(cache.directory) == [0o755, 0o755, 0o644, 0o644]
+    assert again.unshared() == []
+    base.chmod(0o750)
+    assert again.unshared() == []
+
+
 def test_the_shared_kernels_are_read_and_never_written(
     shared: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
