@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ LOCK_FILE = ".compiling.lock"
 """One byte of this file is locked for each kernel that is being compiled. It stays empty."""
 
 SECONDS_FILE = "compile-seconds.txt"
-"""Processor seconds that were spent on compiling, a line for each kernel that was asked for."""
+"""A line for each kernel that was compiled: processor seconds, its name, the names of the kernels that it calls."""
 
 POLL_S = 0.1
 """Longest time (s) between two attempts to get a lock. A blocking call would not notice a signal or a time limit."""
@@ -136,19 +136,41 @@ def _place(name: str) -> int:
     return zlib.crc32(name.encode()) & 0x3FFFFFFF
 
 
-def add_seconds(directory: Path | None, seconds: float) -> None:
-    """Note what compiling has taken."""
+def add_seconds(directory: Path | None, seconds: float, name: str, calls: Iterable[str] = ()) -> None:
+    """Note what compiling a kernel has taken, without the kernels that it calls."""
     if directory is not None:
         with suppress(OSError), open(directory / SECONDS_FILE, "a") as file:
-            file.write(f"{seconds:.3f}\n")
+            file.write(" ".join([f"{seconds:.3f}", name, *calls]) + "\n")
 
 
-def compile_seconds(directory: Path | None) -> float:
-    """Processor seconds that compiling the kernels of a cache has taken; 0 if unknown."""
+def compile_seconds(directory: Path | None, names: Iterable[str] | None = None) -> float:
+    """Processor seconds that compiling the kernels of a cache has taken; 0 if unknown.
+
+    Parameters
+    ----------
+    directory : Path or None
+    names : iterable of str, optional
+        Only these kernels and those that they call, each as it was compiled last; by default, all that was ever
+        compiled. If no line has one of the names, lines without a name count, which older versions have written.
+    """
     if directory is None:
         return 0.0
-    try:
-        lines = (directory / SECONDS_FILE).read_text().split()
-        return sum(float(line) for line in lines)
-    except (OSError, ValueError):
-        return 0.0
+    unnamed, total, last = 0.0, 0.0, dict[str, tuple[float, list[str]]]()
+    with suppress(OSError, ValueError):
+        for line in (directory / SECONDS_FILE).read_text().splitlines():
+            seconds, *entry = line.split() or ["0"]
+            total += float(seconds)
+            if entry:
+                last[entry[0]] = float(seconds), entry[1:]
+            else:
+                unnamed += float(seconds)
+    if names is None:
+        return total
+    needed: set[str] = set()
+    waiting = [name for name in names if name in last]
+    while waiting:
+        name = waiting.pop()
+        if name in last and name not in needed:
+            needed.add(name)
+            waiting += last[name][1]
+    return sum(last[name][0] for name in needed) if needed else unnamed

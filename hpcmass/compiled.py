@@ -13,6 +13,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,28 +54,65 @@ def open_cache(package: str) -> KernelCache:
     return cache_of(Path(__file__).parent / package)
 
 
+def kernels_asked_for() -> set[str]:
+    """Names of the kernels that this process has compiled or loaded, without those that only other kernels call."""
+    return set(_asked_for)
+
+
+_asked_for: set[str] = set()
+
+
 def _compile_in_turn(compile_or_load: Callable[[Any], Any], kept: _Kept, signature: Any) -> Any:
-    """Compile or load a kernel, release what `load_overload` has locked, and note the time of the outermost kernel."""
-    begun, outermost = time.thread_time(), _nested.depth == 0
-    _nested.depth += 1
+    """Compile or load a kernel, release what `load_overload` has locked, and note the time that compiling takes."""
+    begun, asked = time.thread_time(), _Asked()
+    _open.kernels.append(asked)
     try:
         return compile_or_load(signature)
     finally:
-        _nested.depth -= 1
+        _open.kernels.pop()
         kept.end_turn()
-        if outermost and _nested.compiled:
-            add_seconds(kept.directory, time.thread_time() - begun)
-            _nested.compiled = False
+        took_s = time.thread_time() - begun
+        names = {asked.name} - {""}
+        if _open.kernels:
+            caller = _open.kernels[-1]
+            caller.calls_s += took_s
+            caller.calls |= asked.calls | names
+        else:
+            _asked_for.update(names)
+        if asked.compiled:
+            add_seconds(kept.directory, took_s - asked.calls_s, asked.name, sorted(asked.calls))
 
 
-class _Nested(threading.local):
-    """Of this thread: how many kernels it is compiling, each called by the one before, and whether one was compiled."""
+@dataclass
+class _Asked:
+    """A kernel that is being compiled or loaded.
 
-    depth = 0
-    compiled = False
+    Attributes
+    ----------
+    name : str
+        Empty if it was compiled before by this process, or cannot be stored.
+    compiled : bool
+        It was not in the cache.
+    calls : set of str
+        Kernels that it calls.
+    calls_s : float
+        Processor time (s) that they have taken.
+    """
+
+    name: str = ""
+    compiled: bool = False
+    calls: set[str] = field(default_factory=set)
+    calls_s: float = 0.0
 
 
-_nested = _Nested()
+class _Open(threading.local):
+    """Kernels that this thread is compiling, each called by the one before."""
+
+    def __init__(self) -> None:
+        self.kernels: list[_Asked] = []
+
+
+_open = _Open()
 
 
 def _compiles() -> bool:
@@ -121,6 +159,7 @@ class _Kept(NullCache):
         name = self._file_name(signature, target_context.codegen())
         if name is None:
             return None
+        _open.kernels[-1].name = name
         cache = cache_of(self._package)
         content = cache.read(name)
         if content is None:
@@ -128,7 +167,7 @@ class _Kept(NullCache):
             self._waited_for.append(name)
             content = cache.read(name)  # another process may have compiled it
         if content is None:
-            _nested.compiled = True
+            _open.kernels[-1].compiled = True
             return None
         try:
             from numba.core.compiler import CompileResult

@@ -23,6 +23,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 import llvmlite
 import numba
@@ -75,8 +76,9 @@ class KernelCache:
         self._shared_owners = {*_own(), package.stat().st_uid}
         self.shared = self._shared_directory(package)
         self.directory: Path | None = None
+        self._made: list[Path] = []
         try:
-            self.directory = usable_directory(package)
+            self.directory = usable_directory(package, self._made)
         except Unusable as problem:
             _report(f"{problem}; kernels are compiled again at every start")
         self.turns = CompileLock(self.directory)
@@ -144,6 +146,7 @@ class KernelCache:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(_MAGIC + _digest(name, content) + content)
             os.replace(growing, self.directory / name)
+            self._made.append(self.directory / name)
         except OSError as error:
             if growing is not None:
                 _remove(Path(growing))
@@ -154,13 +157,26 @@ class KernelCache:
         _report(f"the kernel {name} cannot be cached: {_reason(problem)}; it is compiled again at every start")
 
     def share(self) -> int:
-        """Let other users read the kernels; returns their number."""
+        """Let other users read the directories and kernels that this process has made; returns the number of all."""
         assert self.directory is not None  # asked before
-        stored = sorted(self.directory.glob(f"*{SUFFIX}"))
-        for path in (self.directory.parent, self.directory, *stored):
+        for path in self._made:
             with suppress(OSError):
                 path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
-        return len(stored)
+        return len(self._stored())
+
+    def unshared(self) -> list[str]:
+        """Commands that let other users read what they cannot read yet; none if a group may read it."""
+        assert self.directory is not None  # asked before
+        base, commands = self.directory.parent, []
+        if not _is_shared(base):
+            commands.append(f"chmod go+rx {quote(str(base))}")
+        if not all(_is_shared(path) for path in (self.directory, *self._stored())):
+            commands.append(f"chmod -R go+rX {quote(str(self.directory))}")
+        return commands
+
+    def _stored(self) -> list[Path]:
+        assert self.directory is not None
+        return sorted(self.directory.glob(f"*{SUFFIX}"))
 
     def _remove_damaged(self, directory: Path) -> int:
         """Remove every damaged file; returns the number of good ones."""
@@ -219,8 +235,15 @@ def source_key(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def usable_directory(package: Path) -> Path:
+def usable_directory(package: Path, made: list[Path] | None = None) -> Path:
     """The directory for this user and these sources, created if necessary.
+
+    Parameters
+    ----------
+    package : Path
+        Directory of the sources.
+    made : list of Path, optional
+        What is created is appended.
 
     Raises
     ------
@@ -235,23 +258,34 @@ def usable_directory(package: Path) -> Path:
     directory = base / f"{package.name}-{source_key(package)}"
     for path in (base, directory):
         try:
-            _make_private(path, may_be_sticky=path is base)
+            if _make_private(path, may_be_sticky=path is base) and made is not None:
+                made.append(path)
         except (OSError, Unusable) as problem:
             origin = "which NUMBA_CACHE_DIR names" if chosen else "which NUMBA_CACHE_DIR can replace"
             raise Unusable(f"the kernel cache {path}, {origin}, cannot be used: {_reason(problem)}") from None
     return directory
 
 
-def _make_private(directory: Path, *, may_be_sticky: bool) -> None:
+def _make_private(directory: Path, *, may_be_sticky: bool) -> bool:
     """Create a directory, or check that only its owner, this user or root, can write into the existing one.
 
     Others may write into a sticky directory such as /tmp, because they cannot change our files there.
+    Returns whether it was created.
     """
+    is_new = not os.path.lexists(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except FileExistsError:
         raise Unusable("it is a link to nothing" if directory.is_symlink() else "it is not a directory") from None
     _require_private(directory, _own(), may_be_sticky=may_be_sticky)
+    return is_new
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether a group or all users can read a file, or read and enter a directory."""
+    needed = 0o5 if path.is_dir() else 0o4
+    mode = path.stat().st_mode
+    return any((mode >> shift) & needed == needed for shift in (3, 0))
 
 
 def _require_private(directory: Path, owners: set[int], *, may_be_sticky: bool = False) -> None:

@@ -125,7 +125,12 @@ def test_processes_that_start_together_compile_each_kernel_once(package: Path, t
     assert sum(misses for _, misses in results) == KERNELS
     assert len(list(tmp_path.rglob(f"*{SUFFIX}"))) == KERNELS
     (directory,) = (tmp_path / "cache").iterdir()
-    assert compile_seconds(directory) > 0
+    lines = [line.split() for line in (directory / compile_lock.SECONDS_FILE).read_text().splitlines()]
+    assert {line[1] for line in lines} == {path.name for path in directory.glob(f"*{SUFFIX}")}
+    assert len(lines) == KERNELS
+    (outer,) = (line for line in lines if line[1].startswith("outer"))
+    assert len(outer) == 4, "it calls `inner` for both kinds of arrays"
+    assert compile_seconds(directory, [outer[1]]) == compile_seconds(directory) > 0
 
 
 @pytest.mark.slow
@@ -260,16 +265,34 @@ def test_without_a_directory_or_permission_nothing_is_locked(tmp_path: Path) -> 
         lock = CompileLock(directory)
         lock.acquire("one.kernel")
         lock.release("one.kernel")
-        add_seconds(directory, 1.0)
+        add_seconds(directory, 1.0, "one.kernel")
         assert compile_seconds(directory) == 0
 
 
-def test_seconds_add_up(tmp_path: Path) -> None:
-    for seconds in (1.5, 0.25):
-        add_seconds(tmp_path, seconds)
-    assert compile_seconds(tmp_path) == 1.75
-    (tmp_path / "compile-seconds.txt").write_text("damaged")
-    assert compile_seconds(tmp_path) == 0
+def test_seconds_of_the_kernels_that_are_asked_for(tmp_path: Path) -> None:
+    """Not those of another neuron model, and not those that were compiled before."""
+    add_seconds(tmp_path, 9.0, "loop-lif.kernel", ["rows.kernel"])
+    add_seconds(tmp_path, 0.5, "rows.kernel")
+    add_seconds(tmp_path, 8.0, "loop-eif.kernel", ["rows.kernel", "power.kernel"])
+    add_seconds(tmp_path, 0.25, "power.kernel")
+    add_seconds(tmp_path, 6.0, "loop-lif.kernel", ["rows.kernel"])
+    assert compile_seconds(tmp_path) == 23.75
+    assert compile_seconds(tmp_path, ["loop-lif.kernel"]) == 6.5
+    assert compile_seconds(tmp_path, ["loop-lif.kernel", "rows.kernel", "graph.kernel"]) == 6.5
+    assert compile_seconds(tmp_path, ["loop-eif.kernel"]) == 8.75
+    assert compile_seconds(tmp_path, ["graph.kernel"]) == 0
+    add_seconds(tmp_path, 1.0, "outer.kernel", ["loop-eif.kernel"])  # which was compiled before, with what it calls
+    assert compile_seconds(tmp_path, ["outer.kernel"]) == 9.75
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1.500\n0.25\n", 1.75), ("damaged", 0), ("1.5\n\n", 1.5), ("", 0)])
+def test_seconds_that_an_older_version_has_noted(tmp_path: Path, text: str, seconds: float) -> None:
+    (tmp_path / "compile-seconds.txt").write_text(text)
+    assert compile_seconds(tmp_path) == seconds
+    assert compile_seconds(tmp_path, ["one.kernel"]) == seconds
+    add_seconds(tmp_path, 4.0, "one.kernel")
+    if text.endswith("\n") or not text:
+        assert compile_seconds(tmp_path, ["one.kernel"]) == 4
 
 
 # ---------------------------------------------------------------------------------------- compiled in advance
@@ -323,6 +346,43 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     monkeypatch.setenv(SHARED_KERNELS, str(tmp_path / "shared"))
     assert filled.directory is not None
     return package, filled.directory
+
+
+def modes(directory: Path) -> list[int]:
+    """Access rights of the base directory, the package's and the kernels."""
+    return [
+        path.stat().st_mode & 0o777 for path in (directory.parent, directory, *sorted(directory.glob(f"*{SUFFIX}")))
+    ]
+
+
+def test_what_is_new_is_shared(shared: tuple[Path, Path]) -> None:
+    assert modes(shared[1]) == [0o755, 0o755, 0o644]
+
+
+def test_an_existing_directory_stays_as_private_as_it_is(
+    shared: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _ = shared
+    base = tmp_path / "old kernels"
+    base.mkdir(mode=0o700)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(base))
+    cache = KernelCache(package)
+    cache.write("one.kernel", b"1" * 1000)
+    assert cache.share() == 1
+    assert cache.directory is not None
+    assert modes(cache.directory) == [0o700, 0o755, 0o644]
+    assert cache.unshared() == [f"chmod go+rx '{base}'"]
+    (cache.directory / "one.kernel").chmod(0o600)  # as after a command that was killed
+    again = KernelCache(package)
+    again.write("two.kernel", b"2" * 1000)
+    assert again.share() == 2
+    assert modes(cache.directory) == [0o700, 0o755, 0o600, 0o644]
+    for command in again.unshared():
+        subprocess.run(command, shell=True, check=True)
+    assert modes(cache.directory) == [0o755, 0o755, 0o644, 0o644]
+    assert again.unshared() == []
+    base.chmod(0o750)
+    assert again.unshared() == []
 
 
 def test_the_shared_kernels_are_read_and_never_written(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command
 from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.messages import logger
 from hpcmass.text import counted
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"no kernels can be stored in {directory}; give a directory that only you can write")
     n_kernels = sum(cache.share() for cache in stored)
     print(f"{directory}: {counted(n_kernels, 'kernel')}; set {SHARED_KERNELS}={directory} in the jobs")
+    if commands := list(dict.fromkeys(command for cache in stored for command in cache.unshared())):
+        logger.info("other users cannot read these kernels; to let them: %s", " && ".join(commands))
     return EXIT_DONE
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpcmass.compile_lock import compile_seconds
-from hpcmass.compiled import open_cache, require_compiler
+from hpcmass.compiled import kernels_asked_for, open_cache, require_compiler
 from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.errors import TrialFailure, UserError
@@ -108,8 +108,8 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
     tried: list[tuple[int, Measured | str]] = []
     started = time.perf_counter()
     with worker_processes(processes) as pool:
-        for ready in [pool.submit(_start, experiment) for _ in range(processes)]:
-            ready.result()
+        started_each = [pool.submit(_start, experiment) for _ in range(processes)]
+        kernels = set[str]().union(*(one.result() for one in started_each))
         begun = time.perf_counter()
         running: dict[Future[Measured | str], int] = {}
         while True:
@@ -121,8 +121,8 @@ def calibrate(experiment: Experiment, *, processes: int, budget_s: float = 5.0) 
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 tried.append((running.pop(future), future.result()))
-    compiled_s = compile_seconds(cache.directory)
-    compiled_now = compiled_s > compiled_before_s
+    compiled_now = compile_seconds(cache.directory) > compiled_before_s
+    compiled_s = compile_seconds(cache.directory, kernels)
     measured = [(number, outcome) for number, outcome in sorted(tried) if not isinstance(outcome, str)]
     if not measured:
         raise UserError(f"all {len(tried)} trials of the calibration failed; the last: {tried[-1][1]}")
@@ -148,11 +148,12 @@ def shortened(network: NetworkParameters) -> NetworkParameters:
     return NetworkParameters(**{**network.model_dump(), "duration_ms": duration_ms, "transient_ms": transient_ms})
 
 
-def _start(experiment: Experiment) -> None:
-    """Load the kernels; on a machine that never ran them, this compiles them."""
+def _start(experiment: Experiment) -> set[str]:
+    """Load the kernels; on a machine that never ran them, this compiles them. Returns their names."""
     from hpcmass.network import warm_up
 
     warm_up(*experiment.networks_at_ends())
+    return kernels_asked_for()
 
 
 def _measure(experiment: Experiment, number: int) -> Measured | str:
