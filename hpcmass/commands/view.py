@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -63,6 +65,15 @@ def _end_cleanly() -> None:
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
+
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:  # raised where Python only reports it
+        if isinstance(unraisable.exc_value, SystemExit):
+            os.kill(os.getpid(), int(str(unraisable.exc_value.code)) - 128)
+        else:
+            hook(unraisable)
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = lost
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:

@@ -242,6 +242,25 @@ def test_the_directory_of_a_viewer_that_was_killed_is_removed(write_sweep: Write
         assert (own / "hpcmass-view-other").exists()
 
 
+LOST = """
+import os, signal, time, weakref
+from hpcmass.commands.view import _end_cleanly
+class Thing: pass
+_end_cleanly()
+thing = Thing()
+reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+del thing  # the handler's exception is lost here
+time.sleep(20)
+"""
+
+
+@pytest.mark.process
+def test_a_signal_that_python_loses_ends_it_too(python_run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = python_run("-c", LOST, check=False)
+    assert done.returncode == 143
+    assert done.stderr == ""
+
+
 @pytest.mark.slow
 @pytest.mark.process
 def test_its_second_process_is_started_again(write_sweep: Write) -> None:
