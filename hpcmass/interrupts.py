@@ -54,11 +54,16 @@ class Interrupts:
     def again(self) -> None:
         """Raise it again, soon."""
         self._count = 0
-        main = threading.main_thread().ident
-        assert main is not None
-        timer = threading.Timer(AGAIN_S, signal.pthread_kill, (main, signal.SIGINT))  # a signal also ends a sleep
-        timer.daemon = True
-        timer.start()
+        raise_again(signal.SIGINT)
+
+
+def raise_again(number: int) -> None:
+    """Send this process's main thread a signal, soon: its handler's exception was lost."""
+    main = threading.main_thread().ident
+    assert main is not None
+    timer = threading.Timer(AGAIN_S, signal.pthread_kill, (main, number))  # a signal also ends a sleep
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, names, whole
 from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.interrupts import raise_again
 
 if TYPE_CHECKING:
     from hpcmass.live.server import Server
@@ -68,7 +68,7 @@ def _end_cleanly() -> None:
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:  # raised where Python only reports it
         if isinstance(unraisable.exc_value, SystemExit):
-            os.kill(os.getpid(), int(str(unraisable.exc_value.code)) - 128)
+            raise_again(int(str(unraisable.exc_value.code)) - 128)
         else:
             hook(unraisable)
 
