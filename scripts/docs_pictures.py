@@ -1,6 +1,6 @@
-"""Draw every picture of README and documentation again, from the results of `make run` and `make medium`.
+"""Draw the pictures of README and guide again, from the results of `make run`; `make figures` draws the other ones.
 
-    make run medium
+    make run
     python scripts/docs_pictures.py results
 
 It simulates a plane for the picture of the refinement, 10 minutes. Look at each picture afterwards.
@@ -19,9 +19,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from browser import headless  # noqa: E402
-
-MAPS = ("overview", "synchrony", "correlation", "lag", "chi_squared", "spectral_shape", "median_frequency")
-"""Figures of `docs/results.md` that `hpcmass plot` draws."""
 
 
 def picture(page: Path, view: str, size: tuple[int, int], top: str, output: Path) -> None:
@@ -44,14 +41,6 @@ def main() -> None:
     results, images = Path(sys.argv[1]).resolve(), ROOT / "docs" / "images"
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        comparison = str(results / "medium-cmp.h5")
-        maps = ["--maps", ",".join((*MAPS, "report"))]
-        subprocess.run(["hpcmass", "plot", comparison, "-o", folder, "--force", *maps], check=True)
-        subprocess.run([sys.executable, str(ROOT / "analysis" / "points.py"), comparison, "-o", folder], check=True)
-        view = "#show=spectral_distance&of=CFM|MFM|LIN&at=0.4,0.7"
-        picture(made / "report.html", view, (1440, 1450), "h1", made / "report.png")
-        for name in (*MAPS, "points", "report"):
-            with_few_colours(made / f"{name}.png", images / "results" / f"{name}.png")
         refinement = [str(ROOT / "analysis" / "refinement.py"), str(results / "refinement")]
         subprocess.run([sys.executable, *refinement, "-o", str(made / "refinement.png")], check=True)
         with_few_colours(made / "refinement.png", images / "refinement.png")
