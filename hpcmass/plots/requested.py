@@ -23,6 +23,14 @@ Limits = Mapping[str, tuple[float, float]]
 
 Make = Callable[[View], list[Panel]]
 
+
+def _rate(view: View, kind: int) -> list[Panel]:
+    """The rate of one kind of neurons; a map alone says of which."""
+    panel = panels.rates(view)[kind]
+    label = f"rate of {panel.title} (Hz), square-root scale"
+    return [replace(panel, scale=replace(panel.scale, label=label))]
+
+
 OF_MODELS: Final[dict[str, Make]] = {
     "rho": panels.correlation,
     "lag": panels.lag,
@@ -41,8 +49,8 @@ OF_NETWORK: Final[dict[str, Make]] = {
     "spike_contrast": panels.spike_contrast,
     "spike_contrast_bin": panels.bin_width,
     "cv_isi": panels.irregularity,
-    "rate_E": lambda view: panels.rates(view)[:1],
-    "rate_I": lambda view: panels.rates(view)[1:],
+    "rate_E": lambda view: _rate(view, 0),
+    "rate_I": lambda view: _rate(view, 1),
 }
 """Statistics that have a map of their own: of mass models, of network and models, of the network."""
 

@@ -47,6 +47,12 @@ def test_every_statistic_has_a_map(full_comparison: Path):
                 assert each.panel.values.shape == view.plane.shape, name
 
 
+def test_a_map_of_rates_says_of_which_neurons(full_comparison: Path):
+    with open_view(full_comparison) as view:
+        labels = [each.panel.scale.label for each in requested(view, ["rate_E", "rate_I"])]
+    assert labels == [f"rate of {kind} neurons (Hz), square-root scale" for kind in ("excitatory", "inhibitory")]
+
+
 def test_scales_are_those_of_the_models_shown(full_comparison: Path, full):
     with open_view(full_comparison) as view:
         alone = requested(view, ["chi2:CFM"])[0].panel.scale
