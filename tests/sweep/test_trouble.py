@@ -25,7 +25,7 @@ def test_an_unforeseen_error_before_a_barrier_aborts_with_its_message(sabotage: 
     done = sabotage(
         3,
         f"""
-def broken(experiment):
+def broken(*args):
     raise RuntimeError("no such kernel")
 if rank == {culprit}:
     run._warm_up = broken
@@ -161,7 +161,7 @@ def main(arguments, work=main):
 @pytest.mark.slow
 def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
     done = sabotage(
-        3, "run._warm_up = lambda experiment: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n"
+        3, "run._warm_up = lambda *args: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n"
     )
     assert done.returncode == 75, done.stderr
     assert "stopped by a signal, 12 trials are left" in done.stderr
