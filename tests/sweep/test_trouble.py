@@ -160,9 +160,7 @@ def main(arguments, work=main):
 
 @pytest.mark.slow
 def test_a_signal_before_the_first_trial_is_a_stop_and_no_death(sabotage: Run, tmp_path: Path) -> None:
-    done = sabotage(
-        3, "run._warm_up = lambda *args: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n"
-    )
+    done = sabotage(3, "run._warm_up = lambda *args: os.kill(os.getpid(), signal.SIGUSR1) if rank == 0 else None\n")
     assert done.returncode == 75, done.stderr
     assert "stopped by a signal, 12 trials are left" in done.stderr
     assert sweep_status(tmp_path / "sweep.h5").pending == 12
