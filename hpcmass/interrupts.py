@@ -66,6 +66,19 @@ def raise_again(number: int) -> None:
     timer.start()
 
 
+def lost_to(kind: type[BaseException], again: Callable[[], object]) -> Callable[[sys.UnraisableHookArgs], object]:
+    """A `sys.unraisablehook`: an exception of this kind, which Python can only report there, calls `again`."""
+    hook = sys.unraisablehook
+
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, kind):
+            again()
+        else:
+            hook(unraisable)
+
+    return lost
+
+
 @contextmanager
 def answered(*, to_the_end: bool = False) -> Iterator[Interrupts]:
     """Raise `KeyboardInterrupt` once within the block.
@@ -83,15 +96,9 @@ def answered(*, to_the_end: bool = False) -> Iterator[Interrupts]:
         yield interrupts
         return
 
-    def lost(unraisable: sys.UnraisableHookArgs) -> None:
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            interrupts.again()
-        else:
-            hook(unraisable)
-
     hook = sys.unraisablehook
     signal.signal(signal.SIGINT, interrupts)
-    sys.unraisablehook = lost
+    sys.unraisablehook = lost_to(KeyboardInterrupt, interrupts.again)
     try:
         yield interrupts
     finally:

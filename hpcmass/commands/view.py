@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.commands.arguments import Commands, add_command, names, whole
 from hpcmass.errors import EXIT_DONE, UserError
-from hpcmass.interrupts import raise_again
+from hpcmass.interrupts import lost_to, raise_again
 
 if TYPE_CHECKING:
     from hpcmass.live.server import Server
@@ -63,18 +63,14 @@ def _end_cleanly() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
 
+    last = int(signal.SIGTERM)
+
     def end(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        last = number
         raise SystemExit(128 + number)
 
-    def lost(unraisable: sys.UnraisableHookArgs) -> None:  # raised where Python only reports it
-        if isinstance(unraisable.exc_value, SystemExit):
-            raise_again(int(str(unraisable.exc_value.code)) - 128)
-        else:
-            hook(unraisable)
-
-    hook = sys.unraisablehook
-    sys.unraisablehook = lost
-
+    sys.unraisablehook = lost_to(SystemExit, lambda: raise_again(last))
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, end)
