@@ -37,7 +37,7 @@ from hpcmass.store.files import real_path, require_output, same_file
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING, comparison_path
 from hpcmass.store.sweep_file import SweepFile
 
 IN_FLIGHT = 4
@@ -270,7 +270,7 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
         name = str(file.attributes.get(COMPARISON_ATTRIBUTE, ""))
         path = file.path.with_name(name) if name else None
         if path is None or not path.exists():  # both files may have got another name
-            beside = file.path.with_name(f"{file.path.stem}-cmp{file.path.suffix}")
+            beside = comparison_path(file.path)
             path = beside if compares(beside, file.uuid) else path
         try:
             if path is None or not path.exists():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
 FORMAT_VERSION: Final = (2, 2)
@@ -41,6 +42,12 @@ KEEP_ATTRIBUTE: Final = "traces"
 
 COMPARISON_ATTRIBUTE: Final = "comparison"
 """Root attribute of a sweep that is compared during the run: the name of the comparison file beside it."""
+
+
+def comparison_path(sweep: Path) -> Path:
+    """The comparison that `run --compare` makes: `sweep-cmp.h5` beside `sweep.h5`."""
+    return sweep.with_name(f"{sweep.stem}-cmp{sweep.suffix}")
+
 
 Role = Literal["trace", "number", "bookkeeping"]
 

@@ -36,11 +36,10 @@ from hpcmass.store.files import require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import DONE, TRACES
+from hpcmass.store.schema import DONE, TRACES, comparison_path
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import ParallelTraceWriter
 from hpcmass.sweep.limits import Clock, stop_requested
-from hpcmass.sweep.prepare import comparison_path
 from hpcmass.sweep.scatter import Outcome, Task, Worker
 
 POINTS_PER_WORKER = 4

@@ -23,7 +23,7 @@ from hpcmass.store.files import ONE_WRITER, START_OVER, changing_metadata, file_
 from hpcmass.store.layout import sweep_bytes, trial_bytes
 from hpcmass.store.opening import refuse_shards
 from hpcmass.store.provenance import append_history, provenance
-from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, PENDING
+from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, PENDING, comparison_path
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import Driver, create_sweep_file
 from hpcmass.sweep.reuse import copy_reusable, require_reusable, reusable
@@ -153,11 +153,6 @@ def prepare(
     if not options.compare:  # else points may be left, too
         jobs = max(1, min(jobs, len(missing)))
     return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done, jobs), missing
-
-
-def comparison_path(sweep: Path) -> Path:
-    """The comparison that `run --compare` makes: `sweep-cmp.h5` beside `sweep.h5`."""
-    return sweep.with_name(f"{sweep.stem}-cmp{sweep.suffix}")
 
 
 def _create(

@@ -11,8 +11,7 @@ from copies import PER_POINT
 from harness import PATIENCE_S, Index, Installation, Truth, Writer, datasets, done_in, kill, ranks_of
 from kills import MOMENTS, RANDOM_INSTANTS, Toll, ended, judge, wait_for_an_instant
 
-from hpcmass.store.schema import DONE, TRACES
-from hpcmass.sweep.prepare import comparison_path
+from hpcmass.store.schema import DONE, TRACES, comparison_path
 
 WRITES_OF_A_POINT = 300
 """Writes of a point of a dozen trials, about: its results, then numbers, book-keeping and status of each trial."""
