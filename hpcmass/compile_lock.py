@@ -7,6 +7,7 @@ on a node would compile a hundred times.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import threading
 import time
@@ -155,17 +156,17 @@ def compile_seconds(directory: Path | None, names: Iterable[str] | None = None) 
     """
     if directory is None:
         return 0.0
-    unnamed, total, last = 0.0, 0.0, dict[str, tuple[float, list[str]]]()
+    unnamed, every, last = list[float](), list[float](), dict[str, tuple[float, list[str]]]()
     with suppress(OSError, ValueError):
         for line in (directory / SECONDS_FILE).read_text().splitlines():
             seconds, *entry = line.split() or ["0"]
-            total += float(seconds)
+            every.append(float(seconds))
             if entry:
                 last[entry[0]] = float(seconds), entry[1:]
             else:
-                unnamed += float(seconds)
+                unnamed.append(float(seconds))
     if names is None:
-        return total
+        return math.fsum(every)
     needed: set[str] = set()
     waiting = [name for name in names if name in last]
     while waiting:
@@ -173,4 +174,4 @@ def compile_seconds(directory: Path | None, names: Iterable[str] | None = None) 
         if name in last and name not in needed:
             needed.add(name)
             waiting += last[name][1]
-    return sum(last[name][0] for name in needed) if needed else unnamed
+    return math.fsum(last[name][0] for name in needed) if needed else math.fsum(unnamed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -283,6 +285,15 @@ def test_seconds_of_the_kernels_that_are_asked_for(tmp_path: Path) -> None:
     assert compile_seconds(tmp_path, ["graph.kernel"]) == 0
     add_seconds(tmp_path, 1.0, "outer.kernel", ["loop-eif.kernel"])  # which was compiled before, with what it calls
     assert compile_seconds(tmp_path, ["outer.kernel"]) == 9.75
+
+
+def test_the_order_of_the_kernels_does_not_change_their_seconds(tmp_path: Path) -> None:
+    """0.1 + 0.2 + 0.3 differs from 0.3 + 0.2 + 0.1, and the names are a set, whose order differs between processes."""
+    seconds = (0.1, 0.2, 0.3, 0.7, 1.1, 1.3)
+    for i, s in enumerate(seconds):
+        add_seconds(tmp_path, s, f"{i}.kernel", [f"{i - 1}.kernel"] if i else [])
+    assert compile_seconds(tmp_path) == compile_seconds(tmp_path, ["5.kernel"]) == math.fsum(seconds)
+    assert {compile_seconds(tmp_path, names) for names in permutations([f"{i}.kernel" for i in range(4)])} == {1.3}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("1.500\n0.25\n", 1.75), ("damaged", 0), ("1.5\n\n", 1.5), ("", 0)])
