@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from hpcmass.claims.criteria import CANNOT_TELL, CLAIMS, VERDICTS, Claim, Findings, Measures
+from hpcmass.claims.criteria import CANNOT_TELL, CLAIMS, VERDICTS, Claim, Measures
+from hpcmass.claims.findings import Findings
 from hpcmass.claims.trials import Trials, findings
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.style import number

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from hpcmass.claims.criteria import PAPERS, Findings, Reals
+from hpcmass.claims.criteria import PAPERS
+from hpcmass.claims.findings import Findings, Reals
 from hpcmass.plots.regimes import mean_rate, rate_of_all
 from hpcmass.plots.view import View
 from hpcmass.store.schema import DONE

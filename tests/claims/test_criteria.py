@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hpcmass.claims import criteria
-from hpcmass.claims.criteria import CLAIMS, VERDICTS, Findings
+from hpcmass.claims.criteria import CLAIMS, VERDICTS
+from hpcmass.claims.findings import Findings
 
 P = np.array([0.0, 0.02, 0.2, 0.6, 1.0])
 SHAPE = (6, P.size)
