@@ -33,6 +33,8 @@ def add_parser(commands: Commands) -> None:
                         help="mass models in place of the sweep's own, each a name or FILE.py:NAME")  # fmt: skip
     parser.add_argument("--statistics", type=names, metavar="NAME,…",
                         help="statistics of your own, each a name or FILE.py:NAME")  # fmt: skip
+    parser.add_argument("--config", type=Path, metavar="CONFIG",
+                        help="take the settings of mass models and statistics from this configuration")  # fmt: skip
     parser.add_argument("--port", type=whole(0), default=0, metavar="N", help="port (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the link and open nothing")
 
@@ -54,7 +56,10 @@ def run(options: argparse.Namespace) -> int:
             webbrowser.open(redirect_page(own, server.link))
 
     _end_cleanly()
-    view(options.files, port=options.port, models=options.models, statistics=options.statistics, opened=opened)
+    view(
+        options.files, port=options.port, models=options.models, statistics=options.statistics, config=options.config,
+        opened=opened,
+    )  # fmt: skip
     return EXIT_DONE
 
 

@@ -32,6 +32,8 @@ class Request:
         Stamp of the page that the viewer has.
     models, statistics : tuple of str or None
         In place of a sweep's own.
+    config : Path or None
+        A configuration whose settings of mass models and statistics replace a sweep's own; read each time.
     """
 
     paths: tuple[Path, ...]
@@ -40,6 +42,7 @@ class Request:
     known: str
     models: tuple[str, ...] | None = None
     statistics: tuple[str, ...] | None = None
+    config: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

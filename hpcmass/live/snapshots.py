@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from hpcmass.compare.comparison_file import OutdatedComparison
 from hpcmass.compare.pipeline import ComparisonSummary, compare_sweep
+from hpcmass.config.file import load_experiment
 from hpcmass.errors import UserError
 from hpcmass.jsontext import json_text
 from hpcmass.live.background import Page, Request
@@ -76,11 +77,16 @@ def of_sweep(request: Request, own: Path) -> Found:
         progress = progress_of(parts)
         seen = [parts.uuid, parts.physics_sha256, parts.status.tobytes().hex()]
         n_ready = int((parts.status == DONE).any(axis=-1).sum())
+    settings: dict[str, Any] = {}
+    if request.config is not None:
+        given = load_experiment(request.config)
+        settings = {"mass": given.mass, "compare": given.compare}
+        seen += [each.model_dump_json() for each in settings.values()]
     try:
-        summary = _compare_some(request, own)
-    except OutdatedComparison:  # the sweep was started over, with other settings
+        summary = _compare_some(request, own, settings)
+    except OutdatedComparison:  # the sweep was started over, or the given configuration changed
         own.unlink(missing_ok=True)
-        summary = _compare_some(request, own)
+        summary = _compare_some(request, own, settings)
     state, note = sweep_note(progress, summary.n_points_compared, summary.n_points)
     more = summary.n_points_compared < n_ready
     stamp = hashlib.sha256(" ".join([*seen, str(summary.n_points_compared)]).encode()).hexdigest()
@@ -91,11 +97,11 @@ def of_sweep(request: Request, own: Path) -> Found:
     return stamp, page, state, note, more, (summary.n_points_compared, summary.n_points)
 
 
-def _compare_some(request: Request, own: Path) -> ComparisonSummary:
+def _compare_some(request: Request, own: Path, settings: Mapping[str, Any]) -> ComparisonSummary:
     end = time.process_time() + COMPARING_S
     return compare_sweep(
         request.paths, own, models=request.models, statistics=request.statistics,
-        keep_going=lambda: time.process_time() < end,
+        keep_going=lambda: time.process_time() < end, **settings,
     )  # fmt: skip
 
 

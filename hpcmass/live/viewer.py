@@ -77,6 +77,7 @@ def view(
     port: int = 0,
     models: Sequence[str] | None = None,
     statistics: Sequence[str] | None = None,
+    config: Path | None = None,
     opened: Callable[[Server, Path], object] = lambda server, own: None,
 ) -> None:
     """Serve the page of a comparison or a sweep until the process is interrupted.
@@ -89,22 +90,25 @@ def view(
         0 for any that is free.
     models, statistics : sequence of str, optional
         In place of those that the configuration of the sweep names, as for `compare_sweep`.
+    config : Path, optional
+        A configuration whose settings of mass models and statistics replace the sweep's.
     opened : callable
         Called when the server answers, with the server and the viewer's own directory.
 
     Raises
     ------
     UserError
-        If the files are not readable, the port cannot be used, the sweep cannot be compared, or models or statistics
-        are given for a comparison.
+        If the files are not readable, the port cannot be used, the sweep cannot be compared, or models, statistics or
+        settings are given for a comparison.
     """
     sweep = is_sweep(paths)
-    if not sweep and (models or statistics):
-        option = "--models" if models else "--statistics"
+    if not sweep and (models or statistics or config):
+        option = "--models" if models else "--statistics" if statistics else "--config"
         raise UserError(f"{paths[0]} is a comparison, which has its models and statistics; give {option} with a sweep")
     first = Request(
         tuple(path.absolute() for path in paths), None, "1", "",
         models=None if models is None else tuple(models), statistics=None if statistics is None else tuple(statistics),
+        config=config and config.absolute(),
     )  # fmt: skip
     shown = Shown(paths[0].name)
     with Server(shown, port) as server, own_directory() as own:

@@ -88,6 +88,25 @@ def mean(v, dt_ms):
     assert "mean" in [each["name"] for each in data["statistics"]]
 
 
+def test_settings_of_another_configuration(write_sweep: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change of the file is shown; while it cannot be read, one sentence says why."""
+    monkeypatch.setattr(snapshots, "COMPARING_S", 1000.0)
+    sweep, config, own = write_sweep(), tmp_path / "other.yml", tmp_path / "cmp.h5"
+
+    def found(alpha: float, known: str = "") -> Answer:
+        config.write_text(f"grid: {{p: 0.1, lam: 0.8}}\ncompare: {{alpha: {alpha}}}\n")
+        return answer(Request((sweep,), own, "1", known, config=config))
+
+    first = found(0.02)
+    assert json.loads(page_of(first).data)["settings"]["alpha"] == 0.02
+    assert found(0.02, first.stamp).page is None
+    second = found(0.05, first.stamp)
+    assert json.loads(page_of(second).data)["settings"]["alpha"] == 0.05
+    config.write_text("compare: {alpha: much}\n")
+    with pytest.raises(UserError, match=r"alpha"):
+        answer(Request((sweep,), own, "1", second.stamp, config=config))
+
+
 def test_points_are_compared_bit_by_bit(
     write_sweep: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

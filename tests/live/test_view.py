@@ -300,6 +300,7 @@ def test_what_it_does_not_open(write_sweep: Write, tmp_path: Path, capsys: pytes
         (["view", str(text), "--port", "70000"], "give a number up to 65535"),
         (["view", str(comparison), "--models", "MFM"], "give --models with a sweep"),
         (["view", str(comparison), "--statistics", "own.py:x"], "give --statistics with a sweep"),
+        (["view", str(comparison), "--config", "other.yml"], "give --config with a sweep"),
     ):
         assert main(arguments) == 2
         assert sentence in capsys.readouterr().err
