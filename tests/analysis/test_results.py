@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from hpcmass.cli import main
 from hpcmass.plots.regions import as_text, medians_table, regions_table
@@ -42,6 +44,31 @@ def test_claims_are_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> Non
     for claim in claims:
         certainty = f"{100 * float(claim['certainty']):.0f} %"
         assert f"| {claim['claim']} | **{claim['verdict']}** | {certainty} | {claim['numbers']} |" in PAGE
+
+
+def test_where_the_models_may_be_used() -> None:
+    """The table at the end of the page, and what it says before it of the points that are not synchronised."""
+    with open_view(KEPT) as view:
+        plane = view.data[["synchronised", "rho", "mean_error", "rate_E", "rate_I"]].sel(model=["CFM", "MFM"])
+        plane = plane.transpose("lam", "p", "trial", "model").load()
+    lam, p = plane["lam"], plane["p"]
+    synchronised, error, rho = plane["synchronised"] == 1, np.abs(plane["mean_error"]), plane["rho"]
+    before = synchronised.cumsum("p") == 0
+
+    def largest(where: xr.DataArray) -> list[float]:
+        return error.where(where).max(("lam", "p")).values.tolist()
+
+    assert max(largest(before & (lam >= 0.65) & (lam <= 0.95))) < 0.6
+    assert max(largest(before & (lam >= 0.5) & (lam <= 0.95))) < 1.5
+    followed = rho.where(before & (p >= 0.1) & (lam > 0.4) & (lam < 1))
+    assert (followed.min(("lam", "p")) > 0.84).all()
+    assert ((followed > 0.9).sum(("lam", "p")) / followed.notnull().sum(("lam", "p")) > 0.9).all()
+    in_synchrony = plane["mean_error"].sel(model="CFM").where(synchronised & (lam <= 0.85))
+    assert [round(float(in_synchrony.min())), round(float(in_synchrony.max()))] == [2, 70]
+    mfm = [largest((lam > 0) & (lam <= limit))[1] for limit in (0.4, 0.8)]
+    assert mfm[0] < 3
+    assert mfm[1] < 10
+    assert largest(~synchronised & (lam <= 0.4)) == pytest.approx([15.8, 2.5], abs=0.05)
 
 
 def test_the_whole_experiment_is_kept() -> None:
