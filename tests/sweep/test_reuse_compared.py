@@ -155,12 +155,14 @@ def test_a_failed_trial_of_the_new_sweep_keeps_its_point(
     with h5py.File(path, "r+", locking=False) as file:
         file["status"][0, 0] = (FAILED, PENDING)
     simulated.clear()
-    assert command(*words, check=False).returncode == 3
-    assert simulated == [(0, 0, 1)], "copied, its comparison would be of two trials"
+    done = command(*words, check=False)
+    assert done.returncode == 3
+    assert "0 trials and the comparison of 0 points copied" in done.stderr, "the old comparison is of two trials"
+    assert simulated == [(0, 0, 1)]
     with h5py.File(comparison_path(path), "r", locking=False) as file:
         assert file["n_compared"][0, 0] == 1
     done = command(*words, "--retry-failed")
-    assert "0 trials and the comparison of 0 points" not in done.stderr
+    assert "1 trial and the comparison of 1 point copied" in done.stderr
     require_same(comparison_path(path), comparison_path(sweeps[1]))
 
 
