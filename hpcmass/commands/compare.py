@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.arguments import Commands, add_command, names, scan, whole
+from hpcmass.commands.arguments import Commands, add_command, names, scan, sweeps_given, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -61,8 +61,9 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
     mass, compare = _settings(options)
     workers = None if options.jobs else ranks
+    sweeps = sweeps_given(options.sweeps)
     compare_into(
-        options.output, options.sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
+        options.output, sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
         models=options.models, statistics=options.statistics, scan=options.scan, workers=workers,
     )  # fmt: skip
 
