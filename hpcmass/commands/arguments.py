@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from hpcmass.errors import EXIT_BAD_INPUT
-from hpcmass.messages import LEVELS
+from hpcmass.messages import LEVELS, logger
 from hpcmass.nearest import did_you_mean
+from hpcmass.text import counted
 
 
 class _Once(argparse._StoreAction):
@@ -121,6 +124,35 @@ def add_set(parser: Parser) -> None:
     """Let a command change single values of its configuration."""
     parser.add_argument("--set", action="append", default=[], dest="assignments", metavar="KEY=VALUE",
                         help="another value for one key, such as network.tau_E_ms=5 (repeatable)")  # fmt: skip
+
+
+def sweeps_given(paths: Sequence[Path]) -> list[Path]:
+    """Sweep files of a command line without the comparisons of these sweeps, which `part-*.h5` matches, too.
+
+    A note says which ones are left out. Any other file stays, and the command refuses it.
+    """
+    from hpcmass.store.schema import comparison_path
+
+    named = {os.path.abspath(comparison_path(path)) for path in paths}
+    left_out = [path for path in paths if os.path.abspath(path) in named and _is_comparison(path)]
+    if left_out:
+        shown = str(left_out[0]) + (", …" if len(left_out) > 1 else "")
+        logger.info("left out: %s of the sweeps given (%s)", counted(len(left_out), "comparison"), shown)
+    return [path for path in paths if path not in left_out]
+
+
+def _is_comparison(path: Path) -> bool:
+    from hpcmass.store.files import read_hdf5
+    from hpcmass.store.opening import UNUSABLE, filetype_of
+    from hpcmass.store.schema import COMPARISON_FILETYPE
+
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with read_hdf5(path) as file:
+            return filetype_of(file) == COMPARISON_FILETYPE
+    except UNUSABLE:
+        return False
 
 
 def whole(least: int) -> Callable[[str], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Commands, add_command, whole
+from hpcmass.commands.arguments import Commands, add_command, sweeps_given, whole
 from hpcmass.errors import EXIT_BAD_INPUT, EXIT_DONE
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -25,21 +25,21 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.store.check import check_sweep
     from hpcmass.store.parts import SweepParts
 
-    code = EXIT_DONE
-    for path in options.sweeps:
+    sweeps, code = sweeps_given(options.sweeps), EXIT_DONE
+    for path in sweeps:
         problems = check_sweep(path)
         if options.resimulate and not problems:
             from hpcmass.sweep.resimulate import resimulate
 
             problems = resimulate(path, options.resimulate)
         for problem in problems:
-            print(problem if len(options.sweeps) == 1 else f"{path}: {problem}")
+            print(problem if len(sweeps) == 1 else f"{path}: {problem}")
         if problems:
             logger.warning("%s has %s; do not rely on it", path, counted(len(problems), "problem"))
             code = EXIT_BAD_INPUT
         else:
             print(f"{path}: no problem found")
-    if len(options.sweeps) > 1 and code == EXIT_DONE:
-        with SweepParts(options.sweeps) as parts:
+    if len(sweeps) > 1 and code == EXIT_DONE:
+        with SweepParts(sweeps) as parts:
             parts.require_consistent()
     return code

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpcmass.commands.arguments import Commands, add_command, names, scan, whole
+from hpcmass.commands.arguments import Commands, add_command, add_set, names, scan, sweeps_given, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -27,6 +27,7 @@ def add_parser(commands: Commands) -> None:
                       "hpcmass compare sweep.h5 -o more.h5 --models CFM,MFM,FOM,LIN",
                       "hpcmass compare sweep.h5 -o own.h5 --models MFM,my_models.py:WC --statistics my_stats.py:jitter",
                       "hpcmass compare sweep.h5 -o scan.h5 --scan tau_s_ms=2:10:9",
+                      "hpcmass compare sweep.h5 -o fine.h5 --config sweep.yml --set compare.bin_hz=0.5",
                       continues=True)  # fmt: skip
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="FILE", help="sweep file, or the parts of one sweep")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CMP", help="comparison file (HDF5)")
@@ -40,6 +41,7 @@ def add_parser(commands: Commands) -> None:
                         "parameter of your own model WC.gain=1:5:5")  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
+    add_set(parser)
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
 
 
@@ -61,8 +63,9 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
     mass, compare = _settings(options)
     workers = None if options.jobs else ranks
+    sweeps = sweeps_given(options.sweeps)
     compare_into(
-        options.output, options.sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
+        options.output, sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
         models=options.models, statistics=options.statistics, scan=options.scan, workers=workers,
     )  # fmt: skip
 
@@ -94,7 +97,13 @@ def report_comparison(summary: ComparisonSummary) -> None:
 
 def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
     """Settings that replace the sweep's own."""
+    from hpcmass.config.assignments import require_sections
     from hpcmass.config.file import load_experiment
 
-    experiment = load_experiment(options.config) if options.config else None
-    return (experiment.mass, experiment.compare) if experiment else (None, None)
+    if options.config is None:
+        if options.assignments:
+            raise UserError("--set gives a key of another configuration its value; name that with --config")
+        return None, None
+    require_sections(options.assignments, ("mass", "compare"), "a comparison")
+    experiment = load_experiment(options.config, options.assignments)
+    return experiment.mass, experiment.compare

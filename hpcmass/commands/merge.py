@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Commands, add_command
+from hpcmass.commands.arguments import Commands, add_command, sweeps_given
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS
 from hpcmass.messages import logger
 from hpcmass.text import counted
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     with progress_of("trial") as advance:
         merged = merge(
-            options.parts,
+            sweeps_given(options.parts),
             options.output,
             packed=options.pack,
             partial=options.partial,

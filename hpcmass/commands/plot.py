@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hpcmass.commands.arguments import Commands, add_command, add_plane, names
+from hpcmass.commands.arguments import Commands, add_command, add_plane, names, sweeps_given
 from hpcmass.errors import EXIT_DONE
 
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     written = draw(
         options.comparison,
         options.output,
-        sweep_paths=options.sweep,
+        sweep_paths=sweeps_given(options.sweep),
         formats=options.formats,
         axes=options.axes,
         fixed=options.at,

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         )
     how = " ".join(f"--reuse {shlex.quote(str(path))}" for path in sweeps) or "--reuse SWEEP"
     if not found.experiment.traces.allow_comparison:
-        how = "--compare"  # --reuse would copy trials that cannot be compared
+        how = f"--compare {how}"  # the comparison is copied, too
     output = options.output.with_suffix(".h5")
     logger.info("next: hpcmass run %s %s -o %s", shlex.quote(str(options.output)), how, shlex.quote(str(output)))
     return EXIT_DONE

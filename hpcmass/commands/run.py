@@ -53,7 +53,8 @@ def add_options(parser: Parser) -> None:
                         help="mark a trial that takes longer as failed")  # fmt: skip
     parser.add_argument("--retry-failed", action="store_true", help="run failed trials once more")
     parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="OLD",
-                        help="copy what an earlier sweep of the same physics has (repeatable)")  # fmt: skip
+                        help="copy what an earlier sweep of the same physics has; with --compare, where not all traces "
+                        "are kept, its comparison, too (repeatable)")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="start over; an existing file is backed up")
 
 

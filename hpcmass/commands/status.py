@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, interval
+from hpcmass.commands.arguments import Commands, add_command, interval, sweeps_given
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.jsontext import json_text
 from hpcmass.streams import CLEAR_SCREEN, lost_results
@@ -42,12 +42,13 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     from hpcmass.store.status import sweep_status
 
-    places = [os.path.realpath(sweep) for sweep in options.sweeps]
-    twice = next((s for i, s in enumerate(options.sweeps) if places[i] in places[:i]), None)
+    sweeps = sweeps_given(options.sweeps)
+    places = [os.path.realpath(sweep) for sweep in sweeps]
+    twice = next((s for i, s in enumerate(sweeps) if places[i] in places[:i]), None)
     if twice is not None:
         raise UserError(f"{twice} is given twice, and its trials would be counted twice; give it once")
     while True:
-        found = [sweep_status(sweep) for sweep in options.sweeps]
+        found = [sweep_status(sweep) for sweep in sweeps]
         if options.watch and sys.stdout.isatty():
             print(CLEAR_SCREEN, end="")
         if options.json:

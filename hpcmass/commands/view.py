@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, names, whole
+from hpcmass.commands.arguments import Commands, add_command, names, sweeps_given, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.interrupts import lost_to, raise_again
 
@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> int:
 
     _end_cleanly()
     view(
-        options.files, port=options.port, models=options.models, statistics=options.statistics, config=options.config,
-        opened=opened,
+        sweeps_given(options.files), port=options.port, models=options.models, statistics=options.statistics,
+        config=options.config, opened=opened,
     )  # fmt: skip
     return EXIT_DONE
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, add_plane, interval
+from hpcmass.commands.arguments import Commands, add_command, add_plane, interval, sweeps_given
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.streams import CLEAR_SCREEN, lost_results
 
     statistic = statistic_of(options.show)
-    title = str(options.sweeps[0]) + (f" and {len(options.sweeps) - 1} more" if len(options.sweeps) > 1 else "")
+    sweeps = sweeps_given(options.sweeps)
+    title = str(sweeps[0]) + (f" and {len(sweeps) - 1} more" if len(sweeps) > 1 else "")
     seen = _Seen()
     first = True
     while True:
-        trials = read_trials(options.sweeps, statistic)
+        trials = read_trials(sweeps, statistic)
         side = sides(trials.axes, options.axes, options.at)
         screen = _screen(once=options.once)
         text = picture(trials, options.show, side, screen, title=title, last=seen.last(trials))

@@ -35,14 +35,17 @@ from hpcmass.store.provenance import append_history, history_line, history_of, h
 from hpcmass.store.schema import (
     AXES,
     COMPARED_VARIABLES,
+    COMPARISON_ATTRIBUTE,
     COMPARISON_FILETYPE,
     COMPARISON_VARIABLES,
     DONE,
     NUMBERS,
     PENDING,
     SWEEP_VARIABLES,
+    comparison_path,
     own_statistics,
 )
+from hpcmass.store.sweep_file import SweepFile
 from hpcmass.text import noted
 
 Point = tuple[int, ...]
@@ -151,6 +154,19 @@ def compares(path: Path, uuid: str) -> bool:
         return False
 
 
+def comparison_of(sweep: SweepFile) -> Path | None:
+    """Where the comparison of a sweep file is; None if nothing says so.
+
+    It has the name that the file notes. Beside the file it may have another one: both may have been renamed.
+    """
+    noted_name = str(sweep.attributes.get(COMPARISON_ATTRIBUTE, ""))
+    path = sweep.path.with_name(noted_name) if noted_name else None
+    if path is None or not path.exists():
+        beside = comparison_path(sweep.path)
+        path = beside if compares(beside, sweep.uuid) else path
+    return path
+
+
 class OutdatedComparison(UserError):
     """A comparison that cannot be continued.
 
@@ -168,13 +184,20 @@ class OutdatedComparison(UserError):
 
 
 def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> None:
+    """Refuse a comparison file that has other contents, or cannot be written; errors as of `require_same_contents`."""
+    require_same_contents(path, sweep, contents)
+    if not os.access(path, os.W_OK):
+        raise UserError(f"no permission to write {path}; give another name")
+
+
+def require_same_contents(path: Path, sweep: SweepParts, contents: Contents) -> None:
     """Refuse a comparison file of another sweep, with other settings or own code, or of an older hpcmass.
 
     Raises
     ------
     OutdatedComparison
     UserError
-        If it is no comparison file, or cannot be written.
+        If it is no comparison file.
     """
     with open_hdf5(path, COMPARISON_FILETYPE) as file:
         shape = file["status"].shape
@@ -193,8 +216,6 @@ def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> No
         other_code = changed_sources(json.loads(file.attrs.get("own_code", "{}")), contents.code)
     if (scan, values) != (("", ()) if contents.scan is None else (contents.scan.key, contents.scan.values)):
         raise OutdatedComparison(path, "was made with another scan of a parameter")
-    if other_code:
-        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}")
     differences = [
         f"{section}.{key} is {theirs.get(key, 'not set')} there and {ours.get(key, 'not set')} here"
         for section in ("mass", "compare")
@@ -204,8 +225,8 @@ def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> No
     ]
     if differences:
         raise OutdatedComparison(path, f"was made with other settings ({'; '.join(differences)})")
-    if not os.access(path, os.W_OK):
-        raise UserError(f"no permission to write {path}; give another name")
+    if other_code:
+        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}")
 
 
 def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:

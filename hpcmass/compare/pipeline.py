@@ -16,9 +16,9 @@ from hpcmass.compare.comparison_file import (
     ComparisonFile,
     OutdatedComparison,
     Point,
-    compares,
+    comparison_of,
     prepare,
-    require_continuable,
+    require_same_contents,
     results_in,
 )
 from hpcmass.compare.contents import Contents, contents_of, own_code
@@ -37,7 +37,7 @@ from hpcmass.store.files import real_path, require_output, same_file
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import COMPARISON_ATTRIBUTE, DONE, FAILED, PENDING, comparison_path
+from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
 
 IN_FLIGHT = 4
@@ -267,16 +267,12 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
         file = parts.file(i)
         if file.experiment.traces.allow_comparison:
             continue
-        name = str(file.attributes.get(COMPARISON_ATTRIBUTE, ""))
-        path = file.path.with_name(name) if name else None
-        if path is None or not path.exists():  # both files may have got another name
-            beside = comparison_path(file.path)
-            path = beside if compares(beside, file.uuid) else path
+        path = comparison_of(file)
         try:
             if path is None or not path.exists():
                 raise UserError(f"{path} is not there" if path else "it was not compared during the run either")
             with SweepParts([file.path]) as alone:
-                require_continuable(path, alone, contents)
+                require_same_contents(path, alone, contents)
         except UserError as error:
             why = f"{path} {error.why.removeprefix('it ')}" if isinstance(error, OutdatedComparison) else error
             raise UserError(

@@ -83,6 +83,20 @@ def assigned(keys: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
     return result
 
 
+def require_sections(texts: Sequence[str], sections: Collection[str], what: str) -> None:
+    """Refuse assignments to keys of other sections of a configuration, which have no effect on `what`.
+
+    Raises
+    ------
+    UserError
+        If there is one, or one that `assigned` would refuse by its key.
+    """
+    for text in texts:
+        name, value = _read(text)
+        if _path(name, value, ())[0] not in sections:
+            raise UserError(f"--set {name} has no effect on {what}; set a key of {' or '.join(sections)}")
+
+
 def _with(keys: Mapping[str, Any], path: Path, value: Any) -> dict[str, Any]:
     """Keys with another value at a path; the same where something on the way is no section."""
     first, *rest = path

@@ -40,6 +40,7 @@ from hpcmass.store.schema import DONE, TRACES, comparison_path
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import ParallelTraceWriter
 from hpcmass.sweep.limits import Clock, stop_requested
+from hpcmass.sweep.reuse_compared import copy_compared
 from hpcmass.sweep.scatter import Outcome, Task, Worker
 
 POINTS_PER_WORKER = 4
@@ -245,10 +246,25 @@ class InSitu:
     mpi_library : str
     force : bool
         Back up an existing comparison and start over.
+    reuse : sequence of Path
+        Earlier sweeps from which to copy points with their comparison.
+
+    Attributes
+    ----------
+    queue : list of Trial
+        Trials that the sweep still lacks.
     """
 
     def __init__(
-        self, sweep: Path, queue: Sequence[Trial], *, n_workers: int, n_ranks: int, mpi_library: str, force: bool
+        self,
+        sweep: Path,
+        queue: Sequence[Trial],
+        *,
+        n_workers: int,
+        n_ranks: int,
+        mpi_library: str,
+        force: bool,
+        reuse: Sequence[Path] = (),
     ) -> None:
         self._n_workers = n_workers
         self.sweep, self.path = sweep, comparison_path(sweep)
@@ -256,24 +272,30 @@ class InSitu:
         self._lock = SweepLock(self.path)
         self._lock.acquire()
         try:
-            self._begin(queue, provenance(n_ranks=n_ranks, mpi_library=mpi_library), force)
+            self._prepare(provenance(n_ranks=n_ranks, mpi_library=mpi_library), force)
+            self.queue = list(queue)
+            for old in reuse:
+                self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue)
+            self._begin()
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, queue: Sequence[Trial], origin: Mapping[str, Any], force: bool) -> None:
+    def _prepare(self, origin: Mapping[str, Any], force: bool) -> None:
         with SweepParts([self.sweep]) as parts:
             self.contents: Contents = contents_of(parts)
             only = None if parts.assigned.all() else np.asarray(parts.assigned.any(axis=-1))
             prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
-            open_cache("mass")  # before the workers do: only this process warns about its problems
-            with ComparisonFile(self.path) as file:
-                self._points = _points_left(parts, file, queue)
-                self._complete = file.is_complete(parts)
-                if self._points:
-                    n_points = int(parts.requested[..., 0].sum())
-                    what = f"{len(self._points)} of {n_points} points to compare, during the run"
-                    file.begin(parts, self.contents.experiment.compare.spike_contrast_min, what)
+
+    def _begin(self) -> None:
+        open_cache("mass")  # before the workers do: only this process warns about its problems
+        with SweepParts([self.sweep]) as parts, ComparisonFile(self.path) as file:
+            self._points = _points_left(parts, file, self.queue)
+            self._complete = file.is_complete(parts)
+            if self._points:
+                n_points = int(parts.requested[..., 0].sum())
+                what = f"{len(self._points)} of {n_points} points to compare, during the run"
+                file.begin(parts, self.contents.experiment.compare.spike_contrast_min, what)
         self.n_new = 0
         self._file = ComparisonFile(self.path)
 

@@ -90,6 +90,8 @@ class Prepared:
         How the points are compared.
     n_points_left : int
         Points to compare.
+    reuse_compared : tuple of Path
+        Earlier sweeps whose points are still to be copied, with their comparison.
     """
 
     experiment: Experiment
@@ -103,14 +105,13 @@ class Prepared:
     jobs: int = 1
     comparing: Comparing | None = None
     n_points_left: int = 0
+    reuse_compared: tuple[Path, ...] = ()
 
 
 def prepare(
     experiment: Experiment, output: Path, options: RunOptions, *, n_ranks: int, mpi_library: str
 ) -> tuple[Prepared, list[Trial]]:
     """Create or continue the sweep's file (lock it before) and list the trials to do, in the file's order."""
-    if options.reuse and options.compare and not experiment.traces.allow_comparison:
-        raise UserError("--reuse copies no comparison; leave it out, or keep all traces (traces.keep = all)")
     for old in options.reuse:
         if same_file(old, output):
             raise UserError(f"--reuse {old} is the file to write; give another -o and reuse {old} there")
@@ -143,16 +144,23 @@ def prepare(
     with SweepFile(output, checked=True) as file:
         if file.experiment.traces != experiment.traces:
             experiment = experiment.model_copy(update={"traces": file.experiment.traces})
-    for old in options.reuse:
+    with_comparison = options.compare and not experiment.traces.allow_comparison
+    for old in () if with_comparison else options.reuse:
         missing = _reuse(old, output, missing)
-    cost_done = 0.0
-    if len(missing) < total:
-        with SweepFile(output, checked=True) as file:
-            cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
-            cost_done = float(cost[(file.status == DONE) & file.assigned].sum())
+    cost = cost_done(output, experiment) if len(missing) < total else 0.0
     if not options.compare:  # else points may be left, too
         jobs = max(1, min(jobs, len(missing)))
-    return Prepared(experiment, output, driver, options.part, total, len(missing), failed, cost_done, jobs), missing
+    reuse_compared = options.reuse if with_comparison else ()
+    return Prepared(
+        experiment, output, driver, options.part, total, len(missing), failed, cost, jobs, reuse_compared=reuse_compared
+    ), missing
+
+
+def cost_done(output: Path, experiment: Experiment) -> float:
+    """Expected cost of the trials that are done."""
+    with SweepFile(output, checked=True) as file:
+        cost = np.broadcast_to(point_costs(experiment)[..., None], file.shape)
+        return float(cost[(file.status == DONE) & file.assigned].sum())
 
 
 def _create(
@@ -165,6 +173,11 @@ def _create(
     wanted = requested(experiment)
     todo = [trial for trial in all_trials(experiment)[first:stop] if wanted[trial.index[:-1]]]
     _require_comparison(output, experiment, options, todo, ", or leave out the section `traces` to keep all traces")
+    if options.reuse and options.compare and not experiment.traces.allow_comparison:
+        from hpcmass.sweep.reuse_compared import reusable_comparison  # mass models, which no other sweep needs
+
+        for old in options.reuse:
+            reusable_comparison(old, experiment, comparison_path(output))
     need = sweep_bytes(experiment) - (n_trials(experiment) - len(todo)) * trial_bytes(experiment)
     require_space(output, need, remedy=", give another path, make the grid smaller, or keep fewer traces (traces.keep)")
     create_sweep_file(

@@ -43,7 +43,7 @@ def require_reusable(old: Path, experiment: Experiment) -> None:
 def reusable(old: Path, trials: Sequence[Trial]) -> list[Trial]:
     """Those of some trials that an earlier sweep, which `require_reusable` accepts, has."""
     with SweepParts([old]) as source:
-        return [trial for trial, _ in _found(source, old, trials)]
+        return [trial for trial, _ in found_in(source, old, trials)]
 
 
 def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Trial]:
@@ -51,7 +51,7 @@ def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Tria
     with SweepFile(target, checked=True) as new:
         experiment = new.experiment
     with SweepParts([old]) as source, SweepWriter(target) as writer:
-        found = _found(source, old, trials)
+        found = found_in(source, old, trials)
         every_step = source.experiment.traces.allow_comparison
 
         def change(values: dict[str, Any], trial: Trial) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Tria
     return [trial for trial, _ in found]
 
 
-def _found(source: SweepParts, old: Path, trials: Sequence[Trial]) -> list[tuple[Trial, Index]]:
+def found_in(source: SweepParts, old: Path, trials: Sequence[Trial]) -> list[tuple[Trial, Index]]:
     """Trials that an earlier sweep has, and where."""
     axes = {name: {canonical(v): i for i, v in enumerate(values)} for name, values in source.axes.items()}
     numbers = {int(n): i for i, n in enumerate(source.trial_numbers)}

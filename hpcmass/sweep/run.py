@@ -24,7 +24,7 @@ from hpcmass.parallel.processes import require_main_guard
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.sweep.limits import Clock, Limits, stop_requested, stopping_on_signals
-from hpcmass.sweep.prepare import Prepared, RunOptions, prepare
+from hpcmass.sweep.prepare import Prepared, RunOptions, cost_done, prepare
 from hpcmass.sweep.scatter import Tally, scatter
 from hpcmass.text import counted
 
@@ -104,7 +104,8 @@ def run_sweep(
         Compare each point when its trials are done, into `sweep-cmp.h5` beside `sweep.h5`; in place of
         `options.compare`.
     reuse : sequence of paths
-        Earlier sweeps from which to copy the trials that they have, in addition to `options.reuse`.
+        Earlier sweeps from which to copy the trials that they have, in addition to `options.reuse`. A sweep that is
+        compared and does not keep all traces takes points with their comparison, `old-cmp.h5` beside `old.h5`.
     limits : Limits
     inspect : callable, optional
         Called with the experiment on rank 0, before anything is done.
@@ -161,12 +162,19 @@ def run_sweep(
             lock.acquire()
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
-            queue.extend(missing)
             if not options.compare:
+                queue.extend(missing)
                 return prepared
             comparison = _comparison(comm, prepared, missing, force=options.force)
             comparisons.append(comparison)
-            return replace(prepared, comparing=comparison.about, n_points_left=comparison.n_left)
+            queue.extend(comparison.queue)
+            return replace(
+                prepared,
+                missing=len(comparison.queue),
+                cost_done=cost_done(output, prepared.experiment),
+                comparing=comparison.about,
+                n_points_left=comparison.n_left,
+            )
 
         try:
             # from the start to the end: ranks enter and leave the scattering at different times
@@ -191,7 +199,10 @@ def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *,
 
     n_ranks = prepared.jobs + 1 if prepared.jobs > 1 else comm.size
     n_workers = _workers(comm, prepared)
-    return InSitu(prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force)
+    return InSitu(
+        prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
+        reuse=prepared.reuse_compared,
+    )  # fmt: skip
 
 
 def _require_one_way(comm: Communicator, options: RunOptions) -> None:

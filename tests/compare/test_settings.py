@@ -16,6 +16,7 @@ from hpcmass.compare.settings import FINEST_HZ, bins_of, lag_samples, require_se
 from hpcmass.compare.spectra import spectral_bins
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
+from hpcmass.plots.view import open_view
 
 LONG = NetworkParameters()  # 27 s in steps of 0.1 ms
 SHORT = NetworkParameters(duration_ms=400.0, transient_ms=100.0)
@@ -166,3 +167,29 @@ def test_validate_reports_models_and_settings_in_one_message(tmp_path: Path, cap
     assert [line.split(" = ")[0].split(":")[0].strip() for line in printed[1:]] == [
         "mass.models", "compare.max_lag_ms", "compare.bin_hz",
     ]  # fmt: skip
+
+
+def test_a_value_of_another_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config, sweep, output = tmp_path / "c.yml", tmp_path / "s.h5", tmp_path / "cmp.h5"
+    config.write_text(CONFIG)
+    assert main(["run", str(config), "-o", str(sweep)]) == 0
+    words = ["compare", str(sweep), "-o", str(output)]
+    capsys.readouterr()
+    for more, sentence in (
+        (["--set", "alpha=0.05"], "--set gives a key of another configuration its value; name that with --config"),
+        (
+            ["--config", str(config), "--set", "trials=3"],
+            "--set trials has no effect on a comparison; set",
+        ),
+        (["--config", str(config), "--set", "grid.p=0.3"], "--set grid.p has no effect on a comparison"),
+        (["--config", str(config), "--set", "compare.alpa=0.05"], "did you mean 'compare.alpha'?"),
+        (["--config", str(config), "--set", "alpha=2"], "compare.alpha"),
+    ):
+        assert main([*words, *more]) == 2
+        printed = capsys.readouterr()
+        assert sentence in printed.err
+        assert printed.out == ""
+        assert not output.exists()
+    assert main([*words, "--config", str(config), "--set", "alpha=0.05", "--set", "mass.tau_s_ms=7"]) == 0
+    with open_view(output) as view:
+        assert (view.experiment.compare.alpha, view.experiment.mass.tau_s_ms) == (0.05, 7)

@@ -1,6 +1,7 @@
 """Contents of a sweep file, and how to make it unfinished, or of an earlier format."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,27 @@ def attribute(path: Path, name: str) -> Any:
 def history(path: Path) -> list[str]:
     with h5py.File(path, "r", locking=False) as file:
         return history_of(file)
+
+
+def states(path: Path) -> Any:
+    with h5py.File(path, "r", locking=False) as file:
+        return file["status"][()]
+
+
+def require_same(path: Path, other: Path, but: Sequence[str] = ()) -> None:
+    """Compare every variable of two files but some, to the bit."""
+    ours, theirs = (_contents(each, but) for each in (path, other))
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def _contents(path: Path, but: Sequence[str]) -> dict[str, bytes]:
+    with h5py.File(path, "r", locking=False) as file:
+        return {
+            name: repr(file[name][()].tolist()).encode() if file[name].dtype.kind == "O" else file[name][()].tobytes()
+            for name in file
+            if name not in but
+        }
 
 
 def science(path: Path) -> dict[str, str]:

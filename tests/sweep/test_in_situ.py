@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from sweep_state import require_same, states
 
 from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config.file import load_experiment
@@ -67,25 +68,6 @@ def two_steps(compared_config: Path, command: Run, tmp_path_factory: pytest.Temp
     return sweep, comparison
 
 
-def contents(path: Path) -> dict[str, bytes]:
-    with h5py.File(path, "r", locking=False) as file:
-        return {
-            name: repr(file[name][()].tolist()).encode() if file[name].dtype.kind == "O" else file[name][()].tobytes()
-            for name in file
-        }
-
-
-def require_same(path: Path, other: Path) -> None:
-    ours, theirs = contents(path), contents(other)
-    assert ours.keys() == theirs.keys()
-    assert [name for name in ours if ours[name] != theirs[name]] == []
-
-
-def states(sweep: Path) -> Any:
-    with h5py.File(sweep, "r", locking=False) as file:
-        return file["status"][()]
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -103,10 +85,7 @@ def test_every_variable_is_that_of_two_steps(
     assert "6 of 6 points, 18 trials compared" in done.stdout
     require_same(comparison_path(path), two_steps[1])
     if keep == "keep=all":
-        ours, theirs = contents(path), contents(two_steps[0])
-        for name in ("kernel_s", "wall_s", "rank"):
-            del ours[name], theirs[name]
-        assert ours == theirs
+        require_same(path, two_steps[0], but=("kernel_s", "wall_s", "rank"))
     again = command("run", compared_config, "-o", path, "--compare", "--set", f"traces.{keep}", *jobs)
     assert "nothing to do" in again.stderr
 
@@ -215,16 +194,6 @@ def test_compare_finds_the_comparison_under_another_name(compared_config: Path, 
     (tmp_path / "kept.h5").rename(comparison_path(new))
     command("compare", new, "-o", tmp_path / "copy.h5")
     require_same(tmp_path / "copy.h5", comparison_path(new))
-
-
-def test_the_refined_sweep_of_one_without_traces_is_compared_during_its_run(
-    compared_config: Path, command: Run, tmp_path: Path
-) -> None:
-    path, refined = tmp_path / "sweep.h5", tmp_path / "refined.yml"
-    few = ("--set", "traces.keep=none", "--set", "trials=2", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
-    command("run", compared_config, "-o", path, "--compare", *few)
-    done = command("refine", comparison_path(path), "--difference", "1e-9", "--by", "rate_E", "-o", refined)
-    assert f"next: hpcmass run {refined} --compare -o {refined.with_suffix('.h5')}" in done.stderr
 
 
 def make_pending(sweep: Path, points: list[tuple[int, ...]]) -> None:
@@ -408,17 +377,13 @@ def test_a_model_that_fails_stops_the_sweep_in_one_sentence(
     assert "Traceback" not in done.stderr
 
 
-def test_wrong_uses(compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path) -> None:
+def test_wrong_uses(compared_config: Path, command: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     few = ("--set", "trials=1", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
     command("run", compared_config, "-o", path, "--compare", *few)
     without = command("run", compared_config, "-o", path, *few, check=False)
     assert without.returncode == 2
     assert f"{path} was begun with --compare, which wrote sweep-cmp.h5; give --compare again" in without.stderr
-    reuse = ("--reuse", two_steps[0], "--set", "traces.keep=none")
-    done = command("run", compared_config, "-o", tmp_path / "new.h5", "--compare", *reuse, check=False)
-    assert done.returncode == 2
-    assert "--reuse copies no comparison" in done.stderr
     new = tmp_path / "new.h5"
     for wrong in ("mass.models=[XYZ]", "statistics=[nothing]", "max_lag_ms=100", "mass.models=[CFM-closed]"):
         done = command("run", compared_config, "-o", new, "--compare", *few[:2], "--set", wrong, check=False)
