@@ -14,7 +14,6 @@ from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.compare.pipeline import ComparisonSummary
-    from hpcmass.config import CompareParameters, MassParameters
     from hpcmass.parallel.executors import Workers
 
 
@@ -55,13 +54,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace, ranks: Workers) -> None:
+    from hpcmass.config.file import comparison_settings
     from hpcmass.store.files import require_output
 
     if options.config is not None:
         require_output(options.output, [options.config])
     if ranks.n > 1 and options.jobs is not None:
         raise UserError("give either -j or mpiexec: the ranks are the processes")
-    mass, compare = _settings(options)
+    mass, compare = comparison_settings(options.config, options.assignments)
     workers = None if options.jobs else ranks
     sweeps = sweeps_given(options.sweeps)
     compare_into(
@@ -93,17 +93,3 @@ def report_comparison(summary: ComparisonSummary) -> None:
         if count:
             total = summary.n_trials * summary.n_values
             logger.warning("%s diverged in %d of %d trials; they are flagged", model, count, total)
-
-
-def _settings(options: argparse.Namespace) -> tuple[MassParameters | None, CompareParameters | None]:
-    """Settings that replace the sweep's own."""
-    from hpcmass.config.assignments import require_sections
-    from hpcmass.config.file import load_experiment
-
-    if options.config is None:
-        if options.assignments:
-            raise UserError("--set gives a key of another configuration its value; name that with --config")
-        return None, None
-    require_sections(options.assignments, ("mass", "compare"), "a comparison")
-    experiment = load_experiment(options.config, options.assignments)
-    return experiment.mass, experiment.compare

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hpcmass.commands.arguments import Commands, add_command, names, sweeps_given, whole
+from hpcmass.commands.arguments import Commands, add_command, add_set, names, sweeps_given, whole
 from hpcmass.errors import EXIT_DONE, UserError
 from hpcmass.interrupts import lost_to, raise_again
 
@@ -35,14 +35,17 @@ def add_parser(commands: Commands) -> None:
                         help="statistics of your own, each a name or FILE.py:NAME")  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="CONFIG",
                         help="take the settings of mass models and statistics from this configuration")  # fmt: skip
+    add_set(parser)
     parser.add_argument("--port", type=whole(0), default=0, metavar="N", help="port (default: any that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the link and open nothing")
 
 
 def run(options: argparse.Namespace) -> int:
+    from hpcmass.config.file import comparison_settings
     from hpcmass.live.own_directory import redirect_page
     from hpcmass.live.viewer import has_display, ssh_line, view
 
+    comparison_settings(options.config, options.assignments)  # to refuse them before a link is printed
     if options.port > LAST_PORT:
         raise UserError(f"--port {options.port}: give a number up to {LAST_PORT}")
 
@@ -58,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     _end_cleanly()
     view(
         sweeps_given(options.files), port=options.port, models=options.models, statistics=options.statistics,
-        config=options.config, opened=opened,
+        config=options.config, assignments=options.assignments, opened=opened,
     )  # fmt: skip
     return EXIT_DONE
 

@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from hpcmass.config.assignments import assigned, assigned_text
+from hpcmass.config.assignments import assigned, assigned_text, require_sections
 from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, SPELT, Experiment, plain_message
 from hpcmass.config.imported import Imported
+from hpcmass.config.settings import CompareParameters, MassParameters
 from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
 from hpcmass.nearest import did_you_mean, missing_file
@@ -180,6 +181,25 @@ def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configura
     result = parse_experiment(written(experiment.document() | keys), name)
     result._assignments = experiment.assignments
     return result
+
+
+def comparison_settings(
+    path: Path | None, assignments: Sequence[str] = ()
+) -> tuple[MassParameters | None, CompareParameters | None]:
+    """Settings of mass models and statistics that replace a sweep's own; without a file None for both.
+
+    Raises
+    ------
+    UserError
+        As of `load_experiment`; also if an assignment names a key of another section, or there is no file for it.
+    """
+    if path is None:
+        if assignments:
+            raise UserError("--set gives a key of another configuration its value; name that with --config")
+        return None, None
+    require_sections(assignments, ("mass", "compare"), "a comparison")
+    experiment = load_experiment(path, assignments)
+    return experiment.mass, experiment.compare
 
 
 def validated(section: type[Section], keys: Mapping[str, Any]) -> Section:

@@ -34,6 +34,8 @@ class Request:
         In place of a sweep's own.
     config : Path or None
         A configuration whose settings of mass models and statistics replace a sweep's own; read each time.
+    assignments : tuple of str
+        Values in place of this file's, such as `compare.alpha=0.05`.
     """
 
     paths: tuple[Path, ...]
@@ -43,6 +45,7 @@ class Request:
     models: tuple[str, ...] | None = None
     statistics: tuple[str, ...] | None = None
     config: Path | None = None
+    assignments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

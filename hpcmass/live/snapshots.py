@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from hpcmass.compare.comparison_file import OutdatedComparison
 from hpcmass.compare.pipeline import ComparisonSummary, compare_sweep
-from hpcmass.config.file import load_experiment
+from hpcmass.config.file import comparison_settings
 from hpcmass.errors import UserError
 from hpcmass.jsontext import json_text
 from hpcmass.live.background import Page, Request
@@ -77,11 +77,8 @@ def of_sweep(request: Request, own: Path) -> Found:
         progress = progress_of(parts)
         seen = [parts.uuid, parts.physics_sha256, parts.status.tobytes().hex()]
         n_ready = int((parts.status == DONE).any(axis=-1).sum())
-    settings: dict[str, Any] = {}
-    if request.config is not None:
-        given = load_experiment(request.config)
-        settings = {"mass": given.mass, "compare": given.compare}
-        seen += [each.model_dump_json() for each in settings.values()]
+    settings = dict(zip(("mass", "compare"), comparison_settings(request.config, request.assignments), strict=True))
+    seen += [each.model_dump_json() for each in settings.values() if each is not None]
     try:
         summary = _compare_some(request, own, settings)
     except OutdatedComparison:  # the sweep was started over, or the given configuration changed

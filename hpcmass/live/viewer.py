@@ -78,6 +78,7 @@ def view(
     models: Sequence[str] | None = None,
     statistics: Sequence[str] | None = None,
     config: Path | None = None,
+    assignments: Sequence[str] = (),
     opened: Callable[[Server, Path], object] = lambda server, own: None,
 ) -> None:
     """Serve the page of a comparison or a sweep until the process is interrupted.
@@ -92,6 +93,8 @@ def view(
         In place of those that the configuration of the sweep names, as for `compare_sweep`.
     config : Path, optional
         A configuration whose settings of mass models and statistics replace the sweep's.
+    assignments : sequence of str
+        Values in place of this file's, such as `compare.alpha=0.05`.
     opened : callable
         Called when the server answers, with the server and the viewer's own directory.
 
@@ -108,7 +111,7 @@ def view(
     first = Request(
         tuple(path.absolute() for path in paths), None, "1", "",
         models=None if models is None else tuple(models), statistics=None if statistics is None else tuple(statistics),
-        config=config and config.absolute(),
+        config=config and config.absolute(), assignments=tuple(assignments),
     )  # fmt: skip
     shown = Shown(paths[0].name)
     with Server(shown, port) as server, own_directory() as own:

@@ -102,6 +102,8 @@ def test_settings_of_another_configuration(write_sweep: Write, tmp_path: Path, m
     assert found(0.02, first.stamp).page is None
     second = found(0.05, first.stamp)
     assert json.loads(page_of(second).data)["settings"]["alpha"] == 0.05
+    set_to = answer(Request((sweep,), own, "1", second.stamp, config=config, assignments=("compare.alpha=0.1",)))
+    assert json.loads(page_of(set_to).data)["settings"]["alpha"] == 0.1
     config.write_text("compare: {alpha: much}\n")
     with pytest.raises(UserError, match=r"alpha"):
         answer(Request((sweep,), own, "1", second.stamp, config=config))

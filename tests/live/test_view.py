@@ -294,13 +294,17 @@ def test_what_it_does_not_open(write_sweep: Write, tmp_path: Path, capsys: pytes
     compare_sweep(write_sweep(), comparison)
     text = tmp_path / "notes.txt"
     text.write_text("x")
+    config = tmp_path / "other.yml"
+    config.write_text("grid: {p: 0.1, lam: 0.8}\n")
     for arguments, sentence in (
         (["view", str(tmp_path / "nothing.h5")], "there is no file"),
         (["view", str(text)], "it is not an HDF5 file"),
         (["view", str(text), "--port", "70000"], "give a number up to 65535"),
         (["view", str(comparison), "--models", "MFM"], "give --models with a sweep"),
         (["view", str(comparison), "--statistics", "own.py:x"], "give --statistics with a sweep"),
-        (["view", str(comparison), "--config", "other.yml"], "give --config with a sweep"),
+        (["view", str(comparison), "--config", str(config)], "give --config with a sweep"),
+        (["view", str(comparison), "--set", "compare.alpha=0.1"], "name that with --config"),
+        (["view", str(comparison), "--config", "missing.yml"], "there is no such file"),
     ):
         assert main(arguments) == 2
         assert sentence in capsys.readouterr().err
