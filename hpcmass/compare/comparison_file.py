@@ -38,6 +38,7 @@ from hpcmass.store.schema import (
     COMPARISON_FILETYPE,
     COMPARISON_VARIABLES,
     DONE,
+    FAILED,
     NUMBERS,
     PENDING,
     SWEEP_VARIABLES,
@@ -220,8 +221,8 @@ OVER_THE_MAP: Final = ("rho_agrees_bh", "synchronised", "compared")
 
 
 @contextmanager
-def results_in(path: Path) -> Iterator[Callable[[Point], dict[str, Any]]]:
-    """Give a function of a point: its results in a comparison file, as `ComparisonFile.write` takes them."""
+def results_in(path: Path) -> Iterator[Callable[[Point], tuple[dict[str, Any], int]]]:
+    """Give a function of a point: its results and state in a comparison file, as `ComparisonFile.write` takes them."""
     with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as file:
         own = (variable for each in own_statistics(file.attrs) for variable in each.variables())
         names = [
@@ -230,10 +231,11 @@ def results_in(path: Path) -> Iterator[Callable[[Point], dict[str, Any]]]:
             if v.dims[0] == AXES and v.name not in OVER_THE_MAP and not v.name.endswith("_qvalue")
         ]
 
-        def results(point: Point) -> dict[str, Any]:
-            if file["compared"][point] != DONE:
-                return {"n_compared": 0}
-            return {name: file[name][point] for name in names}
+        def results(point: Point) -> tuple[dict[str, Any], int]:
+            state = int(file["compared"][point])
+            if state == PENDING:
+                return {"n_compared": 0}, state
+            return {name: file[name][point] for name in names}, state
 
         yield results
 
@@ -253,7 +255,7 @@ class ComparisonFile(Closing):
         self._file = RawFile(path)
         self._tests = [name.removesuffix("_qvalue") for name in self._file.names() if name.endswith("_qvalue")]
         compared, n_compared = self._file.read("compared"), self._file.read("n_compared")
-        self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
+        self.n_compared: npt.NDArray[np.int64] = np.where(compared == PENDING, 0, n_compared)
 
     def is_complete(self, sweep: SweepParts) -> bool:
         """True if nothing of the sweep is left to compare."""
@@ -293,15 +295,15 @@ class ComparisonFile(Closing):
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)
 
-    def write(self, point: Point, result: Mapping[str, Any]) -> None:
-        """Store the results of one point."""
+    def write(self, point: Point, result: Mapping[str, Any], state: int = DONE) -> None:
+        """Store the results of one point; its state is FAILED if a model or a statistic has failed at it."""
         with self._writing():
             self._file.put("compared", point, PENDING)
             self._file.sync()
             for name, values in result.items():
                 self._file.put(name, point, values)
             self._file.sync()
-            self._file.put("compared", point, DONE)
+            self._file.put("compared", point, state)
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""
@@ -332,6 +334,10 @@ class ComparisonFile(Closing):
         """Trials in which each model diverged, over all points, (models,)."""
         counts = self._file.read("n_diverged")
         return np.asarray(np.maximum(counts, 0).reshape(-1, counts.shape[-1]).sum(axis=0), dtype=np.int64)
+
+    def n_failed(self) -> int:
+        """Points at which a model or a statistic has failed; each value of a scanned parameter counts."""
+        return int((self._file.read("compared") == FAILED).sum())
 
     def close(self) -> None:
         """Close the file."""

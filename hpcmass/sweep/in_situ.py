@@ -9,7 +9,7 @@ that is done is compared, and a point that was interrupted is done again, with t
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,11 +36,12 @@ from hpcmass.store.files import require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import DONE, TRACES, comparison_path
+from hpcmass.store.schema import DONE, FAILED, TRACES, comparison_path
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import ParallelTraceWriter
 from hpcmass.sweep.limits import Clock, stop_requested
 from hpcmass.sweep.scatter import Outcome, Task, Worker
+from hpcmass.user_code import Failures
 
 POINTS_PER_WORKER = 4
 """With fewer points for each worker, some would wait long for the last ones."""
@@ -137,11 +138,13 @@ class ComparingWorker(Worker):
                     return [Outcome(None, stop=True)]
                 if number < len(task.tasks):
                     ended.append(self.stored(outcome))
-            result = self._compared(task, recordings)
+            failures: Failures = {}
+            result = self._compared(task, recordings, failures)
         except UserError as error:
             return [Outcome(None, unwritable=str(error))]
         unwritable = [outcome for outcome in ended if outcome.unwritable is not None]
-        return unwritable or [*ended, Outcome(None, compared=(task.place, result), stop=stop_requested())]
+        compared = (task.place, result, failures)
+        return unwritable or [*ended, Outcome(None, compared=compared, stop=stop_requested())]
 
     def _recorded(self, task: PointTask) -> dict[int, Traces]:
         if not task.recorded:
@@ -149,11 +152,11 @@ class ComparingWorker(Worker):
         with SweepFile(self._about.sweep, checked=True) as file:
             return {trial: Traces(**file.traces(task.place, trial)) for trial in task.recorded}
 
-    def _compared(self, task: PointTask, recordings: Mapping[int, Traces]) -> Result:
+    def _compared(self, task: PointTask, recordings: Mapping[int, Traces], failures: Failures) -> Result:
         values = values_at(self.experiment.axes(), task.place)
         network = self.experiment.network_at(values)
         mass, compare = self._about.mass, self._about.compare
-        return compared_at(values, sorted(recordings.items()), self.experiment.trials, network, mass, compare)
+        return compared_at(values, sorted(recordings.items()), self.experiment.trials, network, mass, compare, failures)
 
 
 def _traces(values: Mapping[str, Any]) -> Traces:
@@ -275,6 +278,7 @@ class InSitu:
                     what = f"{len(self._points)} of {n_points} points to compare, during the run"
                     file.begin(parts, self.contents.experiment.compare.spike_contrast_min, what)
         self.n_new = 0
+        self._failures: Counter[str] = Counter()
         self._file = ComparisonFile(self.path)
 
     @property
@@ -319,8 +323,13 @@ class InSitu:
         recorded = tuple(trial.number for trial in done) if kept else ()
         return PointTask(place, tasks, again, recorded, cost * len(tasks + again))
 
-    def write(self, place: Point, result: Mapping[str, Any]) -> None:
+    def write(self, place: Point, result: Mapping[str, Any], failures: Failures) -> list[str]:
         """Store the results of one point; of one whose trials have all failed there are none.
+
+        Returns
+        -------
+        list of str
+            Errors of models and statistics that have not failed before in this run.
 
         Raises
         ------
@@ -328,8 +337,11 @@ class InSitu:
             If the disk refuses it.
         """
         if result["n_compared"]:
-            self._file.write(place, result)
+            self._file.write(place, result, FAILED if failures else DONE)
             self.n_new += 1
+        first = [error for what, error in failures.items() if what not in self._failures]
+        self._failures.update(failures.keys())
+        return first
 
     def finish(self) -> ComparisonSummary:
         """Copy the sweep's numbers, and compute what depends on the whole map."""
@@ -338,8 +350,8 @@ class InSitu:
             if self.n_new or not self._complete:
                 file.begin(parts, compare.spike_contrast_min, None)
                 file.finish(compare)
-            n_compared = int((parts.status == DONE).any(axis=-1).sum())
-            return summary_of(file, parts, self.contents, n_compared, self.n_new)
+            n_compared, n_trials = int((file.n_compared > 0).sum()), int(file.n_compared.sum())
+            return summary_of(file, parts, self.contents, n_compared, self.n_new, n_trials, self._failures)
 
     def close(self) -> None:
         """Close the file, and let others write it."""

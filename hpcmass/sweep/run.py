@@ -74,7 +74,8 @@ class Summary:
         """0, or the code for the batch system."""
         if (self.stopped or self.out_of_time) and self.pending:
             return EXIT_STOPPED_EARLY
-        return EXIT_FAILED_TRIALS if self.failed_before + self.failed else EXIT_DONE
+        points_failed = self.comparison.n_points_failed if self.comparison else 0
+        return EXIT_FAILED_TRIALS if self.failed_before + self.failed + points_failed else EXIT_DONE
 
 
 def run_sweep(

@@ -38,6 +38,7 @@ from hpcmass.store.sweep_file import Index
 from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
 from hpcmass.sweep.limits import Clock, note_signals, stop_requested, watched
 from hpcmass.sweep.prepare import Prepared
+from hpcmass.user_code import Failures
 
 if TYPE_CHECKING:
     from hpcmass.sweep.in_situ import InSitu, PointTask
@@ -73,7 +74,7 @@ class Outcome:
     stop : bool
         Its rank was told to stop.
     compared : tuple or None
-        Place and results of a point.
+        Place and results of a point, and the errors of models and statistics at it.
     recording : dict or None
         Traces of every step, for the process that compares the point.
     """
@@ -84,7 +85,7 @@ class Outcome:
     unwritable: str | None = None
     dropped: bool = False
     stop: bool = False
-    compared: tuple[Index, Mapping[str, Any]] | None = field(default=None, repr=False)
+    compared: tuple[Index, Mapping[str, Any], Failures] | None = field(default=None, repr=False)
     recording: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -235,7 +236,8 @@ class Tally:
         try:
             for outcome in outcomes:
                 if outcome.compared is not None and comparison is not None:
-                    comparison.write(*outcome.compared)
+                    for first in comparison.write(*outcome.compared):
+                        progress.note(f"{first}; the sweep goes on, leave the code as it is until the end")
             writer.store(Ended(o.trial, o.values, o.failure) for o in ended)
         except UserError as error:
             self.unwritable = str(error)
