@@ -159,13 +159,14 @@ class OutdatedComparison(UserError):
     ----------
     path : Path
     why : str
-    other_sweep : bool
-        It compares another sweep.
+        What follows the path in a sentence.
+    other_sweep, other_code : bool
+        It compares another sweep; it was made with other code of a model or statistic.
     """
 
-    def __init__(self, path: Path, why: str, *, other_sweep: bool = False) -> None:
+    def __init__(self, path: Path, why: str, *, other_sweep: bool = False, other_code: bool = False) -> None:
         super().__init__(f"{path} {why}; {START_OVER}")
-        self.why, self.other_sweep = f"it {why}", other_sweep
+        self.why, self.other_sweep, self.other_code = why, other_sweep, other_code
 
 
 def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> None:
@@ -195,7 +196,7 @@ def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> No
     if (scan, values) != (("", ()) if contents.scan is None else (contents.scan.key, contents.scan.values)):
         raise OutdatedComparison(path, "was made with another scan of a parameter")
     if other_code:
-        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}")
+        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}", other_code=True)
     differences = [
         f"{section}.{key} is {theirs.get(key, 'not set')} there and {ours.get(key, 'not set')} here"
         for section in ("mass", "compare")

@@ -290,7 +290,9 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
             with SweepParts([file.path]) as alone:
                 require_continuable(path, alone, contents)
         except UserError as error:
-            why = f"{path} {error.why.removeprefix('it ')}" if isinstance(error, OutdatedComparison) else error
+            why = f"{path} {error.why}" if isinstance(error, OutdatedComparison) else error
+            if isinstance(error, OutdatedComparison) and error.other_code:
+                why = f"{why}; to compare anew, move it away and start the run again, which simulates all trials again"
             raise UserError(
                 f"{file.path} does not keep every step of every trial ({file.experiment.traces.text()}), so that its "
                 f"only comparison is the one of the run; {why}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.compare.comparison_file import ComparisonFile, Point
+from hpcmass.compare.comparison_file import ComparisonFile, OutdatedComparison, Point
 from hpcmass.compare.comparison_file import prepare as prepare_comparison
 from hpcmass.compare.contents import Contents, contents_of
 from hpcmass.compare.own import statistics_of
 from hpcmass.compare.pipeline import ComparisonSummary, compared_at, require_same_code, summary_of
 from hpcmass.compare.point import Result
+from hpcmass.compare.rehearsal import require_working
 from hpcmass.compare.settings import require_settings
+from hpcmass.compile_lock import WaitStopped, ending_waits
 from hpcmass.compiled import open_cache
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.errors import UserError
@@ -163,8 +166,10 @@ def _traces(values: Mapping[str, Any]) -> Traces:
     return Traces(**{name: values[name] for name in TRACES})
 
 
-def require_comparable(experiment: Experiment) -> None:
+def require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> None:
     """Refuse models, statistics and settings that no comparison of this experiment can compute.
+
+    If there is no comparison yet (`new`), own models and statistics are tried, too.
 
     Raises
     ------
@@ -173,6 +178,9 @@ def require_comparable(experiment: Experiment) -> None:
     declared_models(experiment.mass, TRACES, experiment.trials)
     statistics_of(experiment.compare)
     require_settings(experiment.network, experiment.compare)
+    if new:
+        with suppress(WaitStopped), ending_waits(clock.is_over):
+            require_working(experiment)
 
 
 class SpreadPoints(Iterator["Task | PointTask"]):
@@ -268,7 +276,10 @@ class InSitu:
         with SweepParts([self.sweep]) as parts:
             self.contents: Contents = contents_of(parts)
             only = None if parts.assigned.all() else np.asarray(parts.assigned.any(axis=-1))
-            prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
+            try:
+                prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
+            except OutdatedComparison as outdated:
+                raise UserError(f"{self.path} {outdated.why}; {self._how_to_compare_anew()}") from None
             open_cache("mass")  # before the workers do: only this process warns about its problems
             with ComparisonFile(self.path) as file:
                 self._points = _points_left(parts, file, queue)
@@ -280,6 +291,15 @@ class InSitu:
         self.n_new = 0
         self._failures: Counter[str] = Counter()
         self._file = ComparisonFile(self.path)
+
+    def _how_to_compare_anew(self) -> str:
+        traces = self.contents.experiment.traces
+        trials = (
+            "takes the trials that are done from the sweep"
+            if traces.allow_comparison
+            else f"simulates the trials that are done once more, because the sweep does not keep them ({traces.text()})"
+        )
+        return f"to compare all points anew, move it away and start the same command again, which {trials}"
 
     @property
     def n_left(self) -> int:

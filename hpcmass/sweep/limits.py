@@ -97,6 +97,10 @@ class Clock:
         """True when the job's time is over."""
         return time.monotonic() >= self.end
 
+    def is_over(self) -> bool:
+        """True when the job's time is over, or a signal has told this process to stop."""
+        return stop_requested() or self.is_up()
+
     def deadline(self) -> float | None:
         """Time of `time.monotonic` (s) at which a trial begun now is to be given up."""
         end = self.end

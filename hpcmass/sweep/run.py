@@ -23,7 +23,8 @@ from hpcmass.parallel.communicator import Communicator, communicator
 from hpcmass.parallel.processes import require_main_guard
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
-from hpcmass.sweep.limits import Clock, Limits, stop_requested, stopping_on_signals
+from hpcmass.store.schema import comparison_path
+from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
 from hpcmass.sweep.prepare import Prepared, RunOptions, prepare
 from hpcmass.sweep.scatter import Tally, scatter
 from hpcmass.text import counted
@@ -158,7 +159,7 @@ def run_sweep(
             if inspect is not None:
                 inspect(experiment)
             if options.compare:
-                _require_comparable(experiment)
+                _require_comparable(experiment, clock, new=options.force or not comparison_path(output).exists())
             lock.acquire()
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
@@ -180,11 +181,11 @@ def run_sweep(
             lock.release()
 
 
-def _require_comparable(experiment: Experiment) -> None:
+def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> None:
     """Refuse what no comparison can compute before there is a file that has these settings."""
     from hpcmass.sweep.in_situ import require_comparable
 
-    require_comparable(experiment)
+    require_comparable(experiment, clock, new=new)
 
 
 def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *, force: bool) -> InSitu:
@@ -252,11 +253,8 @@ def _warm_up(experiment: Experiment, clock: Clock) -> None:
     """
     from hpcmass.network import warm_up
 
-    def is_over() -> bool:
-        return stop_requested() or clock.is_up()
-
-    if not is_over():
-        with suppress(WaitStopped), ending_waits(is_over):
+    if not clock.is_over():
+        with suppress(WaitStopped), ending_waits(clock.is_over):
             warm_up(*experiment.networks_at_ends())
 
 

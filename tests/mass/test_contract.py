@@ -488,6 +488,31 @@ def test_a_fitted_model_that_fails_is_one_sentence(model, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "n_failed"),
+    [
+        (FailingLesson(), 3),
+        (FailingFit(), 3),
+        (LateFailure(), 3),
+        (lambda traces, network, mass: 1 / 0, 3),
+        (lambda traces, network, mass: traces.mean_v[:: 1 + (traces.mean_v[0] == RECORDINGS[1][1].mean_v[0])], 1),
+    ],
+    ids=["summary", "fit", "prediction", "error", "one trial"],
+)
+def test_failures_that_are_noted_leave_the_others_alone(model, n_failed):
+    mass_model("BAD")(model)
+    failures: dict[str, str] = {}
+    result = compare_point(RECORDINGS, 3, NET, MassParameters(models=("BAD", "MFM")), COMPARE, failures)
+    assert list(failures) == ["the mass model BAD"]
+    assert failures["the mass model BAD"].startswith("the mass model BAD ")
+    assert "correct it" not in failures["the mass model BAD"]
+    assert result["n_diverged"].tolist() == [n_failed, 0]
+    assert np.isfinite(result["rho_trial"][:, 0]).sum() == 3 - n_failed
+    assert np.isnan([result[name][0] for name in ("rho", "chi2", "mean_v_model", "lag", "log_variance_ratio")]).all()
+    for name, values in of_model(compared("MFM"), 0).items():
+        np.testing.assert_array_equal(of_model(result, 1)[name], values, err_msg=name)
+
+
 @pytest.fixture
 def quiet_coroutines() -> Iterator[None]:
     """One that is never awaited warns when it is thrown away."""

@@ -394,20 +394,6 @@ def test_a_point_whose_trials_all_fail(
     assert "nothing to do" in command(*words, check=False).stderr
 
 
-def test_a_model_that_fails_stops_the_sweep_in_one_sentence(
-    compared_config: Path, command: Run, tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text(OWN.replace("return v\n", "return v if traces.phi_E.max() == 0 else 1 / 0\n"))
-    path = tmp_path / "sweep.h5"
-    words = ("run", compared_config, "-o", path, "--compare", "--set", f"mass.models=['{broken}:LEAKY']")
-    done = command(*words, check=False)
-    assert done.returncode == 2
-    assert "LEAKY" in done.stderr
-    assert "at p = " in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_wrong_uses(compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     few = ("--set", "trials=1", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
