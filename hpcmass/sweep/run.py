@@ -53,6 +53,8 @@ class Summary:
         A signal, or the time limit, ended it early.
     comparison : ComparisonSummary or None
         State of the comparison, if it is made during the run.
+    points_left : int
+        Points that it lacks.
     """
 
     output: Path
@@ -64,6 +66,7 @@ class Summary:
     stopped: bool
     out_of_time: bool
     comparison: ComparisonSummary | None = None
+    points_left: int = 0
 
     @property
     def pending(self) -> int:
@@ -73,7 +76,7 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0, or the code for the batch system."""
-        if (self.stopped or self.out_of_time) and self.pending:
+        if (self.stopped or self.out_of_time) and (self.pending or self.points_left):
             return EXIT_STOPPED_EARLY
         points_failed = self.comparison.n_points_failed if self.comparison else 0
         return EXIT_FAILED_TRIALS if self.failed_before + self.failed + points_failed else EXIT_DONE
@@ -213,11 +216,12 @@ def _run(
         tally = scatter(comm, prepared, queue, clock, comparison)
     comm.on_root(lambda: _require_written(tally))
     compared = comm.on_root(lambda: None if comparison is None else comparison.finish())
+    comm.on_root(lambda: _require_progress(tally, clock, comparison))
     if not comm.is_root:
         return None
     return Summary(
         prepared.output, prepared.total, before, tally.done, prepared.failed, tally.failed, tally.stop,
-        tally.out_of_time, compared,
+        tally.out_of_time, compared, comparison.n_left if comparison else 0,
     )  # fmt: skip
 
 
@@ -256,6 +260,13 @@ def _warm_up(experiment: Experiment, clock: Clock) -> None:
     if not clock.is_over():
         with suppress(WaitStopped), ending_waits(clock.is_over):
             warm_up(*experiment.networks_at_ends())
+
+
+def _require_progress(tally: Tally, clock: Clock, comparison: InSitu | None) -> None:
+    """Refuse a time limit with which no start can do anything."""
+    idle = tally.out_of_time and not tally.stop and not tally.done + tally.failed
+    if comparison is not None and idle and not comparison.n_new:
+        comparison.require_time(clock)
 
 
 def _require_written(tally: Tally) -> None:

@@ -41,7 +41,8 @@ from hpcmass.sweep.prepare import Prepared
 from hpcmass.user_code import Failures
 
 if TYPE_CHECKING:
-    from hpcmass.sweep.in_situ import InSitu, PointTask
+    from hpcmass.sweep.in_situ import InSitu
+    from hpcmass.sweep.points import PointTask
 
 TASKS_PER_WORKER = 2
 """Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
@@ -77,6 +78,8 @@ class Outcome:
         Place and results of a point, and the errors of models and statistics at it.
     recording : dict or None
         Traces of every step, for the process that compares the point.
+    pace : float
+        Seconds for a unit of cost, in trials that are not stored; 0 if unknown.
     """
 
     task: Task | None
@@ -87,6 +90,7 @@ class Outcome:
     stop: bool = False
     compared: tuple[Index, Mapping[str, Any], Failures] | None = field(default=None, repr=False)
     recording: Mapping[str, Any] | None = field(default=None, repr=False)
+    pace: float = 0.0
 
     @property
     def trial(self) -> Trial:
@@ -246,6 +250,8 @@ class Tally:
             self.stop = self.stop or outcome.stop
             self.out_of_time = self.out_of_time or outcome.dropped
             self.unwritable = self.unwritable or outcome.unwritable
+            if outcome.pace and not self._own_clock:
+                self._clock.note(1.0, outcome.pace)
         for outcome in ended:
             if outcome.failure is not None:
                 self.failed += 1

@@ -13,6 +13,7 @@ import pytest
 from scipy import signal
 
 from hpcmass.compare.point import compare_point
+from hpcmass.compile_lock import WaitStopped
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, mass_model, models_named, predict, registry
@@ -298,12 +299,13 @@ def test_what_a_model_raises_is_one_sentence(error):
     assert found.value.__cause__ is error
 
 
-def test_an_interruption_is_the_users():
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, WaitStopped])
+def test_an_interruption_is_the_users(kind):
     def interrupted(traces, network, mass):
-        raise KeyboardInterrupt
+        raise kind
 
     mass_model("LONG")(interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         compared("LONG")
 
 
