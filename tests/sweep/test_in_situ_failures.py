@@ -170,6 +170,9 @@ def test_a_corrected_model_compares_anew_as_the_refusal_says(
         copied = command("compare", sweep, "-o", tmp_path / "copied.h5", check=False)
         assert "move it away and start the run again, which simulates all trials again" in copied.stderr
 
+    else:
+        command("compare", sweep, "-o", tmp_path / "corrected.h5")
+    recordings = sweep.read_bytes()
     comparison_path(sweep).rename(tmp_path / "old.h5")
     simulated: list[Any] = []
     original = in_situ.ComparingWorker.simulate
@@ -181,6 +184,7 @@ def test_a_corrected_model_compares_anew_as_the_refusal_says(
     monkeypatch.setattr(in_situ.ComparingWorker, "simulate", counting)
     command(*words(config, own, sweep, *more))
     assert len(simulated) == n_simulated
+    assert sweep.read_bytes() == recordings
     found = contents(sweep)
     assert (found["compared"] == DONE).all()
     assert np.isfinite(found["rho"][..., 1]).all()
