@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -17,6 +17,7 @@ from hpcmass import compile_lock
 from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config.file import load_experiment
 from hpcmass.costs import Part, assign, point_costs
+from hpcmass.errors import UserError
 from hpcmass.grid import trials as all_trials
 from hpcmass.mass.registry import known_models
 from hpcmass.progress import duration
@@ -538,6 +539,38 @@ def test_trials_that_fit_the_time_limit_are_kept_with_all_traces_only(
     stopped = command(*words, "--time-limit", "60m", check=False)
     assert stopped.returncode == 75, "the point would fit: the fastest trial took milliseconds"
     assert (states(path) == DONE).sum() == n_done
+
+
+@pytest.mark.parametrize(("keep", "code"), [("all", 0), ("none", 75)])
+def test_with_all_traces_a_point_is_begun_if_one_trial_fits(
+    keep: str, code: int, compared_config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("run", compared_config, "-o", tmp_path / "sweep.h5", "--compare", *FEW, "--set", f"traces.keep={keep}")
+    of_trials = {0.0, *point_costs(load_experiment(compared_config)).ravel().tolist()}
+    monkeypatch.setattr(Clock, "fits", lambda self, cost: cost in of_trials)
+    assert command(*words, check=False).returncode == code
+
+
+class FullDisk:
+    """A writer that refuses the second trial."""
+
+    def write(self, trial: Any, values: Any) -> None:
+        if trial.number == 1:
+            raise UserError("the disk is full")
+
+
+@pytest.mark.parametrize(("keep", "n_stored"), [("all", 2), ("none", 0)])
+def test_a_point_with_a_trial_that_is_not_on_the_disk_is_not_compared(
+    keep: str, n_stored: int, compared_config: Path, tmp_path: Path
+) -> None:
+    experiment = load_experiment(compared_config, ["mass.models=[CFM]", "statistics=[]", f"traces.keep={keep}"])
+    about = in_situ.Comparing(tmp_path / "sweep.h5", experiment.mass, experiment.compare, {})
+    worker = about.worker(experiment, Clock(Limits()), 1, cast("Any", FullDisk()), False)
+    tasks = tuple(Task(trial, 1.0) for trial in all_trials(experiment)[:3])
+    outcomes = worker.run(PointTask((0, 0), tasks, (), (), 3.0))
+    assert [outcome.unwritable for outcome in outcomes if outcome.unwritable] == ["the disk is full"]
+    assert sum(bool(outcome.values) for outcome in outcomes) == n_stored
+    assert all(outcome.compared is None for outcome in outcomes)
 
 
 @pytest.mark.parametrize("spread", [False, True], ids=["points", "trials"])
