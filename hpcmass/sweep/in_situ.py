@@ -96,7 +96,7 @@ class ComparingWorker(Worker):
         if not outcome.values or outcome.failure is not None:
             return [outcome]
         recording = {name: outcome.values[name] for name in TRACES}
-        return [replace(self.stored(outcome), recording=recording)]
+        return [replace(self.stored(outcome), recording=recording, pace=self.clock.best_pace)]
 
     def _run_point(self, task: PointTask) -> list[Outcome]:
         """Outcomes of its trials, then its results; if it is left, why, after the trials that are stored without it."""
@@ -126,7 +126,7 @@ class ComparingWorker(Worker):
         for number, one in enumerate(every):
             outcome = self.simulate(one)
             if not outcome.values:
-                return replace(outcome, pace=self.clock.fastest_s(1.0))
+                return replace(outcome, pace=self.clock.best_pace)
             if outcome.failure is None:
                 recordings[one.trial.number] = _traces(outcome.values)
             elif number >= len(task.tasks):
@@ -301,14 +301,14 @@ class InSitu:
         self._failures.update(failures.keys())
         return first
 
-    def require_time(self, clock: Clock) -> None:
-        """Refuse a time limit that is too short for every point, as far as the pace of the trials is known.
+    def require_time(self, clock: Clock, best_pace: float) -> None:
+        """Refuse a time limit that is too short for every point at the best pace of the trials so far.
 
         Raises
         ------
         UserError
         """
-        needed, available = clock.fastest_s(self._least_cost), clock.end - clock.started
+        needed, available = best_pace * self._least_cost, clock.end - clock.started
         if needed > available:
             n_workers = max(self._n_workers, len(self._points) // POINTS_PER_WORKER) + 1
             processes = f"at least {n_workers} processes that simulate, which then share the trials of a point"

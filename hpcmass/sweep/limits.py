@@ -89,9 +89,10 @@ class Clock:
         paces = sorted(self._paces)
         return cost * paces[math.floor(CAUTIOUS * (len(paces) - 1))]
 
-    def fastest_s(self, cost: float) -> float:
-        """Time of a trial of that cost at the best pace so far; 0 while nothing is known."""
-        return cost * min(self._paces, default=0.0)
+    @property
+    def best_pace(self) -> float:
+        """Seconds for a unit of cost, at best; 0 until a second trial was timed: the first one loads the kernels."""
+        return min(self._paces) if len(self._paces) > 1 else 0.0
 
     def fits(self, cost: float) -> bool:
         """True if a trial begun now is expected to end in time."""

@@ -93,16 +93,10 @@ class SpreadPoints(Iterator[Task | PointTask]):
             self._ready.append(replace(point, tasks=(), again=(), given=given))
             waiting = [] if self._kept else [each for each in ended if each.trial.number not in again]
             self._ended[place] = [replace(each, recording=None) for each in waiting]
-        return [replace(outcome, recording=None)] if self._kept else [timed(outcome)]
+        return [replace(outcome, recording=None)] if self._kept else [Outcome(None, pace=outcome.pace)]
 
 
 def failed_again(outcome: Outcome) -> Outcome:
     """Why a point cannot be compared, one of whose trials that are done has failed."""
     label = outcome.trial.label()
     return Outcome(None, unwritable=f"{label} is done, but fails when simulated again: {outcome.failure}")
-
-
-def timed(outcome: Outcome) -> Outcome:
-    """How fast a trial was that is not stored yet."""
-    known = outcome.failure is None and outcome.cost > 0
-    return Outcome(None, pace=outcome.values["wall_s"] / outcome.cost if known else 0.0)

@@ -266,7 +266,7 @@ def _require_progress(tally: Tally, clock: Clock, comparison: InSitu | None) -> 
     """Refuse a time limit with which no start can do anything."""
     idle = tally.out_of_time and not tally.stop and not tally.done + tally.failed
     if comparison is not None and idle and not comparison.n_new:
-        comparison.require_time(clock)
+        comparison.require_time(clock, tally.best_pace)
 
 
 def _require_written(tally: Tally) -> None:

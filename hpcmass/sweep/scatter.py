@@ -79,7 +79,7 @@ class Outcome:
     recording : dict or None
         Traces of every step, for the process that compares the point.
     pace : float
-        Seconds for a unit of cost, in trials that are not stored; 0 if unknown.
+        `Clock.best_pace` of its rank, where trials are not stored.
     """
 
     task: Task | None
@@ -221,6 +221,12 @@ class Tally:
         self.out_of_time = False
         self.unwritable: str | None = None
         self._clock, self._own_clock = clock, own_clock
+        self._paces: list[float] = []
+
+    @property
+    def best_pace(self) -> float:
+        """Seconds for a unit of cost, at best, where trials were not stored; 0 while that is unknown."""
+        return self._clock.best_pace if self._own_clock else min(self._paces, default=0.0)
 
     def keep_going(self) -> bool:
         """False once a rank was told to stop or the disk is full."""
@@ -250,8 +256,7 @@ class Tally:
             self.stop = self.stop or outcome.stop
             self.out_of_time = self.out_of_time or outcome.dropped
             self.unwritable = self.unwritable or outcome.unwritable
-            if outcome.pace and not self._own_clock:
-                self._clock.note(1.0, outcome.pace)
+            self._paces += [outcome.pace] if outcome.pace else []
         for outcome in ended:
             if outcome.failure is not None:
                 self.failed += 1

@@ -582,6 +582,7 @@ def test_a_time_limit_shorter_than_every_point_is_refused(
     with monkeypatch.context() as patch:
         original = Clock.note
         patch.setattr(Clock, "note", lambda self, cost, seconds: original(self, cost, 10_000 * cost))
+        patch.setattr(Clock, "fits", lambda self, cost: len(self._paces) < 2)
         if spread:
             spread_trials("none", patch)
         refused = command(*words, "--time-limit", "10m", check=False)
@@ -594,19 +595,24 @@ def test_a_time_limit_shorter_than_every_point_is_refused(
     command(*words)
 
 
-def test_workers_say_how_fast_trials_were_that_are_not_stored(tmp_path: Path, compared_config: Path) -> None:
+def test_workers_say_how_fast_trials_were_that_are_not_stored(compared_config: Path) -> None:
     task = Task(all_trials(load_experiment(compared_config))[0], 4.0)
     point = PointTask(task.trial.index[:-1], (task, task), (), (), 8.0)
-    clock = Clock(Limits(job_s=100.0))
-    ended = [Outcome(task, {"wall_s": 8.0}), Outcome(task, {"wall_s": 9.0}, failure="deliberately")]
-    for outcome in ended:
+    tally = Tally(Clock(Limits()))
+    assert tally.best_pace == 0
+    for pace in (3.0, 0.0, 2.0):
+        outcome = Outcome(task, {"wall_s": 8.0}, pace=pace)
         kept = SpreadPoints([point], lambda task: True, kept=True).completed([outcome])
-        assert kept == [outcome], "it is stored, and noted then"
-        (left,) = SpreadPoints([point], lambda task: True, kept=False).completed([outcome])
-        assert not left.values
-        Tally(clock).store([left], Anything(), Anything())
-    Tally(clock, own_clock=True).store([Outcome(None, pace=1.0)], Anything(), Anything())
-    assert clock.fastest_s(3.0) == 6.0
+        assert kept == [outcome], "it is stored"
+        left = SpreadPoints([point], lambda task: True, kept=False).completed([outcome])
+        assert not any(each.values for each in left)
+        tally.store(left, Anything(), Anything())
+    assert tally.best_pace == 2.0
+    clock = Clock(Limits(job_s=100.0))
+    clock.note(2.0, 9.0)
+    assert Tally(clock, own_clock=True).best_pace == 0, "the first trial loads the kernels"
+    clock.note(2.0, 3.0)
+    assert Tally(clock, own_clock=True).best_pace == 1.5
 
 
 class Anything:
