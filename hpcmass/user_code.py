@@ -13,7 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from hpcmass.compile_lock import WaitStopped
 from hpcmass.errors import UserError
+
+Failures = dict[str, str]
+"""What failed at a point, `the mass model WC`, → its first error there."""
 
 LONGEST_REASON: Final = 300
 """Most characters of another library's message that are shown: some fill a page."""
@@ -45,8 +49,24 @@ def reason(error: BaseException) -> str:
     return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
 
+class UserCodeError(UserError):
+    """An error of a user's code.
+
+    Parameters
+    ----------
+    what : str
+        Whose code did what.
+    advice : str
+        What to do where nothing can go on.
+    """
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(f"{what}; {advice}" if advice else what)
+        self.what = what
+
+
 @contextmanager
-def called(what: str, listed: str, kind: type[UserError]) -> Iterator[None]:
+def called(what: str, listed: str, kind: type[UserCodeError]) -> Iterator[None]:
     """Turn whatever user code raises into one sentence; ignore NumPy's floating-point warnings in it.
 
     Parameters
@@ -55,19 +75,19 @@ def called(what: str, listed: str, kind: type[UserError]) -> Iterator[None]:
         `the mass model WC`.
     listed : str
         Where it can be left out: `models`.
-    kind : type of UserError
+    kind : type of UserCodeError
     """
     try:
         with np.errstate(all="ignore"):  # a value that overflows is a result
             yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, WaitStopped):
         raise
     except BaseException as error:  # also sys.exit: one does not end the comparison of the others
         message = reason(error)
         advice = f"correct it, or leave it out of the {listed}"
         if _READ_ONLY.search(message):
             advice = "its arguments are read-only: change a copy"
-        raise kind(f"{what} failed, {message}; {advice}") from error
+        raise kind(f"{what} failed, {message}", advice) from error
 
 
 def kind_of(value: Any) -> str:

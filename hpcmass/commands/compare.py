@@ -93,3 +93,11 @@ def report_comparison(summary: ComparisonSummary) -> None:
         if count:
             total = summary.n_trials * summary.n_values
             logger.warning("%s diverged in %d of %d trials; they are flagged", model, count, total)
+    if summary.n_points_failed:
+        now = ", ".join(f"{what} at {count}" for what, count in summary.failures.items())
+        logger.warning(
+            "models or statistics failed at %d of %s and have no results there%s",
+            summary.n_points_failed,
+            counted(summary.n_points, "point"),
+            f" (in this run {now})" if now else "",
+        )

@@ -114,7 +114,7 @@ def _put_away_outdated(comparison: Path, recordings: Path, experiment: Experimen
         except OutdatedComparison as problem:
             if problem.other_sweep:
                 return True
-            why = problem.why
+            why = f"it {problem.why}"
         logger.info("%s is made again: %s", comparison, why)
         Path(os.path.realpath(comparison)).unlink()
     return False

@@ -127,9 +127,11 @@ def _report(summary: Summary) -> None:
     print(f"{summary.output}: {summary.done_before + summary.done} of {summary.total} trials done")
     if summary.comparison is not None:
         report_comparison(summary.comparison)
-    if summary.pending:
+    if summary.pending or summary.points_left:
         why = "at the time limit" if summary.out_of_time else "by a signal"
-        left = counted(summary.pending, "trial is left", "trials are left")
+        left = counted(summary.points_left, "point is left to compare", "points are left to compare")
+        if summary.pending:
+            left = counted(summary.pending, "trial is left", "trials are left")
         logger.warning("stopped %s, %s; the same command continues", why, left)
     failed = summary.failed_before + summary.failed
     if failed:

@@ -39,6 +39,7 @@ from hpcmass.store.schema import (
     COMPARISON_FILETYPE,
     COMPARISON_VARIABLES,
     DONE,
+    FAILED,
     NUMBERS,
     PENDING,
     SWEEP_VARIABLES,
@@ -174,13 +175,14 @@ class OutdatedComparison(UserError):
     ----------
     path : Path
     why : str
-    other_sweep : bool
-        It compares another sweep.
+        What follows the path in a sentence.
+    other_sweep, other_code : bool
+        It compares another sweep; it was made with other code of a model or statistic.
     """
 
-    def __init__(self, path: Path, why: str, *, other_sweep: bool = False) -> None:
+    def __init__(self, path: Path, why: str, *, other_sweep: bool = False, other_code: bool = False) -> None:
         super().__init__(f"{path} {why}; {START_OVER}")
-        self.why, self.other_sweep = f"it {why}", other_sweep
+        self.why, self.other_sweep, self.other_code = why, other_sweep, other_code
 
 
 def require_continuable(path: Path, sweep: SweepParts, contents: Contents) -> None:
@@ -226,7 +228,7 @@ def require_same_contents(path: Path, sweep: SweepParts, contents: Contents) -> 
     if differences:
         raise OutdatedComparison(path, f"was made with other settings ({'; '.join(differences)})")
     if other_code:
-        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}")
+        raise OutdatedComparison(path, f"was made with other code of {', '.join(other_code)}", other_code=True)
 
 
 def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:
@@ -241,8 +243,8 @@ OVER_THE_MAP: Final = ("rho_agrees_bh", "synchronised", "compared")
 
 
 @contextmanager
-def results_in(path: Path) -> Iterator[Callable[[Point], dict[str, Any]]]:
-    """Give a function of a point: its results in a comparison file, as `ComparisonFile.write` takes them."""
+def results_in(path: Path) -> Iterator[Callable[[Point], tuple[dict[str, Any], int]]]:
+    """Give a function of a point: its results and state in a comparison file, as `ComparisonFile.write` takes them."""
     with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as file:
         own = (variable for each in own_statistics(file.attrs) for variable in each.variables())
         names = [
@@ -251,10 +253,11 @@ def results_in(path: Path) -> Iterator[Callable[[Point], dict[str, Any]]]:
             if v.dims[0] == AXES and v.name not in OVER_THE_MAP and not v.name.endswith("_qvalue")
         ]
 
-        def results(point: Point) -> dict[str, Any]:
-            if file["compared"][point] != DONE:
-                return {"n_compared": 0}
-            return {name: file[name][point] for name in names}
+        def results(point: Point) -> tuple[dict[str, Any], int]:
+            state = int(file["compared"][point])
+            if state == PENDING:
+                return {"n_compared": 0}, state
+            return {name: file[name][point] for name in names}, state
 
         yield results
 
@@ -274,7 +277,7 @@ class ComparisonFile(Closing):
         self._file = RawFile(path)
         self._tests = [name.removesuffix("_qvalue") for name in self._file.names() if name.endswith("_qvalue")]
         compared, n_compared = self._file.read("compared"), self._file.read("n_compared")
-        self.n_compared: npt.NDArray[np.int64] = np.where(compared == DONE, n_compared, 0)
+        self.n_compared: npt.NDArray[np.int64] = np.where(compared == PENDING, 0, n_compared)
 
     def is_complete(self, sweep: SweepParts) -> bool:
         """True if nothing of the sweep is left to compare."""
@@ -314,15 +317,15 @@ class ComparisonFile(Closing):
                 self._file.put(f"{test}_qvalue", (), np.nan)
             self._file.put("rho_agrees_bh", (), -1)
 
-    def write(self, point: Point, result: Mapping[str, Any]) -> None:
-        """Store the results of one point."""
+    def write(self, point: Point, result: Mapping[str, Any], state: int = DONE) -> None:
+        """Store the results of one point; its state is FAILED if a model or a statistic has failed at it."""
         with self._writing():
             self._file.put("compared", point, PENDING)
             self._file.sync()
             for name, values in result.items():
                 self._file.put(name, point, values)
             self._file.sync()
-            self._file.put("compared", point, DONE)
+            self._file.put("compared", point, state)
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""
@@ -353,6 +356,10 @@ class ComparisonFile(Closing):
         """Trials in which each model diverged, over all points, (models,)."""
         counts = self._file.read("n_diverged")
         return np.asarray(np.maximum(counts, 0).reshape(-1, counts.shape[-1]).sum(axis=0), dtype=np.int64)
+
+    def n_failed(self) -> int:
+        """Points at which a model or a statistic has failed; each value of a scanned parameter counts."""
+        return int((self._file.read("compared") == FAILED).sum())
 
     def close(self) -> None:
         """Close the file."""

@@ -25,18 +25,21 @@ from hpcmass.errors import UserError
 from hpcmass.plugins import Registered, Registry, label_of
 from hpcmass.standard_error import standard_error
 from hpcmass.store.schema import COMPARED_VARIABLES, DERIVED, OwnStatistic
-from hpcmass.user_code import called, kind_of
+from hpcmass.user_code import Failures, UserCodeError, called, kind_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PAIR: Final = ("network", "model", "dt_ms")
 SINGLE: Final = ("trace", "dt_ms")
 
+UNDEFINED: Final = (np.nan, np.nan, np.nan)
+"""Mean, standard error and p-value over the trials that no trial gives."""
+
 TAKEN: Final = {*COMPARED_VARIABLES, *SWEEPABLE, "trial", "model", "frequency", "window", "time"}
 """Names that mean something else in a comparison file."""
 
 
-class StatisticError(UserError):
+class StatisticError(UserCodeError):
     """A statistic that failed or did not return a number; the message names it."""
 
 
@@ -149,27 +152,41 @@ class OwnValues:
     n_trials : int
         Trials of the sweep.
     dt_ms : float
+    failures : dict, optional
+        Gets the errors of statistics, see `compare_point`.
     """
 
-    def __init__(self, statistics: Iterable[Statistic], models: Iterable[str], n_trials: int, dt_ms: float) -> None:
+    def __init__(
+        self,
+        statistics: Iterable[Statistic],
+        models: Iterable[str],
+        n_trials: int,
+        dt_ms: float,
+        failures: Failures | None = None,
+    ) -> None:
         self._statistics, self._models, self._dt_ms = tuple(statistics), tuple(models), dt_ms
         self._of_models = {s.about.name: np.full((2, n_trials, len(self._models)), np.nan) for s in self._statistics}
         self._of_network = {s.about.name: np.full((2, n_trials), np.nan) for s in self._statistics if s.about.single}
+        self._failures = failures
+        self._failed: set[tuple[str, int | None]] = set()
 
     def add_network(self, trial: int, v: npt.NDArray[Any]) -> None:
         """The network's potential in one trial, after the transient."""
         for each in self._statistics:
             if each.about.single:
-                self._of_network[each.about.name][:, trial] = self._value(each, "the network", v)
+                self._of_network[each.about.name][:, trial] = self._value(each, None, v)
 
     def add_model(self, trial: int, model: int, network: npt.NDArray[Any], v: npt.NDArray[Any]) -> None:
         """A model's potential in the same trial, beside the network's."""
         for each in self._statistics:
             traces = (v,) if each.about.single else (network, v)
-            self._of_models[each.about.name][:, trial, model] = self._value(each, self._models[model], *traces)
+            self._of_models[each.about.name][:, trial, model] = self._value(each, model, *traces)
 
     def result(self, usable: Iterable[bool]) -> dict[str, Any]:
-        """Comparison variable → its values; NaN for models that are not `usable`, because they diverged."""
+        """Comparison variable → its values; NaN for models that are not `usable`, because they diverged.
+
+        NaN over the trials where the statistic failed in one.
+        """
         kept = np.array(list(usable), dtype=bool)
         result: dict[str, Any] = {}
         for each in self._statistics:
@@ -177,20 +194,30 @@ class OwnValues:
             values, pvalues = self._of_models[name]
             result[f"{name}_trial"] = values
             columns = [
-                _over_trials(values[:, m], pvalues[:, m]) if kept[m] else (np.nan,) * 3 for m in range(kept.size)
+                _over_trials(values[:, m], pvalues[:, m]) if kept[m] and (name, m) not in self._failed else UNDEFINED
+                for m in range(kept.size)
             ]
             _put(result, each.about, "", *np.array(columns).reshape(-1, 3).T)
             if each.about.single:
                 values, pvalues = self._of_network[name]
                 result[f"{name}_lif_trial"] = values
-                _put(result, each.about, "_lif", *_over_trials(values, pvalues))
+                over_trials = UNDEFINED if (name, None) in self._failed else _over_trials(values, pvalues)
+                _put(result, each.about, "_lif", *over_trials)
         return result
 
-    def _value(self, each: Statistic, whose: str, *traces: npt.NDArray[Any]) -> tuple[float, float]:
-        """Value and p-value of one trial; NaN where undefined."""
-        with _failures_of(f"{each.about.name} of {whose}"):
-            returned = each.function(*map(_read_only, traces), self._dt_ms)
-        return _checked(each.about, returned)
+    def _value(self, each: Statistic, model: int | None, *traces: npt.NDArray[Any]) -> tuple[float, float]:
+        """Value and p-value of one trial, of a model or the network (None); NaN where undefined."""
+        name, whose = each.about.name, "the network" if model is None else self._models[model]
+        try:
+            with _failures_of(f"{name} of {whose}"):
+                returned = each.function(*map(_read_only, traces), self._dt_ms)
+            return _checked(each.about, returned)
+        except StatisticError as error:
+            if self._failures is None:
+                raise
+            self._failures.setdefault(f"the statistic {name}", error.what)
+            self._failed.add((name, model))
+            return np.nan, np.nan
 
 
 def _failures_of(what: str) -> AbstractContextManager[None]:
@@ -228,7 +255,7 @@ def _over_trials(values: Real, pvalues: Real) -> tuple[float, float, float]:
     """Mean, standard error and combined p-value over the trials that have them."""
     defined, tested = values[np.isfinite(values)], pvalues[np.isfinite(pvalues)]
     if not defined.size:
-        return np.nan, np.nan, np.nan
+        return UNDEFINED
     with np.errstate(divide="ignore"):  # a p-value of 0 stays 0
         fisher = -2 * np.log(tested).sum()
     combined = float(scipy.stats.chi2.sf(fisher, 2 * tested.size)) if tested.size else np.nan

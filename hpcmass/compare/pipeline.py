@@ -39,6 +39,7 @@ from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
+from hpcmass.user_code import Failures
 
 IN_FLIGHT = 4
 """Points in flight per worker: enough to keep all busy, few enough that results do not pile up."""
@@ -63,7 +64,11 @@ class ComparisonSummary:
     n_values : int
         Values of the scanned parameter; 1 without one.
     n_diverged : dict of str to int
-        Model → trials in which it diverged, at all values of the scanned parameter together.
+        Model → trials in which it diverged or failed, at all values of the scanned parameter together.
+    n_points_failed : int
+        Points at which a model or a statistic has failed, where the comparison is made during the run.
+    failures : dict of str to int
+        `the mass model NAME` or `the statistic NAME` → points at which it has failed in this run.
     """
 
     path: Path
@@ -75,6 +80,8 @@ class ComparisonSummary:
     n_failed: int
     n_values: int
     n_diverged: dict[str, int]
+    n_points_failed: int
+    failures: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -137,13 +144,17 @@ def compared_at(
     network: NetworkParameters,
     mass: MassParameters,
     compare: CompareParameters,
+    failures: Failures | None = None,
 ) -> Result:
-    """`compare_point`; the error of a model or a statistic says at which point (`values`: axis name → value)."""
+    """`compare_point`; errors of models and statistics say at which point (`values`: axis name → value)."""
+    where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
     try:
-        return compare_point(recordings, n_trials, network, mass, compare)
+        result = compare_point(recordings, n_trials, network, mass, compare, failures)
     except (ModelError, StatisticError) as error:
-        where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         raise UserError(f"at {where}: {error}") from error
+    if failures:
+        failures.update({what: f"at {where}: {error}" for what, error in failures.items()})
+    return result
 
 
 def require_same_code(mass: MassParameters, compare: CompareParameters, code: Code) -> None:
@@ -251,7 +262,8 @@ def compare_sweep(
                     with processes(min(jobs, len(left))) if workers is None else nullcontext(workers) as pool:
                         n_new += _fill(file, left, n_ready - len(left), pool, progress, keep_going)
                     file.finish(settings)
-                return summary_of(file, parts, contents, n_ready - len(tasks) + n_new, n_new)
+                n_trials = int((parts.status == DONE).sum())
+                return summary_of(file, parts, contents, n_ready - len(tasks) + n_new, n_new, n_trials)
 
 
 def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
@@ -274,7 +286,9 @@ def _made_before(parts: SweepParts, contents: Contents) -> dict[Path, Path]:
             with SweepParts([file.path]) as alone:
                 require_same_contents(path, alone, contents)
         except UserError as error:
-            why = f"{path} {error.why.removeprefix('it ')}" if isinstance(error, OutdatedComparison) else error
+            why = f"{path} {error.why}" if isinstance(error, OutdatedComparison) else error
+            if isinstance(error, OutdatedComparison) and error.other_code:
+                why = f"{why}; to compare anew, move it away and start the run again, which simulates all trials again"
             raise UserError(
                 f"{file.path} does not keep every step of every trial ({file.experiment.traces.text()}), so that its "
                 f"only comparison is the one of the run; {why}"
@@ -294,33 +308,41 @@ def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, 
     for sweep, its_tasks in of_sweep.items():
         with results_in(made[sweep]) as results:
             for task in its_tasks:
-                result = results(task.point)
+                result, state = results(task.point)
                 if result["n_compared"] > len(task.trials):  # its trials are being marked as done
                     continue
                 if result["n_compared"] < len(task.trials):
                     raise UserError(
                         f"{made[sweep]} lacks trials of {sweep} that are done; start the command again that ran it"
                     )
-                file.write(task.place, result)
+                file.write(task.place, result, state)
                 copied += 1
     return left, copied
 
 
 def summary_of(
-    file: ComparisonFile, parts: SweepParts, contents: Contents, n_compared: int, n_new: int
+    file: ComparisonFile,
+    parts: SweepParts,
+    contents: Contents,
+    n_compared: int,
+    n_new: int,
+    n_trials: int,
+    failures: Mapping[str, int] | None = None,
 ) -> ComparisonSummary:
-    """The state of a comparison of these files: how many points are compared, and how many of them now."""
+    """The state of a comparison of these files: how many points are compared, how many of them now, and trials."""
     status = parts.status
     return ComparisonSummary(
         path=file.path,
         n_points=int(parts.requested[..., 0].sum()) * contents.n_values,
         n_points_compared=n_compared,
         n_points_new=n_new,
-        n_trials=int((status == DONE).sum()),
+        n_trials=n_trials,
         n_pending=int(((status == PENDING) & parts.requested).sum()),
         n_failed=int((status == FAILED).sum()),
         n_values=contents.n_values,
         n_diverged=dict(zip(contents.experiment.mass.labels, file.n_diverged().tolist(), strict=True)),
+        n_points_failed=file.n_failed(),
+        failures=failures or {},
     )
 
 

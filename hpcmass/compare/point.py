@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from hpcmass.compare.settings import bins_of, histogram_count, lag_samples, requ
 from hpcmass.compare.spectra import component_frequencies_hz
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.mass import FittedModel, MassModel, Traces, contract, models_of
+from hpcmass.mass.contract import ModelError
 from hpcmass.mass.registry import least_trials
 from hpcmass.standard_error import standard_error
 from hpcmass.store.schema import EXAMPLE_MS
+from hpcmass.user_code import Failures
 
 Recordings = Iterable[tuple[int, Traces]]
 
@@ -40,6 +43,7 @@ def compare_point(
     network: NetworkParameters,
     mass: MassParameters,
     compare: CompareParameters,
+    failures: Failures | None = None,
 ) -> Result:
     """Compare the mass models with the network at one point.
 
@@ -57,19 +61,27 @@ def compare_point(
     network : NetworkParameters
         At this point.
     mass, compare : parameters
+    failures : dict, optional
+        Given, it gets the errors of models and statistics, and the others are compared. A model that fails in a trial
+        counts as diverged in it. A statistic that fails in a trial is NaN in it, and over the trials.
 
     Returns
     -------
     dict
         Only `n_compared` = 0 if there is no recording.
+
+    Raises
+    ------
+    ModelError, StatisticError
+        If a model or a statistic fails, and `failures` is not given.
     """
     require_settings(network, compare)
     models = models_of(mass)
-    own = OwnValues((each.value for each in statistics_of(compare).values()), models, n_trials, network.dt_ms)
+    own = OwnValues((each.value for each in statistics_of(compare).values()), models, n_trials, network.dt_ms, failures)
     dt, max_lag, bins = network.dt_ms, lag_samples(network, compare), bins_of(network, compare)
     after, n_samples = slice(network.n_transient, None), network.n_steps - network.n_transient
     window = example_window(network)
-    fitted = _summaries(models, recordings, network, mass)
+    fitted = _summaries(models, recordings, network, mass, failures)
 
     sampling = Sampling(dt, component_frequencies_hz(n_samples, dt), bins)
     lif, predicted = Averages(sampling), [Averages(sampling) for _ in models]
@@ -89,16 +101,19 @@ def compare_point(
                 "example_v": np.full((len(models), window.stop - window.start), np.nan),
             }
         for m, (name, model) in enumerate(models.items()):
-            if isinstance(model, FittedModel):
-                if len(fitted[name]) < least_trials(model):
+            potential = None
+            if not isinstance(model, FittedModel):
+                with _noted(name, failures):
+                    potential = contract.predicted(name, model, traces, network, mass)
+            elif (summaries := fitted[name]) is not None:
+                if len(summaries) < least_trials(model):
                     continue
-                ready = contract.fit(name, model, fitted[name], number, network)
-            else:
-                ready = model
-            potential = contract.predicted(name, ready, traces, network, mass)
-            if lif.n_trials == 1:
+                with _noted(name, failures):
+                    ready = contract.fit(name, model, summaries, number, network)
+                    potential = contract.predicted(name, ready, traces, network, mass)
+            if potential is not None and lif.n_trials == 1:
                 np.asarray(example["example_v"])[m] = potential[window]
-            if not np.isfinite(potential).all():
+            if potential is None or not np.isfinite(potential).all():
                 predicted[m].n_diverged += 1
                 continue
             own.add_model(number, m, traces.mean_v[after], potential[after])
@@ -147,14 +162,33 @@ def _summaries(
     recordings: Recordings,
     network: NetworkParameters,
     mass: MassParameters,
-) -> dict[str, dict[int, Any]]:
-    """Each fitted model's summary of each trial, in a separate pass over the recordings if there is such a model."""
+    failures: Failures | None,
+) -> dict[str, dict[int, Any] | None]:
+    """Each fitted model's summary of each trial, in a separate pass over the recordings if there is such a model.
+
+    None for a model that fails in a trial.
+    """
     fitted = {name: model for name, model in models.items() if isinstance(model, FittedModel)}
-    summaries: dict[str, dict[int, Any]] = {name: {} for name in fitted}
+    found: dict[str, dict[int, Any]] = {name: {} for name in fitted}
+    failed: set[str] = set()
     for number, traces in recordings if fitted else ():
-        for name, model in fitted.items():
-            summaries[name][number] = contract.summarise(name, model, traces, network, mass)
-    return summaries
+        for name in [name for name in fitted if name not in failed]:
+            failed.add(name)
+            with _noted(name, failures):
+                found[name][number] = contract.summarise(name, fitted[name], traces, network, mass)
+                failed.remove(name)
+    return {name: None if name in failed else summaries for name, summaries in found.items()}
+
+
+@contextmanager
+def _noted(model: str, failures: Failures | None) -> Iterator[None]:
+    """Note the model's error in `failures` and leave the block; without `failures` it is raised."""
+    try:
+        yield
+    except ModelError as error:
+        if failures is None:
+            raise
+        failures.setdefault(f"the mass model {model}", error.what)
 
 
 def _correlation_result(found: list[Correlated], lag: Real, compare: CompareParameters) -> Result:

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpcmass.config import MassParameters, NetworkParameters
-from hpcmass.errors import UserError
 from hpcmass.mass.traces import Potential, Traces, until_divergence
-from hpcmass.user_code import called, kind_of
+from hpcmass.user_code import UserCodeError, called, kind_of
 
 if TYPE_CHECKING:
     from hpcmass.mass.registry import FittedModel, MassModel
 
 
-class ModelError(UserError):
+class ModelError(UserCodeError):
     """A mass model that failed or did not return a potential; the message names the model."""
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
-FORMAT_VERSION: Final = (2, 2)
-"""Major.minor. A reader refuses a newer major version; a minor step only adds variables or attributes."""
+FORMAT_VERSION: Final = (2, 3)
+"""Major.minor. A reader refuses a newer major version; a minor step only adds variables, attributes or flags."""
 
-COMPLETE: Final = ("2.0", "2.1", "2.2")
+COMPLETE: Final = ("2.0", "2.1", "2.2", "2.3")
 """Versions in which a sweep has every variable of this one."""
 
 SWEEP_FILETYPE: Final = "hpcmass-sweep"
@@ -239,12 +239,13 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
                  "network's mean potential in an example window of the first compared trial"),
         Variable("example_v", (AXES, "model", "window"), "f4", "mV",
                  "model's potential in the example window of the same trial"),
-        Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model diverged", fill=-1),
+        Variable("n_diverged", _MODEL, "i8", "1", "trials in which the model diverged or failed", fill=-1),
         Variable("n_compared", _POINT, "i8", "1", "trials that entered the comparison", fill=0),
         Variable("synchronised", _POINT, "i1", "flag", "Spike-contrast, averaged over trials, reaches its threshold",
                  fill=-1, flag_meanings="desynchronised synchronised"),
-        Variable("compared", _POINT, "i1", "flag", "state of the point: the comparison can be resumed",
-                 role="bookkeeping", fill=0, flag_meanings="pending done"),
+        Variable("compared", _POINT, "i1", "flag",
+                 "state of the point (failed: compared, but a model or a statistic has failed)",
+                 role="bookkeeping", fill=0, flag_meanings=STATUS_MEANINGS),
     )
 }  # fmt: skip
 """Variables of a comparison file; it also copies the sweep's per-trial numbers (`NUMBERS`) and `status`.

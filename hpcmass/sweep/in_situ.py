@@ -4,27 +4,33 @@ Where there are few points for the workers, the trials are tasks of their own: t
 gives those of a point to the next worker to compare.
 
 The results of a point are in the comparison file before its trials are marked as done in the sweep file. So a trial
-that is done is compared, and a point that was interrupted is done again, with the same results.
+that is done is compared, and a point that was interrupted is done again, with the same results. The exception is a
+sweep that keeps all traces: when it is stopped, trials of points that are not complete are marked as done, too, and the
+next start reads them from the file.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.compare.comparison_file import ComparisonFile, Point
+from hpcmass.compare.comparison_file import ComparisonFile, OutdatedComparison, Point
 from hpcmass.compare.comparison_file import prepare as prepare_comparison
 from hpcmass.compare.contents import Contents, contents_of
 from hpcmass.compare.own import statistics_of
 from hpcmass.compare.pipeline import ComparisonSummary, compared_at, require_same_code, summary_of
 from hpcmass.compare.point import Result
+from hpcmass.compare.rehearsal import require_working
 from hpcmass.compare.settings import require_settings
+from hpcmass.compile_lock import WaitStopped, ending_waits
 from hpcmass.compiled import open_cache
 from hpcmass.config import CompareParameters, Experiment, MassParameters
 from hpcmass.errors import UserError
@@ -32,46 +38,22 @@ from hpcmass.grid import Trial, places, values_at
 from hpcmass.mass import Traces
 from hpcmass.mass.registry import declared_models
 from hpcmass.plugins import Code
+from hpcmass.progress import duration
 from hpcmass.store.files import require_output
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
-from hpcmass.store.schema import DONE, TRACES, comparison_path
+from hpcmass.store.schema import DONE, FAILED, TRACES, comparison_path
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import ParallelTraceWriter
 from hpcmass.sweep.limits import Clock, stop_requested
+from hpcmass.sweep.points import PointTask, SpreadPoints, failed_again
 from hpcmass.sweep.reuse_compared import copy_compared
 from hpcmass.sweep.scatter import Outcome, Task, Worker
+from hpcmass.user_code import Failures
 
 POINTS_PER_WORKER = 4
 """With fewer points for each worker, some would wait long for the last ones."""
-
-
-@dataclass(frozen=True)
-class PointTask:
-    """What is to be done at one point.
-
-    Attributes
-    ----------
-    place : tuple of int
-        One index per axis.
-    tasks : tuple of Task
-        Trials to simulate.
-    again : tuple of Task
-        Trials that are done, to simulate once more for their traces, which are not in the file.
-    recorded : tuple of int
-        Trials that are done and have their traces in the file.
-    cost : float
-    given : dict of int to dict
-        Trial → its traces, simulated by other processes.
-    """
-
-    place: Point
-    tasks: tuple[Task, ...]
-    again: tuple[Task, ...]
-    recorded: tuple[int, ...]
-    cost: float
-    given: Mapping[int, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -115,34 +97,48 @@ class ComparingWorker(Worker):
         if not outcome.values or outcome.failure is not None:
             return [outcome]
         recording = {name: outcome.values[name] for name in TRACES}
-        return [replace(self.stored(outcome), recording=recording)]
+        return [replace(self.stored(outcome), recording=recording, pace=self.clock.best_pace)]
 
     def _run_point(self, task: PointTask) -> list[Outcome]:
-        """Outcomes of its trials, then its results; or one outcome, if it is left."""
-        every = (*task.tasks, *task.again)
-        if every and not self.clock.fits(task.cost):
+        """Outcomes of its trials, then its results; if it is left, why, after the trials that are stored without it."""
+        if (task.tasks or task.again) and not self.clock.fits(task.cost):
             return [Outcome(None, dropped=True)]
+        ended: list[Outcome] = []
         try:
-            require_same_code(self._about.mass, self._about.compare, self._about.code)
-            ended, recordings = [], self._recorded(task)
-            recordings |= {trial: _traces(values) for trial, values in task.given.items()}
-            for number, one in enumerate(every):
-                outcome = self.simulate(one)
-                if not outcome.values:
-                    return [outcome]
-                if outcome.failure is None:
-                    recordings[one.trial.number] = _traces(outcome.values)
-                elif number >= len(task.tasks):
-                    return [_failed_again(outcome)]
-                if outcome.stop and one is not every[-1]:
-                    return [Outcome(None, stop=True)]
-                if number < len(task.tasks):
-                    ended.append(self.stored(outcome))
-            result = self._compared(task, recordings)
+            with ending_waits(self.clock.is_over):
+                last = self._point(task, ended)
         except UserError as error:
-            return [Outcome(None, unwritable=str(error))]
+            last = Outcome(None, unwritable=str(error))
+        except WaitStopped:
+            last = Outcome(None, dropped=self.clock.is_up(), stop=stop_requested())
         unwritable = [outcome for outcome in ended if outcome.unwritable is not None]
-        return unwritable or [*ended, Outcome(None, compared=(task.place, result), stop=stop_requested())]
+        if unwritable:
+            last = replace(last, compared=None)
+        if last.compared is not None or self.experiment.traces.allow_comparison:
+            return [*ended, last]
+        return [*unwritable, last]
+
+    def _point(self, task: PointTask, ended: list[Outcome]) -> Outcome:
+        """Its results, or why it is left; `ended` gets the outcomes of its trials."""
+        require_same_code(self._about.mass, self._about.compare, self._about.code)
+        recordings = self._recorded(task)
+        recordings |= {trial: _traces(values) for trial, values in task.given.items()}
+        every = (*task.tasks, *task.again)
+        for number, one in enumerate(every):
+            outcome = self.simulate(one)
+            if not outcome.values:
+                return replace(outcome, pace=self.clock.best_pace)
+            if outcome.failure is None:
+                recordings[one.trial.number] = _traces(outcome.values)
+            elif number >= len(task.tasks):
+                return failed_again(outcome)
+            if number < len(task.tasks):
+                ended.append(self.stored(outcome))
+            if outcome.stop and one is not every[-1]:
+                return Outcome(None, stop=True)
+        failures: Failures = {}
+        result = self._compared(task, recordings, failures)
+        return Outcome(None, compared=(task.place, result, failures), stop=stop_requested())
 
     def _recorded(self, task: PointTask) -> dict[int, Traces]:
         if not task.recorded:
@@ -150,19 +146,21 @@ class ComparingWorker(Worker):
         with SweepFile(self._about.sweep, checked=True) as file:
             return {trial: Traces(**file.traces(task.place, trial)) for trial in task.recorded}
 
-    def _compared(self, task: PointTask, recordings: Mapping[int, Traces]) -> Result:
+    def _compared(self, task: PointTask, recordings: Mapping[int, Traces], failures: Failures) -> Result:
         values = values_at(self.experiment.axes(), task.place)
         network = self.experiment.network_at(values)
         mass, compare = self._about.mass, self._about.compare
-        return compared_at(values, sorted(recordings.items()), self.experiment.trials, network, mass, compare)
+        return compared_at(values, sorted(recordings.items()), self.experiment.trials, network, mass, compare, failures)
 
 
 def _traces(values: Mapping[str, Any]) -> Traces:
     return Traces(**{name: values[name] for name in TRACES})
 
 
-def require_comparable(experiment: Experiment) -> None:
+def require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> None:
     """Refuse models, statistics and settings that no comparison of this experiment can compute.
+
+    If there is no comparison yet (`new`), own models and statistics are tried, too.
 
     Raises
     ------
@@ -171,65 +169,9 @@ def require_comparable(experiment: Experiment) -> None:
     declared_models(experiment.mass, TRACES, experiment.trials)
     statistics_of(experiment.compare)
     require_settings(experiment.network, experiment.compare)
-
-
-class SpreadPoints(Iterator["Task | PointTask"]):
-    """Tasks of points whose trials run on different processes: the trials, then the points whose trials have ended.
-
-    There may be a next task again after there was none.
-
-    Parameters
-    ----------
-    points : sequence of PointTask
-    may_begin : callable
-        Whether there is time for a task.
-    """
-
-    def __init__(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> None:
-        self._points = {point.place: point for point in points}
-        self._trials = deque(task for point in points for task in (*point.tasks, *point.again))
-        self._ready = deque(point for point in points if not (point.tasks or point.again))
-        self._ended: dict[Point, list[Outcome]] = {place: [] for place in self._points}
-        self._may_begin = may_begin
-
-    def __next__(self) -> Task | PointTask:
-        if self._ready:
-            return self._ready.popleft()
-        while self._trials:
-            task = self._trials.popleft()
-            if self._may_begin(task):
-                return task
-        raise StopIteration
-
-    def completed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """What can be stored after these outcomes: points with their trials, and why others are left."""
-        found: list[Outcome] = []
-        for outcome in outcomes:
-            if outcome.compared is not None:
-                found += [*self._ended.pop(outcome.compared[0]), outcome]
-            elif not outcome.values:
-                found.append(outcome)
-            else:
-                found += self._collected(outcome, outcome.trial.index[:-1])
-                found += [Outcome(None, stop=True)] if outcome.stop else []
-        return found
-
-    def _collected(self, outcome: Outcome, place: Point) -> list[Outcome]:
-        point, ended = self._points[place], self._ended[place]
-        again = {task.trial.number for task in point.again}
-        if outcome.failure is not None and outcome.trial.number in again:
-            return [_failed_again(outcome)]
-        ended.append(outcome)
-        if len(ended) == len(point.tasks) + len(point.again):
-            given = {each.trial.number: each.recording for each in ended if each.recording is not None}
-            self._ready.append(replace(point, tasks=(), again=(), given=given))
-            self._ended[place] = [replace(each, recording=None) for each in ended if each.trial.number not in again]
-        return []
-
-
-def _failed_again(outcome: Outcome) -> Outcome:
-    label = outcome.trial.label()
-    return Outcome(None, unwritable=f"{label} is done, but fails when simulated again: {outcome.failure}")
+    if new:
+        with suppress(WaitStopped), ending_waits(clock.is_over):
+            require_working(experiment)
 
 
 class InSitu:
@@ -284,8 +226,12 @@ class InSitu:
     def _prepare(self, origin: Mapping[str, Any], force: bool) -> None:
         with SweepParts([self.sweep]) as parts:
             self.contents: Contents = contents_of(parts)
+            self._kept = self.contents.experiment.traces.allow_comparison
             only = None if parts.assigned.all() else np.asarray(parts.assigned.any(axis=-1))
-            prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
+            try:
+                prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
+            except OutdatedComparison as outdated:
+                raise UserError(f"{self.path} {outdated.why}; {self._how_to_compare_anew()}") from None
 
     def _begin(self) -> None:
         open_cache("mass")  # before the workers do: only this process warns about its problems
@@ -296,18 +242,29 @@ class InSitu:
                 n_points = int(parts.requested[..., 0].sum())
                 what = f"{len(self._points)} of {n_points} points to compare, during the run"
                 file.begin(parts, self.contents.experiment.compare.spike_contrast_min, what)
-        self.n_new = 0
+        self._left, self.n_new = set(self._points), 0
+        self._least_cost = 0.0
+        self._failures: Counter[str] = Counter()
         self._file = ComparisonFile(self.path)
+
+    def _how_to_compare_anew(self) -> str:
+        trials = "takes the trials that are done from the sweep"
+        if not self._kept:
+            why = f"the sweep does not keep them ({self.contents.experiment.traces.text()})"
+            trials = f"simulates the trials that are done once more, because {why}"
+        return f"to compare all points anew, move it away and start the same command again, which {trials}"
 
     @property
     def n_left(self) -> int:
-        """Points that are not compared with all of their trials."""
-        return len(self._points)
+        """Points that are not compared with all of their trials yet."""
+        return len(self._left)
 
     def spread(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> SpreadPoints | None:
         """The trials of these points as tasks of their own, if there are few points for the workers."""
-        few = self._n_workers > 1 and len(points) < POINTS_PER_WORKER * self._n_workers
-        return SpreadPoints(points, may_begin) if few else None
+        return SpreadPoints(points, may_begin, kept=self._kept) if self._are_spread(points) else None
+
+    def _are_spread(self, points: Sequence[PointTask]) -> bool:
+        return self._n_workers > 1 and len(points) < POINTS_PER_WORKER * self._n_workers
 
     @property
     def about(self) -> Comparing:
@@ -328,21 +285,30 @@ class InSitu:
         lacking: dict[Point, list[Task]] = {}
         for task in queue:
             lacking.setdefault(task.trial.index[:-1], []).append(task)
-        return [
+        points = [
             self._task(place, lacking.get(place, []), float(costs[place]))
             for place in [*lacking, *(place for place in self._points if place not in lacking)]
         ]
+        at_a_time = self._n_workers if self._are_spread(points) else 1
+        rounds = ((point.place, math.ceil(len(point.tasks + point.again) / at_a_time)) for point in points)
+        self._least_cost = min((float(costs[place]) * n for place, n in rounds), default=0.0)
+        return points
 
     def _task(self, place: Point, lacking: Sequence[Task], cost: float) -> PointTask:
         done = self._points[place]
         tasks = tuple(sorted(lacking, key=lambda task: task.trial.index))
-        kept = self.contents.experiment.traces.allow_comparison
-        again = () if kept else tuple(Task(trial, cost) for trial in done)
-        recorded = tuple(trial.number for trial in done) if kept else ()
-        return PointTask(place, tasks, again, recorded, cost * len(tasks + again))
+        again = () if self._kept else tuple(Task(trial, cost) for trial in done)
+        recorded = tuple(trial.number for trial in done) if self._kept else ()
+        at_once = min(len(tasks), 1) if self._kept else len(tasks + again)
+        return PointTask(place, tasks, again, recorded, cost * at_once)
 
-    def write(self, place: Point, result: Mapping[str, Any]) -> None:
+    def write(self, place: Point, result: Mapping[str, Any], failures: Failures) -> list[str]:
         """Store the results of one point; of one whose trials have all failed there are none.
+
+        Returns
+        -------
+        list of str
+            Errors of models and statistics that have not failed before in this run.
 
         Raises
         ------
@@ -350,8 +316,29 @@ class InSitu:
             If the disk refuses it.
         """
         if result["n_compared"]:
-            self._file.write(place, result)
+            self._file.write(place, result, FAILED if failures else DONE)
             self.n_new += 1
+        self._left.discard(place)
+        first = [error for what, error in failures.items() if what not in self._failures]
+        self._failures.update(failures.keys())
+        return first
+
+    def require_time(self, clock: Clock, best_pace: float) -> None:
+        """Refuse a time limit that is too short for every point at the best pace of the trials so far.
+
+        Raises
+        ------
+        UserError
+        """
+        needed, available = best_pace * self._least_cost, clock.end - clock.started
+        if needed > available:
+            n_workers = max(self._n_workers, len(self._points) // POINTS_PER_WORKER) + 1
+            processes = f"at least {n_workers} processes that simulate, which then share the trials of a point"
+            raise UserError(
+                f"--time-limit is too short for every point: one takes at least {duration(needed)}, and "
+                f"{duration(available)} of the limit are for trials; give more time, or {processes}, or keep all "
+                "traces in a new sweep (traces.keep = all), so that trials are stored one by one"
+            )
 
     def finish(self) -> ComparisonSummary:
         """Copy the sweep's numbers, and compute what depends on the whole map."""
@@ -360,8 +347,8 @@ class InSitu:
             if self.n_new or not self._complete:
                 file.begin(parts, compare.spike_contrast_min, None)
                 file.finish(compare)
-            n_compared = int((parts.status == DONE).any(axis=-1).sum())
-            return summary_of(file, parts, self.contents, n_compared, self.n_new)
+            n_compared, n_trials = int((file.n_compared > 0).sum()), int(file.n_compared.sum())
+            return summary_of(file, parts, self.contents, n_compared, self.n_new, n_trials, self._failures)
 
     def close(self) -> None:
         """Close the file, and let others write it."""

@@ -89,6 +89,11 @@ class Clock:
         paces = sorted(self._paces)
         return cost * paces[math.floor(CAUTIOUS * (len(paces) - 1))]
 
+    @property
+    def best_pace(self) -> float:
+        """Seconds for a unit of cost, at best; 0 until a second trial was timed: the first one loads the kernels."""
+        return min(self._paces) if len(self._paces) > 1 else 0.0
+
     def fits(self, cost: float) -> bool:
         """True if a trial begun now is expected to end in time."""
         return self.limits.job_s is None or time.monotonic() + self.expected_s(cost) <= self.end
@@ -96,6 +101,10 @@ class Clock:
     def is_up(self) -> bool:
         """True when the job's time is over."""
         return time.monotonic() >= self.end
+
+    def is_over(self) -> bool:
+        """True when the job's time is over, or a signal has told this process to stop."""
+        return stop_requested() or self.is_up()
 
     def deadline(self) -> float | None:
         """Time of `time.monotonic` (s) at which a trial begun now is to be given up."""

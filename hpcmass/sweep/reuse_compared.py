@@ -68,8 +68,7 @@ def reusable_comparison(old: Path, experiment: Experiment, target: Path) -> Path
         try:
             require_same_contents(path, parts, contents_of(parts, mass=experiment.mass, compare=experiment.compare))
         except OutdatedComparison as problem:
-            why = problem.why.removeprefix("it ")
-            raise UserError(f"the comparison of {old}, {path}, {why}; {what_to_do}") from None
+            raise UserError(f"the comparison of {old}, {path}, {problem.why}; {what_to_do}") from None
     return path
 
 
@@ -107,9 +106,9 @@ def copy_compared(
         for place, point in there.items():
             if n_done[place] + n_found[place] < experiment.trials:  # one has failed here, or is not done there
                 continue
-            result = results(point)
+            result, state = results(point)
             if result["n_compared"] == experiment.trials:
-                file.write(place, result)
+                file.write(place, result, state)
                 copied.add(place)
     trials = copy_reusable(old, target, [trial for trial, _ in found if trial.index[:-1] in copied])
     what = f"{counted(len(trials), 'trial')} and the comparison of {counted(len(copied), 'point')} copied from"

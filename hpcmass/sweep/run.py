@@ -23,7 +23,8 @@ from hpcmass.parallel.communicator import Communicator, communicator
 from hpcmass.parallel.processes import require_main_guard
 from hpcmass.store.files import real_path, require_output
 from hpcmass.store.lock import SweepLock
-from hpcmass.sweep.limits import Clock, Limits, stop_requested, stopping_on_signals
+from hpcmass.store.schema import comparison_path
+from hpcmass.sweep.limits import Clock, Limits, stopping_on_signals
 from hpcmass.sweep.prepare import Prepared, RunOptions, cost_done, prepare
 from hpcmass.sweep.scatter import Tally, scatter
 from hpcmass.text import counted
@@ -52,6 +53,8 @@ class Summary:
         A signal, or the time limit, ended it early.
     comparison : ComparisonSummary or None
         State of the comparison, if it is made during the run.
+    points_left : int
+        Points that it lacks.
     """
 
     output: Path
@@ -63,6 +66,7 @@ class Summary:
     stopped: bool
     out_of_time: bool
     comparison: ComparisonSummary | None = None
+    points_left: int = 0
 
     @property
     def pending(self) -> int:
@@ -72,9 +76,10 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0, or the code for the batch system."""
-        if (self.stopped or self.out_of_time) and self.pending:
+        if (self.stopped or self.out_of_time) and (self.pending or self.points_left):
             return EXIT_STOPPED_EARLY
-        return EXIT_FAILED_TRIALS if self.failed_before + self.failed else EXIT_DONE
+        points_failed = self.comparison.n_points_failed if self.comparison else 0
+        return EXIT_FAILED_TRIALS if self.failed_before + self.failed + points_failed else EXIT_DONE
 
 
 def run_sweep(
@@ -158,7 +163,7 @@ def run_sweep(
             if inspect is not None:
                 inspect(experiment)
             if options.compare:
-                _require_comparable(experiment)
+                _require_comparable(experiment, clock, new=options.force or not comparison_path(output).exists())
             lock.acquire()
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
@@ -187,11 +192,11 @@ def run_sweep(
             lock.release()
 
 
-def _require_comparable(experiment: Experiment) -> None:
+def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> None:
     """Refuse what no comparison can compute before there is a file that has these settings."""
     from hpcmass.sweep.in_situ import require_comparable
 
-    require_comparable(experiment)
+    require_comparable(experiment, clock, new=new)
 
 
 def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *, force: bool) -> InSitu:
@@ -222,11 +227,12 @@ def _run(
         tally = scatter(comm, prepared, queue, clock, comparison)
     comm.on_root(lambda: _require_written(tally))
     compared = comm.on_root(lambda: None if comparison is None else comparison.finish())
+    comm.on_root(lambda: _require_progress(tally, clock, comparison))
     if not comm.is_root:
         return None
     return Summary(
         prepared.output, prepared.total, before, tally.done, prepared.failed, tally.failed, tally.stop,
-        tally.out_of_time, compared,
+        tally.out_of_time, compared, comparison.n_left if comparison else 0,
     )  # fmt: skip
 
 
@@ -262,12 +268,16 @@ def _warm_up(experiment: Experiment, clock: Clock) -> None:
     """
     from hpcmass.network import warm_up
 
-    def is_over() -> bool:
-        return stop_requested() or clock.is_up()
-
-    if not is_over():
-        with suppress(WaitStopped), ending_waits(is_over):
+    if not clock.is_over():
+        with suppress(WaitStopped), ending_waits(clock.is_over):
             warm_up(*experiment.networks_at_ends())
+
+
+def _require_progress(tally: Tally, clock: Clock, comparison: InSitu | None) -> None:
+    """Refuse a time limit with which no start can do anything."""
+    idle = tally.out_of_time and not tally.stop and not tally.done + tally.failed
+    if comparison is not None and idle and not comparison.n_new:
+        comparison.require_time(clock, tally.best_pace)
 
 
 def _require_written(tally: Tally) -> None:

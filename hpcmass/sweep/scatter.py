@@ -38,9 +38,11 @@ from hpcmass.store.sweep_file import Index
 from hpcmass.store.writer import Ended, ParallelTraceWriter, SweepWriter
 from hpcmass.sweep.limits import Clock, note_signals, stop_requested, watched
 from hpcmass.sweep.prepare import Prepared
+from hpcmass.user_code import Failures
 
 if TYPE_CHECKING:
-    from hpcmass.sweep.in_situ import InSitu, PointTask
+    from hpcmass.sweep.in_situ import InSitu
+    from hpcmass.sweep.points import PointTask
 
 TASKS_PER_WORKER = 2
 """Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
@@ -73,9 +75,11 @@ class Outcome:
     stop : bool
         Its rank was told to stop.
     compared : tuple or None
-        Place and results of a point.
+        Place and results of a point, and the errors of models and statistics at it.
     recording : dict or None
         Traces of every step, for the process that compares the point.
+    pace : float
+        `Clock.best_pace` of its rank, where trials are not stored.
     """
 
     task: Task | None
@@ -84,8 +88,9 @@ class Outcome:
     unwritable: str | None = None
     dropped: bool = False
     stop: bool = False
-    compared: tuple[Index, Mapping[str, Any]] | None = field(default=None, repr=False)
+    compared: tuple[Index, Mapping[str, Any], Failures] | None = field(default=None, repr=False)
     recording: Mapping[str, Any] | None = field(default=None, repr=False)
+    pace: float = 0.0
 
     @property
     def trial(self) -> Trial:
@@ -216,6 +221,12 @@ class Tally:
         self.out_of_time = False
         self.unwritable: str | None = None
         self._clock, self._own_clock = clock, own_clock
+        self._paces: list[float] = []
+
+    @property
+    def best_pace(self) -> float:
+        """Seconds for a unit of cost, at best, where trials were not stored; 0 while that is unknown."""
+        return self._clock.best_pace if self._own_clock else min(self._paces, default=0.0)
 
     def keep_going(self) -> bool:
         """False once a rank was told to stop or the disk is full."""
@@ -235,7 +246,8 @@ class Tally:
         try:
             for outcome in outcomes:
                 if outcome.compared is not None and comparison is not None:
-                    comparison.write(*outcome.compared)
+                    for first in comparison.write(*outcome.compared):
+                        progress.note(f"{first}; the sweep goes on, leave the code as it is until the end")
             writer.store(Ended(o.trial, o.values, o.failure) for o in ended)
         except UserError as error:
             self.unwritable = str(error)
@@ -244,6 +256,7 @@ class Tally:
             self.stop = self.stop or outcome.stop
             self.out_of_time = self.out_of_time or outcome.dropped
             self.unwritable = self.unwritable or outcome.unwritable
+            self._paces += [outcome.pace] if outcome.pace else []
         for outcome in ended:
             if outcome.failure is not None:
                 self.failed += 1

@@ -13,6 +13,7 @@ import pytest
 from scipy import signal
 
 from hpcmass.compare.point import compare_point
+from hpcmass.compile_lock import WaitStopped
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, mass_model, models_named, predict, registry
@@ -298,12 +299,13 @@ def test_what_a_model_raises_is_one_sentence(error):
     assert found.value.__cause__ is error
 
 
-def test_an_interruption_is_the_users():
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, WaitStopped])
+def test_an_interruption_is_the_users(kind):
     def interrupted(traces, network, mass):
-        raise KeyboardInterrupt
+        raise kind
 
     mass_model("LONG")(interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         compared("LONG")
 
 
@@ -486,6 +488,31 @@ def test_a_fitted_model_that_fails_is_one_sentence(model, message):
     with pytest.raises(UserError, match=message) as error:
         compared("MFM", "BAD")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "n_failed"),
+    [
+        (FailingLesson(), 3),
+        (FailingFit(), 3),
+        (LateFailure(), 3),
+        (lambda traces, network, mass: 1 / 0, 3),
+        (lambda traces, network, mass: traces.mean_v[:: 1 + (traces.mean_v[0] == RECORDINGS[1][1].mean_v[0])], 1),
+    ],
+    ids=["summary", "fit", "prediction", "error", "one trial"],
+)
+def test_failures_that_are_noted_leave_the_others_alone(model, n_failed):
+    mass_model("BAD")(model)
+    failures: dict[str, str] = {}
+    result = compare_point(RECORDINGS, 3, NET, MassParameters(models=("BAD", "MFM")), COMPARE, failures)
+    assert list(failures) == ["the mass model BAD"]
+    assert failures["the mass model BAD"].startswith("the mass model BAD ")
+    assert "correct it" not in failures["the mass model BAD"]
+    assert result["n_diverged"].tolist() == [n_failed, 0]
+    assert np.isfinite(result["rho_trial"][:, 0]).sum() == 3 - n_failed
+    assert np.isnan([result[name][0] for name in ("rho", "chi2", "mean_v_model", "lag", "log_variance_ratio")]).all()
+    for name, values in of_model(compared("MFM"), 0).items():
+        np.testing.assert_array_equal(of_model(result, 1)[name], values, err_msg=name)
 
 
 @pytest.fixture

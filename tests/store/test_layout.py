@@ -107,7 +107,7 @@ def test_everything_that_the_schema_promises_is_there(kind: str, of_kind: Callab
             assert ("_FillValue" in dataset.attrs) == (
                 name not in ("status", "compared", "seed", "error", "n_compared")
             )
-        assert file.attrs["format_version"] == "2.2"
+        assert file.attrs["format_version"] == "2.3"
         assert file.attrs["Conventions"] == "CF-1.11"
         assert file.attrs["filetype"] == f"hpcmass-{'comparison' if kind == 'comparison' else 'sweep'}"
         bookkeeping = [v.name for v in variables.values() if v.role == "bookkeeping"]

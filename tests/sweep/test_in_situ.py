@@ -7,21 +7,28 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
 import pytest
 from sweep_state import require_same, states
 
+from hpcmass import compile_lock
 from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config.file import load_experiment
-from hpcmass.costs import Part, assign
+from hpcmass.costs import Part, assign, point_costs
+from hpcmass.errors import UserError
+from hpcmass.grid import trials as all_trials
 from hpcmass.mass.registry import known_models
+from hpcmass.progress import duration
 from hpcmass.store.files import RawFile
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.sweep import in_situ
+from hpcmass.sweep.limits import Clock, Limits
+from hpcmass.sweep.points import PointTask, SpreadPoints
 from hpcmass.sweep.prepare import comparison_path
+from hpcmass.sweep.scatter import Outcome, Tally, Task
 
 Run = Callable[..., Any]
 
@@ -121,11 +128,8 @@ def test_trials_of_a_point_on_different_workers(
         kinds.append(type(task).__name__)
         return original(self, task)
 
-    def spread(self: Any, points: Any, may_begin: Any) -> Any:
-        return in_situ.SpreadPoints(points, may_begin)
-
     monkeypatch.setattr(in_situ.ComparingWorker, "run", noting)
-    monkeypatch.setattr(in_situ.InSitu, "spread", spread)
+    spread_trials(keep, monkeypatch)
     command(*words)
     assert kinds == [*["Task"] * 3, "PointTask"] * 6
     require_same(comparison_path(path), two_steps[1])
@@ -363,21 +367,7 @@ def test_a_point_whose_trials_all_fail(
     assert "nothing to do" in command(*words, check=False).stderr
 
 
-def test_a_model_that_fails_stops_the_sweep_in_one_sentence(
-    compared_config: Path, command: Run, tmp_path: Path
-) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text(OWN.replace("return v\n", "return v if traces.phi_E.max() == 0 else 1 / 0\n"))
-    path = tmp_path / "sweep.h5"
-    words = ("run", compared_config, "-o", path, "--compare", "--set", f"mass.models=['{broken}:LEAKY']")
-    done = command(*words, check=False)
-    assert done.returncode == 2
-    assert "LEAKY" in done.stderr
-    assert "at p = " in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_wrong_uses(compared_config: Path, command: Run, tmp_path: Path) -> None:
+def test_wrong_uses(compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     few = ("--set", "trials=1", "--set", "mass.models=[CFM]", "--set", "statistics=[]")
     command("run", compared_config, "-o", path, "--compare", *few)
@@ -423,11 +413,199 @@ def test_a_stop_leaves_the_point_as_it_was(
     require_same(comparison_path(path), two_steps[1])
 
 
-def test_the_time_limit_counts_whole_points(
-    compared_config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def stop_at(n: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Send SIGTERM before the n-th trial (from 1); returns the trials that are begun, a list that grows."""
+    original, begun = in_situ.ComparingWorker.simulate, list[tuple[int, ...]]()
+
+    def stopping(self: Any, task: Any) -> Any:
+        begun.append(task.trial.index)
+        if len(begun) == n:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, task)
+
+    monkeypatch.setattr(in_situ.ComparingWorker, "simulate", stopping)
+    return begun
+
+
+def spread_trials(keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials are tasks of their own, also in one process."""
+
+    def spread(self: Any, points: Any, may_begin: Any) -> Any:
+        return in_situ.SpreadPoints(points, may_begin, kept=keep == "all")
+
+    monkeypatch.setattr(in_situ.InSitu, "spread", spread)
+
+
+@pytest.mark.parametrize("spread", [False, True], ids=["points", "trials"])
+def test_a_stop_keeps_the_trials_of_a_sweep_that_keeps_all_traces(
+    spread: bool,
+    compared_config: Path,
+    two_steps: tuple[Path, Path],
+    command: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "sweep.h5"
-    words = ("run", compared_config, "-o", path, "--compare", "--set", "mass.models=[CFM]")
+    words = ("run", compared_config, "-o", path, "--compare")
+    if spread:
+        spread_trials("all", monkeypatch)
+    with monkeypatch.context() as patch:
+        begun = stop_at(6, patch)
+        stopped = command(*words, check=False)
+    assert stopped.returncode == 75
+    assert (states(path) == DONE).sum() == 5, "three of a point that is compared, two of the next"
+    assert f"{comparison_path(path)}: 1 of 6 points, 3 trials compared" in stopped.stdout
+    assert "13 trials are left" in stopped.stderr
+    with h5py.File(comparison_path(path), "r", locking=False) as file:
+        assert sorted(np.unique(file["n_compared"][()])) == [0, 3]
+    assert "1 of 6 points compared" in command("summary", comparison_path(path)).stdout
+    assert "5 of 18 trials done" in command("status", path).stdout
+    with monkeypatch.context() as patch:
+        resumed = stop_at(0, patch)
+        command(*words)
+    assert sorted([*begun[:5], *resumed]) == sorted(np.ndindex(3, 2, 3)), "none is simulated twice"
+    require_same(comparison_path(path), two_steps[1])
+    require_same(path, two_steps[0], but=("kernel_s", "wall_s", "rank"))
+
+
+def test_a_stop_before_the_last_points_are_compared_is_no_end(
+    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare")
+    shutil.copy(two_steps[0], path)
+    original = in_situ.ComparingWorker.run
+
+    def stopping(self: Any, task: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, task)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(in_situ.ComparingWorker, "run", stopping)
+        stopped = command(*words, check=False)
+    assert stopped.returncode == 75
+    assert "18 of 18 trials done" in stopped.stdout
+    assert "5 points are left to compare; the same command continues" in stopped.stderr
+    command(*words)
+    require_same(comparison_path(path), two_steps[1])
+
+
+FEW = ("--set", "mass.models=[CFM]", "--set", "statistics=[]")
+
+
+@pytest.mark.parametrize(("keep", "n_done"), [("all", 1), ("none", 0)])
+def test_trials_that_fit_the_time_limit_are_kept_with_all_traces_only(
+    keep: str, n_done: int, compared_config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare", *FEW, "--set", f"traces.keep={keep}")
     monkeypatch.setattr("hpcmass.sweep.limits.Clock.expected_s", lambda self, cost: 0.0 if not self._paces else 1e9)
-    assert command(*words, "--time-limit", "60m", check=False).returncode == 75
-    assert (states(path) == DONE).sum() in (0, 3)
+    stopped = command(*words, "--time-limit", "60m", check=False)
+    assert stopped.returncode == 75, "the point would fit: the fastest trial took milliseconds"
+    assert (states(path) == DONE).sum() == n_done
+
+
+@pytest.mark.parametrize(("keep", "code"), [("all", 0), ("none", 75)])
+def test_with_all_traces_a_point_is_begun_if_one_trial_fits(
+    keep: str, code: int, compared_config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("run", compared_config, "-o", tmp_path / "sweep.h5", "--compare", *FEW, "--set", f"traces.keep={keep}")
+    of_trials = {0.0, *point_costs(load_experiment(compared_config)).ravel().tolist()}
+    monkeypatch.setattr(Clock, "fits", lambda self, cost: cost in of_trials)
+    assert command(*words, check=False).returncode == code
+
+
+class FullDisk:
+    """A writer that refuses the second trial."""
+
+    def write(self, trial: Any, values: Any) -> None:
+        if trial.number == 1:
+            raise UserError("the disk is full")
+
+
+@pytest.mark.parametrize(("keep", "n_stored"), [("all", 2), ("none", 0)])
+def test_a_point_with_a_trial_that_is_not_on_the_disk_is_not_compared(
+    keep: str, n_stored: int, compared_config: Path, tmp_path: Path
+) -> None:
+    experiment = load_experiment(compared_config, ["mass.models=[CFM]", "statistics=[]", f"traces.keep={keep}"])
+    about = in_situ.Comparing(tmp_path / "sweep.h5", experiment.mass, experiment.compare, {})
+    worker = about.worker(experiment, Clock(Limits()), 1, cast("Any", FullDisk()), False)
+    tasks = tuple(Task(trial, 1.0) for trial in all_trials(experiment)[:3])
+    outcomes = worker.run(PointTask((0, 0), tasks, (), (), 3.0))
+    assert [outcome.unwritable for outcome in outcomes if outcome.unwritable] == ["the disk is full"]
+    assert sum(bool(outcome.values) for outcome in outcomes) == n_stored
+    assert all(outcome.compared is None for outcome in outcomes)
+
+
+@pytest.mark.parametrize("spread", [False, True], ids=["points", "trials"])
+def test_a_time_limit_shorter_than_every_point_is_refused(
+    spread: bool, compared_config: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare", *FEW, "--set", "traces.keep=none")
+    with monkeypatch.context() as patch:
+        original = Clock.note
+        patch.setattr(Clock, "note", lambda self, cost, seconds: original(self, cost, 10_000 * cost))
+        patch.setattr(Clock, "fits", lambda self, cost: len(self._paces) < 2)
+        if spread:
+            spread_trials("none", patch)
+        refused = command(*words, "--time-limit", "10m", check=False)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    least = duration(10_000 * 3 * point_costs(load_experiment(compared_config)).min())
+    assert f"--time-limit is too short for every point: one takes at least {least}, and 9 min 48 s" in refused.stderr
+    assert "give more time, or at least 2 processes that simulate" in refused.stderr
+    assert (states(path) == PENDING).all()
+    command(*words)
+
+
+def test_workers_say_how_fast_trials_were_that_are_not_stored(compared_config: Path) -> None:
+    task = Task(all_trials(load_experiment(compared_config))[0], 4.0)
+    point = PointTask(task.trial.index[:-1], (task, task), (), (), 8.0)
+    tally = Tally(Clock(Limits()))
+    assert tally.best_pace == 0
+    for pace in (3.0, 0.0, 2.0):
+        outcome = Outcome(task, {"wall_s": 8.0}, pace=pace)
+        kept = SpreadPoints([point], lambda task: True, kept=True).completed([outcome])
+        assert kept == [outcome], "it is stored"
+        left = SpreadPoints([point], lambda task: True, kept=False).completed([outcome])
+        assert not any(each.values for each in left)
+        tally.store(left, Anything(), Anything())
+    assert tally.best_pace == 2.0
+    clock = Clock(Limits(job_s=100.0))
+    clock.note(2.0, 9.0)
+    assert Tally(clock, own_clock=True).best_pace == 0, "the first trial loads the kernels"
+    clock.note(2.0, 3.0)
+    assert Tally(clock, own_clock=True).best_pace == 1.5
+
+
+class Anything:
+    """A writer and a progress that do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: None
+
+
+def test_a_wait_for_another_process_that_compiles_ends_with_a_stop(
+    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare")
+    lock = compile_lock.CompileLock(tmp_path)
+    monkeypatch.setattr(lock, "_locked", lambda name: False)
+    original = in_situ.compared_at
+
+    def waiting(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        lock.acquire("a.kernel")
+        return original(*arguments)
+
+    monkeypatch.setattr(compile_lock, "PATIENCE_S", 5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(in_situ, "compared_at", waiting)
+        assert command(*words, check=False).returncode == 75
+    assert (states(path) == DONE).sum() == 3
+    with h5py.File(comparison_path(path), "r", locking=False) as file:
+        assert not file["n_compared"][()].any()
+    command(*words)
+    require_same(comparison_path(path), two_steps[1])
