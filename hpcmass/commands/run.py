@@ -88,7 +88,7 @@ def run_sweep_into(
     )
 
     def inspect(experiment: Experiment) -> None:
-        _inspect(experiment)
+        _inspect(experiment, compare)
         if not compare:
             _warn_of_comparison(experiment)
 
@@ -102,9 +102,9 @@ def run_sweep_into(
     return summary.exit_code
 
 
-def _inspect(experiment: Experiment) -> None:
+def _inspect(experiment: Experiment, compare: bool) -> None:
     """Refuse what cannot be computed, before a file is created."""
-    require_memory(experiment)
+    require_memory(experiment, compare=compare)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     warn_of_degenerate(experiment)
 

@@ -31,6 +31,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import Trial, places, values_at
 from hpcmass.mass import Traces
 from hpcmass.mass.registry import declared_models
+from hpcmass.order import spreads
 from hpcmass.plugins import Code
 from hpcmass.store.files import require_output
 from hpcmass.store.lock import SweepLock
@@ -41,9 +42,6 @@ from hpcmass.store.sweep_file import SweepFile
 from hpcmass.store.writer import ParallelTraceWriter
 from hpcmass.sweep.limits import Clock, stop_requested
 from hpcmass.sweep.scatter import Outcome, Task, Worker
-
-POINTS_PER_WORKER = 4
-"""With fewer points for each worker, some would wait long for the last ones."""
 
 
 @dataclass(frozen=True)
@@ -284,8 +282,7 @@ class InSitu:
 
     def spread(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> SpreadPoints | None:
         """The trials of these points as tasks of their own, if there are few points for the workers."""
-        few = self._n_workers > 1 and len(points) < POINTS_PER_WORKER * self._n_workers
-        return SpreadPoints(points, may_begin) if few else None
+        return SpreadPoints(points, may_begin) if spreads(len(points), self._n_workers) else None
 
     @property
     def about(self) -> Comparing:

@@ -28,7 +28,7 @@ from hpcmass.costs import point_costs
 from hpcmass.errors import LostWorker, TrialFailure, TrialTimeout, UserError
 from hpcmass.grid import Trial
 from hpcmass.interrupts import STOPS
-from hpcmass.order import point_order
+from hpcmass.order import TASKS_PER_WORKER, point_order
 from hpcmass.parallel.communicator import Communicator
 from hpcmass.parallel.executors import Workers, batches, processes, ranks
 from hpcmass.progress import Progress
@@ -41,9 +41,6 @@ from hpcmass.sweep.prepare import Prepared
 
 if TYPE_CHECKING:
     from hpcmass.sweep.in_situ import InSitu, PointTask
-
-TASKS_PER_WORKER = 2
-"""Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
 
 
 @dataclass(frozen=True)
