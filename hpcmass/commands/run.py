@@ -135,7 +135,7 @@ def _report(summary: Summary) -> None:
         count = counted(failed, "trial")
         logger.warning("%s failed; `hpcmass status %s` says why, --retry-failed runs them again", count, summary.output)
     with SweepParts([summary.output]) as sweep:
-        sentence = lock_step(sweep.experiment, sweep.axes, sweep.numbers()["rate_E"], sweep.status)
+        sentence = lock_step(sweep.experiment, sweep.axes, sweep.numbers(["rate_E"])["rate_E"], sweep.status)
     if sentence is not None:
         logger.warning("%s", sentence)
 
