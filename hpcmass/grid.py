@@ -30,7 +30,7 @@ Mask = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.uint32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One network simulation of the sweep.
 

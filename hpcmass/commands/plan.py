@@ -239,7 +239,7 @@ def _start_text(calibration: Calibration) -> str:
 def _memory(expected: Forecast, ranks: Sequence[int]) -> str:
     """Memory of the largest rank of each kind, for the numbers of ranks that are shown."""
     worker, root = max(map(expected.worker_bytes, ranks)), max(map(expected.root_bytes, ranks))
-    of_root = f", {bytes_text(root)} rank 0" if root > worker else ""
+    of_root = f", {bytes_text(root)} rank 0" if root > 1.1 * worker else ""
     total = f", {bytes_text(expected.job_bytes(ranks[0]))} for {ranks[0]}" if len(ranks) == 1 else ""
     return f"{bytes_text(worker)} a rank{of_root}{total}"
 

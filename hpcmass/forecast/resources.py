@@ -22,6 +22,9 @@ from hpcmass.store.layout import sweep_bytes
 USEFUL = 0.7
 """Least efficiency of a number of nodes that is called useful."""
 
+LISTED_BYTES = 600
+"""Of rank 0's memory, for each trial that is to be done: the trial, its seed and its cost. Measured."""
+
 
 @dataclass(frozen=True)
 class Comparing:
@@ -112,14 +115,15 @@ class Forecast:
         return max(self.trial_bytes, beside + self.comparing.point_bytes + arrived)
 
     def root_bytes(self, n_ranks: int) -> float:
-        """Memory of rank 0."""
+        """Memory of rank 0, which has the list of all trials."""
+        listed = LISTED_BYTES * self.n_trials
         if n_ranks == 1:
-            return self.worker_bytes(1)
+            return self.worker_bytes(1) + listed
         if self.comparing is None or not self._spreads(n_ranks):
-            return self.trial_bytes
+            return self.trial_bytes + listed
         # the points that are not complete: those of the trials that the workers have, and one on either side
         held = min(self.n_trials, TASKS_PER_WORKER * (n_ranks - 1) + 2 * self.trials_per_point)
-        return self.trial_bytes - self.comparing.assembling_bytes + held * self.comparing.recording_bytes
+        return self.trial_bytes - self.comparing.assembling_bytes + held * self.comparing.recording_bytes + listed
 
     def job_bytes(self, n_ranks: int) -> float:
         """Memory of all ranks."""

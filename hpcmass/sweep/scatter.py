@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hpcmass.sweep.in_situ import InSitu, PointTask
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """A trial and its expected cost."""
 

@@ -120,11 +120,11 @@ def test_a_job_has_memory_for_rank_0() -> None:
     """Which has more of it where it keeps recordings: on a whole node the others leave it some."""
     import dataclasses
 
-    from hpcmass.forecast.resources import Comparing
+    from hpcmass.forecast.resources import LISTED_BYTES, Comparing
 
     keeping = dataclasses.replace(expected(3.6), comparing=Comparing(200 * 2**20, 2**20, 0))
     assert keeping.worker_bytes(101) == (400 + 200 + 10) * 2**20
-    assert keeping.root_bytes(101) == (400 + 2 * 100 + 2 * 10) * 2**20
+    assert keeping.root_bytes(101) == (400 + 2 * 100 + 2 * 10) * 2**20 + 1000 * LISTED_BYTES
     line = job_line(Path("my.yml"), keeping, 101)
     assert "--mem-per-cpu=832M" in line  # a quarter more than 620 MB, in steps of 64
     whole = dataclasses.replace(keeping, comparing=Comparing(0, 2**20, 0))

@@ -11,7 +11,7 @@ from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration, calibrate, shortened
-from hpcmass.forecast.resources import Forecast, forecast
+from hpcmass.forecast.resources import LISTED_BYTES, Forecast, forecast
 from hpcmass.grid import shape
 from hpcmass.order import point_order
 from hpcmass.store.layout import sweep_bytes
@@ -119,7 +119,8 @@ def test_calibration_of_a_small_sweep():
     assert expected.n_trials == 12
     assert expected.point_s.min() == pytest.approx(calibration.trial_s.min())
     assert expected.point_s.max() == pytest.approx(calibration.trial_s.max())
-    assert expected.trial_bytes == calibration.peak_bytes.max() == expected.worker_bytes(5) == expected.root_bytes(5)
+    assert expected.trial_bytes == calibration.peak_bytes.max() == expected.worker_bytes(5)
+    assert expected.root_bytes(5) == expected.trial_bytes + 12 * LISTED_BYTES
     assert 0 <= expected.uncertainty < 5
 
 
@@ -169,8 +170,8 @@ def test_a_rank_that_compares_keeps_the_recordings_of_a_point():
     few, many = of_few_traces(10).worker_bytes(9), of_few_traces(60).worker_bytes(9)
     assert 4e8 + 60e6 < few < 4e8 + 100e6
     assert many - few == pytest.approx(50 * 6e6, rel=0.01)
-    assert of_few_traces(10).root_bytes(9) == 4e8
-    assert of_few_traces(10).job_bytes(9) == 4e8 + 8 * few
+    assert of_few_traces(10).root_bytes(9) == 4e8 + 1000 * LISTED_BYTES
+    assert of_few_traces(10).job_bytes(9) == 4e8 + 1000 * LISTED_BYTES + 8 * few
     everything = parse_experiment("trials: 10\ngrid: {p: {linspace: [0, 1, 100]}, lam: 0.8}")
     calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.full(1, 4e8), 0, 0.0, 0.0, False, 1, 0.0)
     assert forecast(everything, calibration).worker_bytes(9) == 4e8  # `plan` prints a job that compares afterwards
@@ -179,12 +180,14 @@ def test_a_rank_that_compares_keeps_the_recordings_of_a_point():
 def test_of_few_points_for_the_workers_rank_0_keeps_recordings():
     """Those of the trials that 50 workers have, two each, and of two points; a worker gets those of a point."""
     whole, spread = of_few_traces(10, n_points=200), of_few_traces(10, n_points=199)
-    assert whole.root_bytes(51) == 4e8
+    assert whole.root_bytes(51) == 4e8 + 2000 * LISTED_BYTES
     assembling = BYTES_PER_STEP * 300_000
-    assert spread.root_bytes(51) == pytest.approx(4e8 - assembling + (2 * 50 + 2 * 10) * 6e6)
+    assert spread.root_bytes(51) == pytest.approx(4e8 - assembling + (2 * 50 + 2 * 10) * 6e6 + 1990 * LISTED_BYTES)
     assert spread.worker_bytes(51) == pytest.approx(whole.worker_bytes(51) + 10 * 6e6)
-    assert spread.root_bytes(1) == spread.worker_bytes(1) == whole.worker_bytes(1)  # one process compares
-    assert of_few_traces(10, n_points=2).root_bytes(51) == pytest.approx(4e8 - assembling + 2 * 10 * 6e6)
+    assert spread.worker_bytes(1) == whole.worker_bytes(1)  # one process compares
+    assert spread.root_bytes(1) == spread.worker_bytes(1) + 1990 * LISTED_BYTES
+    two = of_few_traces(10, n_points=2)
+    assert two.root_bytes(51) == pytest.approx(4e8 - assembling + 2 * 10 * 6e6 + 20 * LISTED_BYTES)
 
 
 MEASURED = """
