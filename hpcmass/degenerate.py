@@ -141,9 +141,9 @@ def lock_step(
     lam = np.array(axes["lam"]).reshape((1, -1) + (1,) * (status.ndim - 2))
     spiking = (status == DONE) & (rate_hz > 0) & (np.round(lam * network.n_neurons) >= FEWEST_NEURONS)
     spiking &= np.isfinite(rate_hz)
-    counts = np.where(spiking, rate_hz, 0.0) * seconds
-    same = spiking & (np.abs(counts - np.round(counts)) < 1e-9 * np.maximum(counts, 1))
-    total, found = int(spiking.sum()), int(same.sum())
+    counts = rate_hz[spiking] * seconds
+    same = np.abs(counts - np.round(counts)) < 1e-9 * np.maximum(counts, 1)
+    total, found = counts.size, int(same.sum())
     if total == 0 or found < SHARE * total:
         return None
     return (

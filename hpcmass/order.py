@@ -35,6 +35,17 @@ LONGER = 1.01
 SCHEDULED_TRIALS = 50_000
 """Trials at the end of a sweep whose schedule is simulated one by one: they decide how evenly the workers finish."""
 
+TASKS_PER_WORKER = 2
+"""Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
+
+POINTS_PER_WORKER = 4
+"""Fewest points for each worker if a point is one task: with fewer, some would wait long for the last ones."""
+
+
+def spreads(n_points: int, workers: int) -> bool:
+    """Whether the trials of a point that is compared during the run are tasks of different workers."""
+    return workers > 1 and n_points < POINTS_PER_WORKER * workers
+
 
 def point_order(costs: Real, n_trials: Ints, workers: int) -> Ints:
     """The points of a sweep in the order in which their trials are begun.

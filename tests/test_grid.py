@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import sys
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from hpcmass.config import Experiment
 from hpcmass.config.axes import canonical
 from hpcmass.config.file import parse_experiment
-from hpcmass.grid import SEED_WORDS, shape, trial_seed, trials
+from hpcmass.costs import Part, assign, point_costs
+from hpcmass.grid import SEED_WORDS, Trial, requested, seed_words, shape, trial_seed, trial_seeds, trials
 
 unit = st.floats(0, 1)
 numbers = st.integers(0, 2**31)
@@ -140,3 +142,76 @@ def test_another_process_derives_the_same_seed():
         for h in ("1", "2")
     }
     assert printed == {f"{trial_seed(5, {'p': 0.3, 'lam': 0.7, 'w_E': 0.01}, 2)}\n"}
+
+
+# Many trials at once -------------------------------------------------------------------------------------------------
+
+
+@given(root=roots, key=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=12), other=st.integers(0, 2**32 - 1))
+def test_seeds_of_many_keys_are_numpys(root, key, other):
+    first, *rest = key
+    words = seed_words(root, [np.array([first, other], np.uint32), *(np.uint32(word) for word in rest)])
+    for word, seed in zip((first, other), words, strict=True):
+        expected = np.random.SeedSequence(root, spawn_key=(word, *rest)).generate_state(SEED_WORDS)
+        np.testing.assert_array_equal(seed, expected)
+
+
+axis = st.lists(unit, min_size=1, max_size=4, unique_by=canonical).map(sorted)
+
+
+@st.composite
+def sweeps(draw: st.DrawFn) -> Experiment:
+    """Grids of two to four axes; in some, only a few points are requested."""
+    grid = {name: draw(axis) for name in ("p", "lam", *draw(st.sets(st.sampled_from(["w_E", "w_I"]))))}
+    points = list(itertools.product(*(Experiment(grid=grid).grid.axes().values())))
+    only = draw(st.none() | st.lists(st.sampled_from(points), min_size=1, max_size=5, unique=True))
+    return Experiment(grid=grid, trials=draw(st.integers(1, 3)), root_seed=draw(roots), points=only)
+
+
+def one_by_one(experiment: Experiment, numbers: list[int]) -> list[Trial]:
+    """All trials, each with a seed of its own making."""
+    axes = experiment.axes()
+    return [
+        Trial((*place, i), values, trial_seed(experiment.root_seed, values, number))
+        for place in itertools.product(*(range(len(axis)) for axis in axes.values()))
+        for values in [{name: axis[k] for (name, axis), k in zip(axes.items(), place, strict=True)}]
+        for i, number in enumerate(numbers)
+    ]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 2**16])
+@given(experiment=sweeps(), data=st.data())
+def test_trials_and_seeds_are_those_made_one_by_one(at_once, experiment, data):
+    numbers = data.draw(st.lists(st.integers(0, 2**31), min_size=1, max_size=3, unique=True).map(sorted))
+    every = one_by_one(experiment, numbers)
+    some = np.array(data.draw(st.lists(st.booleans(), min_size=len(every), max_size=len(every))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hpcmass.grid.TRIALS_AT_ONCE", at_once)
+        assert trials(experiment, numbers) == every
+        shaped = some.reshape(*shape(experiment)[:-1], len(numbers))
+        assert trials(experiment, numbers, only=shaped) == list(itertools.compress(every, some))
+        seeds = np.array([trial.seed for trial in every])
+        np.testing.assert_array_equal(trial_seeds(experiment, numbers), seeds)
+        positions = np.flatnonzero(some)
+        np.testing.assert_array_equal(trial_seeds(experiment, numbers, positions=positions), seeds[some])
+
+
+def parts_one_by_one(experiment: Experiment, count: int, *, whole: bool) -> list[int]:
+    """The part of every trial: that in which the middle of its cost falls, of a point with `whole`."""
+    wanted, cost = requested(experiment), point_costs(experiment)
+    n = experiment.trials
+    each = [cost[place] * wanted[place] for place in np.ndindex(wanted.shape) for _ in range(1 if whole else n)]
+    ends = list(itertools.accumulate(each))
+    parts = [math.floor(count * (end - one / 2) / ends[-1]) + 1 for one, end in zip(each, ends, strict=True)]
+    return [part for part in parts for _ in range(n if whole else 1)]
+
+
+@given(experiment=sweeps(), count=st.integers(1, 12), whole=st.booleans())
+def test_the_parts_have_the_trials_that_they_always_had(experiment, count, whole):
+    every, wanted = one_by_one(experiment, list(range(experiment.trials))), requested(experiment)
+    part_of = parts_one_by_one(experiment, count, whole=whole)
+    for number in range(1, count + 1):
+        mask = assign(experiment, Part(number, count), whole_points=whole).mask(shape(experiment))
+        assert trials(experiment, only=mask & wanted[..., None]) == [
+            trial for trial, part in zip(every, part_of, strict=True) if part == number and wanted[trial.index[:-1]]
+        ]

@@ -178,11 +178,29 @@ def test_a_machine_that_cannot_hold_one_trial(
         assert main([command[0], str(config), *command[1:]]) == 2
         assert "one trial takes at least 0.6" in capsys.readouterr().err
     with pytest.raises(UserError, match="one trial takes at least"):
-        inspect(load_experiment(config))  # what `run` does, without its MPI
+        inspect(load_experiment(config), False)  # what `run` does, without its MPI
     assert main(["validate", str(config)]) == 0
     printed = capsys.readouterr()
     assert f"hpcmass: {config}: one trial takes at least" in printed.err
     assert "is valid" in printed.out
+
+
+def test_a_machine_that_cannot_hold_the_recordings_of_a_point(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """They count where the run compares, as the one of `plan` does where not all traces are kept."""
+    of_one_trial = 700_000
+    monkeypatch.setattr(advice, "machine_bytes", lambda: of_one_trial)
+    why = "to compare 2 trials of a point during the run takes at least 0.93 MB of memory, and this machine has 0.7 MB"
+    few_traces = ["--set", "traces.keep=none", "--set", "compare.max_lag_ms=20"]
+    assert main(["plan", str(config), *few_traces]) == 2
+    assert why in capsys.readouterr().err
+    assert main(["validate", str(config), *few_traces]) == 0
+    assert why in capsys.readouterr().err
+    experiment = load_experiment(config)
+    inspect(experiment, False)
+    with pytest.raises(UserError, match="make the trials fewer or shorter, or use a larger machine"):
+        inspect(experiment, True)
 
 
 def test_a_machine_of_unknown_memory_accepts_anything(config: Path, monkeypatch: pytest.MonkeyPatch):

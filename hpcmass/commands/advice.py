@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hpcmass.errors import UserError
 from hpcmass.messages import logger
+from hpcmass.text import counted
 
 if TYPE_CHECKING:
     from hpcmass.config import Experiment, NetworkParameters
@@ -20,23 +21,36 @@ def size_text(experiment: Experiment) -> str:
     return f"{experiment.outline()}, sweep file {bytes_text(sweep_bytes(experiment))}"
 
 
-def memory_problem(experiment: Experiment) -> str | None:
-    """Why no trial of the experiment fits into this machine's memory; None if one does, or if that is not known."""
+def memory_problem(experiment: Experiment, *, compare: bool) -> str | None:
+    """Why no trial, or with `compare` no point, fits into this machine's memory; None if one does, or if not known."""
     from hpcmass.config.limits import trial_bytes
 
     largest = {name: values[-1] for name, values in experiment.grid.axes().items()}
     needed, there = trial_bytes({**dict(experiment.network.at(largest)), **largest}), machine_bytes()
+    what, remedy = "one trial takes", "make the network smaller or the trial shorter"
+    if compare and (of_point := _point_bytes(experiment)) > needed:
+        needed, what = of_point, f"to compare {counted(experiment.trials, 'trial')} of a point during the run takes"
+        remedy = "make the trials fewer or shorter"
     if there is None or needed <= there:
         return None
     return (
-        f"one trial takes at least {bytes_text(needed)} of memory, and this machine has {bytes_text(there)}; make the "
-        "network smaller or the trial shorter, or use a larger machine"
+        f"{what} at least {bytes_text(needed)} of memory, and this machine has {bytes_text(there)}; {remedy}, or use a "
+        "larger machine"
     )
 
 
-def require_memory(experiment: Experiment) -> None:
-    """Refuse an experiment of which one trial does not fit into this machine's memory."""
-    problem = memory_problem(experiment)
+def _point_bytes(experiment: Experiment) -> int:
+    from hpcmass.compare.memory import point_bytes
+
+    try:
+        return point_bytes(experiment)
+    except UserError:  # of the comparison's settings: not a question of memory
+        return 0
+
+
+def require_memory(experiment: Experiment, *, compare: bool = False) -> None:
+    """Refuse an experiment of which one trial, or with `compare` one point, does not fit into this machine's memory."""
+    problem = memory_problem(experiment, compare=compare)
     if problem is not None:
         raise UserError(problem)
 

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     from hpcmass.forecast import calibrate, forecast
 
     experiment = load_experiment(options.config, options.assignments)
-    require_memory(experiment)
+    require_memory(experiment, compare=not experiment.traces.allow_comparison)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     directory = options.output.parent
     if not directory.is_dir():
@@ -129,8 +129,7 @@ def _print(
     if per_node:
         lines["more nodes"] = _more_nodes(expected, per_node)
     directory = options.output.parent.resolve()
-    total = f", {bytes_text(expected.rank_bytes * ranks[0])} for {ranks[0]}" if len(ranks) == 1 else ""
-    lines["memory"] = f"{bytes_text(expected.rank_bytes)} a rank{total}"
+    lines["memory"] = _memory(expected, ranks)
     kept = "" if experiment.traces == type(experiment.traces)() else f" ({experiment.traces.text()})"
     lines["sweep file"] = f"{bytes_text(expected.file_bytes)}{kept}; {bytes_text(free)} free in {directory}"
     if expected.comparison_bytes is not None:
@@ -173,7 +172,10 @@ def job_line(
         wanted = limit_s
         if expected.wall_s(n_ranks) > limit_s - 300:
             template = "requeue"
-    memory = 64 * math.ceil(1.25 * expected.rank_bytes / 2**20 / 64)
+    worker, root = expected.worker_bytes(n_ranks), expected.root_bytes(n_ranks)
+    # the ranks of a whole node share its memory; otherwise rank 0 may be alone on its node
+    each = max(worker, worker + (root - worker) / (cores_per_node or 1))
+    memory = 64 * math.ceil(1.25 * each / 2**20 / 64)
     tasks = f"--ntasks={n_ranks}"
     if cores_per_node:
         nodes = n_ranks // cores_per_node
@@ -217,7 +219,8 @@ def _as_dict(
             for n in ranks
         ],
         **({"useful_nodes": expected.useful_nodes(per_node)} if per_node else {}),
-        "rank_bytes": expected.rank_bytes,
+        "rank_bytes": max(expected.worker_bytes(n) for n in ranks),
+        "root_bytes": max(expected.root_bytes(n) for n in ranks),
         "file_bytes": expected.file_bytes,
         "comparison_bytes": expected.comparison_bytes,
         "free_bytes": free,
@@ -231,6 +234,14 @@ def _start_text(calibration: Calibration) -> str:
         return f"{total}, with compiled kernels"
     when = "now" if calibration.compiled_now else "earlier"
     return f"{total}, {_seconds(calibration.compile_s)} of it to compile kernels on a new node (measured {when})"
+
+
+def _memory(expected: Forecast, ranks: Sequence[int]) -> str:
+    """Memory of the largest rank of each kind, for the numbers of ranks that are shown."""
+    worker, root = max(map(expected.worker_bytes, ranks)), max(map(expected.root_bytes, ranks))
+    of_root = f", {bytes_text(root)} rank 0" if root > 1.1 * worker else ""
+    total = f", {bytes_text(expected.job_bytes(ranks[0]))} for {ranks[0]}" if len(ranks) == 1 else ""
+    return f"{bytes_text(worker)} a rank{of_root}{total}"
 
 
 def _table(n_trials: int, cores: int) -> list[int]:

@@ -89,7 +89,7 @@ def run_sweep_into(
     )
 
     def inspect(experiment: Experiment) -> None:
-        _inspect(experiment)
+        _inspect(experiment, compare)
         if not compare:
             _warn_of_comparison(experiment)
 
@@ -103,9 +103,9 @@ def run_sweep_into(
     return summary.exit_code
 
 
-def _inspect(experiment: Experiment) -> None:
+def _inspect(experiment: Experiment, compare: bool) -> None:
     """Refuse what cannot be computed, before a file is created."""
-    require_memory(experiment)
+    require_memory(experiment, compare=compare)
     warn_of_rounding(experiment.network, experiment.grid.axes())
     warn_of_degenerate(experiment)
 
@@ -138,7 +138,7 @@ def _report(summary: Summary) -> None:
         count = counted(failed, "trial")
         logger.warning("%s failed; `hpcmass status %s` says why, --retry-failed runs them again", count, summary.output)
     with SweepParts([summary.output]) as sweep:
-        sentence = lock_step(sweep.experiment, sweep.axes, sweep.numbers()["rate_E"], sweep.status)
+        sentence = lock_step(sweep.experiment, sweep.axes, sweep.numbers(["rate_E"])["rate_E"], sweep.status)
     if sentence is not None:
         logger.warning("%s", sentence)
 

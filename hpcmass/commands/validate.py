@@ -40,7 +40,7 @@ def _judged(config: Path, assignments: Sequence[str]) -> str:
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_degenerate, warn_of_rounding
 
     experiment = checked(config, assignments)
-    if (problem := memory_problem(experiment)) is not None:
+    if (problem := memory_problem(experiment, compare=not experiment.traces.allow_comparison)) is not None:
         logger.warning(f"{config}: {problem}")
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
     warn_of_degenerate(experiment, f"{config}: ")

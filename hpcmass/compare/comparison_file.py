@@ -40,9 +40,7 @@ from hpcmass.store.schema import (
     COMPARISON_VARIABLES,
     DONE,
     FAILED,
-    NUMBERS,
     PENDING,
-    SWEEP_VARIABLES,
     comparison_path,
     own_statistics,
 )
@@ -301,17 +299,18 @@ class ComparisonFile(Closing):
 
         Until `finish` nothing is adjusted over the map, which is going to change.
         """
-        numbers = sweep.numbers()
         if what is not None:
             with changing_metadata(self.path) as file:
                 append_history(file, what)
         with self._writing():
-            for name in NUMBERS:
-                copied = self._of_trials(numbers[name]) if name in numbers else SWEEP_VARIABLES[name].fill
-                self._file.put(name, (), copied)
+            needed = {}
+            for name, values in sweep.each_number():
+                self._file.put(name, (), self._of_trials(values))
+                if name in ("silent", "spike_contrast"):
+                    needed[name] = values
             self._file.put("status", (), self._of_trials(sweep.status))
-            known = np.where(numbers["silent"] < 0, PENDING, sweep.status)  # no spikes need to have been recorded
-            state = synchronised(numbers["spike_contrast"], known, spike_contrast_min)
+            known = np.where(needed["silent"] < 0, PENDING, sweep.status)  # no spikes need to have been recorded
+            state = synchronised(needed["spike_contrast"], known, spike_contrast_min)
             self._file.put("synchronised", (), self._of_points(state))
             for test in self._tests:
                 self._file.put(f"{test}_qvalue", (), np.nan)

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from hpcmass.compare.comparison_file import comparison_bytes
+from hpcmass.compare.memory import point_bytes, recording_bytes
 from hpcmass.config import Experiment
+from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration
 from hpcmass.forecast.sample import Real, coordinates, interpolate, leave_one_out
 from hpcmass.grid import n_trials, requested, shape
-from hpcmass.order import finish, point_order
+from hpcmass.order import TASKS_PER_WORKER, finish, point_order, spreads
 from hpcmass.store.layout import sweep_bytes
 
 USEFUL = 0.7
 """Least efficiency of a number of nodes that is called useful."""
+
+LISTED_BYTES = 600
+"""Of rank 0's memory, for each trial that is to be done: the trial, its seed and its cost. Measured."""
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """Memory for the comparison during a run.
+
+    Attributes
+    ----------
+    point_bytes, recording_bytes, assembling_bytes : float
+        See `compare.memory`; of a trial, the traces while they are assembled.
+    """
+
+    point_bytes: float
+    recording_bytes: float
+    assembling_bytes: float
 
 
 @dataclass(frozen=True)
@@ -36,12 +57,14 @@ class Forecast:
         Relative error (1 standard deviation) of one point's time, from leaving out each measured point.
     start_s : float
         Time (s) to start, before the first trial.
-    rank_bytes : float
-        Memory of the largest rank.
+    trial_bytes : float
+        Memory of a process at the peak of its largest trial.
     file_bytes : int
         Size of the sweep file.
     comparison_bytes : int or None
         Size of the comparison file; None where its settings do not fit the recordings.
+    comparing : Comparing or None
+        None where no point is compared during the run.
     """
 
     n_trials: int
@@ -50,9 +73,10 @@ class Forecast:
     trials_per_point: int
     uncertainty: float
     start_s: float
-    rank_bytes: float
+    trial_bytes: float
     file_bytes: int
     comparison_bytes: int | None = None
+    comparing: Comparing | None = None
     _walls: dict[int, float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -80,6 +104,33 @@ class Forecast:
             order = point_order(self.costs, n_trials, workers)
             self._walls[workers] = finish(np.repeat(self.point_s[order], self.trials_per_point), workers)
         return self.start_s + self._walls[workers]
+
+    def worker_bytes(self, n_ranks: int) -> float:
+        """Memory of a rank that simulates, at most."""
+        if self.comparing is None:
+            return self.trial_bytes
+        beside = self.trial_bytes - self.comparing.assembling_bytes
+        # recordings that come from other ranks are here twice: as they have arrived, and as the models get them
+        arrived = self.trials_per_point * self.comparing.recording_bytes if self._spreads(n_ranks) else 0.0
+        return max(self.trial_bytes, beside + self.comparing.point_bytes + arrived)
+
+    def root_bytes(self, n_ranks: int) -> float:
+        """Memory of rank 0, which has the list of all trials."""
+        listed = LISTED_BYTES * self.n_trials
+        if n_ranks == 1:
+            return self.worker_bytes(1) + listed
+        if self.comparing is None or not self._spreads(n_ranks):
+            return self.trial_bytes + listed
+        # the points that are not complete: those of the trials that the workers have, and one on either side
+        held = min(self.n_trials, TASKS_PER_WORKER * (n_ranks - 1) + 2 * self.trials_per_point)
+        return self.trial_bytes - self.comparing.assembling_bytes + held * self.comparing.recording_bytes + listed
+
+    def job_bytes(self, n_ranks: int) -> float:
+        """Memory of all ranks."""
+        return self.root_bytes(n_ranks) + (n_ranks - 1) * self.worker_bytes(n_ranks)
+
+    def _spreads(self, n_ranks: int) -> bool:
+        return spreads(self.n_trials // self.trials_per_point, n_ranks - 1)
 
     def efficiency(self, n_ranks: int) -> float:
         """Fraction of the ranks' time spent in trials."""
@@ -127,14 +178,20 @@ def forecast(experiment: Experiment, calibration: Calibration) -> Forecast:
         trials_per_point=trials,
         uncertainty=float(np.sqrt(np.mean((left_out - 1) ** 2))),
         start_s=calibration.start_s,
-        rank_bytes=float(calibration.peak_bytes.max()),
+        trial_bytes=float(calibration.peak_bytes.max()),
         file_bytes=sweep_bytes(experiment),
-        comparison_bytes=_comparison_bytes(experiment),
+        **_comparison(experiment),
     )
 
 
-def _comparison_bytes(experiment: Experiment) -> int | None:
+def _comparison(experiment: Experiment) -> dict[str, Any]:
+    """What the comparison takes; nothing where its settings do not fit the recordings, which `run` warns of."""
     try:
-        return comparison_bytes(experiment)
-    except UserError:  # `run` warns of such settings
-        return None
+        size = comparison_bytes(experiment)
+        if experiment.traces.allow_comparison:
+            return {"comparison_bytes": size}
+        network = experiment.network
+        memory = Comparing(point_bytes(experiment), recording_bytes(network), BYTES_PER_STEP * network.n_steps)
+        return {"comparison_bytes": size, "comparing": memory}
+    except UserError:
+        return {}

@@ -121,7 +121,7 @@ class Trials:
     numbers: npt.NDArray[np.int32]
     status: npt.NDArray[np.int8]
     rank: npt.NDArray[np.int64]
-    owner: npt.NDArray[np.intp]
+    owner: npt.NDArray[np.int32]
     wall_s: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
     progress: SweepProgress

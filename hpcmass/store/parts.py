@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,13 @@ class SweepParts(Closing):
         first = self.file(0, checked=False)
         self.experiment: Experiment = first.experiment
         self.physics_sha256, self.trial_numbers = first.physics_sha256, first.trial_numbers
-        seeds = first.variable("seed")
+        seeds = first.variable("seed") if len(self.paths) > 1 else np.empty(0)
         self.axes, self.shape = first.axes, first.shape
         self.status = np.full(first.shape, PENDING, "i1")
-        self.owner = np.full(first.shape, -1, np.intp)
+        self.owner = np.full(first.shape, -1, np.int32)
         self.assigned = np.zeros(first.shape, bool)
         self.uuids: list[str] = []
-        n_done = np.zeros(first.shape, int)
+        n_done = np.zeros(first.shape, np.int32)
         for i, path in enumerate(self.paths):
             file = self.file(i, checked=False)
             if i:
@@ -195,9 +195,19 @@ class SweepParts(Closing):
                     found[name][mine] = values[mine]
         return found
 
-    def numbers(self) -> dict[str, npt.NDArray[Any]]:
+    def each_number(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """`numbers` one after the other, all fill values where a file lacks one.
+
+        All are read at once where the files cannot all be open; of a large sweep each takes 40 MB.
+        """
+        for names in [NUMBERS] if len(self.paths) > OPEN_AT_ONCE else [(name,) for name in NUMBERS]:
+            found = self.numbers(names)
+            for name in names:
+                yield name, found.pop(name) if name in found else np.full(self.shape, SWEEP_VARIABLES[name].fill)
+
+    def numbers(self, names: Sequence[str] = NUMBERS) -> dict[str, npt.NDArray[Any]]:
         """Name → per-trial number, (axes…, trial), with the fill value wherever a trial is not done."""
-        numbers, waiting = self.gathered(NUMBERS), self.status != DONE
+        numbers, waiting = self.gathered(names), self.status != DONE
         for name, values in numbers.items():
             values[waiting] = SWEEP_VARIABLES[name].fill
         return numbers

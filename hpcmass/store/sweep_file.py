@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.costs import Part, PartAssignment, parse_part
 from hpcmass.errors import UserError
-from hpcmass.grid import Seed, Trial, requested, trial_label, values_at
+from hpcmass.grid import Seed, Trial, requested, trial_label, trial_seeds, values_at
 from hpcmass.store.files import Closing, reason
 from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.provenance import history_of
@@ -326,14 +326,14 @@ class SweepFile(Closing):
         if differences:
             raise UserError(f"{self.path} has other physics ({'; '.join(differences)}); {what_to_do}")
 
-    def require_same_seeds(self, trials: Sequence[Trial], what_to_do: str) -> None:
-        """Refuse the file where its trials' seeds are not those of `trials` (the whole grid, in order).
+    def require_same_seeds(self, experiment: Experiment, what_to_do: str) -> None:
+        """Refuse the file where its trials' seeds are not the experiment's.
 
         Raises
         ------
         UserError
         """
-        seeds = np.array([trial.seed for trial in trials], "u4")
+        seeds = trial_seeds(experiment)
         if not np.array_equal(self.variable("seed").reshape(seeds.shape), seeds):
             raise UserError(f"{self.path} holds another sweep (its trials have other seeds); {what_to_do}")
 

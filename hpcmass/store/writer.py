@@ -25,7 +25,7 @@ import numpy.typing as npt
 from hpcmass.config import Experiment
 from hpcmass.costs import PartAssignment
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, trials
+from hpcmass.grid import Trial, trial_seeds
 from hpcmass.store.files import Closing, RawFile, cannot_write, reason, sync
 from hpcmass.store.layout import creating_sweep
 from hpcmass.store.provenance import history_line, history_value
@@ -85,8 +85,8 @@ def create_sweep_file(
     with creating_sweep(
         path, experiment, attributes, trial_numbers=trial_numbers, n_spikes=n_spikes, force=force
     ) as file:
-        seeds = np.array([trial.seed for trial in trials(experiment, trial_numbers)], "u4")
-        file["seed"][...] = seeds.reshape(file["seed"].shape)
+        seeds = file["seed"]
+        seeds[...] = trial_seeds(experiment, trial_numbers).reshape(seeds.shape)
 
 
 @dataclass(frozen=True)

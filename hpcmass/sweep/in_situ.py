@@ -37,6 +37,7 @@ from hpcmass.errors import UserError
 from hpcmass.grid import Trial, places, values_at
 from hpcmass.mass import Traces
 from hpcmass.mass.registry import declared_models
+from hpcmass.order import POINTS_PER_WORKER, spreads
 from hpcmass.plugins import Code
 from hpcmass.progress import duration
 from hpcmass.store.files import require_output
@@ -51,9 +52,6 @@ from hpcmass.sweep.points import PointTask, SpreadPoints, failed_again
 from hpcmass.sweep.reuse_compared import copy_compared
 from hpcmass.sweep.scatter import Outcome, Task, Worker
 from hpcmass.user_code import Failures
-
-POINTS_PER_WORKER = 4
-"""With fewer points for each worker, some would wait long for the last ones."""
 
 
 @dataclass(frozen=True)
@@ -261,10 +259,7 @@ class InSitu:
 
     def spread(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> SpreadPoints | None:
         """The trials of these points as tasks of their own, if there are few points for the workers."""
-        return SpreadPoints(points, may_begin, kept=self._kept) if self._are_spread(points) else None
-
-    def _are_spread(self, points: Sequence[PointTask]) -> bool:
-        return self._n_workers > 1 and len(points) < POINTS_PER_WORKER * self._n_workers
+        return SpreadPoints(points, may_begin, kept=self._kept) if spreads(len(points), self._n_workers) else None
 
     @property
     def about(self) -> Comparing:
@@ -289,7 +284,7 @@ class InSitu:
             self._task(place, lacking.get(place, []), float(costs[place]))
             for place in [*lacking, *(place for place in self._points if place not in lacking)]
         ]
-        at_a_time = self._n_workers if self._are_spread(points) else 1
+        at_a_time = self._n_workers if spreads(len(points), self._n_workers) else 1
         rounds = ((point.place, math.ceil(len(point.tasks + point.again) / at_a_time)) for point in points)
         self._least_cost = min((float(costs[place]) * n for place, n in rounds), default=0.0)
         return points

@@ -16,8 +16,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.assignments import set_in_history
 from hpcmass.costs import Part, assign, point_costs
 from hpcmass.errors import UserError
-from hpcmass.grid import Trial, n_trials, requested
-from hpcmass.grid import trials as all_trials
+from hpcmass.grid import Trial, n_trials, requested, shape, trials
 from hpcmass.messages import logger
 from hpcmass.store.files import ONE_WRITER, START_OVER, changing_metadata, file_system, require_space, same_file
 from hpcmass.store.layout import sweep_bytes, trial_bytes
@@ -169,9 +168,9 @@ def _create(
     """Create the file; returns the trials to do."""
     assignment = assign(experiment, options.part, whole_points=options.compare) if options.part else None
     compared = {COMPARISON_ATTRIBUTE: comparison_path(output).name} if options.compare else {}
-    first, stop = (assignment.start, assignment.stop) if assignment else (0, None)
-    wanted = requested(experiment)
-    todo = [trial for trial in all_trials(experiment)[first:stop] if wanted[trial.index[:-1]]]
+    lengths = shape(experiment)
+    wanted = np.broadcast_to(requested(experiment)[..., None], lengths)
+    todo = trials(experiment, only=assignment.mask(lengths) & wanted if assignment else wanted)
     _require_comparison(output, experiment, options, todo, ", or leave out the section `traces` to keep all traces")
     if options.reuse and options.compare and not experiment.traces.allow_comparison:
         from hpcmass.sweep.reuse_compared import reusable_comparison  # mass models, which no other sweep needs
@@ -196,7 +195,6 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
     """The trials to do; the number of trials of the file's part; the number of failed trials left alone."""
     if not os.access(output, os.W_OK):
         raise UserError(f"no permission to write {output}; give another -o")
-    trials = all_trials(experiment)
     with SweepFile(output) as file:
         if file.experiment.imported is not None:
             raise UserError(f"{output} holds imported recordings, which no simulation can continue; give another -o")
@@ -208,7 +206,7 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         grown = f"`--reuse {output}` with another -o copies what it has; "
         file.require_same_sweep(experiment, START_OVER, grown)
         file.require_same_part(options.part, f"repeat the --part of its first start, if any, or {START_OVER}")
-        file.require_same_seeds(trials, START_OVER)
+        file.require_same_seeds(experiment, START_OVER)
         made = file.attributes.get(COMPARISON_ATTRIBUTE)
         if made and not options.compare:
             raise UserError(f"{output} was begun with --compare, which wrote {made}; give --compare again")
@@ -217,9 +215,8 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         status, assigned, changed = file.status, file.assigned, changed_settings(file.experiment, experiment)
         kept = file.experiment
         known = any(line.endswith(f"{OTHER_SETTINGS}{changed}") for line in file.history)
-    ours = [trial for trial in trials if assigned[trial.index]]
-    wanted = [trial for trial in ours if status[trial.index] != DONE]
-    missing = [trial for trial in wanted if options.retry_failed or status[trial.index] == PENDING]
+    wanted = assigned & (status != DONE)
+    missing = trials(experiment, only=wanted if options.retry_failed else wanted & (status == PENDING))
     _require_comparison(output, kept, options, missing)
     if changed:
         logger.info(
@@ -230,7 +227,7 @@ def _continue(output: Path, experiment: Experiment, options: RunOptions, how: st
         event = f"resumed, {how}" if missing else "started again"
         with changing_metadata(output) as changing:
             append_history(changing, f"{event}{OTHER_SETTINGS}{changed}" if changed else event)
-    return missing, len(ours), len(wanted) - len(missing)
+    return missing, int(assigned.sum()), int(wanted.sum()) - len(missing)
 
 
 def _require_comparison(

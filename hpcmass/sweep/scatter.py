@@ -28,7 +28,7 @@ from hpcmass.costs import point_costs
 from hpcmass.errors import LostWorker, TrialFailure, TrialTimeout, UserError
 from hpcmass.grid import Trial
 from hpcmass.interrupts import STOPS
-from hpcmass.order import point_order
+from hpcmass.order import TASKS_PER_WORKER, point_order
 from hpcmass.parallel.communicator import Communicator
 from hpcmass.parallel.executors import Workers, batches, processes, ranks
 from hpcmass.progress import Progress
@@ -44,11 +44,8 @@ if TYPE_CHECKING:
     from hpcmass.sweep.in_situ import InSitu
     from hpcmass.sweep.points import PointTask
 
-TASKS_PER_WORKER = 2
-"""Trials handed to a worker at a time: one runs, one waits, the other 10⁵ stay unpickled."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """A trial and its expected cost."""
 

@@ -116,6 +116,22 @@ def test_job_lines() -> None:
     assert "TIME_LIMIT" not in several
 
 
+def test_a_job_has_memory_for_rank_0() -> None:
+    """Which has more of it where it keeps recordings: on a whole node the others leave it some."""
+    import dataclasses
+
+    from hpcmass.forecast.resources import LISTED_BYTES, Comparing
+
+    keeping = dataclasses.replace(expected(3.6), comparing=Comparing(200 * 2**20, 2**20, 0))
+    assert keeping.worker_bytes(101) == (400 + 200 + 10) * 2**20
+    assert keeping.root_bytes(101) == (400 + 2 * 100 + 2 * 10) * 2**20 + 1000 * LISTED_BYTES
+    line = job_line(Path("my.yml"), keeping, 101)
+    assert "--mem-per-cpu=832M" in line  # a quarter more than 620 MB, in steps of 64
+    whole = dataclasses.replace(keeping, comparing=Comparing(0, 2**20, 0))
+    assert "--mem-per-cpu=832M" in job_line(Path("my.yml"), whole, 101)
+    assert "--mem-per-cpu=576M" in job_line(Path("my.yml"), whole, 128, cores_per_node=128)  # (410 + 264 / 128) MB
+
+
 def test_a_job_line_passes_on_what_was_set() -> None:
     line = job_line(Path("my.yml"), expected(3.6), 101, assignments=["trials=3", "grid.p=[0.1,0.5]"])
     assert line.startswith("CONFIG=my.yml RUN_ARGS='--set trials=3 --set grid.p=[0.1,0.5]' TIME_LIMIT=")
@@ -129,7 +145,9 @@ def test_the_job_compares_during_the_run_if_nothing_can_afterwards(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["plan", str(config), "-n", "9", "-j", "1", "--seconds", "0.1", "--set", "traces.keep=none"])
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Slurm job")]
+    lines = {line[:12].strip(): line[12:] for line in capsys.readouterr().out.splitlines()}
+    line = lines["Slurm job"]
+    assert re.match(r"\d+ MB a rank, \d.* GB for 9", lines["memory"])
     assert "RUN_ARGS='--set traces.keep=none --compare' " in line
 
 

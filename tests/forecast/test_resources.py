@@ -1,15 +1,17 @@
 """What a sweep takes: sums, schedules and sizes."""
 
 import heapq
+import sys
 
 import numpy as np
 import pytest
 
 from hpcmass.config.file import parse_experiment
+from hpcmass.config.limits import BYTES_PER_STEP
 from hpcmass.costs import point_costs
 from hpcmass.errors import UserError
 from hpcmass.forecast.calibration import Calibration, calibrate, shortened
-from hpcmass.forecast.resources import Forecast, forecast
+from hpcmass.forecast.resources import LISTED_BYTES, Forecast, forecast
 from hpcmass.grid import shape
 from hpcmass.order import point_order
 from hpcmass.store.layout import sweep_bytes
@@ -30,7 +32,7 @@ def equally_long(n_points: int, trials: int, seconds: float = 2.0, start_s: floa
         trials_per_point=trials,
         uncertainty=0.0,
         start_s=start_s,
-        rank_bytes=1e8,
+        trial_bytes=1e8,
         file_bytes=10,
     )
 
@@ -117,7 +119,8 @@ def test_calibration_of_a_small_sweep():
     assert expected.n_trials == 12
     assert expected.point_s.min() == pytest.approx(calibration.trial_s.min())
     assert expected.point_s.max() == pytest.approx(calibration.trial_s.max())
-    assert expected.rank_bytes == calibration.peak_bytes.max()
+    assert expected.trial_bytes == calibration.peak_bytes.max() == expected.worker_bytes(5)
+    assert expected.root_bytes(5) == expected.trial_bytes + 12 * LISTED_BYTES
     assert 0 <= expected.uncertainty < 5
 
 
@@ -152,6 +155,71 @@ def test_the_order_is_the_sweeps_own():
     experiment = parse_experiment("grid: {p: [0.1, 0.5, 1.0], lam: [0.5, 1.0]}")
     calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.ones(1), 0, 0.0, 0.0, False, 1, 0.0)
     np.testing.assert_array_equal(forecast(experiment, calibration).costs, point_costs(experiment))
+
+
+def of_few_traces(trials: int, n_points: int = 100) -> Forecast:
+    """Of a sweep that compares during the run; a trial takes 400 MB."""
+    grid = f"{{p: {{linspace: [0, 1, {n_points}]}}, lam: 0.8}}"
+    text = f"trials: {trials}\ngrid: {grid}\ntraces: {{keep: none}}"
+    calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.full(1, 4e8), 0, 0.0, 0.0, False, 1, 0.0)
+    return forecast(parse_experiment(text), calibration)
+
+
+def test_a_rank_that_compares_keeps_the_recordings_of_a_point():
+    """6 MB each at the default size, of 300 000 steps with five traces in single precision."""
+    few, many = of_few_traces(10).worker_bytes(9), of_few_traces(60).worker_bytes(9)
+    assert 4e8 + 60e6 < few < 4e8 + 100e6
+    assert many - few == pytest.approx(50 * 6e6, rel=0.01)
+    assert of_few_traces(10).root_bytes(9) == 4e8 + 1000 * LISTED_BYTES
+    assert of_few_traces(10).job_bytes(9) == 4e8 + 1000 * LISTED_BYTES + 8 * few
+    everything = parse_experiment("trials: 10\ngrid: {p: {linspace: [0, 1, 100]}, lam: 0.8}")
+    calibration = Calibration(np.zeros((1, 2)), np.ones(1), np.full(1, 4e8), 0, 0.0, 0.0, False, 1, 0.0)
+    assert forecast(everything, calibration).worker_bytes(9) == 4e8  # `plan` prints a job that compares afterwards
+
+
+def test_of_few_points_for_the_workers_rank_0_keeps_recordings():
+    """Those of the trials that 50 workers have, two each, and of two points; a worker gets those of a point."""
+    whole, spread = of_few_traces(10, n_points=200), of_few_traces(10, n_points=199)
+    assert whole.root_bytes(51) == 4e8 + 2000 * LISTED_BYTES
+    assembling = BYTES_PER_STEP * 300_000
+    assert spread.root_bytes(51) == pytest.approx(4e8 - assembling + (2 * 50 + 2 * 10) * 6e6 + 1990 * LISTED_BYTES)
+    assert spread.worker_bytes(51) == pytest.approx(whole.worker_bytes(51) + 10 * 6e6)
+    assert spread.worker_bytes(1) == whole.worker_bytes(1)  # one process compares
+    assert spread.root_bytes(1) == spread.worker_bytes(1) + 1990 * LISTED_BYTES
+    two = of_few_traces(10, n_points=2)
+    assert two.root_bytes(51) == pytest.approx(4e8 - assembling + 2 * 10 * 6e6 + 20 * LISTED_BYTES)
+
+
+MEASURED = """
+import sys
+from hpcmass import Experiment, run_sweep
+from hpcmass.forecast import calibrate, forecast
+
+trials, duration_ms, output = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+if __name__ == "__main__":
+    network = {"n_neurons": 20, "n_external": 20, "duration_ms": duration_ms, "transient_ms": 500}
+    experiment = Experiment(grid={"p": 0.2, "lam": 0.8}, network=network, trials=trials, traces={"keep": "none"})
+    if output == "forecast":
+        print(forecast(experiment, calibrate(experiment, processes=1, budget_s=0.0)).worker_bytes(1))
+    else:
+        run_sweep(experiment, output, compare=True)
+        with open("/proc/self/status") as file:
+            print(next(1024 * int(line.split()[1]) for line in file if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_the_memory_of_a_run_that_compares_is_what_was_forecast(tmp_path, python_run):
+    script = tmp_path / "measured.py"
+    script.write_text(MEASURED)
+    python_run(script, 2, 1000, tmp_path / "kernels.h5")  # to compile takes memory, too
+    for trials, duration_ms in ((10, 30_000), (2, 60_000)):
+        peak, expected = (
+            float(python_run(script, trials, duration_ms, what).stdout.split()[-1])
+            for what in (tmp_path / f"{trials}.h5", "forecast")
+        )
+        assert peak < expected < 1.15 * peak
 
 
 def test_the_size_is_that_of_the_file(tmp_path):

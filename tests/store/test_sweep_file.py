@@ -147,11 +147,11 @@ def test_settings_beside_the_physics_are_no_other_sweep(half_done: Path, experim
         sweep.require_same_physics(other, "do")
 
 
-def test_other_seeds_are_no_same_sweep(half_done: Path, all_trials: list[Trial]) -> None:
+def test_other_seeds_are_no_same_sweep(half_done: Path, experiment: Experiment) -> None:
     with h5py.File(half_done, "r+", locking=False) as file:
         file["seed"][2, 1, 0, 3] += 1
     with SweepFile(half_done) as sweep, pytest.raises(UserError, match="its trials have other seeds"):
-        sweep.require_same_seeds(all_trials, "do")
+        sweep.require_same_seeds(experiment, "do")
 
 
 def test_a_trial_number_of_its_own_and_its_spikes(tmp_path: Path, experiment: Experiment) -> None:

@@ -101,7 +101,7 @@ def test_every_variable_is_that_of_two_steps(
 def test_a_point_is_done_by_one_of_few_processes(
     compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_situ, "POINTS_PER_WORKER", 3)
+    monkeypatch.setattr("hpcmass.order.POINTS_PER_WORKER", 3)
     path = tmp_path / "sweep.h5"
     command("run", compared_config, "-o", path, "--compare", "--set", "traces.keep=none", "-j", "2")
     require_same(comparison_path(path), two_steps[1])
