@@ -419,6 +419,12 @@ def test_names_of_an_hdf5_file_that_are_not_read(tmp_path: Path, caplog: pytest.
     dataset.to_netcdf(tmp_path / "right.nc", engine="h5netcdf")
     import_recordings(tmp_path / "right.nc", tmp_path / "right.h5")
     assert not warned(caplog)
+    dims = {"spike_time": "spike", "spike_neuron": "spike", "kind": "unit", "out_degree": "unit"}  # without coordinates
+    spikes = xr.Dataset({name: (dim, SPIKES[name]) for name, dim in dims.items()})
+    spikes["mean_v"] = ("trial", "time"), traces(1)["mean_v"]
+    spikes.assign_attrs(KEYS, dt_ms=0.5).to_netcdf(tmp_path / "spikes.nc", engine="h5netcdf")
+    import_recordings(tmp_path / "spikes.nc", tmp_path / "spikes.h5")
+    assert not warned(caplog)
     dataset["phi_e"] = dataset["phi_E"]
     dataset.assign_attrs(transient=300.0).to_netcdf(tmp_path / "wrong.nc", engine="h5netcdf")
     import_recordings(tmp_path / "wrong.nc", tmp_path / "wrong.h5")
