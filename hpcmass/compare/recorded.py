@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hpcmass.compare.arrays import FEWEST, positive, real_array, real_number
 from hpcmass.compare.own import statistics_of
+from hpcmass.compare.plausible import Seen, doubts
 from hpcmass.compare.point import Result, compare_point
 from hpcmass.compare.series import Real
 from hpcmass.compare.settings import bins_of
@@ -20,6 +21,7 @@ from hpcmass.config.file import validated
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.mass.registry import declared_models
+from hpcmass.messages import logger
 from hpcmass.nearest import did_you_mean
 from hpcmass.store.schema import COMPARISON_VARIABLES, Variable
 from hpcmass.text import counted
@@ -27,6 +29,9 @@ from hpcmass.text import counted
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+DIVERGED: Final = "diverged"
+"""In place of the statistics that a model does not have."""
 
 RECORDED: Final = "recording"
 """Name of the recorded potential beside the models'."""
@@ -154,7 +159,10 @@ class RecordingComparison(Mapping[str, ModelStatistics]):
     def _table(self) -> pd.DataFrame:
         units = {name: self._data[name].attrs["units"] for name in SHOWN}
         named = {name: name if unit == "1" else f"{name} ({unit})" for name, unit in units.items()}
-        return self.to_dataframe()[list(SHOWN)].rename(columns=named).rename_axis(None)
+        table = self.to_dataframe()
+        diverged = table["n_diverged"] > 0
+        shown = table[list(SHOWN)].astype(object)
+        return shown.mask(shown.isna().mul(diverged, axis=0), DIVERGED).rename(columns=named).rename_axis(None)
 
 
 def compare_recording(
@@ -208,7 +216,8 @@ def compare_recording(
     Raises
     ------
     UserError
-        If an array, a name or a setting is not allowed, or a model needs a trace that is not given.
+        If an array, a name or a setting is not allowed, a model needs a trace that is not given, or `mean_v` seems to
+        be in V. Input that seems to be in spikes per s, and steps that seem not to be in ms, give a warning.
 
     Examples
     --------
@@ -241,12 +250,17 @@ def compare_recording(
         arrays[name] = np.atleast_2d(np.broadcast_to(array, shape))
     recorded = {"dt_ms": dt, "duration_ms": shape[-1] * dt, "transient_ms": real_number("transient_ms", transient_ms)}
     names = (models,) if isinstance(models, str) else tuple(models)
-    return compare_traces(
-        [Traces(**{name: array[k] for name, array in arrays.items()}) for k in range(len(arrays["mean_v"]))],
-        validated(NetworkParameters, _keys(network) | recorded),
-        validated(MassParameters, {"models": names, "tau_s_ms": tau_s_ms}),
-        validated(CompareParameters, _keys(compare)),
-    )
+    neurons = validated(NetworkParameters, _keys(network) | recorded)
+    mass = validated(MassParameters, {"models": names, "tau_s_ms": tau_s_ms})
+    settings = validated(CompareParameters, _keys(compare))
+    trials = [{name: array[k] for name, array in arrays.items()} for k in range(len(arrays["mean_v"]))]
+    seen = Seen()
+    for trial in trials:
+        seen.add(trial, neurons)
+    seen.require()
+    for sentence in doubts(seen, neurons):
+        logger.warning("%s", sentence)
+    return compare_traces([Traces(**trial) for trial in trials], neurons, mass, settings)
 
 
 def compare_traces(

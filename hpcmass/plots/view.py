@@ -209,7 +209,9 @@ class View:
     def size(self) -> str:
         """Size of the experiment in words."""
         network, trials = self.experiment.network, self.experiment.trials
-        size = "" if "n_neurons" in self.plane.fixed else f"N = {network.n_neurons} neurons, "
+        # an import may not have been told the number
+        unknown = self.experiment.imported is not None and "n_neurons" not in network.model_fields_set
+        size = "" if unknown or "n_neurons" in self.plane.fixed else f"N = {network.n_neurons} neurons, "
         seconds = (network.duration_ms - network.transient_ms) / 1e3
         return f"{size}{counted(trials, 'trial')} of {seconds:.4g} s after the transient"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,10 +10,13 @@ import h5py
 import numpy as np
 
 from hpcmass.errors import UserError
+from hpcmass.nearest import nearest
 from hpcmass.recordings.source import (
     DIMENSIONS,
     KEYS,
     PHI,
+    READ,
+    SPIKES,
     Real,
     Source,
     Trains,
@@ -22,11 +25,9 @@ from hpcmass.recordings.source import (
     trace_reader,
     trains_of,
 )
+from hpcmass.recordings.spikes import spike_times, spike_units
 from hpcmass.store.files import read_hdf5, reason
 from hpcmass.store.schema import NUMBERS, TRACES
-
-SPIKES: Final = ("spike_time", "spike_neuron", "out_degree", "kind")
-"""Arrays that spikes and graph need, one element a spike, or a unit."""
 
 SCALES: Final[Mapping[str, Mapping[str, float]]] = {
     "potential": {"mV": 1.0, "V": 1e3, "uV": 1e-3, "µV": 1e-3, "millivolt": 1.0, "volt": 1e3, "volts": 1e3},
@@ -34,6 +35,13 @@ SCALES: Final[Mapping[str, Mapping[str, float]]] = {
     "time": {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3, "millisecond": 1.0, "second": 1e3, "seconds": 1e3},
 }
 """Unit → factor to mV, 1/ms or ms."""
+
+NO_UNIT: Final = (None, "", "unknown")
+"""What stands for a unit where none is given: it is that of a sweep file."""
+
+
+ALIKE: Final = 0.75
+"""Similarity, of 1, from which an attribute of a file seems to be a misspelt name: it may have any others."""
 
 
 def scale(source: str, name: str, unit: str | None, kind: str) -> float:
@@ -44,7 +52,7 @@ def scale(source: str, name: str, unit: str | None, kind: str) -> float:
     UserError
         If it is the unit of something else.
     """
-    if unit in (None, "", "unknown"):
+    if unit in NO_UNIT:
         return 1.0
     factors = SCALES[kind]
     if unit not in factors:
@@ -66,7 +74,7 @@ def open_npz(path: Path) -> Source:
     except (OSError, ValueError, EOFError) as error:
         why = "it holds Python objects; give plain arrays" if "pickle" in str(error) else reason(error)
         raise UserError(f"cannot read {path}: {why}") from None
-    return _source(path.name, arrays, {}, {}, lambda: None)
+    return _source(path.name, arrays, {}, {}, lambda: None, others=list(arrays))
 
 
 def open_hdf5_arrays(path: Path) -> Source:
@@ -77,9 +85,12 @@ def open_hdf5_arrays(path: Path) -> Source:
         raise UserError(f"cannot read {path}: {reason(error)}") from None
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in file.attrs.items() if name in (*KEYS, "dt_ms")}
     arrays |= {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+    others = [name for name, item in file.items() if not (isinstance(item, h5py.Dataset) and item.is_scale)]
+    others += [name for name in file.attrs if nearest(name, READ, cutoff=ALIKE)]  # any others are allowed
     units = {name: _text(item.attrs["units"]) for name, item in file.items() if "units" in item.attrs}
     dims = {name: _dimensions(item) for name, item in arrays.items() if isinstance(item, h5py.Dataset)}
-    return _source(path.name, arrays, units, {name: found for name, found in dims.items() if found}, file.close)
+    named = {name: found for name, found in dims.items() if found}
+    return _source(path.name, arrays, units, named, file.close, others=others)
 
 
 def _dimensions(dataset: h5py.Dataset) -> tuple[str, ...] | None:
@@ -95,7 +106,10 @@ def _source(
     units: Mapping[str, str],
     dims: Mapping[str, tuple[str, ...]],
     close: Callable[[], None],
+    *,
+    others: Sequence[str],
 ) -> Source:
+    """`others` are the names that should be known."""
     axes = {axis: require_axis(name, axis, _values(name, arrays, axis)) for axis in _axis_names(name, arrays, dims)}
     found = {trace: arrays[trace] for trace in TRACES if trace in arrays}
     shaped = {trace: array for trace, array in found.items() if array.shape != ()}
@@ -117,6 +131,7 @@ def _source(
         keys={key: _plain(name, key, arrays[key]) for key in KEYS if key in arrays and key not in axes},
         numbers={key: _number(name, key, arrays[key], lengths) for key in NUMBERS if key in arrays},
         trains=_trains(name, arrays, units, bool(axes), n_trials),
+        unread=tuple(key for key in others if key not in READ and key not in axes),
         close=close,
     )
 
@@ -166,12 +181,19 @@ def _trains(
         raise UserError(f"{name} has spike_time, and no {' and no '.join(lacking)}; Φ needs all of {', '.join(SPIKES)}")
     if has_axes:
         raise UserError(f"{name} has spikes and axes; give one source for each point, and its place with --axis")
-    times = np.asarray(arrays["spike_time"][()], dtype=np.float64)
-    times = times * scale(name, "spike_time", units.get("spike_time"), "time")
-    unit = np.asarray(arrays["spike_neuron"][()])
+    if "spike_trial" not in arrays and n_trials > 1:
+        raise UserError(f"{name}: mean_v has {n_trials} trials; give spike_trial, the trial of each spike, from 0")
+    kinds, degrees = np.asarray(arrays["kind"][()]), np.asarray(arrays["out_degree"][()])
+    try:
+        times = spike_times("spike_time", arrays["spike_time"][()])
+        unit = spike_units("spike_neuron", arrays["spike_neuron"][()], "kind", kinds.size)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    unit_given = units.get("spike_time")
+    times = times * scale(name, "spike_time", unit_given, "time")
     trial = np.asarray(arrays["spike_trial"][()]) if "spike_trial" in arrays else np.zeros(times.shape, np.int64)
     for key, values in (("spike_neuron", unit), ("spike_trial", trial)):
-        if values.shape != times.shape or times.ndim != 1:
+        if values.shape != times.shape:
             raise UserError(f"{name}: {key} has shape {values.shape} and spike_time {times.shape}; give one a spike")
     if trial.size and not (trial.min() >= 0 and trial.max() < n_trials):
         raise UserError(f"{name}: spike_trial is from {trial.min()} to {trial.max()}, and mean_v has {n_trials} trials")
@@ -182,7 +204,7 @@ def _trains(
         mine = order[ends[number] : ends[number + 1]]
         return times[mine], unit[mine]
 
-    return trains_of(name, np.asarray(arrays["kind"][()]), np.asarray(arrays["out_degree"][()]), read)
+    return trains_of(name, kinds, degrees, read, unit_known=unit_given not in NO_UNIT)
 
 
 def _plain(name: str, key: str, array: Any) -> int | float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,17 @@ import numpy as np
 
 from hpcmass.config.network import SWEEPABLE
 from hpcmass.errors import UserError
-from hpcmass.nearest import missing_file
-from hpcmass.recordings.phi import phi_from_spikes
-from hpcmass.recordings.source import PHI, Index, Real, Source, require_axis
+from hpcmass.nearest import did_you_mean, missing_file
+from hpcmass.recordings.phi import mean_arrivals
+from hpcmass.recordings.source import DIMENSIONS, PHI, READ, Index, Real, Source, require_axis
 from hpcmass.store.schema import TRACES
-from hpcmass.text import counted
+from hpcmass.text import counted, one_line
 
 SAME_STEP: Final = 1e-6
 """Relative difference of time steps that are equal."""
+
+MOST_NAMES: Final = 8
+"""Most unknown names of a source that a message lists."""
 
 
 def open_source(path: Path) -> Source:
@@ -93,6 +96,27 @@ class Recordings:
             trace in source.traces or trace in source.constants or _follows(source, trace) for source in self.sources
         )
 
+    def from_spikes(self, trace: str) -> bool:
+        """Whether a trace has to be made from the spikes of a source."""
+        return trace not in self.constants and any(
+            trace not in source.traces and trace not in source.constants and _follows(source, trace)
+            for source in self.sources
+        )
+
+    def unread(self) -> Iterator[str]:
+        """A sentence for each name that no import reads and that seems to be misspelt, and one for all others."""
+        first = {name: source.name for source in reversed(self.sources) for name in source.unread}
+        unknown: dict[str, list[str]] = {}
+        for name, source in sorted(first.items()):
+            hint = did_you_mean(name, (known for known in READ if known not in DIMENSIONS))
+            if hint is None:
+                unknown.setdefault(source, []).append(f"'{one_line(name)}'")
+            else:
+                yield f"{source} has '{one_line(name)}', which is not read; {hint}"
+        for source, names in unknown.items():
+            listed = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+            yield f"{source} has {listed}, which {'is' if len(names) == 1 else 'are'} not read"
+
     def place(self, point: Mapping[str, int], trial: int) -> tuple[Source, Index]:
         """The source of a trial, and its index there (`point`: axis → place in the sources' order)."""
         if self.stacked:
@@ -122,17 +146,14 @@ class Recordings:
         times, units = trains.read(trial)
         degrees = trains.degrees if trains.degrees.ndim == 1 else trains.degrees[trial]
         mine = trains.kinds == name.removeprefix("phi_")
-        try:
-            return phi_from_spikes(
-                times,
-                units,
-                np.where(mine, degrees, 0.0),
-                n_neurons=n_neurons,
-                dt_ms=self.dt_ms,
-                duration_ms=self.n_steps * self.dt_ms,
-            )
-        except UserError as error:
-            raise UserError(f"{source.name}: {error}") from None
+        return mean_arrivals(
+            times,
+            np.asarray(units, dtype=np.int64),
+            np.where(mine, degrees, 0.0),
+            n_neurons=n_neurons,
+            dt_ms=self.dt_ms,
+            n_steps=self.n_steps,
+        )
 
 
 def _follows(source: Source, trace: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +18,9 @@ from hpcmass.config.file import IMPORTED, parse_experiment
 from hpcmass.config.network import SWEEPABLE
 from hpcmass.config.yaml_text import Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
+from hpcmass.messages import logger
 from hpcmass.recordings.collect import Recordings
-from hpcmass.recordings.source import KINDS
+from hpcmass.recordings.source import KINDS, PHI
 from hpcmass.store.schema import TRACES
 from hpcmass.text import one_line
 
@@ -30,7 +31,7 @@ NEEDED: Final = {
 }
 """Kind of synapse → what the mass models need of it: g̃_σ = w_σ τ_σ, and V_σ."""
 
-MEMBRANE: Final = ("n_neurons", "tau_m_ms", "v_leak_mv")
+MEMBRANE: Final = ("tau_m_ms", "v_leak_mv")
 
 LABELS: Final = {
     "p": "connection probability, or density of the graph",
@@ -98,7 +99,9 @@ def describe(recordings: Recordings, keys: Mapping[str, Any], zero: Sequence[str
             raise UserError(
                 f"grid.{name} is no single value, and the sources have no axis {name}; give --set grid.{name}=VALUE"
             )
-    _require_stated(recordings, {*stated, *labels, *grid, *swept}, zero)
+    _require_stated(recordings, {**stated, **labels, **grid, **swept}, zero)
+    if "transient_ms" not in stated:
+        logger.info("no transient_ms: the whole recording is analysed")
     stated |= {
         "dt_ms": recordings.dt_ms,
         "duration_ms": canonical(recordings.n_steps * recordings.dt_ms),
@@ -138,29 +141,61 @@ def _section(keys: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in section.items() if value is not None}
 
 
-def _require_stated(recordings: Recordings, stated: set[str], zero: Sequence[str]) -> None:
+def _require_stated(recordings: Recordings, stated: Mapping[str, Any], zero: Sequence[str]) -> None:
     """Refuse an import that lacks what mass models or maps need; names all of it."""
-    name = recordings.names[0]
+    problems = [
+        *_no_input(recordings),
+        *_no_parameters(stated, zero),
+        *_no_size(recordings, stated),
+        *_no_place(stated),
+    ]
+    if problems:
+        raise UserError(f"{recordings.names[0]} {'; it '.join(problems)}")
+
+
+def _no_input(recordings: Recordings) -> Iterator[str]:
     absent = [f"phi_{kind}" for kind in KINDS if not recordings.available(f"phi_{kind}")]
     if absent:
-        raise UserError(
-            f"{name} has no {' and no '.join(absent)}, the spikes that a neuron receives (1/ms); add it, or spikes "
+        yield (
+            f"has no {' and no '.join(absent)}, the spikes that a neuron receives (1/ms); add it, or spikes "
             f"with kind and out_degree, or give a constant such as --constant {absent[-1]}=0"
         )
+
+
+def _no_parameters(stated: Mapping[str, Any], zero: Sequence[str]) -> Iterator[str]:
     kinds = [kind for kind in KINDS if kind not in zero]
     lacking = [key for key in (*MEMBRANE, *(k for kind in kinds for k in NEEDED[kind])) if key not in stated]
     if lacking:
-        meanings = {key: NetworkParameters.model_fields[key].description for key in lacking}
-        listed = ", ".join(f"{key} ({meanings[key]})" if len(lacking) <= 4 else key for key in lacking)
+        listed = ", ".join(_with_meaning(key) if len(lacking) <= 4 else key for key in lacking)
         current = f"; {GUIDE}" if any(key[:2] in ("w_", "v_") and key != "v_leak_mv" for key in lacking) else ""
-        raise UserError(
-            f"{name} does not say {listed}, which the mass models need; add it there, or give --set "
+        yield (
+            f"does not say {listed}, which the mass models need; add it there, or give --set "
             f"network.{lacking[0]}=VALUE{current}"
         )
+
+
+def _no_size(recordings: Recordings, stated: Mapping[str, Any]) -> Iterator[str]:
+    """The number of neurons, by which the spikes of all senders are divided, and which weights may follow."""
+    if "n_neurons" in stated:
+        return
+    uses = ["Φ from spikes"] if any(recordings.from_spikes(trace) for trace in PHI) else []
+    uses += ["weight_scaling"] if stated.get("weight_scaling", "none") != "none" else []
+    if uses:
+        yield (
+            f"does not say {_with_meaning('n_neurons')}, which {' and '.join(uses)} need{'s' * (len(uses) == 1)}; add "
+            "it there, or give --set network.n_neurons=VALUE"
+        )
+
+
+def _no_place(stated: Mapping[str, Any]) -> Iterator[str]:
     unplaced = [key for key in LABELS if key not in stated]
     if unplaced:
         listed = ", ".join(f"{key} ({LABELS[key]})" for key in unplaced)
-        raise UserError(
-            f"{name} does not say {listed}; it is the place in the maps, and no model uses it: add it, or give --set "
+        yield (
+            f"does not say {listed}; it is the place in the maps, and no model uses it: add it, or give --set "
             f"grid.{unplaced[0]}=VALUE"
         )
+
+
+def _with_meaning(key: str) -> str:
+    return f"{key} ({NetworkParameters.model_fields[key].description})"

@@ -14,6 +14,8 @@ from typing import Any, Final
 import h5py
 import numpy as np
 
+from hpcmass.compare.plausible import Seen, doubts
+from hpcmass.compare.settings import setting_problems
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import trial_label, values_at
@@ -21,8 +23,8 @@ from hpcmass.messages import logger
 from hpcmass.recordings.collect import Recordings, collect
 from hpcmass.recordings.describe import describe, given_keys, sorted_places
 from hpcmass.recordings.numbers import numbers_of
-from hpcmass.recordings.plausible import Seen, doubts
 from hpcmass.recordings.source import KINDS, PHI, Index, Real, Source
+from hpcmass.recordings.spikes import SpikesSeen
 from hpcmass.store.files import real_path, require_output, require_space, reserve
 from hpcmass.store.layout import creating_sweep, sweep_bytes
 from hpcmass.store.lock import SweepLock
@@ -114,6 +116,8 @@ def import_recordings(
     dt_ms = network.get("dt_ms") if isinstance(network, dict) else None
     with ExitStack() as stack:
         recordings = collect(stack, paths, axes, constants, dt_ms if isinstance(dt_ms, int | float) else None)
+        for sentence in recordings.unread():
+            logger.warning("%s", sentence)
         zero = [kind for kind in KINDS if _is_zero(recordings, f"phi_{kind}")]
         experiment = describe(recordings, keys, zero)
         stack.enter_context(SweepLock(target))
@@ -144,6 +148,7 @@ def _write(path: Path, recordings: Recordings, experiment: Experiment, force: bo
         "history": history_value([history_line(f"imported from {', '.join(recordings.names)}")]),
     }
     seen = Seen()
+    spikes = SpikesSeen("spike_time", recordings.dt_ms, recordings.n_steps)
     with creating_sweep(path, experiment, attributes, force=force) as file:
         reserve(file, sweep_bytes(experiment))
         axes = experiment.axes()
@@ -154,6 +159,8 @@ def _write(path: Path, recordings: Recordings, experiment: Experiment, force: bo
             network = experiment.network_at(values)
             for trial in range(recordings.n_trials):
                 source, index = recordings.place(places, trial)
+                if source.trains is not None:
+                    _note(spikes, source, index[-1])
                 traces = _traces(recordings, experiment, source, index, trial_label(values, trial), network.n_neurons)
                 seen.add(traces, network)
                 _put(file, (*point, trial), traces)
@@ -161,8 +168,23 @@ def _write(path: Path, recordings: Recordings, experiment: Experiment, force: bo
                     file[name][(*point, trial)] = number
         file["status"][...] = DONE
         seen.require()
-    for sentence in doubts(seen, experiment):
+    network = experiment.network
+    refused = (
+        f"{problem}; `hpcmass compare` will refuse that, give other settings with --set"
+        for problem in setting_problems(network, experiment.compare)
+    )
+    for sentence in (*spikes.doubts(), *doubts(seen, network), *refused):
         logger.warning("%s", sentence)
+
+
+def _note(spikes: SpikesSeen, source: Source, trial: int) -> None:
+    """Note the spikes of one trial of a source."""
+    assert source.trains is not None
+    times_ms, _ = source.trains.read(trial)
+    try:
+        spikes.add(times_ms, where=f" of trial {trial}", unit_known=source.trains.unit_known)
+    except UserError as error:
+        raise UserError(f"{source.name}: {error}") from None
 
 
 def _traces(

@@ -15,6 +15,7 @@ import numpy as np
 from hpcmass.errors import UserError
 from hpcmass.recordings.arrays_source import kind_of, scale
 from hpcmass.recordings.source import Index, Real, Source, Trains, layout, trains_of
+from hpcmass.recordings.spikes import steps_within
 from hpcmass.store.files import read_hdf5, reason
 from hpcmass.store.schema import TRACES
 
@@ -66,7 +67,7 @@ def open_nwb(path: Path) -> Source:
         traces={trace: reader(trace, group) for trace, group in found.items()},
         constants={},
         keys={},
-        trains=_units(name, file, starts_ms),
+        trains=_units(name, file, starts_ms, dt_ms, n_steps),
         close=file.close,
     )
 
@@ -116,8 +117,11 @@ def _trials(name: str, file: h5py.File, data: h5py.Dataset, dt_ms: float, start_
     return starts.tolist(), int(lengths[0])
 
 
-def _units(name: str, file: h5py.File, starts_ms: list[float]) -> Trains | None:
-    """Spikes and graph from the table of units, if it has the columns `kind` and `out_degree`."""
+def _units(name: str, file: h5py.File, starts_ms: list[float], dt_ms: float, n_steps: int) -> Trains | None:
+    """Spikes and graph from the table of units, if it has the columns `kind` and `out_degree`.
+
+    The table has the spikes of the whole session: a trial has those that lie within it, if any do.
+    """
     if "units" not in file or not {"kind", "out_degree", "spike_times", "spike_times_index"} <= set(file["units"]):
         return None
     table = file["units"]
@@ -127,8 +131,15 @@ def _units(name: str, file: h5py.File, starts_ms: list[float]) -> Trains | None:
     unit = np.repeat(np.arange(counts.size), counts)
 
     def read(trial: int) -> tuple[Real, Any]:
-        return times - starts_ms[trial], unit
+        own = times - starts_ms[trial]
+        here, _ = steps_within(own, dt_ms, n_steps)
+        return own[here], unit[here]
 
+    if times.size and not any(read(trial)[0].size for trial in range(len(starts_ms))):
+        raise UserError(
+            f"{name}: no spike lies within a trial: spike_times is from {times.min() / 1e3:g} to "
+            f"{times.max() / 1e3:g} s, and mean_v begins at {starts_ms[0] / 1e3:g} s"
+        )
     return trains_of(name, np.asarray(table["kind"][()]), np.asarray(table["out_degree"][()]), read)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,9 +9,8 @@ from hpcmass.compare.arrays import positive, real_array, real_number
 from hpcmass.compare.series import Real
 from hpcmass.config.limits import MOST_STEPS, steps
 from hpcmass.errors import UserError
-
-ROUNDING: Final = 1e-6
-"""Part of a step by which a spike may lie before the step that it belongs to: times such as 0.3 are rounded."""
+from hpcmass.messages import logger
+from hpcmass.recordings.spikes import SpikesSeen, spike_times, spike_units, steps_within
 
 
 def phi_from_spikes(
@@ -42,7 +39,7 @@ def phi_from_spikes(
     Parameters
     ----------
     times_ms : array, (n_spikes,)
-        Times of the spikes (ms), in any order. Those outside the recording are left out.
+        Times of the spikes (ms), in any order. Those outside the recording are left out, with a warning.
     senders : array of int, (n_spikes,)
         Number of each spike's sender, from 0.
     out_degrees : array, (n_senders,)
@@ -80,47 +77,37 @@ def phi_from_spikes(
     array([0.8, 0. , 0. , 2. , 0. ])
     """
     dt, duration = positive("dt_ms", dt_ms), positive("duration_ms", duration_ms)
-    degrees = _listed("out_degrees", out_degrees)
+    degrees = real_array("out_degrees", out_degrees)
+    if degrees.ndim != 1:
+        raise UserError(f"out_degrees has shape {degrees.shape}; give one dimension")
     if (degrees < 0).any():
         raise UserError(f"out_degrees[{int(np.argmax(degrees < 0))}] is negative; give numbers from 0")
-    times, sender = _listed("times_ms", times_ms), _numbers(senders, degrees.size)
+    times, sender = spike_times("times_ms", times_ms), spike_units("senders", senders, "out_degrees", degrees.size)
     if times.size != sender.size:
         raise UserError(f"times_ms has {times.size} spikes and senders {sender.size}; give one sender for each spike")
     if steps(duration, dt) > MOST_STEPS or round(duration / dt) < 1:
         raise UserError(f"duration_ms = {duration:g} is not a possible number of steps of dt_ms = {dt:g}")
-    n_steps = round(duration / dt)
-    first = real_number("start_ms", start_ms) - real_number("delay_ms", delay_ms)
-    step = np.floor((times - first + _rounding_ms(times_ms)) / dt + ROUNDING)
-    here = (step >= 0) & (step < n_steps)
-    if times.size and not here.any():
-        raise UserError(
-            f"no spike lies within the recording: times_ms is from {times.min():g} to {times.max():g}, and the "
-            f"recording from {start_ms:g} to {start_ms + duration:g} ms"
-        )
-    arrived = np.bincount(step[here].astype(np.int64), weights=degrees[sender[here]], minlength=n_steps)
-    return np.asarray(arrived / (positive("n_neurons", n_neurons) * dt), dtype=np.float64)
+    n_steps, n_receiving = round(duration / dt), positive("n_neurons", n_neurons)
+    delay = real_number("delay_ms", delay_ms)
+    first = real_number("start_ms", start_ms) - delay
+    arrival = times - first + _rounding_ms(times_ms)
+    seen = SpikesSeen("times_ms", dt, n_steps, slack_ms=dt + abs(delay), start_ms=first)
+    seen.add(arrival)
+    for sentence in seen.doubts():
+        logger.warning("%s", sentence)
+    return mean_arrivals(arrival, sender, degrees, n_neurons=n_receiving, dt_ms=dt, n_steps=n_steps)
+
+
+def mean_arrivals(
+    times_ms: Real, senders: npt.NDArray[np.int64], degrees: Real, *, n_neurons: float, dt_ms: float, n_steps: int
+) -> Real:
+    """Φ of spikes that are checked, of those within the recording; times (ms) are from its beginning."""
+    here, step = steps_within(times_ms, dt_ms, n_steps)
+    arrived = np.bincount(step, weights=degrees[senders[here]], minlength=n_steps)
+    return np.asarray(arrived / (n_neurons * dt_ms), dtype=np.float64)
 
 
 def _rounding_ms(times_ms: npt.ArrayLike) -> float:
     """Error (ms) of times in single precision."""
     given = np.asarray(times_ms)
     return float(np.spacing(np.abs(given).max(initial=0))) if given.dtype == np.float32 else 0.0
-
-
-def _listed(name: str, values: npt.ArrayLike) -> Real:
-    array = real_array(name, values)
-    if array.ndim != 1:
-        raise UserError(f"{name} has shape {array.shape}; give one dimension")
-    return array
-
-
-def _numbers(senders: npt.ArrayLike, n_senders: int) -> npt.NDArray[np.int64]:
-    numbers: npt.NDArray[Any] = _listed("senders", senders)
-    if (numbers != np.floor(numbers)).any():
-        raise UserError("senders must be whole numbers, from 0")
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() < n_senders):
-        wrong = numbers.min() if numbers.min() < 0 else numbers.max()
-        raise UserError(
-            f"senders has the number {wrong:.0f}, and out_degrees is of senders 0 to {n_senders - 1}; count from 0"
-        )
-    return numbers.astype(np.int64)

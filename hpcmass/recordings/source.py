@@ -26,6 +26,12 @@ KEYS: Final = ("p", "lam", *(k for k in NetworkParameters.model_fields if k not 
 
 DIMENSIONS: Final = ("trial", "time", "time_ms", "t")
 
+SPIKES: Final = ("spike_time", "spike_neuron", "out_degree", "kind")
+"""Arrays that spikes and graph need, one element a spike, or a unit."""
+
+READ: Final = ("dt_ms", "axes", *TRACES, *NUMBERS, *KEYS, *SPIKES, "spike_trial", *DIMENSIONS)
+"""Every name that a source of named arrays may have, beside its axes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trains:
@@ -39,11 +45,14 @@ class Trains:
         Neurons that each unit reaches.
     read : callable
         Trial → times (ms, from the beginning of the trial's first step) and units of its spikes.
+    unit_known : bool
+        Whether the source says in which unit the times are.
     """
 
     kinds: npt.NDArray[np.str_]
     degrees: Real
     read: Callable[[int], tuple[Real, npt.NDArray[np.int64]]]
+    unit_known: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +79,8 @@ class Source:
     numbers : dict of str to array
         Numbers of each trial, (axes…, n_trials).
     trains : Trains or None
+    unread : tuple of str
+        Names in it that an import does not read.
     close : callable
     """
 
@@ -84,6 +95,7 @@ class Source:
     keys: dict[str, Any]
     numbers: dict[str, Real] = field(default_factory=dict)
     trains: Trains | None = None
+    unread: tuple[str, ...] = ()
     close: Callable[[], None] = lambda: None
 
 
@@ -157,6 +169,8 @@ def trains_of(
     kinds: npt.NDArray[Any],
     degrees: npt.NDArray[Any],
     read: Callable[[int], tuple[Real, npt.NDArray[np.int64]]],
+    *,
+    unit_known: bool = True,
 ) -> Trains:
     """Spikes with their graph, checked."""
     letters = np.asarray([k.decode() if isinstance(k, bytes) else str(k) for k in kinds.tolist()])
@@ -171,4 +185,4 @@ def trains_of(
         )
     if not np.isfinite(numbers).all() or (numbers < 0).any():
         raise UserError(f"{name}: out_degree has a number that is negative or not finite; give numbers from 0")
-    return Trains(letters, numbers, read)
+    return Trains(letters, numbers, read, unit_known)

@@ -69,6 +69,22 @@ def test_a_model_that_diverges_has_no_statistics(trials: dict[str, np.ndarray]) 
     found = compare_recording(trials["mean_v"], 1e8, trials["phi_I"], trials["phi_ext"], models=MODELS, **SETTINGS)
     assert found["CFM"].n_diverged == 2
     assert np.isnan(found["CFM"].rho)
+    (cfm,) = [line for line in repr(found).splitlines() if line.startswith("CFM")]
+    assert set(cfm.split()[1:]) == {"diverged"}
+    assert "NaN" not in found._repr_html_()
+    assert found.to_dataframe()["rho"].dtype == np.float64
+
+
+def test_wrong_units_are_noticed(trials: dict[str, np.ndarray], caplog: pytest.LogCaptureFixture) -> None:
+    arrays = {name: trials[name] for name in TRACES}
+    with pytest.raises(UserError, match=r"^mean_v is from .* mean_v seems to be in V; multiply it by 1000$"):
+        compare_recording(**arrays | {"mean_v": arrays["mean_v"] / 1e3}, models=MODELS, **SETTINGS)
+    compare_recording(**arrays, models=MODELS, **SETTINGS)
+    assert not caplog.records
+    settled = {"mean_v": arrays["mean_v"] - arrays["mean_v"].mean() - 70}
+    per_s = {name: np.full_like(arrays[name], 1e3) for name in TRACES[1:]}
+    compare_recording(**settled | per_s, models=MODELS, **SETTINGS)
+    assert "the input seems to be in spikes per s" in caplog.text
 
 
 def test_a_trace_that_a_model_needs_is_asked_for(trials: dict[str, np.ndarray]) -> None:

@@ -18,6 +18,7 @@ from hpcmass.config.file import load_experiment
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.mass.registry import predict
+from hpcmass.plots.view import open_view
 from hpcmass.recordings.importing import import_recordings
 from hpcmass.store.check import check_sweep
 from hpcmass.store.schema import TRACES
@@ -202,7 +203,7 @@ def test_spikes_and_degrees_become_phi(source, tmp_path: Path) -> None:
     assert check_sweep(tmp_path / "rec.h5") == []
 
 
-def test_an_nwb_file(tmp_path: Path) -> None:
+def test_an_nwb_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pynwb = pytest.importorskip("pynwb")
     start = datetime.datetime.now(datetime.UTC)
     file = pynwb.NWBFile(session_description="a", identifier="b", session_start_time=start)
@@ -222,11 +223,18 @@ def test_an_nwb_file(tmp_path: Path) -> None:
     config.write_text(yaml.safe_dump({"network": {k: v for k, v in KEYS.items() if k not in ("p", "lam")}}))
     labels = ["grid.p=0.1", "grid.lam=0.8"]
     import_recordings(tmp_path / "run.nwb", tmp_path / "rec.h5", config=config, assignments=labels)
+    assert "spike" not in caplog.text  # those of the other trial are no mistake
     sweep = open_sweep(tmp_path / "rec.h5").squeeze()
     assert dict(sweep.sizes)["trial"] == 2
     np.testing.assert_allclose(sweep["mean_v"].values.ravel(), mean_v, rtol=1e-6)
     assert np.flatnonzero(sweep["phi_E"].values.ravel()).tolist() == [200, 1200]
     assert np.flatnonzero(sweep["phi_I"].values.ravel()).tolist() == [400]
+    with h5py.File(tmp_path / "run.nwb", "r+") as file:
+        file["units/spike_times"][...] += 5.0
+    with pytest.raises(
+        UserError, match=r"run.nwb: no spike lies within a trial: spike_times is from 5.1 to 5.7 s, and"
+    ):
+        import_recordings(tmp_path / "run.nwb", tmp_path / "late.h5", config=config, assignments=labels)
 
 
 def test_what_neo_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +259,9 @@ def test_what_neo_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(UserError, match=r"pip install 'hpcmass\[neo\]'"):
         import_recordings(tmp_path / "run.pkl", tmp_path / "new.h5", **given)
 
+
+ONE = {"phi_E": None, "phi_I": None, "phi_ext": None} | SPIKES | {"spike_trial": None}
+"""Changes that put the spikes of one trial in place of Φ."""
 
 NAN = traces()["mean_v"].copy()
 NAN[17] = np.nan
@@ -282,6 +293,16 @@ NAN[17] = np.nan
         ({"mean_v": np.zeros(3), "phi_E": 1.0, "phi_I": 1.0, "phi_ext": 1.0}, "mean_v has 3 steps; give at least 16"),
         ({"phi_E": None, "spike_time": [1.0]}, "has spike_time, and no spike_neuron and no out_degree and no kind"),
         ({"phi_E": None} | SPIKES | {"spike_trial": np.ones(6, int)}, "spike_trial is from 1 to 1, and mean_v has 1"),
+        (
+            {"phi_E": None, **traces(2), **SPIKES, "spike_trial": None},
+            "^run.npz: mean_v has 2 trials; give spike_trial, the trial of each spike, from 0$",
+        ),
+        (ONE | {"spike_time": np.full(6, np.nan)}, r"^run.npz: spike_time\[0\] is nan; give finite numbers$"),
+        (ONE | {"spike_time": 2e3 + SPIKES["spike_time"]}, r"^run.npz: no spike of trial 0 lies .* recording: spike_t"),
+        (ONE | {"spike_neuron": np.full(6, 9)}, "^run.npz: spike_neuron has the number 9, and kind the elements 0 to"),
+        (ONE | {"spike_neuron": np.full(6, 0.5)}, "^run.npz: spike_neuron must be whole numbers, from 0$"),
+        (ONE | {"n_neurons": None}, r"does not say n_neurons \(.*\), which Φ from spikes needs; .* network.n_neurons="),
+        (ONE | {"spike_neuron": np.zeros(5, int)}, r"spike_neuron has shape \(5,\) and spike_time \(6,\)"),
         ({"phi_E": None} | SPIKES | {"spike_trial": np.zeros(6, int), "kind": ["E", "e", "I", "I"]}, "kind has 'e'"),
         ({"phi_E": None} | SPIKES | {"spike_trial": np.zeros(6, int), "out_degree": [1, 2]}, "out_degree has 2 units"),
         ({"rate_E": [1.0, 2.0]}, "rate_E has shape"),
@@ -334,11 +355,112 @@ def test_current_based_synapses_are_conductances_with_a_far_reversal_potential(s
 def test_input_in_spikes_per_second_is_noticed(source, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settled = -74 / (1 + 2 * (0.02 * 3 + 0.05 * 5))  # all reversal potentials of what acts are 0, and Φ is 2 per ms
     right = {"mean_v": settled + np.random.default_rng(1).standard_normal(N_STEPS), "w_I": 0.0}
-    import_recordings(source(**right), tmp_path / "right.h5")
+    import_recordings(source(**right, transient_ms=100.0), tmp_path / "right.h5")
     assert not caplog.records
     wrong = {name: 1e3 * values for name, values in traces().items() if name != "mean_v"}
     import_recordings(source(**right, **wrong), tmp_path / "wrong.h5")
     assert "the input seems to be in spikes per s" in caplog.text
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Warnings since the last call."""
+    found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    caplog.clear()
+    return found
+
+
+def test_spikes_in_seconds_are_noticed(source, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    import_recordings(source(**ONE), tmp_path / "right.h5")
+    assert not warned(caplog)
+    path = source(**ONE | {"spike_time": SPIKES["spike_time"] / 1e3})
+    import_recordings(path, tmp_path / "wrong.h5")
+    assert warned(caplog) == ["the last spike is at 0.9 ms of 1000 ms: spike_time seems to be in s; give ms"]
+    early = ONE | {"spike_time": np.linspace(0, 9, 6)}
+    with h5py.File(tmp_path / "run.h5", "w") as file, np.load(source(**early)) as arrays:
+        for name in arrays:
+            file[name] = arrays[name].astype("S3") if name == "kind" else arrays[name]
+        file["spike_time"].attrs["units"] = "ms"
+    import_recordings(tmp_path / "run.h5", tmp_path / "stated.h5")
+    assert not warned(caplog)
+
+
+def test_spikes_outside_the_recording_are_counted(source, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    two = ONE | {"mean_v": traces(2)["mean_v"], "spike_trial": SPIKES["spike_trial"]}
+    import_recordings(source(**two | {"spike_time": SPIKES["spike_time"] + 0.1 * (SPIKES["spike_time"] == 900)}),
+                      tmp_path / "right.h5")  # fmt: skip
+    assert not warned(caplog)
+    late = np.array([10.0, 20.0, 30.2, 1500.0, 1700.1, 900.0])
+    import_recordings(source(**two | {"spike_time": late}), tmp_path / "late.h5")
+    assert warned(caplog) == [
+        "2 of 6 spikes lie outside the recording and are left out: spike_time is from 10 to 1700.1, and the recording "
+        "from 0 to 1000 ms"
+    ]
+    edge = np.array([10.0, 20.0, 30.2, 500.0, 1000.0, 900.0])  # at the end of its step
+    import_recordings(source(**two | {"spike_time": edge}), tmp_path / "edge.h5")
+    assert not warned(caplog)
+
+
+def test_a_name_that_is_not_read_is_said(source, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    paths = [source(f"{k}.npz", transient=300.0, Qq=1, zzzz=2) for k in range(2)]
+    import_recordings(paths, tmp_path / "rec.h5")
+    assert "no transient_ms: the whole recording is analysed" in caplog.text
+    assert warned(caplog) == [
+        "0.npz has 'transient', which is not read; did you mean 'transient_ms'?",
+        "0.npz has 'Qq', 'zzzz', which are not read",
+    ]
+    import_recordings(source(transient_ms=300.0, axes=["g"], g=[1.0], **traces(1)), tmp_path / "right.h5")
+    assert not caplog.records
+
+
+def test_names_of_an_hdf5_file_that_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    xr = pytest.importorskip("xarray")
+    arrays = {name: (("gain", "trial", "time"), values) for name, values in traces(2, 1).items()}
+    dataset = xr.Dataset(arrays, {"gain": [1.0, 2.0]}).assign_attrs(KEYS, dt_ms=0.5, title="mine", institution="ours")
+    dataset.to_netcdf(tmp_path / "right.nc", engine="h5netcdf")
+    import_recordings(tmp_path / "right.nc", tmp_path / "right.h5")
+    assert not warned(caplog)
+    dims = {"spike_time": "spike", "spike_neuron": "spike", "kind": "unit", "out_degree": "unit"}  # without coordinates
+    spikes = xr.Dataset({name: (dim, SPIKES[name]) for name, dim in dims.items()})
+    spikes["mean_v"] = ("trial", "time"), traces(1)["mean_v"]
+    spikes.assign_attrs(KEYS, dt_ms=0.5).to_netcdf(tmp_path / "spikes.nc", engine="h5netcdf")
+    import_recordings(tmp_path / "spikes.nc", tmp_path / "spikes.h5")
+    assert not warned(caplog)
+    dataset["phi_e"] = dataset["phi_E"]
+    dataset.assign_attrs(transient=300.0).to_netcdf(tmp_path / "wrong.nc", engine="h5netcdf")
+    import_recordings(tmp_path / "wrong.nc", tmp_path / "wrong.h5")
+    assert warned(caplog) == [
+        "wrong.nc has 'phi_e', which is not read; did you mean 'phi_E'?",
+        "wrong.nc has 'transient', which is not read; did you mean 'transient_ms'?",
+    ]
+
+
+def test_all_that_is_missing_is_said_at_once(source, tmp_path: Path) -> None:
+    path = source(phi_ext=None, tau_m_ms=None, w_I=None, p=None, lam=None)
+    with pytest.raises(UserError) as raised:
+        import_recordings(path, tmp_path / "rec.h5")
+    for part in (
+        "run.npz has no phi_ext, the spikes",
+        "; it does not say tau_m_ms (membrane time constant), w_I (",
+        "; it does not say p (connection probability, or density of the graph), lam (",
+    ):
+        assert part in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.long
+def test_arrays_need_no_number_of_neurons(source, tmp_path: Path) -> None:
+    recorded, compared = tmp_path / "rec.h5", tmp_path / "cmp.h5"
+    import_recordings(source(n_neurons=None), recorded)
+    assert check_sweep(recorded) == []
+    compare_sweep(recorded, compared)
+    with open_view(compared) as view:
+        assert view.size() == "1 trial of 1 s after the transient"
+    import_recordings(source(), tmp_path / "known.h5")
+    compare_sweep(tmp_path / "known.h5", tmp_path / "known-cmp.h5")
+    with open_view(tmp_path / "known-cmp.h5") as view:
+        assert view.size().startswith("N = 100 neurons, 1 trial")
+    with pytest.raises(UserError, match=r"n_neurons .* which weight_scaling needs; add it there"):
+        import_recordings(source(n_neurons=None), tmp_path / "w.h5", assignments=["network.weight_scaling=1/k"])
 
 
 def test_what_a_comparison_will_refuse_is_said_at_once(

@@ -69,12 +69,25 @@ def test_start_and_delay():
     assert not phi_from_spikes([], [], [1], **at).any()
 
 
+def test_spikes_that_are_left_out_or_in_seconds_are_said(caplog):
+    at = {"senders": [0, 0, 0], "out_degrees": [1], "n_neurons": 1, "dt_ms": 0.1, "duration_ms": 100.0}
+    assert phi_from_spikes([1.0, 50.0, 99.9], **at).sum() == pytest.approx(30)
+    assert phi_from_spikes([1.0, 50.0, 99.9], **at, delay_ms=1.5).sum() == pytest.approx(20)
+    assert phi_from_spikes([1.0, 50.0, 100.0], **at).sum() == pytest.approx(20)
+    assert not caplog.records
+    assert phi_from_spikes([-1.0, 50.0, 150.0], **at).sum() == pytest.approx(10)
+    assert "2 of 3 spikes lie outside the recording and are left out: times_ms is from -1 to 150, and" in caplog.text
+    phi_from_spikes([1000.01, 1000.05, 1000.09], **at, start_ms=1000.0)
+    assert "the last spike is at 1000.09 ms" in caplog.text
+    assert "times_ms seems to be in s; give ms" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"times_ms": [0.1, np.nan]}, r"times_ms\[1\] is nan; give finite numbers"),
         ({"times_ms": [0.1]}, "times_ms has 1 spikes and senders 2"),
-        ({"senders": [1, 2]}, "senders has the number 2, and out_degrees is of senders 0 to 1; count from 0"),
+        ({"senders": [1, 2]}, "senders has the number 2, and out_degrees the elements 0 to 1; count from 0"),
         ({"senders": [-1, 0]}, "senders has the number -1"),
         ({"senders": [0.5, 0]}, "whole numbers"),
         ({"senders": [[0, 1]]}, r"senders has shape \(1, 2\); give one dimension"),

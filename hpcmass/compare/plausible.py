@@ -7,10 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from hpcmass.compare.settings import setting_problems
-from hpcmass.config import Experiment, NetworkParameters
+from hpcmass.compare.series import Real
+from hpcmass.config import NetworkParameters
 from hpcmass.errors import UserError
-from hpcmass.recordings.source import KINDS, Real
 
 FAR_MV: Final = 20.0
 NEAR_MV: Final = 10.0
@@ -18,7 +17,7 @@ NEAR_MV: Final = 10.0
 
 
 class Seen:
-    """What all trials of an import have in common."""
+    """What all trials of some recordings have in common."""
 
     def __init__(self) -> None:
         self.largest_v = 0.0
@@ -48,14 +47,13 @@ class Seen:
 def settled_mv(network: NetworkParameters, traces: Mapping[str, Real], factor: float) -> float:
     """The potential (mV) of a neuron without threshold at the mean input times `factor`."""
     g, reversal = network.g_tilde_ms(), network.reversal_mv()
-    conductance = {kind: factor * g[kind] * float(traces[f"phi_{kind}"].mean()) for kind in KINDS}
-    pull = network.v_leak_mv + sum(conductance[kind] * reversal[kind] for kind in KINDS)
+    conductance = {kind: factor * g[kind] * float(traces[f"phi_{kind}"].mean()) for kind in g}
+    pull = network.v_leak_mv + sum(conductance[kind] * reversal[kind] for kind in g)
     return pull / (1 + sum(conductance.values()))
 
 
-def doubts(seen: Seen, experiment: Experiment) -> Iterator[str]:
-    """A sentence for each unit that is probably wrong, and for each setting that a comparison will refuse."""
-    network = experiment.network
+def doubts(seen: Seen, network: NetworkParameters) -> Iterator[str]:
+    """A sentence for each unit that is probably wrong."""
     if np.all(np.abs(seen.per_ms) > FAR_MV) and np.all(np.abs(seen.per_s) < NEAR_MV):
         yield (
             "the input seems to be in spikes per s: the mean potential fits it then, and is "
@@ -66,5 +64,3 @@ def doubts(seen: Seen, experiment: Experiment) -> Iterator[str]:
             f"a trial is {network.duration_ms:g} ms long, less than tau_m_ms = {network.tau_m_ms:g}; dt_ms = "
             f"{network.dt_ms:g} is probably not in ms"
         )
-    for problem in setting_problems(network, experiment.compare):
-        yield f"{problem}; `hpcmass compare` will refuse that, give other settings with --set"
