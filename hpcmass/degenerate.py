@@ -1,4 +1,7 @@
-"""Networks that are valid and yet no random network: identical inputs, steps that overshoot, neurons in lock-step."""
+"""Networks that are valid and yet hardly meant: no random network, or units and signs that were mistaken.
+
+No random network is one with identical inputs, steps that overshoot, or neurons in lock-step.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcmass.config import Experiment, NetworkParameters
-from hpcmass.config.derived import Tie
+from hpcmass.config.derived import MV2_PER, NoiseUnit, Tie
 from hpcmass.costs import mean_field_rate_hz
 from hpcmass.store.schema import DONE
 from hpcmass.text import counted
@@ -44,7 +47,12 @@ def degenerate_inputs(experiment: Experiment) -> list[str]:
         Empty for an ordinary configuration.
     """
     corners = list(itertools.islice(_corners(experiment), MOST_CORNERS))
-    found = _same_input(corners, experiment.network.ties), _overshoot(corners)
+    found = (
+        _same_input(corners, experiment.network.ties),
+        _overshoot(corners),
+        _noise(corners, experiment.network.noise_unit),
+        *_reversals(corners),
+    )
     return [sentence for sentence in found if sentence is not None]
 
 
@@ -60,8 +68,7 @@ def _same_input(corners: list[tuple[dict[str, float], NetworkParameters]], ties:
     """Whether neurons of one kind differ in nothing but little noise; `ties` are those of the configuration."""
     for at, network in corners:
         drive = network.n_external * network.external_rate_hz * network.w_ext
-        noise_mv = math.sqrt(network.noise_q / (2 * network.tau_m_ms))
-        if drive == 0 or noise_mv >= QUIET_MV:
+        if drive == 0 or resting_sd_mv(network) >= QUIET_MV:
             continue
         lam = at["lam"]
         for key, kind, exist in (("p_ext", "excitatory", lam > 0), ("p_ext_I", "inhibitory", lam < 1)):
@@ -93,6 +100,53 @@ def _overshoot(corners: list[tuple[dict[str, float], NetworkParameters]]) -> str
         f"at {place} dt_ms is {worst:.3g} times the effective membrane time constant when many neurons fire at once, "
         f"and a step of forward Euler overshoots from 1 on; give dt_ms of at most {step_ms:.2g}, or smaller weights"
     )
+
+
+def resting_sd_mv(network: NetworkParameters) -> float:
+    """Standard deviation (mV) of the potential of a neuron without input and threshold (`network`: at one point)."""
+    return math.sqrt(network.noise_q / (2 * network.tau_m_ms))
+
+
+def _noise(corners: list[tuple[dict[str, float], NetworkParameters]], unit: NoiseUnit) -> str | None:
+    """The network whose resting neurons fluctuate most, if that is beyond the threshold (`unit`: of noise_q)."""
+    network = max((network for _, network in corners), key=lambda network: resting_sd_mv(network) / _room_mv(network))
+    if resting_sd_mv(network) <= _room_mv(network):
+        return None
+    return (
+        f"with noise_q = {network.noise_q / MV2_PER[unit]:g} {unit} a resting neuron would fluctuate by "
+        f"{resting_sd_mv(network):.4g} mV (standard deviation), and its threshold is {_room_mv(network):g} mV above "
+        "rest; give a smaller noise_q, or another noise_unit"
+    )
+
+
+def _room_mv(network: NetworkParameters) -> float:
+    """From rest to the threshold; from the reset if the threshold is not above V_L, so that no neuron rests."""
+    rests = network.v_leak_mv < network.v_threshold_mv
+    return network.v_threshold_mv - (network.v_leak_mv if rests else network.v_reset_mv)
+
+
+def _reversals(corners: list[tuple[dict[str, float], NetworkParameters]]) -> Iterator[str]:
+    """Synapses that do the opposite of what their name says, each at the first point where they do."""
+    found: dict[str, str] = {}
+    for at, network in corners:
+        threshold = network.v_threshold_mv
+        drive = network.n_external * network.external_rate_hz * network.w_ext
+        if network.v_inh_mv > threshold and network.w_I > 0 and at["lam"] < 1:
+            found.setdefault(
+                "v_inh_mv",
+                f"v_inh_mv = {network.v_inh_mv:g} is above v_threshold_mv = {threshold:g}, so that inhibition makes "
+                "neurons fire",
+            )
+        for key, exist in (("v_exc_mv", network.w_E > 0 and at["lam"] > 0), ("v_ext_mv", drive > 0)):
+            value = getattr(network, key)
+            if value < threshold and exist:
+                found.setdefault(
+                    key,
+                    f"{key} = {value:g} is below v_threshold_mv = {threshold:g}, so that its synapses alone make no "
+                    "neuron fire",
+                )
+    for sentence in found.values():
+        yield f"{sentence}; check value and sign"
 
 
 def largest_conductance(network: NetworkParameters, p: float, lam: float) -> float:

@@ -182,9 +182,10 @@ class Registry(Generic[T]):
             return f"{self.key}: {name} is a file; give a name in it, too, {name}:NAME"
         near = did_you_mean(name, known)
         hint = f" ({near})" if near else ""
-        listed = ", ".join(known) or f"none; give one in a file, {self.key.split('.')[-1]}.py:{name}"
+        listed = f"{', '.join(known)}, or one" if known else "none; give one"
+        in_a_file = f"{self.key.split('.')[-1]}.py:{name}"
         kinds = f"{self.kind.split()[-1]}s"
-        return f"{self.key}: there is no {self.kind} '{name}'; known {kinds}: {listed}{hint}"
+        return f"{self.key}: there is no {self.kind} '{name}'; known {kinds}: {listed} in a file, {in_a_file}{hint}"
 
 
 Code = dict[str, dict[str, str]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from hpcmass.compare.arrays import real_array
 from hpcmass.config import CompareParameters, Experiment, NetworkParameters
 from hpcmass.config.assignments import set_in_history
-from hpcmass.config.file import changed, validated
+from hpcmass.config.file import changed, experiment_of, validated
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial, trials
 from hpcmass.mass import Traces, predict
@@ -207,7 +208,7 @@ class TrialResult:
 
 
 def simulate(
-    experiment: Experiment,
+    experiment: str | os.PathLike[str] | Experiment,
     p: float,
     lam: float,
     trial: int = 0,
@@ -222,8 +223,8 @@ def simulate(
 
     Parameters
     ----------
-    experiment : Experiment
-        From `load_experiment`, or made in place: `Experiment(grid={"p": 0.2, "lam": 0.8})`.
+    experiment : path or Experiment
+        A configuration file, or an experiment that is in memory, such as `Experiment(grid={"p": 0.2, "lam": 0.8})`.
     p, lam : float
         Connection probability and excitatory fraction, on the experiment's grid or not.
     trial : int
@@ -260,12 +261,13 @@ def simulate(
                 f"{name} is given twice, as {value:g} and with --at (in Python at=) as {values[name]:g}; leave out the "
                 "latter"
             )
-    point = at_point(experiment, values)
+    read = experiment_of(experiment)
+    point = at_point(read, values)
     (task,) = trials(point, [trial])
     place = task.values
     path = None if output is None else real_path(Path(output))
     if path is not None:
-        require_output(path)
+        require_output(path, [] if isinstance(experiment, Experiment) else [Path(experiment)])
     with nullcontext() if path is None else SweepLock(path):
         if path is not None and path.exists() and not force:
             raise UserError(f"{path} exists; {START_OVER}")
@@ -274,7 +276,7 @@ def simulate(
         recording = simulate_network(network, place["p"], place["lam"], task.seed, keep_spikes=keep)
         if path is not None:
             _store(recording, point, task, trial, path, with_spikes=store_spikes)
-    return TrialResult(experiment, values, trial, recording)
+    return TrialResult(read, values, trial, recording)
 
 
 def at_point(experiment: Experiment, values: Mapping[str, float]) -> Experiment:

@@ -124,7 +124,7 @@ def test_validate_judges_each_of_several(config: Path, capsys: pytest.CaptureFix
     other.write_text(CONFIG + "mass: {models: [XXX]}\n")
     assert main(["validate", *map(str, (wrong, config, none, other, config))]) == 2
     printed = capsys.readouterr()
-    assert [line.split(" is valid")[0] for line in printed.out.splitlines()] == [str(config)] * 2
+    assert [line.split(" is valid")[0] for line in printed.out.splitlines()[::2]] == [str(config)] * 2
     assert f"hpcmass: {wrong} has 1 problem:\n  trials: " in printed.err
     assert f"hpcmass: cannot read the configuration {none}" in printed.err
     assert f"hpcmass: {other}: mass.models: there is no mass model 'XXX'" in printed.err

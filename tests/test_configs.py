@@ -12,6 +12,7 @@ from hpcmass.config import CompareParameters, Experiment, MassParameters, Networ
 from hpcmass.config.derived import Tie
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.config.network import ADDED
+from hpcmass.config.reference_set import REFERENCE
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yml"))
 
@@ -84,7 +85,7 @@ def departures(experiment: Experiment, reference: NetworkParameters) -> set[str]
 def test_paper_is_the_reference_set():
     experiment = configuration("paper")
     network = experiment.network
-    assert departures(experiment, NetworkParameters()) == {"p_ext", "noise_unit", "tau_ext_ms", "w_E", "w_I", "w_ext"}
+    assert network.model_dump() == NetworkParameters().model_dump() | REFERENCE
     assert network.ties == {"p_ext": Tie(times="p", factor=1.0)}
     assert experiment.network_at({"p": 0.5, "lam": 0.5}).noise_q == pytest.approx(500)
     assert experiment.compare == CompareParameters()

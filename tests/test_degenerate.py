@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from hpcmass import Experiment, run_sweep
 from hpcmass.cli import main
-from hpcmass.config.file import load_experiment
+from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.degenerate import degenerate_inputs, largest_conductance, lock_step
 from hpcmass.store.parts import SweepParts
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yml"))
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yml"))
+EXAMPLES = {
+    found[1]: found[2]
+    for page in sorted((ROOT / "docs").rglob("*.md"))
+    for found in re.finditer(r'```yaml title="([^"]+)"\n(.*?)```', page.read_text(encoding="utf-8"), re.DOTALL)
+    if re.search("^grid:", found[2], re.MULTILINE)
+}
+"""Name → text of the configurations that the documentation shows."""
 SMALL = {"n_neurons": 500, "n_external": 500, "external_rate_hz": 100, "w_E": 0.014, "w_I": 0.08}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_shipped_configurations_are_not_degenerate(path: Path) -> None:
     assert degenerate_inputs(load_experiment(path)) == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nor_are_those_in_the_documentation(name: str) -> None:
+    assert degenerate_inputs(parse_experiment(EXAMPLES[name], name)) == []
 
 
 @pytest.mark.parametrize(
@@ -63,6 +77,52 @@ def test_the_same_input_where_the_external_probability_follows_an_axis() -> None
 def test_an_axis_counts_too() -> None:
     assert degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8, "p_ext": [0.1, 1]}, network=SMALL))
     assert not degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0, "p_ext": [0.1, 1]}, network=SMALL))
+
+
+def sentences(grid: dict[str, object] | None = None, **network: object) -> list[str]:
+    return degenerate_inputs(Experiment(grid={"p": 0.2, "lam": 0.8, **(grid or {})}, network=SMALL | network))
+
+
+def test_a_resting_neuron_that_fluctuates_beyond_its_threshold() -> None:
+    assert sentences(noise_q=500, noise_unit="V^2 ms") == [
+        "with noise_q = 500 V^2 ms a resting neuron would fluctuate by 3536 mV (standard deviation), and its threshold "
+        "is 20 mV above rest; give a smaller noise_q, or another noise_unit"
+    ]
+    assert sentences(noise_q=500) == []
+    assert sentences(noise_q=16_000) == []  # sqrt(Q / (2 tau_m)) = 20 mV
+    assert sentences(noise_q=16_200)[0].startswith(
+        "with noise_q = 16200 mV^2 ms a resting neuron would fluctuate by 20.1"
+    )
+    assert sentences(noise_q=16_200, tau_m_ms=21.0) == []
+    assert sentences(noise_q=16_200, v_leak_mv=-75.0) == []
+    assert len(sentences({"noise_q": [1, 500]}, noise_unit="V^2 ms")) == 1
+    assert len(sentences({"v_leak_mv": [-74, -55]}, noise_q=1000)) == 1, "the end of an axis where there is less room"
+    # a threshold below V_L: such a neuron never rests, and the reset counts
+    assert sentences(v_leak_mv=-50.0, noise_q=500) == []
+    assert len(sentences(v_leak_mv=-50.0, noise_q=500, noise_unit="V^2 ms")) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("v_inh_mv", 80, "above v_threshold_mv = -54, so that inhibition makes neurons fire; check value and sign"),
+        ("v_exc_mv", -60, "below v_threshold_mv = -54, so that its synapses alone make no neuron fire; check"),
+        ("v_ext_mv", -60, "below v_threshold_mv = -54, so that its synapses alone make no neuron fire; check"),
+    ],
+)
+def test_a_reversal_potential_on_the_wrong_side_of_the_threshold(key: str, value: float, sentence: str) -> None:
+    (found,) = sentences(**{key: value})
+    assert found.startswith(f"{key} = {value} is {sentence}")
+    assert len(sentences({key: sorted([-54, value])})) == 1
+    assert sentences(**{key: -54}) == []
+    assert sentences(v_inh_mv=-65) == [], "shunting inhibition"
+    without: dict[str, list[dict[str, object]]] = {
+        "v_inh_mv": [{"w_I": 0}, {"grid": {"lam": 1}}],
+        "v_exc_mv": [{"w_E": 0}, {"grid": {"lam": 0}}],
+        "v_ext_mv": [{"w_ext": 0}, {"external_rate_hz": 0}, {"n_external": 0}],
+    }
+    for nothing in without[key]:
+        assert sentences(**{key: value, **nothing}) == [], nothing  # type: ignore[arg-type]
 
 
 def test_a_step_that_overshoots() -> None:

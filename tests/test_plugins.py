@@ -108,7 +108,7 @@ def test_a_file_is_executed_once_and_again_when_it_has_changed(folder: Path) -> 
         (["my_model.py:WC"], r"cannot read my_model.py: there is no such file in /.*; did you mean my_models.py\?"),
         (["my_models.py"], "my_models.py is a file; give a name in it, too, my_models.py:NAME"),
         (["my_models.py:WC", "./my_models.py:WC"], "'WC' is given twice"),
-        (["WC"], "there is no mass model 'WC'; known models: CFM"),
+        (["WC"], r"there is no mass model 'WC'; known models: CFM, .*MFM, or one in a file, models\.py:WC$"),
     ],
 )
 def test_a_wrong_reference_is_one_sentence(models: list[str], message: str) -> None:

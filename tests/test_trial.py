@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 import hpcmass
-from hpcmass import Experiment, load_experiment, simulate
+from hpcmass import Experiment, load_experiment, run_sweep, simulate
 from hpcmass.errors import UserError
 from hpcmass.grid import trials
 from hpcmass.network import simulate as simulate_network
@@ -51,6 +51,29 @@ def test_it_is_the_sweeps_trial(tmp_path):
     assert result.network.noise_q == 0.2
     assert result.time_ms[-1] == pytest.approx(399.9)
     assert (tmp_path / "one.h5").exists()
+
+
+def test_a_configuration_file_in_place_of_an_experiment(tmp_path):
+    experiment = Experiment(grid={"p": 0.2, "lam": 0.8}, network=NETWORK)
+    path = tmp_path / "base.yml"
+    path.write_text(experiment.text)
+    for given in (path, str(path)):
+        result = simulate(given, p=0.2, lam=0.8)
+        assert result.experiment.model_dump() == experiment.model_dump()
+        assert np.array_equal(result.recording.mean_v, simulate(experiment, 0.2, 0.8).recording.mean_v)
+    with pytest.raises(UserError, match=r"base\.yml is the same file as the input .*base\.yml"):
+        simulate(path, 0.2, 0.8, output=path, force=True)
+    assert path.read_text() == experiment.text
+
+
+@pytest.mark.parametrize("run", [lambda given: simulate(given, 0.2, 0.8), lambda given: run_sweep(given, "s.h5")])
+def test_what_is_neither_a_file_nor_an_experiment(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^give the path of a configuration, or an Experiment, not dict$"):
+        run({"p": 0.2, "lam": 0.8})
+    with pytest.raises(UserError, match=r"cannot read the configuration none\.yml: there is no such file"):
+        run("none.yml")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_potentials_and_figure(tmp_path):

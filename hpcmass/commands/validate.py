@@ -36,8 +36,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _judged(config: Path, assignments: Sequence[str]) -> str:
-    """One line about a valid configuration."""
+    """What a valid configuration is: its size, and which set of parameters its network has."""
     from hpcmass.commands.advice import memory_problem, size_text, warn_of_degenerate, warn_of_rounding
+    from hpcmass.config.reference_set import network_text
 
     experiment = checked(config, assignments)
     if (problem := memory_problem(experiment, compare=not experiment.traces.allow_comparison)) is not None:
@@ -45,7 +46,10 @@ def _judged(config: Path, assignments: Sequence[str]) -> str:
     warn_of_rounding(experiment.network, experiment.grid.axes(), f"{config}: ")
     warn_of_degenerate(experiment, f"{config}: ")
     physics = experiment.physics_sha256()[:12]
-    return f"{config} is valid: '{experiment.title}', {size_text(experiment)}, physics {physics}"
+    return (
+        f"{config} is valid: '{experiment.title}', {size_text(experiment)}, physics {physics}\n"
+        f"  network: {network_text(experiment)}"
+    )
 
 
 def checked(config: Path, assignments: Sequence[str]) -> Experiment:

@@ -61,8 +61,9 @@ def prepare(
 ) -> None:
     """Create the comparison file, or check that an existing one can be continued.
 
-    One of fewer files of the same sweep is replaced by one of all files, with the same results. `only` are the points,
-    (axes…), that it will ever have: the curves of the others take no disk space, and read as 0.
+    One of fewer files of the same sweep is replaced by one of all files, with the same results. With `force` an
+    existing file is backed up, unless it holds no results. `only` are the points, (axes…), that it will ever have: the
+    curves of the others take no disk space, and read as 0.
     """
     continued = path.exists() and not force
     history, what = [], "started"
@@ -97,7 +98,7 @@ def prepare(
             **provenance,
         },
         force=force,
-        replace=continued,
+        replace=continued or compares_nothing(path),
     ) as file:
         if continued:
             with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as old:
@@ -164,6 +165,15 @@ def comparison_of(sweep: SweepFile) -> Path | None:
         beside = comparison_path(sweep.path)
         path = beside if compares(beside, sweep.uuid) else path
     return path
+
+
+def compares_nothing(path: Path) -> bool:
+    """Whether a file is there that is a comparison without a single point that is compared."""
+    try:
+        with open_hdf5(path, COMPARISON_FILETYPE) as file:
+            return "compared" in file and not bool((file["compared"][()] != PENDING).any())
+    except UserError:
+        return False
 
 
 class OutdatedComparison(UserError):

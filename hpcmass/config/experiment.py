@@ -87,8 +87,15 @@ def plain_message(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-SPELT = {"λ": "lam", "lambda": "lam", "lamda": "lam"}
-"""Other spellings of a key, in lower case."""
+SPELT = {
+    **dict.fromkeys(("λ", "lambda", "lamda"), "lam"),
+    "n": "n_neurons",
+    "m": "n_external",
+    "ν": "external_rate_hz",
+    "nu": "external_rate_hz",
+    "q": "noise_q",
+}
+"""Other spellings of a key, in lower case: the symbols of the paper among them."""
 
 ASIDE = "x-"
 """Keys of a configuration file with this prefix are not read: a place for anchors."""

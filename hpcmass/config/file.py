@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from operator import eq
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from hpcmass.config.assignments import assigned, assigned_text, require_sections
+from hpcmass.config.assignments import PLACES, SECTIONS, assigned, assigned_text, require_sections
 from hpcmass.config.axes import bounds_of, range_text
 from hpcmass.config.experiment import ASIDE, SPELT, Experiment, plain_message
 from hpcmass.config.imported import Imported
 from hpcmass.config.settings import CompareParameters, MassParameters
 from hpcmass.config.yaml_text import MERGE, Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
-from hpcmass.nearest import did_you_mean, missing_file
+from hpcmass.nearest import missing_file, nearest
 from hpcmass.text import shortened
 
 Section = TypeVar("Section", bound=BaseModel)
 
 IMPORTED = "imported"
 """Key of the section that only `hpcmass import` writes."""
+
+HDF5: Final = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of a sweep or comparison file, which may be given by mistake."""
 
 
 def parse_experiment(
@@ -132,10 +136,16 @@ def _is_given(location: list[str | int], document: Any) -> bool:
 
 
 def _hint(name: str, section: type[BaseModel]) -> str:
-    """What an unknown key of a section was meant to be."""
+    """What an unknown key of a section was meant to be, or where it belongs."""
     known = list(section.model_fields)
-    spelt = SPELT.get(name.casefold())
-    return did_you_mean(spelt if spelt in known else name, known) or f"known keys: {', '.join(known)}"
+    spelt = SPELT.get(name.casefold(), name)
+    if spelt not in known and spelt in PLACES:
+        home = PLACES[spelt][:-1]
+        return f"{spelt} belongs {f'under {home[0]}' if home else 'at the top level'}"
+    near = nearest(spelt, [*known, *PLACES] if section is Experiment else known)
+    if near is None:
+        return f"known keys: {', '.join(known)}"
+    return f"did you mean '{near if near in known else '.'.join(PLACES[near])}'?"
 
 
 def _resolve(location: list[str | int]) -> tuple[type[BaseModel], FieldInfo | None]:
@@ -166,14 +176,45 @@ def load_experiment(path: str | Path, assignments: Sequence[str] = ()) -> Experi
     ConfigError
         If it does not validate (all problems at once).
     """
+    return parse_experiment(configuration_text(Path(path)), str(path), strict=True, assignments=assignments)
+
+
+def configuration_text(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or is no text.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror
         if isinstance(error, FileNotFoundError):
-            reason = f"there is no such file; {missing_file(Path(path))}"
+            reason = f"there is no such file; {missing_file(path)}"
         raise UserError(f"cannot read the configuration {path}: {reason}") from None
-    return parse_experiment(text, str(path), strict=True, assignments=assignments)
+    if content.startswith(HDF5):
+        raise UserError(f"{path} is an HDF5 file; give a configuration (YAML)")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"cannot read the configuration {path}: it is not UTF-8 text") from None
+
+
+def experiment_of(config: Any, assignments: Sequence[str] = ()) -> Experiment:
+    """The experiment in a file, or one that is in memory (`config`: a path or an `Experiment`).
+
+    Raises
+    ------
+    UserError
+        As of `load_experiment`, and if it is neither of the two.
+    """
+    if isinstance(config, Experiment):
+        return config
+    if not isinstance(config, str | os.PathLike):
+        raise UserError(f"give the path of a configuration, or an Experiment, not {type(config).__name__}")
+    return load_experiment(Path(config), assignments)
 
 
 def changed(experiment: Experiment, keys: dict[str, Any], name: str = "configuration") -> Experiment:
@@ -210,12 +251,19 @@ def validated(section: type[Section], keys: Mapping[str, Any]) -> Section:
     UserError
         With every problem, in one sentence.
     """
-    (name,) = (name for name, field in Experiment.model_fields.items() if field.annotation is section)
     try:
         return section.model_validate({key: plain(key, value) for key, value in keys.items()})
     except ValidationError as error:
-        problems = [_explain({**e, "loc": (name, *e["loc"])}, {name: keys}) for e in error.errors()]
-        raise UserError("; ".join(problems)) from None
+        raise UserError("; ".join(refusal(section, error, keys).problems)) from None
+
+
+def refusal(section: type[BaseModel], error: ValidationError, keys: Mapping[str, Any]) -> ConfigError:
+    """The error of an experiment, or of one section, that was made in place from some keys."""
+    name = next((name for name, kind in SECTIONS.items() if kind is section), None)
+    if name is None:
+        return ConfigError.of("the experiment", [_explain(dict(e), keys) for e in error.errors()])
+    found = [_explain({**e, "loc": (name, *e["loc"])}, {name: keys}) for e in error.errors()]
+    return ConfigError.of(f"the section {name}", found)
 
 
 def plain(name: str, value: Any) -> Any:

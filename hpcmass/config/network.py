@@ -40,7 +40,9 @@ class NetworkParameters(Section):
     transient_ms: float = parameter(
         3.0e3, "ms", "paper", "start of a trial that every statistic discards; by our reading a tenth", ge=0
     )
-    noise_q: float = parameter(5.0e-4, "mV^2 ms", "paper", "intensity Q of the white noise of each neuron", ge=0)
+    noise_q: float = parameter(
+        5.0e-4, "mV^2 ms", "paper", "intensity Q of the white noise of each neuron (the paper has no unit)", ge=0
+    )
     external_rate_hz: float = parameter(5.0, "Hz", "paper", "firing rate of each external unit", ge=0)
     p_ext: float = parameter(0.1, "1", "choice", "external unit to excitatory neuron, probability", ge=0, le=1)
     p_ext_I: float = parameter(0.0, "1", "choice", "external unit to inhibitory neuron, probability", ge=0, le=1)

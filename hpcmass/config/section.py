@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     ValidationInfo,
     field_validator,
 )
@@ -28,6 +29,23 @@ Listed = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) e
 class Section(BaseModel):
     # a default is validated, too: a transient that is left out can be longer than the duration that is given
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+
+    def __init__(self, /, **keys: Any) -> None:
+        """Make it in place, `Experiment(grid={"p": 0.2, "lam": 0.8})`; what is wrong is said as of a file.
+
+        Raises
+        ------
+        ConfigError
+            With every problem.
+        """
+        try:
+            super().__init__(**keys)
+        except ValidationError as error:
+            from hpcmass.config.file import refusal
+
+            raise refusal(type(self), error, keys) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # so that a file's sections are validated without it
 
     @field_validator("*", mode="before")
     @classmethod

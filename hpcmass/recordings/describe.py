@@ -14,7 +14,7 @@ from hpcmass.config import Experiment, NetworkParameters
 from hpcmass.config.assignments import assigned
 from hpcmass.config.axes import canonical
 from hpcmass.config.experiment import ASIDE
-from hpcmass.config.file import IMPORTED, parse_experiment
+from hpcmass.config.file import IMPORTED, configuration_text, parse_experiment
 from hpcmass.config.network import SWEEPABLE
 from hpcmass.config.yaml_text import Document, Refused, written
 from hpcmass.errors import ConfigError, UserError
@@ -53,10 +53,7 @@ def given_keys(config: Path | None, assignments: Sequence[str]) -> dict[str, Any
     keys: Any = {}
     if config is not None:
         try:
-            keys = Document(config.read_text(encoding="utf-8")).value
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise UserError(f"cannot read the configuration {config}: {why}") from None
+            keys = Document(configuration_text(config)).value
         except (yaml.YAMLError, Refused) as error:
             raise ConfigError(f"{config} is not a configuration: {' '.join(str(error).split())}") from None
         if not isinstance(keys, dict):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hpcmass.compile_lock import WaitStopped, ending_waits
 from hpcmass.compiled import require_compiler
 from hpcmass.config import Experiment
-from hpcmass.config.file import load_experiment
+from hpcmass.config.file import experiment_of
 from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, EXIT_STOPPED_EARLY, UserError
 from hpcmass.grid import Trial
 from hpcmass.messages import logger
@@ -158,8 +158,8 @@ def run_sweep(
 
         def begin() -> Prepared:
             require_compiler()
+            experiment = experiment_of(config, assignments)
             require_output(output, [] if isinstance(config, Experiment) else [Path(config)])
-            experiment = config if isinstance(config, Experiment) else load_experiment(Path(config), assignments)
             if inspect is not None:
                 inspect(experiment)
             if options.compare:

@@ -255,6 +255,7 @@ def test_given_twice_and_unknown() -> None:
     with pytest.raises(UserError, match=r"compare.statistics: 'bias' is given twice"):
         statistics_of(CompareParameters(statistics=("my_stats.py:bias", "./my_stats.py:bias")))
     with pytest.raises(
-        UserError, match=r"compare.statistics: there is no statistic 'bias'; known statistics: none; give"
+        UserError,
+        match=r"there is no statistic 'bias'; known statistics: none; give one in a file, statistics\.py:bias$",
     ):
         statistics_of(CompareParameters(statistics=("bias",)))

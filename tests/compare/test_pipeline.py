@@ -147,6 +147,36 @@ def test_existing_output_is_kept(comparison, tmp_path):
     assert (tmp_path / "cmp.1.h5").read_bytes() == before
 
 
+FAILING = """
+from hpcmass import mass_model
+
+@mass_model("FAILS")
+def fails(traces, network, mass):
+    raise ValueError("not yet")
+"""
+
+
+def test_a_comparison_without_results_is_not_backed_up(comparison, tmp_path):
+    """What every failed attempt at a model of one's own would leave."""
+    sweep = comparison[0]
+    own = tmp_path / "own.py"
+    own.write_text(FAILING)
+    path = tmp_path / "own.h5"
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"FAILS.*not yet"):
+            compare_sweep(sweep, path, models=[f"{own}:FAILS"], force=True)
+        assert list(tmp_path.glob("own*.h5")) == [path]
+    compare_sweep(sweep, path, force=True)
+    assert list(tmp_path.glob("own*.h5")) == [path]
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"FAILS.*not yet"):
+        compare_sweep(sweep, path, models=[f"{own}:FAILS"], force=True)
+    assert (tmp_path / "own.1.h5").read_bytes() == before, "something was compared"
+    shutil.copy(sweep, path)
+    compare_sweep(sweep, path, force=True)
+    assert (tmp_path / "own.2.h5").read_bytes() == sweep.read_bytes(), "no comparison at all"
+
+
 @pytest.mark.long
 def test_a_resumed_sweep_is_read_again(make_sweep, tmp_path, experiment, trial_values):
     """A second comparison in the same process, or by the same workers, sees what was finished since the first."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any, get_args
 
+import h5py
 import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hpcmass.config.axes import canonical
 from hpcmass.config.experiment import Experiment
@@ -17,6 +21,7 @@ from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.config.network import ADDED, SWEEPABLE, NetworkParameters
 from hpcmass.config.settings import CompareParameters, MassParameters
 from hpcmass.errors import ConfigError, UserError
+from hpcmass.recordings.describe import given_keys
 
 SMALL = "grid: {p: [0.1, 0.2], lam: 0.8}\n"
 
@@ -414,3 +419,98 @@ def test_other_numbers_are_no_whole_numbers() -> None:
     for text in ("1000.5", "true", "'1000'"):
         with pytest.raises(ConfigError, match=r"network\.n_neurons"):
             parse_experiment(f"network: {{n_neurons: {text}}}\ngrid: {{p: 0.5, lam: 0.5}}\n")
+
+
+# Made in place --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "lines"),
+    [
+        ({"network": {"tau_e": 3}}, ["network.tau_e: unknown key; did you mean 'tau_ext_ms'?"]),
+        ({"grid": {"p": 0.2}}, ["grid.lam: required, but missing"]),
+        ({"grid": {"p": [0.5, 0.1], "lam": 1}}, ["grid.p: values must increase strictly, but 0.1 follows 0.5"]),
+        ({"trials": 0}, ["trials: should be greater than or equal to 1, not 0 (allowed: [1, 1e+06])"]),
+        ({"points": [[1, 1]]}, ["points: p = 1 of [1, 1], lam = 1 of [1, 1] is not on its axis"]),
+        (
+            {"titel": "x", "network": {"duration_ms": 100}},
+            [
+                "network.transient_ms: must be shorter than duration_ms = 100, not 3000.0, its default (allowed: >= 0)",
+                "titel: unknown key; did you mean 'title'?",
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_in_place_is_said_as_of_a_file(keys: dict[str, Any], lines: list[str]):
+    with pytest.raises(ConfigError) as caught:
+        Experiment(**{"grid": {"p": 0.2, "lam": 0.8}, **keys})
+    assert list(caught.value.problems) == lines
+    assert str(caught.value) == "\n  ".join(
+        [f"the experiment has {len(lines)} problem{'s' if len(lines) > 1 else ''}:", *lines]
+    )
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__, "pydantic's own message is not shown"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NetworkParameters(tau_e=3), "the section network has 1 problem:\n  network.tau_e: unknown key"),
+        (lambda: MassParameters(modls=("CFM",)), "the section mass has 1 problem:\n  mass"),
+        (lambda: CompareParameters(alpha=2), r"compare\.alpha: .*, not 2"),
+    ],
+)
+def test_a_section_that_is_wrong_in_place(make: Any, message: str):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_an_experiment_in_place_is_an_ordinary_model():
+    """Validation of a file does not pass through the constructor; copies and pickles do not either."""
+    experiment = Experiment(grid={"p": [0.1, 0.2], "lam": 0.8}, network={"p_ext": {"times": "p"}, "dt_ms": 0.2})
+    parsed = parse_experiment(experiment.text)
+    for same in (parsed, pickle.loads(pickle.dumps(experiment)), copy.deepcopy(experiment), experiment.model_copy()):
+        assert same.model_dump() == experiment.model_dump()
+        assert same.network.ties == experiment.network.ties
+        assert same.text == experiment.text
+    assert Experiment.model_validate(experiment) is experiment
+    with pytest.raises(ValidationError):
+        Experiment.model_validate({"grid": {"p": 0.2}})
+    with pytest.raises(ValidationError):
+        experiment.network_at({"p": 0.1, "tau_m_ms": -1})
+
+
+# Keys in another section, other files ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("noise_q: 3", "noise_q: unknown key; noise_q belongs under network"),
+        ("rho_min: 3", "rho_min: unknown key; rho_min belongs under compare"),
+        ("p: 0.3", "p: unknown key; p belongs under grid"),
+        ("lambda: 0.3", "lambda: unknown key; lam belongs under grid"),
+        ("network: {trials: 3}", "network.trials: unknown key; trials belongs at the top level"),
+        ("network: {lam: 0.3}", "network.lam: unknown key; lam belongs under grid"),
+        ("compare: {tau_s_ms: 3}", "compare.tau_s_ms: unknown key; tau_s_ms belongs under mass"),
+        ("noise_Q: 3", "noise_Q: unknown key; did you mean 'network.noise_q'?"),
+        ("netwrk: {}", "netwrk: unknown key; did you mean 'network'?"),
+        ("network: {N: 100}", "network.N: unknown key; did you mean 'n_neurons'?"),
+        ("network: {Q: 100}", "network.Q: unknown key; did you mean 'noise_q'?"),
+        ("N: 100", "N: unknown key; n_neurons belongs under network"),
+    ],
+)
+def test_a_key_of_another_section_says_where_it_belongs(text: str, line: str):
+    assert only_problem(f"{SMALL}{text}\n") == line
+
+
+def test_a_result_file_in_place_of_a_configuration(tmp_path: Path):
+    path = tmp_path / "b.h5"
+    with h5py.File(path, "w"):
+        pass
+    for read in (lambda: load_experiment(path), lambda: given_keys(path, [])):
+        with pytest.raises(UserError, match=rf"^{path} is an HDF5 file; give a configuration \(YAML\)$"):
+            read()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"cannot read the configuration .*b\.h5: it is not UTF-8 text$"):
+        load_experiment(path)
