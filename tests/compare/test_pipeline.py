@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from hpcmass.compare.comparison_file import compares_nothing
 from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.compare.point import compare_point
 from hpcmass.config import CompareParameters, MassParameters
@@ -19,7 +20,7 @@ from hpcmass.errors import UserError
 from hpcmass.mass import Traces
 from hpcmass.parallel.executors import Workers
 from hpcmass.store.labelled import comparison_dataset
-from hpcmass.store.schema import COMPARISON_VARIABLES, NUMBERS, SWEEP_VARIABLES, TRACES
+from hpcmass.store.schema import COMPARISON_VARIABLES, DONE, FAILED, NUMBERS, PENDING, SWEEP_VARIABLES, TRACES
 
 
 @pytest.fixture
@@ -172,6 +173,9 @@ def test_a_comparison_without_results_is_not_backed_up(comparison, tmp_path):
     with pytest.raises(UserError, match=r"FAILS.*not yet"):
         compare_sweep(sweep, path, models=[f"{own}:FAILS"], force=True)
     assert (tmp_path / "own.1.h5").read_bytes() == before, "something was compared"
+    with h5py.File(tmp_path / "own.1.h5", "r+") as file:
+        file["compared"][:] = np.where(file["compared"][()] == DONE, FAILED, PENDING)
+    assert not compares_nothing(tmp_path / "own.1.h5"), "the other models have results"
     shutil.copy(sweep, path)
     compare_sweep(sweep, path, force=True)
     assert (tmp_path / "own.2.h5").read_bytes() == sweep.read_bytes(), "no comparison at all"
