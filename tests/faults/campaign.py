@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 from copies import compare_kills, merge_kills
@@ -81,15 +82,16 @@ def kills(table: Table, here: Installation, config: Path, truth: Truth, place: P
 
 
 def comparing(table: Table, here: Installation, place: Path, count: int, seed: int) -> None:
-    """Kills of sweeps that compare during the run and keep no traces, writer by writer."""
+    """Kills of sweeps that compare during the run, without traces and with all, writer by writer."""
     config = write_config(place / "comparing.yml", trials=12)
     truth = reference(here, config)
-    for writer in here.writers:
+    for keep, writer in product(("none", "all"), here.writers):
         directory = place / "in-situ"
         directory.mkdir()
-        chance = random.Random(f"{seed} {here.mpi} {writer.name} in situ")
-        toll = in_situ_kills(here, config, truth, directory, kills=count, writer=writer, chance=chance)
-        table.add(f"SIGKILL of `run --compare` without traces, {writer.name}, {here.mpi}", str(toll), toll.clean)
+        chance = random.Random(f"{seed} {here.mpi} {writer.name} in situ {keep}")
+        toll = in_situ_kills(here, config, truth, directory, kills=count, writer=writer, keep=keep, chance=chance)
+        what = "without traces" if keep == "none" else "with all traces"
+        table.add(f"SIGKILL of `run --compare` {what}, {writer.name}, {here.mpi}", str(toll), toll.clean)
         table.kills += toll.kills
         shutil.rmtree(directory)
 

@@ -1,4 +1,4 @@
-"""`run --compare` without traces, killed: no point that is done is lost, and the comparison is that of two steps."""
+"""`run --compare`, killed: no point that is done is lost, and the comparison is that of two steps."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def in_situ_kills(
     *,
     kills: int,
     writer: Writer,
+    keep: str,
     chance: random.Random,
 ) -> Toll:
     """Start, kill, read, start again, until so many kills; let each sweep finish and compare both of its files.
@@ -35,25 +36,28 @@ def in_situ_kills(
     ----------
     truth : Truth
         The undisturbed sweep of `config`, with its traces, in its reference file.
+    keep : str
+        Whose traces the sweep keeps, `none` or `all`.
     """
     toll = Toll()
     two_steps = directory / "two-steps.h5"
     done = here.run(0, "compare", config.with_suffix(".reference.h5"), "-o", two_steps)
     assert done.returncode == 0, done.stderr
-    numbers = Truth({name: values for name, values in truth.values.items() if name not in TRACES})
+    names = [name for name in truth.values if keep == "all" or name not in TRACES]
+    expected = Truth({name: truth.values[name] for name in names})
     while toll.kills < kills:
         toll.files += 1
         path = directory / f"sweep-{toll.files}.h5"
-        arguments = ("run", config, "-o", path, "--compare", "--set", "traces.keep=none")
+        arguments = ("run", config, "-o", path, "--compare", "--set", f"traces.keep={keep}")
         known: set[Index] = set()
         for _ in range(chance.randint(1, 3)):
             if toll.kills < kills:
                 _kill_once(here, path, arguments, writer, toll, chance)
-                known = judge(path, numbers, known, toll)
-                toll.wrong += _wrong_points(path, two_steps)
+                known = judge(path, expected, known, toll)
+                toll.wrong += _wrong_points(path, two_steps, trials_alone=keep == "all")
         last = chance.choice(here.writers)
         done = here.run(last.ranks, *arguments, *last.options)
-        same = path.exists() and numbers.equals(path)
+        same = path.exists() and expected.equals(path)
         if done.returncode != 0 or not same or datasets(comparison_path(path)) != datasets(two_steps):
             print(f"different: {path}: {done.returncode} {done.stderr[-500:]}")
             toll.different += 1
@@ -84,10 +88,11 @@ def _kill_once(
     ended(job, path, here, toll)
 
 
-def _wrong_points(path: Path, two_steps: Path) -> int:
+def _wrong_points(path: Path, two_steps: Path, *, trials_alone: bool) -> int:
     """Points with a trial that is done, which are not compared as in two steps.
 
-    A kill between two statuses leaves a point with some of its trials done; its results are those of all trials.
+    A kill between two statuses leaves a point with some of its trials done; its results are those of all trials. Where
+    trials are stored without their point (`trials_alone`), only points that say that they are compared count.
     """
     comparison = comparison_path(path)
     if not path.exists():
@@ -103,5 +108,6 @@ def _wrong_points(path: Path, two_steps: Path) -> int:
                 np.asarray(ours[name][point]).tobytes() == np.asarray(theirs[name][point]).tobytes()
                 for name in PER_POINT
             )
-            wrong += not (same and ours["compared"][point] == DONE)
+            compared = ours["compared"][point] == DONE
+            wrong += not same if compared else not trials_alone
     return wrong

@@ -65,13 +65,24 @@ def test_kills_lose_nothing(
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("writer", [MPIO, PROCESSES, ONE_PROCESS], ids=lambda writer: writer.slug)
-def test_kills_of_a_comparing_sweep_lose_no_point(writer: Writer, here: Installation, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("writer", "keep"),
+    [
+        pytest.param(MPIO, "none", id="mpio"),
+        pytest.param(PROCESSES, "none", id="processes"),
+        pytest.param(ONE_PROCESS, "none", id="one"),
+        pytest.param(MPIO, "all", id="mpio, traces", marks=pytest.mark.slow),
+        pytest.param(PROCESSES, "all", id="processes, traces", marks=pytest.mark.slow),
+    ],
+)
+def test_kills_of_a_comparing_sweep_lose_no_point(
+    writer: Writer, keep: str, here: Installation, tmp_path: Path
+) -> None:
     if writer is MPIO and not here.parallel_hdf5:
         pytest.skip("h5py is serial")
     config = write_config(tmp_path / "comparing.yml", trials=6)
     truth = reference(here, config)
-    toll = in_situ_kills(here, config, truth, tmp_path, kills=2, writer=writer, chance=random.Random(7))
+    toll = in_situ_kills(here, config, truth, tmp_path, kills=2, writer=writer, keep=keep, chance=random.Random(7))
     assert toll.kills == 2
     assert toll.clean, toll
 
