@@ -96,7 +96,7 @@ NO_SWEEP: dict[str, tuple[Spoil, str]] = {
     ),
     "type as bytes": (attribute("filetype", b"hpcmass-\xff"), "is a file of type 'hpcmass-.', not"),
     "newer": (
-        attribute("format_version", "3.0"), r"has format 3.0, this hpcmass reads up to 2\.2; use a newer hpcmass",
+        attribute("format_version", "3.0"), r"has format 3.0, this hpcmass reads up to 2\.3; use a newer hpcmass",
     ),
     "no version": (attribute("format_version", ""), "has no format version; it is damaged or not from hpcmass"),
     "a version that is none": (attribute("format_version", [1, 2]), "has no format version"),
