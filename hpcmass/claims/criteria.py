@@ -174,7 +174,7 @@ class WhereModelsFitSpiking(WhereModelsFit):
     )
     criterion = (
         "Share of points inside the contour of rho, for both models: above one half at the onset (synchronised, up to "
-        f"{SLOW_HZ[1]:g} Hz, next to a point that is not synchronised), below one half where de-synchronised and in "
+        f"{SLOW_HZ:g} Hz, next to a point that is not synchronised), below one half where de-synchronised and in "
         f"synchrony above {FAST_HZ:g} Hz; {FEWEST} points or more of each."
     )
     silent = False

@@ -99,10 +99,9 @@ def _title(view: View, example: Example) -> str:
     row, column = example.point
     frequency = view.point("median_frequency_lif")[row, column]
     contrast = view.number("spike_contrast")[row, column]
-    where = (
-        f"{view.plane.where(row, column)}\n{style.fixed(frequency, 1)} Hz, Spike-contrast {style.fixed(contrast, 2)}"
-    )
-    return f"{example.name}\n{where}" if example.name else where
+    where = view.plane.where(row, column)
+    shown = f"median f {style.fixed(frequency, 1)} Hz, Spike-contrast {style.fixed(contrast, 2)}"
+    return "\n".join(filter(None, (example.name, where, shown)))
 
 
 def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.float64]) -> None:

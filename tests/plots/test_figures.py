@@ -201,6 +201,20 @@ def test_regimes_are_picked_by_their_criteria(comparison: Make, full):
         assert slow.name == "de-synchronised"
 
 
+def test_synchrony_is_shown_at_synchronised_points_only(comparison: Make, full):
+    """The fastest point of the plane is not synchronised, and a slow one below 10 Hz is."""
+    synchronised, frequency = np.zeros_like(full["synchronised"]), np.full_like(full["median_frequency_lif"], 120.0)
+    synchronised[6, 5], frequency[6, 5] = 1, 8.0
+    changed = {"synchronised": synchronised, "median_frequency_lif": frequency}
+    with open_view(comparison(**changed)) as view:
+        _, slow, fast = pick_regimes(view)
+        assert (slow.point, fast.point) == ((5, 6), None)
+        figure = traces(view)
+        assert figure is not None
+        assert "median f 8.0 Hz" in figure.axes[1].get_title()
+        assert "fast synchrony: greatest Spike-contrast of the synchronised points above 80 Hz" in figure.get_supxlabel()
+
+
 def test_where_all_are_synchronised_none_is_called_otherwise(comparison: Make, full):
     path = comparison(synchronised=np.ones_like(full["synchronised"]))
     with open_view(path) as view:
