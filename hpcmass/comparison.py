@@ -446,6 +446,7 @@ def _table(summary: Summary) -> pd.DataFrame:
     rows = {
         model.model: {
             "follows": percent(model.share),
+            "ρ": _shown(model.everywhere.rho),
             "lag (ms)": _shown(model.everywhere.lag_ms),
             "error of the mean (mV)": _shown(model.everywhere.mean_error_mv),
             "variance wrong by": f"x {_shown(model.everywhere.variance_factor)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ Point = tuple[int, int]
 
 COLUMN_INCHES: Final = 3.9
 ROW_INCHES: Final = 2.45
+LETTERS: Final = 34
+"""Letters in a line of a column."""
 
 
 def traces(
@@ -90,7 +93,11 @@ def _say_missing(by_row: Mapping[str, Axes], example: Example) -> None:
         axes.set_axis_off()
     axes = next(iter(by_row.values()))
     axes.set_title(example.name)
-    text = "nothing was compared here" if example.point is not None else f"no point qualifies:\n{example.criterion}"
+    text = (
+        "nothing was compared here"
+        if example.point is not None
+        else f"no point qualifies:\n{textwrap.fill(example.criterion, LETTERS)}"
+    )
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 

@@ -57,7 +57,7 @@ def pick_regimes(view: View) -> list[Example]:
 
 
 def _synchronised_example(name: str, frequencies: str, point: tuple[int, int] | None) -> Example:
-    return Example(name, f"greatest Spike-contrast of the synchronised points {frequencies}", point)
+    return Example(name, f"greatest Spike-contrast where synchronised, {frequencies}", point)
 
 
 def regime_masks(view: View) -> dict[str, Mask]:

@@ -212,7 +212,7 @@ def test_synchrony_is_shown_at_synchronised_points_only(comparison: Make, full):
         figure = traces(view)
         assert figure is not None
         assert "median f 8.0 Hz" in figure.axes[1].get_title()
-        assert "fast synchrony: greatest Spike-contrast of the synchronised points above 80 Hz" in figure.get_supxlabel()
+        assert "fast synchrony: greatest Spike-contrast where synchronised, above 80 Hz" in figure.get_supxlabel()
 
 
 def test_where_all_are_synchronised_none_is_called_otherwise(comparison: Make, full):

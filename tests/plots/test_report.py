@@ -371,12 +371,27 @@ def test_the_answer_is_the_summary_s(gappy_comparison: Path):
         found = summary_of(view)
     for model in found.models:
         for sentence in model_lines(model):
-            assert sentence.replace(">", "&gt;") in text
+            assert sentence.replace(">", "&gt;").replace("'", "&#39;") in text
     (reading,) = found.readings
     assert reading.certainty_note in text
     for claim in reading.claims:
         assert claim.verdict in text
         assert claim.numbers.replace("'", "&#39;") in text.replace("'", "&#39;")
+
+
+def test_claims_are_left_out_where_there_is_no_plane(small_comparison):
+    sentence = "The paper's claims are about a plane of p and λ, not about one point."
+    with open_view(small_comparison([0.2], [0.6])) as view:
+        assert summary_of(view).text().endswith(f"\n\n{sentence}")
+        assert summary_of(view).to_dict()["readings"] == []
+        text = report_html(view)
+    assert sentence.replace("'", "&#39;") in text
+    assert "The paper&#39;s six claims" not in text
+
+
+def test_a_line_has_claims(small_comparison):
+    with open_view(small_comparison([0.1, 0.2], [0.6])) as view:
+        assert [reading.points for reading in summary_of(view).readings] == [2]
 
 
 def test_the_sweep_completes_the_provenance(full_comparison: Path, full_report: str, sweep: Path):
