@@ -18,7 +18,7 @@ from hpcmass.plots.plane import symbol
 from hpcmass.plots.regimes import regime_masks, spiking_points
 from hpcmass.plots.style import fixed, number
 from hpcmass.plots.view import View, open_view
-from hpcmass.store.labelled import best_values
+from hpcmass.store.labelled import best_values, scanned_parameter
 from hpcmass.store.schema import own_statistics
 from hpcmass.text import counted
 
@@ -156,7 +156,7 @@ class Summary:
             f"{self.path.name}: {self.title}",
             f"{self.compared} of {counted(self.points, 'point')} compared, {counted(self.trials, 'trial')} at each",
             "",
-            f"Where the model follows the network: {self.criterion}",
+            *hanging("Where the model follows the network: ", self.criterion, indent=""),
         ]
         for warning in self.warnings:
             lines += hanging("Warning: ", warning)
@@ -256,13 +256,15 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
     once = _at(planes, scanned, None if scanned is None else float(view.data[scanned].values[0]))
     settings = view.experiment.compare
     criterion = f"ρ > {number(settings.rho_min)}, significant at α = {number(settings.alpha)}"
+    if scanned is not None:
+        criterion += f", each at the {scanned_parameter(view.data)} of the largest ρ"
     return Summary(
         path=view.path,
         title=view.experiment.title,
         points=int((once & asked).sum()),
         compared=int((compared & once).sum()),
         trials=view.experiment.trials,
-        criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
+        criterion=criterion,
         models=[_model_summary(view, planes, model, compared) for model in view.models],
         readings=[reading_of(plane) for plane in planes] if claims and not no_claims else [],
         no_claims=no_claims if claims else "",
@@ -312,7 +314,8 @@ def _model_summary(view: View, planes: Sequence[View], model: str, compared: Mas
     compared = compared & chosen
     follows = (gathered("rho_agrees") == 1) & compared
     ranges = {}
-    for name in (str(dim) for dim in view.data["n_compared"].dims):
+    without = () if best else (view.data.attrs.get("scan_axis"),)  # a model without the parameter is the same there
+    for name in (str(dim) for dim in view.data["n_compared"].dims if dim not in without):
         values = np.concatenate([plane.plane.coordinate(name).ravel() for plane in planes])[follows]
         if values.size:
             ranges[name] = (float(values.min()), float(values.max()))
@@ -339,14 +342,17 @@ def _model_summary(view: View, planes: Sequence[View], model: str, compared: Mas
 def _best(view: View, planes: Sequence[View], model: str) -> tuple[dict[str, float], Mask]:
     """The median of the scanned parameter's best values, and the points that are at theirs.
 
-    Without a scan no median, and all points. A point without a correlation counts at the first value.
+    Without a scan no median, and all points. A point without a correlation counts at the first value, and so does every
+    point of a model without the parameter.
     """
     values = best_values(view.data)
     if values is None:
         return {}, _at(planes, None, None)
     scanned = str(view.data.attrs["scan_axis"])
-    of_model = values.sel(model=model)
     first = float(view.data[scanned].values[0])
+    if model not in values["model"]:
+        return {}, _at(planes, scanned, first)
+    of_model = values.sel(model=model)
     chosen = []
     for plane in planes:
         fixed = {name: i for name, i in plane.plane.fixed.items() if name != scanned}

@@ -16,6 +16,7 @@ from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.maps import Panel, Scale
 from hpcmass.plots.plane import FloatMap
 from hpcmass.plots.view import View
+from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import COMPARED_VARIABLES, own_statistics
 
 Limits = Mapping[str, tuple[float, float]]
@@ -39,7 +40,7 @@ OF_MODELS: Final[dict[str, Make]] = {
     "coherence_mean": panels.coherence,
     "mean_error": panels.mean_errors,
     "log_variance_ratio": panels.variance_errors,
-    "best": own.best_value,
+    own.BEST: own.best_value,
 }
 OF_BOTH: Final[dict[str, Make]] = {
     "median_frequency": panels.median_frequencies,
@@ -120,9 +121,10 @@ def requested(view: View, names: Sequence[str], limits: Limits | None = None) ->
 def statistics_of(view: View) -> list[str]:
     """Names of all statistics that have a map."""
     own_names = [each.name for each in own_statistics(view.data.attrs)]
-    named = [name for name in (*OF_MODELS, *OF_BOTH, *OF_NETWORK, *own_names) if name == "best" or view.has(name)]
-    if "scan_axis" not in view.data.attrs:
-        named.remove("best")
+    named = [name for name in (*OF_MODELS, *OF_BOTH, *OF_NETWORK, *own_names) if name == own.BEST or view.has(name)]
+    best = best_values(view.data)
+    if best is None or not own.models_of(best):
+        named.remove(own.BEST)
     return list(dict.fromkeys([*named, *(str(name) for name in view.data.data_vars if _is_map(view, str(name)))]))
 
 
@@ -139,6 +141,8 @@ def _sources(view: View, statistic: str) -> list[str]:
     if statistic not in known:
         hint = did_you_mean(statistic, known) or f"it has {', '.join(known)}"
         raise UserError(f"{view.path} has no statistic '{statistic}'; {hint}")
+    if statistic == own.BEST and (best := best_values(view.data)) is not None:
+        return own.models_of(best)
     single = {each.name: each.single for each in own_statistics(view.data.attrs)}
     if statistic in OF_BOTH or single.get(statistic):
         return [NETWORK, *view.models]
