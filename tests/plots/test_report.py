@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ import pytest
 import xarray as xr
 
 from hpcmass.config.file import parse_experiment
+from hpcmass.config.reference import values_in_use
 from hpcmass.plots.plane import Plane
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import as_text, medians_table, regions_table
@@ -358,6 +360,14 @@ def test_a_report_of_nothing(small_comparison: Make):
     assert data["initial"]["point"] == [0, 0]
     assert data["curves"]["trials"] == [[]]
     assert "0 of 2 trials done" in text
+
+
+def test_the_page_has_all_values_in_use(full_comparison: Path, full_report: str):
+    with open_view(full_comparison) as view:
+        values = values_in_use(view.experiment)
+    assert html.unescape(full_report).count(values) == 1
+    assert "  tau_m_ms: 20.0  # ms, default (related literature): membrane time constant\n" in values
+    assert "Each number has its unit" not in full_report
 
 
 def test_parts_of_the_page_are_installed():
