@@ -57,6 +57,8 @@ SHORT: Final = {
     "rate_E": "rate of excitatory neurons",
     "rate_I": "rate of inhibitory neurons",
     "cv_isi": "CV of interspike intervals",
+    "synchronised": "synchrony",
+    "silent": "state of the network",
 }
 CORRELATIONS: Final = ("rho", "coherence_mean", "rho_trial")
 SIGNED: Final = ("lag", "lag_trial", "mean_error", "log_variance_ratio")
@@ -143,10 +145,11 @@ def plane_variables(data: xr.Dataset) -> list[PlaneVariable]:
 
 def base_name(name: str) -> str:
     """The common name of a statistic of the network and of the models: `mean_v_se` for `mean_v_lif_se`."""
-    stem, error = (name[:-3], "_se") if name.endswith("_se") else (name, "")
+    last = next((ending for ending in ("_se", "_pvalue", "_qvalue") if name.endswith(ending)), "")
+    stem = name.removesuffix(last)
     for ending in ("_lif", "_model"):
         stem = stem.removesuffix(ending)
-    return stem + error
+    return stem + last
 
 
 def _read(
@@ -162,7 +165,7 @@ def _read(
     if schema is not None and schema.fill == -1:
         values = values.where(stored != -1)
     flags = schema.flag_meanings.split() if schema is not None and schema.flag_meanings else []
-    text = str(stored.attrs.get("long_name", name))
+    text = schema.long_name if schema is not None else str(stored.attrs.get("long_name", name))
     unit = str(stored.attrs.get("units", "1")).replace("flag", "1")
     error = None
     if "trial" in values.dims:

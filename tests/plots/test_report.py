@@ -370,6 +370,25 @@ def test_the_page_has_all_values_in_use(full_comparison: Path, full_report: str)
     assert "Each number has its unit" not in full_report
 
 
+def test_every_statistic_has_a_label_of_its_own(full_comparison: Path):
+    with open_view(full_comparison) as view:
+        variables = {v.name: v for v in plane_variables.plane_variables(view.data)}
+    labels = [variable.label for variable in variables.values() if variable.listed]
+    assert sorted(set(labels)) == sorted(labels)
+    test = "q-value of the calibrated spectral test (p-value adjusted over the map, Benjamini-Hochberg)"
+    assert variables["log_ratio_qvalue"].label == test
+    assert (variables["silent"].label, variables["synchronised"].label) == ("state of the network", "synchrony")
+
+
+def test_the_tests_of_an_own_statistic_have_one_name_for_network_and_models():
+    single = schema.OwnStatistic("dip", "1", "bimodality", single=True, pvalue=True)
+    texts = {variable.name: variable.long_name for variable in single.variables()}
+    for ending in ("_pvalue", "_qvalue"):
+        assert plane_variables.base_name(f"dip_lif{ending}") == f"dip{ending}"
+        assert texts[f"dip_lif{ending}"].removesuffix(", network") == texts[f"dip{ending}"]
+    assert texts["dip_qvalue"] == "q-value of dip (p-value adjusted over the map, Benjamini-Hochberg)"
+
+
 def test_parts_of_the_page_are_installed():
     assert {p.name for p in page.PARTS.iterdir()} >= {"page.html", "page.css", "js"}
     assert {p.name for p in (page.PARTS / "js").iterdir()} == {f"{name}.js" for name in page.LIVE_SCRIPTS}
