@@ -181,7 +181,8 @@ def model_lines(model: ModelSummary) -> list[str]:
     where = f", {range_text(model.ranges)}" if model.follows else ""
     lines = [f"follows at {model.follows} of {counted(model.points, 'point')} ({percent(model.share)}){where}"]
     lines.append("by regime: " + "; ".join(f"{k} of {n} {name}" for name, (n, k) in model.regimes.items() if n))
-    lines.append(f"median over all points: {medians_text(model.everywhere)}")
+    over = "median over all points" if model.points > 1 else "there"
+    lines.append(f"{over}: {medians_text(model.everywhere)}")
     if 0 < model.follows < model.points:
         lines.append(f"where it follows: {medians_text(model.following)}")
     for what, medians in (("own statistics", model.own), ("scanned", {f"best {k}": v for k, v in model.best.items()})):

@@ -32,6 +32,8 @@ Point = tuple[int, int]
 """Row and column of the plane."""
 
 COLUMN_INCHES: Final = 3.9
+LEAST_INCHES: Final = 6.2
+"""Least width of the figure: its title and its foot have room."""
 ROW_INCHES: Final = 2.45
 LETTERS: Final = 34
 """Letters in a line of a column."""
@@ -52,7 +54,7 @@ def traces(
     sweep : SweepParts, optional
         The sweep that was compared; with it a row shows the recorded input Φ.
     examples : sequence of Example, optional
-        Points to show; without it three regimes.
+        Points to show; without it one of each of three regimes, or the only point.
     spikes : mapping of point to Spikes, optional
         Spikes of the first compared trial; with it a row shows rasters.
     """
@@ -61,7 +63,7 @@ def traces(
         return None
     rows = ["raster"] * bool(spikes) + ["potential"] + ["input"] * (sweep is not None) + ["spectrum"]
     heights = [1 + (0.1 * len(view.models) if name == "potential" else 0) for name in rows]  # its legend
-    figure = Figure(figsize=(COLUMN_INCHES * len(examples), 1.2 + ROW_INCHES * sum(heights)))
+    figure = Figure(figsize=(max(LEAST_INCHES, COLUMN_INCHES * len(examples)), 1.2 + ROW_INCHES * sum(heights)))
     grid = figure.subplots(len(rows), len(examples), squeeze=False, height_ratios=heights)
     for column, example in enumerate(examples):
         by_row = dict(zip(rows, grid[:, column], strict=True))

@@ -40,10 +40,13 @@ class Example:
 def pick_regimes(view: View) -> list[Example]:
     """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example of its `regime_masks`.
 
-    Where everything is synchronised, the first is the least so, and is called that.
+    Where everything is synchronised, the first is the least so, and is called that. A plane of one point is its own
+    example.
 
     Only points with an example window, connections (p > 0) and a mean rate above `MIN_RATE_HZ` compete.
     """
+    if view.plane.shape == (1, 1):
+        return [Example("", "", (0, 0))]
     contrast = view.number("spike_contrast")
     usable = np.isfinite(contrast) & view.shown & (mean_rate(view) > MIN_RATE_HZ) & (view.plane.coordinate("p") > 0)
     _, slow, _, fast = regime_masks(view).values()

@@ -120,8 +120,8 @@ def _stops(name: str) -> list[str]:
 
 def _first_point(view: View, axes: list[str]) -> list[int]:
     """The point that the page shows first: synchronised at a low frequency, if there is one."""
-    _, synchronous, _ = examples = pick_regimes(view)
-    place = next((e.point for e in (synchronous, *examples) if e.point is not None), (0, 0))
+    examples = pick_regimes(view)
+    place = next((e.point for e in (*examples[1:2], *examples) if e.point is not None), (0, 0))
     return list(view.plane.index(*place, tuple(axes)))
 
 

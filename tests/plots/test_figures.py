@@ -269,13 +269,30 @@ def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path:
 
 @pytest.mark.parametrize(
     ("p", "lam", "blank"),
-    [([0.3], [0.8], False), ([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.8], True)],
+    [([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.5, 0.8], True)],
 )
 @pytest.mark.long
 @pytest.mark.usefixtures("few")
-def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_path: Path):
+def test_single_rows_and_columns(small_comparison, p, lam, blank, tmp_path: Path):
     path = small_comparison(p, lam, blank=blank)
     assert len(draw(path, tmp_path / "maps")) == len(FEW) - blank
+
+
+def test_one_point_has_traces_and_no_maps(small_comparison, tmp_path: Path):
+    path = small_comparison([0.3], [0.8])
+    assert [file.name for file in draw(path, tmp_path / "maps")] == ["traces.png", "report.html"]
+    (asked,) = draw(path, tmp_path / "asked", maps=["lag"])
+    assert asked.name == "lag.png"
+    with open_view(path) as view:
+        figure = traces(view)
+        assert figure is not None
+        assert len(figure.axes) == 2  # potentials and spectra, once
+        assert figure.axes[0].get_title().startswith("p = 0.3, λ = 0.8\nmedian f ")
+
+
+def test_one_point_without_results_has_the_page_alone(small_comparison, tmp_path: Path):
+    path = small_comparison([0.3], [0.8], blank=True)
+    assert [file.name for file in draw(path, tmp_path / "maps")] == ["report.html"]
 
 
 def test_further_axes_are_fixed_and_named(small_comparison):
