@@ -15,13 +15,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from hpcmass.errors import UserError
 from hpcmass.plots.lines import NETWORK, draw_curve
-from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, on_two_lines, thin_ticks, weight_of
+from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, thin_ticks, weight_of
 from hpcmass.plots.own import irrelevant
 from hpcmass.plots.plane import FloatMap, Plane, grid_index
-from hpcmass.plots.requested import Limits, Requested, requested
+from hpcmass.plots.requested import Limits, Requested, line_label, requested
 from hpcmass.plots.saving import Picture
 from hpcmass.plots.view import View
 
@@ -34,8 +35,10 @@ COLUMN_MM: Final = 55.0
 """About the width of a map, with its labels."""
 BAR_INCHES: Final = 0.8
 """Width of a colour bar with its labels."""
-LINE_ASPECT: Final = 0.7
+LINE_ASPECT: Final = 0.8
 """Height of a panel of lines, of its width."""
+FEWEST_TICKS: Final = 3
+"""Ticks upwards of a panel of lines, at least."""
 LEAST_INCHES: Final = 0.25
 """Least width of a panel."""
 SETTLING: Final = 3
@@ -225,11 +228,13 @@ def draw_lines(
     scale = shown[0].panel.scale
     if isinstance(scale.norm, LogNorm):
         log_axis(axes)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], min_n_ticks=FEWEST_TICKS))
     if shown[0].statistic in (limits or {}):
         axes.set_ylim(scale.norm.vmin, scale.norm.vmax)
     axes.set_title(plane.at(axis, value))
     axes.set_xlabel(plane.up_label if upwards else plane.right_label)
-    axes.set_ylabel(on_two_lines(scale.label))
+    axes.set_ylabel(line_label(view, shown[0]))
     if legend:
         axes.legend(frameon=False)
 

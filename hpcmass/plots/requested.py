@@ -55,6 +55,24 @@ OF_NETWORK: Final[dict[str, Make]] = {
 }
 """Statistics that have a map of their own: of mass models, of network and models, of the network."""
 
+LINE_LABELS: Final = {
+    "rho": "ρ",
+    "lag": "lag (ms)",
+    "chi2": "χ² / dof",
+    "spectral_distance": "spectral distance (dB)",
+    "coherence_mean": "coherence",
+    "mean_error": "mean error (mV)",
+    "log_variance_ratio": "log₁₀ variance ratio",
+    "median_frequency": "median f (Hz)",
+    "peak_frequency": "peak f (Hz)",
+    "spike_contrast": "Spike-contrast",
+    "spike_contrast_bin": "bin width (ms)",
+    "cv_isi": "CV of intervals",
+    "rate_E": "rate E (Hz)",
+    "rate_I": "rate I (Hz)",
+}
+"""Statistic → what stands beside its lines; of the others their names."""
+
 
 @dataclass(frozen=True, eq=False)
 class Requested:
@@ -165,9 +183,21 @@ def _panels(view: View, statistic: str, sources: Sequence[str]) -> dict[str, Pan
     return {name: replace(panel, title=name) for name, panel in titled}
 
 
+def line_label(view: View, shown: Requested) -> str:
+    """What stands beside the lines of a statistic: short, for it must fit along a small panel."""
+    if shown.statistic == own.BEST:
+        return shown.panel.scale.label
+    unit = _unit(view, shown.statistic)
+    return LINE_LABELS.get(shown.statistic, shown.statistic + ("" if unit == "1" else f" ({unit})"))
+
+
+def _unit(view: View, name: str) -> str:
+    return str(view.data[name].attrs.get("units", "1")).replace("flag", "1").replace("^2", "²")
+
+
 def _plain(view: View, name: str) -> list[Panel]:
     """The map of a variable that has none of its own."""
-    unit = str(view.data[name].attrs.get("units", "1")).replace("flag", "1").replace("^2", "²")
+    unit = _unit(view, name)
     text = str(view.data[name].attrs.get("long_name", name))
     label = text if unit == "1" else f"{text} ({unit})"
     schema = COMPARED_VARIABLES.get(name)
