@@ -17,7 +17,7 @@ from hpcmass.config import Experiment
 from hpcmass.config.file import parse_experiment
 from hpcmass.errors import UserError
 from hpcmass.nearest import did_you_mean
-from hpcmass.store.labelled import best_values, comparison_dataset
+from hpcmass.store.labelled import best_values, comparison_dataset, scanned_parameter
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE, OwnStatistic, Variable, own_statistics
 from hpcmass.text import counted
 
@@ -109,15 +109,18 @@ class Comparison:
         Returns
         -------
         DataArray
-            Like `map`, without the axis of the parameter; NaN where ρ is undefined.
+            Like `map`, without the axis of the parameter, of the models that have it; NaN where ρ is undefined.
 
         Raises
         ------
         UserError
-            If no parameter was scanned, or there is no such model.
+            If no parameter was scanned, or there is no such model, or it does not have the parameter.
         """
         if self._best is None:
             raise UserError(f"{self.path} has no scanned parameter; compare with --scan (in Python scan=)")
+        having = [str(name) for name in self._best["model"].values]
+        if model in self.models and model not in having:
+            raise UserError(f"{scanned_parameter(self._data)} is not a parameter of {model}; leave model out")
         return self._of_model("best", self._best, model)
 
     @cached_property
@@ -446,6 +449,7 @@ def _table(summary: Summary) -> pd.DataFrame:
     rows = {
         model.model: {
             "follows": percent(model.share),
+            "ρ": _shown(model.everywhere.rho),
             "lag (ms)": _shown(model.everywhere.lag_ms),
             "error of the mean (mV)": _shown(model.everywhere.mean_error_mv),
             "variance wrong by": f"x {_shown(model.everywhere.variance_factor)}",

@@ -16,9 +16,9 @@ from hpcmass.claims.table import HEADING, ClaimsTable, ComparedFile, detail_line
 from hpcmass.degenerate import degenerate_inputs, lock_step
 from hpcmass.plots.plane import symbol
 from hpcmass.plots.regimes import regime_masks, spiking_points
-from hpcmass.plots.style import number
+from hpcmass.plots.style import fixed, number
 from hpcmass.plots.view import View, open_view
-from hpcmass.store.labelled import best_values
+from hpcmass.store.labelled import best_values, scanned_parameter
 from hpcmass.store.schema import own_statistics
 from hpcmass.text import counted
 
@@ -37,17 +37,23 @@ class Medians:
 
     Attributes
     ----------
+    rho : float
     lag_ms : float
         Positive where the model is late.
     mean_error_mv : float
         Of the absolute difference of the temporal means.
     variance_factor : float
         Factor, at least 1, between the temporal variances of model and network.
+    mean_too_high, variance_too_large : float
+        Share of the points at which the model's temporal mean, or variance, is above the network's.
     """
 
+    rho: float
     lag_ms: float
     mean_error_mv: float
     variance_factor: float
+    mean_too_high: float
+    variance_too_large: float
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,10 @@ class Summary:
         When a model follows the network.
     models : list of ModelSummary
     readings : list of Reading
-        The paper's claims, for each combination of the values of further axes; empty where they were not asked for.
+        The paper's claims, for each combination of the values of further axes; empty where they were not asked for,
+        or the comparison is of another kind.
+    no_claims : str
+        Why there are none then, a sentence; empty otherwise.
     warnings : list of str
         In which ways the networks are degenerate, or the grid incomplete; empty for ordinary ones.
     """
@@ -117,6 +126,7 @@ class Summary:
     criterion: str
     models: list[ModelSummary]
     readings: list[Reading]
+    no_claims: str
     warnings: list[str]
 
     @property
@@ -144,9 +154,9 @@ class Summary:
         """For people, in lines of at most 100 letters."""
         lines = [
             f"{self.path.name}: {self.title}",
-            f"{self.compared} of {self.points} points compared, {counted(self.trials, 'trial')} at each",
+            f"{self.compared} of {counted(self.points, 'point')} compared, {counted(self.trials, 'trial')} at each",
             "",
-            f"Where the model follows the network: {self.criterion}",
+            *hanging("Where the model follows the network: ", self.criterion, indent=""),
         ]
         for warning in self.warnings:
             lines += hanging("Warning: ", warning)
@@ -155,11 +165,12 @@ class Summary:
             lines += hanging(f"{model.model:<5} ", first)
             for line in rest:
                 lines += hanging(" " * 6, line)
-        lines += ["", self.claims_heading]
         if len(self.readings) == 1:
-            lines += detail_lines(self.readings[0], WIDTH)
-        else:
-            lines += table_lines(self.claims_table.files, WIDTH)
+            lines += ["", self.claims_heading, *detail_lines(self.readings[0], WIDTH)]
+        elif self.readings:
+            lines += ["", self.claims_heading, *table_lines(self.claims_table.files, WIDTH)]
+        elif self.no_claims:
+            lines += ["", *hanging("", self.no_claims)]
         return "\n".join(lines)
 
 
@@ -167,33 +178,56 @@ def model_lines(model: ModelSummary) -> list[str]:
     """What a model does, a sentence each."""
     if not model.points:
         return ["nothing is compared yet"]
-    where = f": {range_text(model.ranges)}" if model.follows else ""
-    lines = [f"follows at {model.follows} of {model.points} points ({percent(model.share)}){where}"]
+    where = f", {range_text(model.ranges)}" if model.follows else ""
+    lines = [f"follows at {model.follows} of {counted(model.points, 'point')} ({percent(model.share)}){where}"]
     lines.append("by regime: " + "; ".join(f"{k} of {n} {name}" for name, (n, k) in model.regimes.items() if n))
-    lines.append(f"median over all points: {medians_text(model.everywhere)}")
-    if model.follows:
+    over = "median over all points" if model.points > 1 else "there"
+    lines.append(f"{over}: {medians_text(model.everywhere)}")
+    if 0 < model.follows < model.points:
         lines.append(f"where it follows: {medians_text(model.following)}")
     for what, medians in (("own statistics", model.own), ("scanned", {f"best {k}": v for k, v in model.best.items()})):
         if medians:
             lines.append(f"{what}, medians: " + ", ".join(f"{name} {_two(value)}" for name, value in medians.items()))
     if model.diverged:
-        lines.append(f"diverged at {model.diverged} points")
+        lines.append(f"diverged at {counted(model.diverged, 'point')}")
     return lines
 
 
 def range_text(ranges: Mapping[str, tuple[float, float]]) -> str:
-    """`p 0.1 … 1, λ 0.5 … 0.8`."""
-    return ", ".join(
+    """`within p 0.1 … 1, λ 0.5 … 0.8`; `at p 0.1, λ 0.5`."""
+    preposition = "within" if any(low < high for low, high in ranges.values()) else "at"
+    return f"{preposition} " + ", ".join(
         f"{symbol(name)} {number(low)}{'' if low == high else f' … {number(high)}'}"
         for name, (low, high) in ranges.items()
     )
 
 
 def medians_text(medians: Medians) -> str:
-    """`lag −1.4 ms, mean off by 3 mV, variance by a factor of 9.7`."""
+    """`ρ 0.83, lag −1.4 ms, mean 3 mV too high, variance 9.7 times the network's`.
+
+    Where mean or variance is not on the same side at every point, how far off it is, and where it is too large.
+    """
     lag = "–" if np.isnan(medians.lag_ms) else f"{'+' if medians.lag_ms > 0 else ''}{_two(medians.lag_ms)}"
-    factor = _two(medians.variance_factor)
-    return f"lag {lag} ms, mean off by {_two(medians.mean_error_mv)} mV, variance by a factor of {factor}"
+    rho = "–" if np.isnan(medians.rho) else fixed(medians.rho, 2)
+    return f"ρ {rho}, lag {lag} ms, {_mean_text(medians)}, {_variance_text(medians)}"
+
+
+def _mean_text(medians: Medians) -> str:
+    error, high = _two(medians.mean_error_mv), medians.mean_too_high
+    if high in (0, 1) and medians.mean_error_mv > 0:
+        return f"mean {error} mV too {'high' if high else 'low'}"
+    return f"mean off by {error} mV" + _share_text(high, "too high")
+
+
+def _variance_text(medians: Medians) -> str:
+    factor, large = medians.variance_factor, medians.variance_too_large
+    if large in (0, 1) and factor > 1:
+        return f"variance {_two(factor if large else 1 / factor)} times the network's"
+    return f"variance off by a factor of {_two(factor)}" + _share_text(large, "too large")
+
+
+def _share_text(share: float, what: str) -> str:
+    return "" if np.isnan(share) else f" ({what} at {percent(min(max(share, 0.01), 0.99))})"
 
 
 def percent(share: float) -> str:
@@ -218,21 +252,36 @@ def summary_of(view: View, *, claims: bool = True) -> Summary:
     planes = planes_of(view)
     compared = np.concatenate([(plane.point("n_compared") > 0).ravel() for plane in planes])
     asked = np.concatenate([plane.requested.ravel() for plane in planes])
+    no_claims = _no_claims(view, planes[0])
     scanned = view.data.attrs.get("scan_axis")
     once = _at(planes, scanned, None if scanned is None else float(view.data[scanned].values[0]))
     settings = view.experiment.compare
     criterion = f"ρ > {number(settings.rho_min)}, significant at α = {number(settings.alpha)}"
+    if scanned is not None:
+        criterion += f", each at the {scanned_parameter(view.data)} of the largest ρ"
     return Summary(
         path=view.path,
         title=view.experiment.title,
         points=int((once & asked).sum()),
         compared=int((compared & once).sum()),
         trials=view.experiment.trials,
-        criterion=criterion + ("" if scanned is None else f", each at the {scanned} of the largest ρ"),
+        criterion=criterion,
         models=[_model_summary(view, planes, model, compared) for model in view.models],
-        readings=[reading_of(plane) for plane in planes] if claims else [],
+        readings=[reading_of(plane) for plane in planes] if claims and not no_claims else [],
+        no_claims=no_claims if claims else "",
         warnings=_warnings(view),
     )
+
+
+def _no_claims(view: View, plane: View) -> str:
+    """Why the claims say nothing of this comparison, a sentence; empty if they do."""
+    if view.experiment.imported is not None:
+        what = "imported recordings"
+    elif plane.plane.shape == (1, 1):
+        what = "one point"
+    else:
+        return ""
+    return f"The paper's claims are about a plane of p and λ, not about {what}."
 
 
 def _warnings(view: View) -> list[str]:
@@ -266,7 +315,8 @@ def _model_summary(view: View, planes: Sequence[View], model: str, compared: Mas
     compared = compared & chosen
     follows = (gathered("rho_agrees") == 1) & compared
     ranges = {}
-    for name in (str(dim) for dim in view.data["n_compared"].dims):
+    without = () if best else (view.data.attrs.get("scan_axis"),)  # a model without the parameter is the same there
+    for name in (str(dim) for dim in view.data["n_compared"].dims if dim not in without):
         values = np.concatenate([plane.plane.coordinate(name).ravel() for plane in planes])[follows]
         if values.size:
             ranges[name] = (float(values.min()), float(values.max()))
@@ -274,7 +324,7 @@ def _model_summary(view: View, planes: Sequence[View], model: str, compared: Mas
         name: (int((inside & compared).sum()), int((inside & follows).sum()))
         for name, inside in _regimes(planes, compared).items()
     }
-    statistics = {name: gathered(name) for name in ("lag", "mean_error", "log_variance_ratio")}
+    statistics = {name: gathered(name) for name in ("rho", "lag", "mean_error", "log_variance_ratio")}
     own = own_statistics(view.data.attrs)
     return ModelSummary(
         model=model,
@@ -293,14 +343,17 @@ def _model_summary(view: View, planes: Sequence[View], model: str, compared: Mas
 def _best(view: View, planes: Sequence[View], model: str) -> tuple[dict[str, float], Mask]:
     """The median of the scanned parameter's best values, and the points that are at theirs.
 
-    Without a scan no median, and all points. A point without a correlation counts at the first value.
+    Without a scan no median, and all points. A point without a correlation counts at the first value, and so does every
+    point of a model without the parameter.
     """
     values = best_values(view.data)
     if values is None:
         return {}, _at(planes, None, None)
     scanned = str(view.data.attrs["scan_axis"])
-    of_model = values.sel(model=model)
     first = float(view.data[scanned].values[0])
+    if model not in values["model"]:
+        return {}, _at(planes, scanned, first)
+    of_model = values.sel(model=model)
     chosen = []
     for plane in planes:
         fixed = {name: i for name, i in plane.plane.fixed.items() if name != scanned}
@@ -328,11 +381,20 @@ def _regimes(planes: Sequence[View], compared: Mask) -> dict[str, Mask]:
 
 
 def _medians(statistics: Mapping[str, Reals], inside: Mask) -> Medians:
+    error, ratio = (statistics[name][inside] for name in ("mean_error", "log_variance_ratio"))
     return Medians(
+        rho=_median(statistics["rho"][inside]),
         lag_ms=_median(statistics["lag"][inside]),
-        mean_error_mv=_median(np.abs(statistics["mean_error"][inside])),
-        variance_factor=float(np.exp(np.minimum(_median(np.abs(statistics["log_variance_ratio"][inside])), 700.0))),
+        mean_error_mv=_median(np.abs(error)),
+        variance_factor=float(np.exp(np.minimum(_median(np.abs(ratio)), 700.0))),
+        mean_too_high=_share_above_0(error),
+        variance_too_large=_share_above_0(ratio),
     )
+
+
+def _share_above_0(values: Reals) -> float:
+    finite = values[np.isfinite(values)]
+    return float((finite > 0).mean()) if finite.size else float("nan")
 
 
 def _two(value: float) -> str:

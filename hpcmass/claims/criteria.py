@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hpcmass.claims.findings import Findings, Mask, count, median, onset, share
 from hpcmass.plots.regimes import FAST_HZ, SLOW_HZ, SPIKING_HZ
 from hpcmass.plots.style import number
+from hpcmass.text import counted
 
 Codes = npt.NDArray[np.int8]
 Measures = Mapping[str, npt.NDArray[Any]]
@@ -29,7 +30,7 @@ VERDICTS: Final = (FAILS, HOLDS, CANNOT_TELL)
 
 PAPERS: Final = ("CFM", "MFM")
 FEWEST: Final = 3
-"""Points of a regime below which its share says nothing."""
+"""Points of a region below which its share says nothing."""
 LARGELY: Final = 0.8
 SMALL: Final = 0.25
 NEAR_ZERO_P: Final = 0.05
@@ -121,7 +122,7 @@ class Transition(Claim):
         if not measured["rows"]:
             return "no network spikes"
         first = [float(found.p[row.argmax()]) for row in found.synchronised if row.any()]
-        text = f"{measured['passing']} of {measured['rows']} rows"
+        text = f"{measured['passing']} of {counted(int(measured['rows']), 'row')}"
         return text + (f", first synchronised at p = {min(first):g} ... {max(first):g}" if first else "")
 
 
@@ -157,11 +158,12 @@ class WhereModelsFit(Claim):
 
     def numbers(self, found: Findings, measured: Measures) -> str:
         names = ("de-synchronised", "onset", "fast synchrony")
-        return "; ".join(
-            f"{name} ({measured[f'{regime}_points']} points): "
-            + ", ".join(f"{model} {percent(measured[f'{regime}_{model}'])} %" for model in PAPERS)
-            for name, regime in zip(names, self.regimes, strict=True)
-        )
+        texts = []
+        for name, regime in zip(names, self.regimes, strict=True):
+            n = int(measured[f"{regime}_points"])
+            shares = ", ".join(f"{model} {percent(measured[f'{regime}_{model}'])} %" for model in PAPERS)
+            texts.append(f"{name} ({counted(n, 'point')})" + (f": {shares}" if n else ""))
+        return "; ".join(texts)
 
 
 class WhereModelsFitSpiking(WhereModelsFit):
@@ -174,7 +176,7 @@ class WhereModelsFitSpiking(WhereModelsFit):
     )
     criterion = (
         "Share of points inside the contour of rho, for both models: above one half at the onset (synchronised, up to "
-        f"{SLOW_HZ[1]:g} Hz, next to a point that is not synchronised), below one half where de-synchronised and in "
+        f"{SLOW_HZ:g} Hz, next to a point that is not synchronised), below one half where de-synchronised and in "
         f"synchrony above {FAST_HZ:g} Hz; {FEWEST} points or more of each."
     )
     silent = False
@@ -196,11 +198,11 @@ class ModelsAgree(Claim):
     text = "CFM and MFM largely agree."
     criterion = (
         f"Both models are on the same side of the contour at {100 * LARGELY:g} % or more of the points, for rho and "
-        "for chi-squared."
+        f"for chi-squared; {FEWEST} points or more."
     )
 
     def measure(self, found: Findings) -> Measures:
-        measured: dict[str, npt.NDArray[Any]] = {}
+        measured: dict[str, npt.NDArray[Any]] = {"points": count(found.compared)}
         for name, contour in (("rho", found.agrees), ("chi2", _inside(found))):
             a, b = (contour[model] for model in PAPERS)
             measured[f"{name}_same"] = share(a == b, found.compared)
@@ -210,17 +212,21 @@ class ModelsAgree(Claim):
 
     def decide(self, measured: Measures) -> Codes:
         least = np.minimum(measured["rho_same"], measured["chi2_same"])
-        return _codes(least >= LARGELY, np.isfinite(least))
+        return _codes(least >= LARGELY, measured["points"] >= FEWEST)
 
     def short(self, measured: Measures) -> str:
         return f"{percent(measured['rho_same'])},{percent(measured['chi2_same'])}"
 
     def numbers(self, found: Findings, measured: Measures) -> str:
         return "; ".join(
-            f"{text}: same side at {percent(measured[f'{name}_same'])} % of {count(found.compared)} points "
+            f"{text}: same side at {percent(measured[f'{name}_same'])} % of {_points(measured['points'])} "
             f"({measured[f'{name}_both']} of {measured[f'{name}_either']} inside either are inside both)"
             for name, text in (("rho", "rho"), ("chi2", "chi-squared"))
         )
+
+
+def _points(n: Any) -> str:
+    return counted(int(n), "point")
 
 
 def _inside(found: Findings) -> dict[str, Mask]:
@@ -236,7 +242,7 @@ class ChiSquaredRegion(Claim):
     criterion = (
         "The paper's contour of chi-squared (p-value above alpha) encloses some points, but fewer than a quarter, for "
         "both models, at the file's total count C. The paper leaves C open, and chi-squared is proportional to it, so "
-        "the range of C for which the claim holds is given, too."
+        f"the range of C for which the claim holds is given, too; {FEWEST} points or more."
     )
 
     def measure(self, found: Findings) -> Measures:
@@ -252,6 +258,7 @@ class ChiSquaredRegion(Claim):
             ordered = -np.sort(-values.reshape(*values.shape[:-2], -1), axis=-1)
             ends[model] = ordered[..., min(allowed, ordered.shape[-1] - 1)], ordered[..., 0]
         return {
+            "points": count(found.compared),
             **{f"inside_{model}": share(critical[model] > 1, found.compared) for model in PAPERS},
             "least": np.maximum(*(ends[model][0] for model in PAPERS)),
             "most": np.minimum(*(ends[model][1] for model in PAPERS)),
@@ -260,7 +267,7 @@ class ChiSquaredRegion(Claim):
     def decide(self, measured: Measures) -> Codes:
         shares = [measured[f"inside_{model}"] for model in PAPERS]
         holds = np.logical_and.reduce([(s > 0) & (s < SMALL) for s in shares])
-        return _codes(holds, np.isfinite(shares[0]))
+        return _codes(holds, measured["points"] >= FEWEST)
 
     def short(self, measured: Measures) -> str:
         shares = ",".join(percent(measured[f"inside_{model}"]) for model in PAPERS)
@@ -268,13 +275,12 @@ class ChiSquaredRegion(Claim):
         return f"{shares} C {f'{_two(least)}-{_two(most)}' if least < most else 'none'}"
 
     def numbers(self, found: Findings, measured: Measures) -> str:
-        n = count(found.compared)
         inside = ", ".join(f"{model} {percent(measured[f'inside_{model}'])} %" for model in PAPERS)
         counts = found.count[found.compared]
         default = float(np.nanmax(counts)) if np.isfinite(counts).any() else math.nan
         at = "" if math.isnan(default) else f" = {number(default)}"
         least, most = float(measured["least"]), float(measured["most"])
-        text = f"inside: {inside} of {n} points, at a total count of C{at}; "
+        text = f"inside: {inside} of {_points(measured['points'])}, at a total count of C{at}; "
         if least < most:
             text += f"the claim holds for {_two(least)} to {_two(most)} times that C"
             if not math.isnan(default):
@@ -297,7 +303,7 @@ class RhoRegion(Claim):
     text = "Rho: agreement inside part of the synchronised region, and a small area as p -> 0."
     criterion = (
         "For both models the contour of rho encloses some, not all, synchronised points; and some, fewer than half, of "
-        f"the points with p up to {NEAR_ZERO_P:g}, without p = 0."
+        f"the points with p up to {NEAR_ZERO_P:g}, without p = 0; {FEWEST} points or more of each."
     )
 
     def measure(self, found: Findings) -> Measures:
@@ -317,7 +323,7 @@ class RhoRegion(Claim):
         part = [measured[f"synchronised_{model}"] for model in PAPERS]
         area = [measured[f"near_zero_{model}"] for model in PAPERS]
         holds = np.logical_and.reduce([(a > 0) & (a < 1) for a in part] + [(a > 0) & (a < 0.5) for a in area])
-        return _codes(holds, (measured["synchronised"] > 0) & (measured["near_zero"] > 0))
+        return _codes(holds, (measured["synchronised"] >= FEWEST) & (measured["near_zero"] >= FEWEST))
 
     def short(self, measured: Measures) -> str:
         return "|".join(
@@ -328,9 +334,9 @@ class RhoRegion(Claim):
     def numbers(self, found: Findings, measured: Measures) -> str:
         inside, edge = measured["synchronised"], measured["near_zero"]
         if not (inside and edge):
-            return f"{edge} points with p up to {NEAR_ZERO_P:g} (without p = 0), {inside} synchronised ones"
+            return f"{_points(edge)} with p up to {NEAR_ZERO_P:g} (without p = 0), {inside} synchronised"
         text = "; ".join(
-            f"{model}: {percent(measured[f'synchronised_{model}'])} % of {inside} synchronised points, "
+            f"{model}: {percent(measured[f'synchronised_{model}'])} % of {counted(int(inside), 'synchronised point')}, "
             f"{percent(measured[f'near_zero_{model}'])} % of {edge} with p up to {NEAR_ZERO_P:g}"
             for model in PAPERS
         )
@@ -338,7 +344,7 @@ class RhoRegion(Claim):
         unconnected = found.compared & zero[None, :]
         if unconnected.any():
             counts = ", ".join(f"{model} {count(found.agrees[model] & unconnected)}" for model in PAPERS)
-            text += f"; at p = 0 itself ({count(unconnected)} points): {counts}"
+            text += f"; at p = 0 itself ({_points(count(unconnected))}): {counts}"
         return text
 
 
@@ -405,16 +411,19 @@ class LagAtTheJump(Claim):
             )
         if not measured["passing"]:
             return (
-                f"{measured['rows']} rows pass from silence to spikes, none with a lag and its standard error on both "
-                "sides of the jump"
+                f"{counted(int(measured['rows']), 'row passes', 'rows pass')} from silence to spikes, none with a lag "
+                "and its standard error on both sides of the jump"
             )
         steps = self._steps(found)
         rows = steps["places"] >= 0
         places, changes = steps["places"][rows], steps["changes"][rows]
         where = f"p = {found.p[places.min()]:g} ... {found.p[places.max() + 1]:g}"
+        counting = counted(
+            int(measured["passing"]), "row that starts silent and has", "rows that start silent and have"
+        )
         return (
-            f"the lag changes at the jump of the rate in {measured['clear']} of {measured['passing']} rows that start "
-            f"silent and have a lag on both sides; jump between {where}, change of the lag there "
+            f"the lag changes at the jump of the rate in {measured['clear']} of {counting} "
+            f"a lag on both sides; jump between {where}, change of the lag there "
             f"{changes.min():+.2g} ... {changes.max():+.2g} ms, median {np.median(changes):+.2g} ms"
         )
 

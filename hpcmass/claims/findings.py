@@ -89,7 +89,7 @@ def median(values: Reals) -> Reals:
 
 def onset(found: Findings) -> Mask:
     """Synchronised points of low frequency with one that is not synchronised beside, below or above them."""
-    slow = found.synchronised & (found.frequency <= SLOW_HZ[1])
+    slow = found.synchronised & (found.frequency <= SLOW_HZ)
     around = [(0, 0)] * (slow.ndim - 2) + [(1, 1), (1, 1)]
     before = np.pad(found.compared & ~found.synchronised, around)
     left, right = before[..., 1:-1, :-2], before[..., 1:-1, 2:]

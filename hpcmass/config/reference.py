@@ -72,16 +72,22 @@ class Key:
 
 def differences(experiment: Experiment) -> Iterator[Key]:
     """The axes of an experiment, and its keys with another value than their default; the title is left out."""
-    for name, values in experiment.grid.axes().items():
+    for key, values in _axes(experiment):
         shown = ", ".join(f"{v:g}" for v in values)
         if len(values) > MOST_SHOWN:
             shown = f"{values[0]:g}, {values[1]:g} … {values[-1]:g} ({len(values)} values)"
-        yield replace(_key("grid", name, type(experiment.grid).model_fields[name]), value=shown)
+        yield replace(key, value=shown)
     document = experiment.model_dump(mode="json")
     for key in all_keys():
         value = json.dumps((document[key.section] if key.section else document)[key.name])
         if key.section != "grid" and key.name != "title" and value != key.value:
             yield replace(key, value=value)
+
+
+def _axes(experiment: Experiment) -> Iterator[tuple[Key, tuple[float, ...]]]:
+    """The axes of the grid, and their values."""
+    for name, values in experiment.grid.axes().items():
+        yield _key("grid", name, type(experiment.grid).model_fields[name]), values
 
 
 def defaults() -> str:
@@ -97,9 +103,46 @@ def defaults() -> str:
                 lines += (f"  {line}\n" for line in [*GRID_HEAD.splitlines(), *names])
         source = f"{key.unit}; {key.origin}: " if key.unit else ""
         allowed = f"; {key.allowed}" if key.allowed else ""
-        indent = "  " if section else ""
-        lines.append(f"{indent}{key.name}: {key.value}  # {source}{key.meaning}{allowed}\n")
+        lines.append(_line(key, f"{source}{key.meaning}{allowed}"))
     return "".join(lines)
+
+
+def values_in_use(experiment: Experiment) -> str:
+    """Every key of an experiment with its value, unit and meaning, and whether the value is the default.
+
+    A default has its origin, too. Of imported recordings only the sections of the comparison: the network is another's.
+    """
+    lines, section = [], ""
+    for key in _keys_in_use(experiment):
+        if key.section != section:
+            section = key.section
+            lines.append(f"{section}:\n")
+        about = ", ".join(filter(None, (key.unit, key.origin and f"default ({key.origin})")))
+        lines.append(_line(key, f"{about}: {key.meaning}" if about else key.meaning))
+    return "".join(lines)
+
+
+def _keys_in_use(experiment: Experiment) -> Iterator[Key]:
+    """The keys with the experiment's values; without an origin where the value is not the default."""
+    document, axes, units = experiment.model_dump(mode="json"), experiment.axes(), experiment.axis_units()
+    for key in all_keys():
+        if experiment.imported is not None and key.section not in ("mass", "compare"):
+            continue
+        if key.section == "grid":
+            if key.name == "p":  # then all axes
+                for axis, values in _axes(experiment):
+                    yield replace(axis, value=json.dumps(values), unit=units.get(axis.name, axis.unit), origin="")
+            continue
+        if key.section == "network" and key.name in axes:
+            continue
+        value = (document[key.section] if key.section else document)[key.name]
+        origin = key.origin if json.dumps(value) == key.value else ""
+        unit = units.get(key.name, key.unit) if key.section == "network" else key.unit
+        yield replace(key, value=json.dumps(value, ensure_ascii=False), unit=unit, origin=origin)
+
+
+def _line(key: Key, comment: str) -> str:
+    return f"{'  ' if key.section else ''}{key.name}: {key.value}  # {comment}\n"
 
 
 def all_keys(section: str = "", model: type[BaseModel] = Experiment) -> Iterator[Key]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -31,7 +32,11 @@ Point = tuple[int, int]
 """Row and column of the plane."""
 
 COLUMN_INCHES: Final = 3.9
+LEAST_INCHES: Final = 6.2
+"""Least width of the figure: its title and its foot have room."""
 ROW_INCHES: Final = 2.45
+LETTERS: Final = 34
+"""Letters in a line of a column."""
 
 
 def traces(
@@ -49,7 +54,7 @@ def traces(
     sweep : SweepParts, optional
         The sweep that was compared; with it a row shows the recorded input Φ.
     examples : sequence of Example, optional
-        Points to show; without it three regimes.
+        Points to show; without it one of each of three regimes, or the only point.
     spikes : mapping of point to Spikes, optional
         Spikes of the first compared trial; with it a row shows rasters.
     """
@@ -58,7 +63,7 @@ def traces(
         return None
     rows = ["raster"] * bool(spikes) + ["potential"] + ["input"] * (sweep is not None) + ["spectrum"]
     heights = [1 + (0.1 * len(view.models) if name == "potential" else 0) for name in rows]  # its legend
-    figure = Figure(figsize=(COLUMN_INCHES * len(examples), 1.2 + ROW_INCHES * sum(heights)))
+    figure = Figure(figsize=(max(LEAST_INCHES, COLUMN_INCHES * len(examples)), 1.2 + ROW_INCHES * sum(heights)))
     grid = figure.subplots(len(rows), len(examples), squeeze=False, height_ratios=heights)
     for column, example in enumerate(examples):
         by_row = dict(zip(rows, grid[:, column], strict=True))
@@ -90,7 +95,11 @@ def _say_missing(by_row: Mapping[str, Axes], example: Example) -> None:
         axes.set_axis_off()
     axes = next(iter(by_row.values()))
     axes.set_title(example.name)
-    text = "nothing was compared here" if example.point is not None else f"no point qualifies:\n{example.criterion}"
+    text = (
+        "nothing was compared here"
+        if example.point is not None
+        else f"no point qualifies:\n{textwrap.fill(example.criterion, LETTERS)}"
+    )
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
 
 
@@ -99,10 +108,9 @@ def _title(view: View, example: Example) -> str:
     row, column = example.point
     frequency = view.point("median_frequency_lif")[row, column]
     contrast = view.number("spike_contrast")[row, column]
-    where = (
-        f"{view.plane.where(row, column)}\n{style.fixed(frequency, 1)} Hz, Spike-contrast {style.fixed(contrast, 2)}"
-    )
-    return f"{example.name}\n{where}" if example.name else where
+    where = view.plane.where(row, column)
+    shown = f"median f {style.fixed(frequency, 1)} Hz, Spike-contrast {style.fixed(contrast, 2)}"
+    return "\n".join(filter(None, (example.name, where, shown)))
 
 
 def _draw_potentials(axes: Axes, view: View, point: Point, time: npt.NDArray[np.float64]) -> None:

@@ -16,6 +16,11 @@ TRACES = "traces"
 NAMES = (OVERVIEW, *SHEETS, TRACES)
 
 
+def names_of(view: View) -> tuple[str, ...]:
+    """The figures that are drawn unless others are asked for: a map of one point would say nothing."""
+    return (TRACES,) if view.plane.shape == (1, 1) else NAMES
+
+
 def all_figures(
     view: View, sweep: SweepParts | None = None, names: Collection[str] = NAMES
 ) -> Iterator[tuple[str, Figure]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import numpy as np
+import xarray as xr
 
 from hpcmass.plots import maps, style
 from hpcmass.plots.lines import NETWORK
@@ -11,8 +15,11 @@ from hpcmass.plots.outlines import Outline
 from hpcmass.plots.panels import model_panels, network_panel, of_models, undecided
 from hpcmass.plots.plane import FloatMap
 from hpcmass.plots.view import View
-from hpcmass.store.labelled import best_values
+from hpcmass.store.labelled import best_values, scanned_parameter
 from hpcmass.store.schema import OwnStatistic, own_statistics
+
+BEST: Final = "best"
+"""Name of the map of the scanned parameter's best value."""
 
 
 def statistics(view: View) -> list[Panel]:
@@ -21,7 +28,7 @@ def statistics(view: View) -> list[Panel]:
 
 
 def best_value(view: View) -> list[Panel]:
-    """The value of the scanned parameter at which each model correlates best; dimmed at the ends of the scan."""
+    """The value of the scanned parameter at which each model that has it correlates best; dimmed at its ends."""
     best = best_values(view.data)
     if best is None:
         return []
@@ -30,14 +37,29 @@ def best_value(view: View) -> list[Panel]:
         return []
     fixed = {name: i for name, i in view.plane.fixed.items() if name != axis}
     cut = best.isel(fixed).transpose(view.plane.up, view.plane.right, "model")
-    models = {model: np.array(cut.sel(model=model).values, dtype=np.float64) for model in view.models}
+    models = {model: np.array(cut.sel(model=model).values, dtype=np.float64) for model in models_of(best)}
     ends = view.data[axis].values[[0, -1]]
     unit = str(best.attrs["units"])
     scale = maps.linear(
-        f"best {axis}" + ("" if unit == "1" else f" ({unit})"), *models.values(), low=ends[0], high=ends[1]
+        f"best {scanned_parameter(view.data)}" + ("" if unit == "1" else f" ({unit})"),
+        *models.values(),
+        low=ends[0],
+        high=ends[1],
     )
     dimmed = {model: np.isin(values, ends) for model, values in models.items()}
-    return model_panels(view, models, scale, dimmed=dimmed, dimmed_text="at an end of the scanned range")
+    return model_panels(
+        view, models, scale, dimmed=dimmed, dimmed_text="at an end of the scanned range", statistic=BEST
+    )
+
+
+def irrelevant(view: View, shown: Sequence[Panel]) -> tuple[str, ...]:
+    """Axes whose value changes nothing in these panels: that of a scanned parameter, where its best value is shown."""
+    return (str(view.data.attrs["scan_axis"]),) if all(panel.statistic == BEST for panel in shown) else ()
+
+
+def models_of(best: xr.DataArray) -> list[str]:
+    """The models that have the scanned parameter, in the file's order."""
+    return [str(name) for name in best["model"].values]
 
 
 def panels_of(view: View, own: OwnStatistic) -> list[Panel]:

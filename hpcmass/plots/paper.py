@@ -15,14 +15,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from hpcmass.errors import UserError
 from hpcmass.plots.lines import NETWORK, draw_curve
-from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, on_two_lines, thin_ticks, weight_of
-from hpcmass.plots.plane import SYMBOLS, FloatMap, Plane, grid_index
-from hpcmass.plots.requested import Limits, Requested, requested
+from hpcmass.plots.maps import draw_map, fit_labels, legend_entries, log_axis, thin_ticks, weight_of
+from hpcmass.plots.own import irrelevant
+from hpcmass.plots.plane import FloatMap, Plane, grid_index
+from hpcmass.plots.requested import Limits, Requested, line_label, requested
 from hpcmass.plots.saving import Picture
-from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
 MM_PER_INCH: Final = 25.4
@@ -34,8 +35,10 @@ COLUMN_MM: Final = 55.0
 """About the width of a map, with its labels."""
 BAR_INCHES: Final = 0.8
 """Width of a colour bar with its labels."""
-LINE_ASPECT: Final = 0.7
+LINE_ASPECT: Final = 0.8
 """Height of a panel of lines, of its width."""
+FEWEST_TICKS: Final = 3
+"""Ticks upwards of a panel of lines, at least."""
 LEAST_INCHES: Final = 0.25
 """Least width of a panel."""
 SETTLING: Final = 3
@@ -97,7 +100,8 @@ def paper_figure(
     shown = [_wrapped(entry, width / across) for entry in entries]
     longest = max((len(line) for text in shown for line in text.split("\n")), default=0)
     across = max(across, min(len(shown), int(width / (0.6 + LETTER_INCHES * longest))))
-    lines = sum(text.count("\n") + 1 for text in shown) / across + bool(view.plane.fixed)
+    where = view.plane.fixed_text(irrelevant(view, [each.panel for panel in panels for each in panel]))
+    lines = sum(text.count("\n") + 1 for text in shown) / across + bool(where)
     labelled = rows if along else 1 if len(panels) % columns == 0 else 2
     height = rows * (inches[1] + 0.6) + labelled * 1.0 + ENTRY_INCHES * lines
     figure = Picture(figsize=(width, height), layout="constrained")
@@ -121,7 +125,7 @@ def paper_figure(
     if entries:
         for entry, text in zip(entries, shown, strict=True):
             entry.set_label(text)
-        title = f"at {view.plane.fixed_text()}" if view.plane.fixed else None
+        title = f"at {where}" if where else None
         figure.legend(handles=entries, loc="outside lower center", ncols=across, frameon=False, title=title)
     _settle(figure, flat, rows, None if along else view.plane)
     return figure
@@ -224,11 +228,13 @@ def draw_lines(
     scale = shown[0].panel.scale
     if isinstance(scale.norm, LogNorm):
         log_axis(axes)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], min_n_ticks=FEWEST_TICKS))
     if shown[0].statistic in (limits or {}):
         axes.set_ylim(scale.norm.vmin, scale.norm.vmax)
-    axes.set_title(f"{SYMBOLS.get(axis, axis)} = {number(value)}")
+    axes.set_title(plane.at(axis, value))
     axes.set_xlabel(plane.up_label if upwards else plane.right_label)
-    axes.set_ylabel(on_two_lines(scale.label))
+    axes.set_ylabel(line_label(view, shown[0]))
     if legend:
         axes.legend(frameon=False)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -16,6 +16,7 @@ import xarray as xr
 from hpcmass.config import NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.plots.style import drawable, number
+from hpcmass.store.labelled import scanned_parameter
 
 FloatMap = npt.NDArray[np.float64]
 """Values over the plane, shape (up, right): (λ, p) unless other axes are shown."""
@@ -44,6 +45,8 @@ class Plane:
         Any further axis → index at which it is fixed.
     fixed_values : dict of str to float
         The values there.
+    symbols : dict of str to str
+        Axis → its name as a reader writes it.
     """
 
     right: str
@@ -54,6 +57,7 @@ class Plane:
     up_label: str
     fixed: dict[str, int]
     fixed_values: dict[str, float]
+    symbols: dict[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,17 +88,25 @@ class Plane:
 
     def where(self, row: int, column: int) -> str:
         """A point's name for titles: `p = 0.2, λ = 0.8`."""
-        return f"{symbol(self.right)} = {number(self.right_values[column])}, " \
-               f"{symbol(self.up)} = {number(self.up_values[row])}"  # fmt: skip
+        return f"{self.at(self.right, self.right_values[column])}, {self.at(self.up, self.up_values[row])}"
 
-    def fixed_text(self) -> str:
-        """Where the further axes are fixed; empty if there are none."""
-        return ", ".join(f"{symbol(name)} = {number(value)}" for name, value in self.fixed_values.items())
+    def at(self, name: str, value: float) -> str:
+        """A value of an axis: `λ = 0.8`."""
+        return f"{self.symbols.get(name, symbol(name))} = {number(value)}"
+
+    def fixed_text(self, but: Collection[str] = ()) -> str:
+        """Where the further axes are fixed, without those named in `but`; empty if there are none."""
+        return ", ".join(self.at(name, value) for name, value in self.fixed_values.items() if name not in but)
 
 
 def symbol(name: str) -> str:
     """An axis's name as a reader writes it."""
     return SYMBOLS.get(name, name)
+
+
+def axis_symbol(dataset: xr.Dataset, name: str) -> str:
+    """The same of an axis of a comparison: a scanned parameter of one model has the model's name, `WC.gain`."""
+    return scanned_parameter(dataset) if name == dataset.attrs.get("scan_axis") else symbol(name)
 
 
 def cut_plane(
@@ -133,6 +145,7 @@ def cut_plane(
         up_label=_in_lines(axis_label(dataset, up)),
         fixed=indices,
         fixed_values={name: others[name][i] for name, i in indices.items()},
+        symbols={name: axis_symbol(dataset, name) for name in swept},
     )
 
 
@@ -172,7 +185,7 @@ def axis_label(dataset: xr.Dataset, name: str) -> str:
     if name in LABELS:
         return LABELS[name]
     unit = str(dataset[name].attrs.get("units", "1"))
-    label = name if unit == "1" else f"{name} ({unit})"
+    label = axis_symbol(dataset, name) + ("" if unit == "1" else f" ({unit})")
     if name in NetworkParameters.model_fields:
         meaning = re.sub(r" \(.*?\)", "", NetworkParameters.model_fields[name].description or "")
         label = f"{meaning}, {label}"

@@ -14,8 +14,10 @@ MIN_RATE_HZ: Final = 1.0
 """Quieter points are not used as examples."""
 SPIKING_HZ: Final = 0.1
 """Mean rate of all neurons from which a network counts as spiking."""
-SLOW_HZ: Final = (10.0, 30.0)
+SLOW_HZ: Final = 30.0
+"""Synchrony is of low frequency up to this median frequency."""
 FAST_HZ: Final = 80.0
+"""Synchrony is fast above this one."""
 
 
 @dataclass(frozen=True)
@@ -36,38 +38,42 @@ class Example:
 
 
 def pick_regimes(view: View) -> list[Example]:
-    """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example in the plane.
+    """De-synchronised, low-frequency synchrony, fast synchrony; each the clearest example of its `regime_masks`.
 
-    Where everything is synchronised, the first is the least so, and is called that.
+    Where everything is synchronised, the first is the least so, and is called that. A plane of one point is its own
+    example.
 
     Only points with an example window, connections (p > 0) and a mean rate above `MIN_RATE_HZ` compete.
     """
-    contrast, frequency = view.number("spike_contrast"), view.point("median_frequency_lif")
+    if view.plane.shape == (1, 1):
+        return [Example("", "", (0, 0))]
+    contrast = view.number("spike_contrast")
     usable = np.isfinite(contrast) & view.shown & (mean_rate(view) > MIN_RATE_HZ) & (view.plane.coordinate("p") > 0)
-    low, high = SLOW_HZ
-    slow = usable & (frequency >= low) & (frequency <= high)
-    fast = usable & (frequency > FAST_HZ)
+    _, slow, _, fast = regime_masks(view).values()
     quiet = _best(usable, -contrast)
     name = "least synchronised" if quiet is not None and view.synchronised[quiet] else "de-synchronised"
     return [
         Example(name, "least Spike-contrast", quiet),
-        Example("low-frequency synchrony", f"greatest Spike-contrast at {low:g} to {high:g} Hz", _best(slow, contrast)),
-        Example("fast synchrony", f"greatest Spike-contrast above {FAST_HZ:g} Hz", _best(fast, contrast)),
+        _synchronised_example("low-frequency synchrony", f"up to {SLOW_HZ:g} Hz", _best(usable & slow, contrast)),
+        _synchronised_example("fast synchrony", f"above {FAST_HZ:g} Hz", _best(usable & fast, contrast)),
     ]
 
 
+def _synchronised_example(name: str, frequencies: str, point: tuple[int, int] | None) -> Example:
+    return Example(name, f"greatest Spike-contrast where synchronised, {frequencies}", point)
+
+
 def regime_masks(view: View) -> dict[str, Mask]:
-    """Name → points, for the table of regions; the regimes partition the points whose network spikes.
+    """Name → points; the regimes partition the points whose network spikes.
 
     The synchronised ones are divided by median frequency; those between slow and fast are a separate regime.
     """
     spiking = spiking_points(view)
     frequency, synchronised = view.point("median_frequency_lif"), view.synchronised & spiking
-    _, slow = SLOW_HZ
     return {
         "de-synchronised": spiking & ~synchronised,
-        f"synchronised, up to {slow:g} Hz": synchronised & (frequency <= slow),
-        f"synchronised, {slow:g} to {FAST_HZ:g} Hz": synchronised & (frequency > slow) & (frequency <= FAST_HZ),
+        f"synchronised, up to {SLOW_HZ:g} Hz": synchronised & (frequency <= SLOW_HZ),
+        f"synchronised, {SLOW_HZ:g} to {FAST_HZ:g} Hz": synchronised & (frequency > SLOW_HZ) & (frequency <= FAST_HZ),
         f"synchronised, above {FAST_HZ:g} Hz": synchronised & (frequency > FAST_HZ),
     }
 

@@ -16,6 +16,7 @@ from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.maps import Panel, Scale
 from hpcmass.plots.plane import FloatMap
 from hpcmass.plots.view import View
+from hpcmass.store.labelled import best_values
 from hpcmass.store.schema import COMPARED_VARIABLES, own_statistics
 
 Limits = Mapping[str, tuple[float, float]]
@@ -39,7 +40,7 @@ OF_MODELS: Final[dict[str, Make]] = {
     "coherence_mean": panels.coherence,
     "mean_error": panels.mean_errors,
     "log_variance_ratio": panels.variance_errors,
-    "best": own.best_value,
+    own.BEST: own.best_value,
 }
 OF_BOTH: Final[dict[str, Make]] = {
     "median_frequency": panels.median_frequencies,
@@ -53,6 +54,24 @@ OF_NETWORK: Final[dict[str, Make]] = {
     "rate_I": lambda view: _rate(view, 1),
 }
 """Statistics that have a map of their own: of mass models, of network and models, of the network."""
+
+LINE_LABELS: Final = {
+    "rho": "ρ",
+    "lag": "lag (ms)",
+    "chi2": "χ² / dof",
+    "spectral_distance": "spectral distance (dB)",
+    "coherence_mean": "coherence",
+    "mean_error": "mean error (mV)",
+    "log_variance_ratio": "log₁₀ variance ratio",
+    "median_frequency": "median f (Hz)",
+    "peak_frequency": "peak f (Hz)",
+    "spike_contrast": "Spike-contrast",
+    "spike_contrast_bin": "bin width (ms)",
+    "cv_isi": "CV of intervals",
+    "rate_E": "rate E (Hz)",
+    "rate_I": "rate I (Hz)",
+}
+"""Statistic → what stands beside its lines; of the others their names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +139,10 @@ def requested(view: View, names: Sequence[str], limits: Limits | None = None) ->
 def statistics_of(view: View) -> list[str]:
     """Names of all statistics that have a map."""
     own_names = [each.name for each in own_statistics(view.data.attrs)]
-    named = [name for name in (*OF_MODELS, *OF_BOTH, *OF_NETWORK, *own_names) if name == "best" or view.has(name)]
-    if "scan_axis" not in view.data.attrs:
-        named.remove("best")
+    named = [name for name in (*OF_MODELS, *OF_BOTH, *OF_NETWORK, *own_names) if name == own.BEST or view.has(name)]
+    best = best_values(view.data)
+    if best is None or not own.models_of(best):
+        named.remove(own.BEST)
     return list(dict.fromkeys([*named, *(str(name) for name in view.data.data_vars if _is_map(view, str(name)))]))
 
 
@@ -139,6 +159,8 @@ def _sources(view: View, statistic: str) -> list[str]:
     if statistic not in known:
         hint = did_you_mean(statistic, known) or f"it has {', '.join(known)}"
         raise UserError(f"{view.path} has no statistic '{statistic}'; {hint}")
+    if statistic == own.BEST and (best := best_values(view.data)) is not None:
+        return own.models_of(best)
     single = {each.name: each.single for each in own_statistics(view.data.attrs)}
     if statistic in OF_BOTH or single.get(statistic):
         return [NETWORK, *view.models]
@@ -161,9 +183,21 @@ def _panels(view: View, statistic: str, sources: Sequence[str]) -> dict[str, Pan
     return {name: replace(panel, title=name) for name, panel in titled}
 
 
+def line_label(view: View, shown: Requested) -> str:
+    """What stands beside the lines of a statistic: short, for it must fit along a small panel."""
+    if shown.statistic == own.BEST:
+        return shown.panel.scale.label
+    unit = _unit(view, shown.statistic)
+    return LINE_LABELS.get(shown.statistic, shown.statistic + ("" if unit == "1" else f" ({unit})"))
+
+
+def _unit(view: View, name: str) -> str:
+    return str(view.data[name].attrs.get("units", "1")).replace("flag", "1").replace("^2", "²")
+
+
 def _plain(view: View, name: str) -> list[Panel]:
     """The map of a variable that has none of its own."""
-    unit = str(view.data[name].attrs.get("units", "1")).replace("flag", "1").replace("^2", "²")
+    unit = _unit(view, name)
     text = str(view.data[name].attrs.get("long_name", name))
     label = text if unit == "1" else f"{text} ({unit})"
     schema = COMPARED_VARIABLES.get(name)

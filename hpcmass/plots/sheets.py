@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from hpcmass.plots import own, panels
 from hpcmass.plots.lines import NETWORK, draw_curve
 from hpcmass.plots.maps import Panel, draw_map, legend_entries, log_axis, on_two_lines
-from hpcmass.plots.plane import FloatMap, Plane, symbol
+from hpcmass.plots.plane import FloatMap, Plane
 from hpcmass.plots.requested import band
-from hpcmass.plots.style import number
 from hpcmass.plots.view import View
 
 SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
@@ -39,6 +38,8 @@ SHEETS: dict[str, tuple[str, Callable[[View], list[Panel]]]] = {
 """File name → title and panels."""
 ON_REQUEST: Final = ("own_statistics", "best_value")
 """Sheets of what a comparison has only on request."""
+LEAST_INCHES: Final = 5.8
+"""Least width of a figure: its title and its legend have room."""
 LINES_INCHES: Final = (5.0, 3.2)
 """Width and height of a plot of lines."""
 LEGEND_INCHES: Final = 0.062
@@ -72,7 +73,8 @@ def _compose(view: View, title: str, shown: Sequence[Panel], columns: int) -> Fi
     rows = -(-len(shown) // columns)
     width, height = _panel_inches(view.plane)
     one_scale = all(p.scale is shown[0].scale for p in shown)
-    figure = Figure(figsize=(columns * width + (0.9 if one_scale else 1.0 * columns), rows * height + 1.2))
+    across = columns * width + (0.9 if one_scale else 1.0 * columns)
+    figure = Figure(figsize=(max(across, LEAST_INCHES), rows * height + 1.2))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     flat: list[Axes] = list(grid.ravel())
     for position, (axes, panel) in enumerate(zip(flat, shown, strict=False)):
@@ -119,10 +121,10 @@ def _as_lines(view: View, title: str, shown: Sequence[Panel]) -> Figure:
         axes.legend(frameon=False)
     for axes in flat[len(groups) :]:
         axes.remove()
-    where = f"{symbol(plane.up)} = {number(plane.up_values[0])}" if across else ""
-    figure.suptitle(f"{title}, at {where or f'{symbol(plane.right)} = {number(plane.right_values[0])}'}")
+    where = plane.at(plane.up, plane.up_values[0]) if across else plane.at(plane.right, plane.right_values[0])
+    figure.suptitle(f"{title}, at {where}")
     bars = "; bars: standard errors over the trials" if any(axes.containers for axes in figure.axes) else ""
-    figure.supxlabel(view.caption() + bars, fontsize=7.5, color="0.35")
+    figure.supxlabel(view.caption(own.irrelevant(view, shown)) + bars, fontsize=7.5, color="0.35")
     return figure
 
 
@@ -144,7 +146,7 @@ def _foot(figure: Figure, view: View, shown: Sequence[Panel]) -> None:
     fitting = int(figure.get_figwidth() / (0.6 + LEGEND_INCHES * longest))
     figure.legend(
         handles=entries,
-        title=view.caption(),
+        title=view.caption(own.irrelevant(view, shown)),
         title_fontsize=8,
         loc="outside lower center",
         ncols=max(1, min(fitting, 3, (len(entries) + 1) // 2)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -215,9 +215,10 @@ class View:
         seconds = (network.duration_ms - network.transient_ms) / 1e3
         return f"{size}{counted(trials, 'trial')} of {seconds:.4g} s after the transient"
 
-    def caption(self) -> str:
-        """The same, and where the plane is, for the foot of a figure."""
-        return f"{self.size()}, at {self.plane.fixed_text()}" if self.plane.fixed else self.size()
+    def caption(self, but: Collection[str] = ()) -> str:
+        """The same, and where the plane is, without the axes `but`, for the foot of a figure."""
+        where = self.plane.fixed_text(but)
+        return f"{self.size()}, at {where}" if where else self.size()
 
 
 @contextmanager

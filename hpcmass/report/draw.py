@@ -8,7 +8,7 @@ from pathlib import Path
 from hpcmass.errors import UserError
 from hpcmass.messages import logger
 from hpcmass.nearest import did_you_mean
-from hpcmass.plots.figures import NAMES, all_figures
+from hpcmass.plots.figures import NAMES, all_figures, names_of
 from hpcmass.plots.saving import check_formats, make_directory, refuse_existing, save
 from hpcmass.plots.style import house_style
 from hpcmass.plots.view import open_sweep_of, open_view
@@ -49,7 +49,7 @@ def draw(
     axes, fixed : optional
         Swept axes to show to the right and upwards, and values of the others, as in `plane.cut_plane`.
     maps : sequence of str, optional
-        Any of `MAPS`: only these are drawn.
+        Any of `MAPS`: only these are drawn. Without it all; of one point the traces and the page.
     models : sequence of str, optional
         Mass models that the figures show, in this order; the overview shows the first. The report page has all models.
     force : bool
@@ -76,6 +76,7 @@ def draw(
     refuse_existing((directory / name for name in (*wanted, *report)), force)
     with open_view(comparison_path, axes, fixed) as view, open_sweep_of(view, sweep_paths) as sweep, house_style():
         shown = view.of_models(models) if models else view
+        names = names if maps else names_of(view)
         make_directory(directory)  # only now: a wrong input leaves nothing behind
         written = [
             save(figure, directory / f"{name}.{kind}", force=force)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from hpcmass import summary
 from hpcmass.claims.table import LEGEND
+from hpcmass.config.reference import values_in_use
 from hpcmass.plots.regions import as_text, medians_table, regions_table
 from hpcmass.plots.saving import save_text
 from hpcmass.plots.view import View
@@ -102,6 +103,7 @@ def page_html(
         provenance=tables.provenance(view, sweep),
         configuration=view.experiment.text if sweep is None else sweep.experiment.text,
         other_settings="" if sweep is None else tables.other_settings(view, sweep),
+        values_in_use=values_in_use(view.experiment),
         style=Markup(_part("page.css")),
         script=Markup(_script(SCRIPTS if live is None else LIVE_SCRIPTS)),
         data=Markup(data),

@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from hpcmass.plots import style
 from hpcmass.plots.lines import NETWORK
-from hpcmass.plots.plane import axis_label, symbol
+from hpcmass.plots.plane import axis_label, axis_symbol
 from hpcmass.plots.regimes import pick_regimes
 from hpcmass.plots.style import number
 from hpcmass.plots.view import View
@@ -91,7 +91,7 @@ def _axis(view: View, name: str) -> dict[str, Any]:
     values = [float(v) for v in view.data[name].values]
     return {
         "name": name,
-        "symbol": symbol(name),
+        "symbol": axis_symbol(view.data, name),
         "label": axis_label(view.data, name),
         "values": values,
         "texts": [number(v) for v in values],
@@ -120,8 +120,8 @@ def _stops(name: str) -> list[str]:
 
 def _first_point(view: View, axes: list[str]) -> list[int]:
     """The point that the page shows first: synchronised at a low frequency, if there is one."""
-    _, synchronous, _ = examples = pick_regimes(view)
-    place = next((e.point for e in (synchronous, *examples) if e.point is not None), (0, 0))
+    examples = pick_regimes(view)
+    place = next((e.point for e in (*examples[1:2], *examples) if e.point is not None), (0, 0))
     return list(view.plane.index(*place, tuple(axes)))
 
 

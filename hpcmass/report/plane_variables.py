@@ -13,7 +13,7 @@ import xarray as xr
 from hpcmass.plots.lines import NETWORK
 from hpcmass.plots.style import LARGEST
 from hpcmass.standard_error import standard_error
-from hpcmass.store.labelled import best_values
+from hpcmass.store.labelled import best_values, scanned_parameter
 from hpcmass.store.schema import COMPARED_VARIABLES, DONE
 
 Real = npt.NDArray[np.float64]
@@ -57,6 +57,8 @@ SHORT: Final = {
     "rate_E": "rate of excitatory neurons",
     "rate_I": "rate of inhibitory neurons",
     "cv_isi": "CV of interspike intervals",
+    "synchronised": "synchrony",
+    "silent": "state of the network",
 }
 CORRELATIONS: Final = ("rho", "coherence_mean", "rho_trial")
 SIGNED: Final = ("lag", "lag_trial", "mean_error", "log_variance_ratio")
@@ -135,7 +137,7 @@ def plane_variables(data: xr.Dataset) -> list[PlaneVariable]:
     if {"chi2", "chi2_dof"} <= found.keys():
         found["chi2_per_dof"] = _per_degree(found["chi2"], found["chi2_dof"])
     if (best := best_values(data)) is not None:
-        found |= {made.name: made for made in [_best_value(data, best, axes, models)]}
+        found |= {made.name: made for made in [_best_value(data, best, axes)]}
     for variable in found.values():  # the network first, then the models in the file's order
         variable.sources = {n: variable.sources[n] for n in (NETWORK, *models) if n in variable.sources}
     return sorted(found.values(), key=lambda variable: variable.order)
@@ -143,10 +145,11 @@ def plane_variables(data: xr.Dataset) -> list[PlaneVariable]:
 
 def base_name(name: str) -> str:
     """The common name of a statistic of the network and of the models: `mean_v_se` for `mean_v_lif_se`."""
-    stem, error = (name[:-3], "_se") if name.endswith("_se") else (name, "")
+    last = next((ending for ending in ("_se", "_pvalue", "_qvalue") if name.endswith(ending)), "")
+    stem = name.removesuffix(last)
     for ending in ("_lif", "_model"):
         stem = stem.removesuffix(ending)
-    return stem + error
+    return stem + last
 
 
 def _read(
@@ -162,7 +165,7 @@ def _read(
     if schema is not None and schema.fill == -1:
         values = values.where(stored != -1)
     flags = schema.flag_meanings.split() if schema is not None and schema.flag_meanings else []
-    text = str(stored.attrs.get("long_name", name))
+    text = schema.long_name if schema is not None else str(stored.attrs.get("long_name", name))
     unit = str(stored.attrs.get("units", "1")).replace("flag", "1")
     error = None
     if "trial" in values.dims:
@@ -183,13 +186,14 @@ def _read(
         yield own, sources(error)
 
 
-def _best_value(data: xr.Dataset, best: xr.DataArray, axes: list[str], models: list[str]) -> PlaneVariable:
+def _best_value(data: xr.Dataset, best: xr.DataArray, axes: list[str]) -> PlaneVariable:
     """The scanned parameter's value of the largest correlation, the same at all its values."""
     scanned = str(data.attrs["scan_axis"])
     everywhere = best.broadcast_like(data["n_compared"].reset_coords(drop=True)).transpose("model", *axes)
     name, unit = f"best_{scanned}", str(best.attrs["units"])
-    made = PlaneVariable(name, unit, f"{scanned}: {best.attrs['long_name']}")
-    made.sources = {model: ("", values) for model, values in zip(models, everywhere.values, strict=True)}
+    made = PlaneVariable(name, unit, f"{scanned_parameter(data)}: {best.attrs['long_name']}")
+    names = (str(name) for name in best["model"].values)
+    made.sources = {model: ("", values) for model, values in zip(names, everywhere.values, strict=True)}
     return made
 
 

@@ -81,6 +81,11 @@ def comparison_dataset(path: Path_) -> xr.Dataset:
     return _open_xarray(path)
 
 
+def scanned_parameter(data: xr.Dataset) -> str:
+    """The scanned parameter's name, with its model's if one model has it: `WC.gain`; empty if none was scanned."""
+    return str(data.attrs.get("scan", "")).removeprefix("mass.")
+
+
 def best_values(data: xr.Dataset) -> xr.DataArray | None:
     """The value of a scanned parameter at which the correlation ρ is largest, at every point for each model.
 
@@ -92,12 +97,16 @@ def best_values(data: xr.Dataset) -> xr.DataArray | None:
     Returns
     -------
     DataArray or None
-        NaN where ρ is undefined at all values; the smallest of several. None if no parameter was scanned.
+        NaN where ρ is undefined at all values; the smallest of several. It has the models that have the parameter.
+        None if no parameter was scanned.
     """
     axis = data.attrs.get("scan_axis")
     if axis is None:
         return None
     rho = data["rho"].reset_coords(drop=True).load()
+    of_model = scanned_parameter(data).removesuffix(str(axis)).removesuffix(".")
+    if of_model:
+        rho = rho.isel(model=[k for k, name in enumerate(data["model"].values) if str(name) == of_model])
     best = rho.fillna(-np.inf).idxmax(axis).where(rho.notnull().any(axis))
     about = data[axis].attrs
     text = f"value of the largest correlation: {about.get('long_name', axis)}"

@@ -111,7 +111,7 @@ SWEEP_VARIABLES: Final[dict[str, Variable]] = {
         Variable("n_edges", _TRIAL, "i8", "1", "directed connections drawn within the network", fill=-1),
         Variable("n_edges_ext", _TRIAL, "i8", "1", "connections drawn from external units", fill=-1),
         Variable(
-            "silent", _TRIAL, "i1", "flag", "too few spikes to define spike statistics", fill=-1,
+            "silent", _TRIAL, "i1", "flag", "1 if there are too few spikes for spike statistics", fill=-1,
             flag_meanings="spiking silent",
         ),
         Variable(
@@ -182,6 +182,11 @@ def _with_error(variable: Variable) -> tuple[Variable, Variable]:
     return variable, replace(variable, name=name, long_name=text)
 
 
+def _adjusted(test: str) -> str:
+    """What a q-value is."""
+    return f"q-value of {test} (p-value adjusted over the map, Benjamini-Hochberg)"
+
+
 COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
     v.name: v
     for v in (
@@ -198,13 +203,13 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
                  "chi-squared between the spectra averaged over all trials but this one"),
         Variable("chi2_dof", _MODEL, "i8", "1", "degrees of freedom of chi-squared", fill=-1),
         Variable("chi2_pvalue", _MODEL, "f8", "1", "probability of a larger chi-squared under equality"),
-        Variable("chi2_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
+        Variable("chi2_qvalue", _MODEL, "f8", "1", _adjusted("χ²")),
         Variable("histogram_count", _POINT, "f8", "1", "total count of the spectra as histograms in chi-squared"),
         *_with_error(Variable(
             "log_ratio", _MODEL, "f8", "1", "spread of the spectra's log-ratios about their mean, standardised",
         )),
         Variable("log_ratio_pvalue", _MODEL, "f8", "1", "p-value of the calibrated spectral statistic"),
-        Variable("log_ratio_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
+        Variable("log_ratio_qvalue", _MODEL, "f8", "1", _adjusted("the calibrated spectral test")),
         *_with_error(Variable(
             "spectral_distance", _MODEL, "f8", "dB", "spectral distance: rms difference of shapes, beyond chance",
         )),
@@ -216,7 +221,7 @@ COMPARISON_VARIABLES: Final[dict[str, Variable]] = {
         Variable("rho_se", _MODEL, "f8", "1", "standard error of z in the pooled trials from the effective samples"),
         Variable("rho_se_trials", _MODEL, "f8", "1", "standard error of z over the trials"),
         Variable("rho_pvalue", _MODEL, "f8", "1", "p-value of the pooled correlation under independence"),
-        Variable("rho_qvalue", _MODEL, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"),
+        Variable("rho_qvalue", _MODEL, "f8", "1", _adjusted("ρ")),
         Variable("rho_agrees", _MODEL, "i1", "flag", "inside the drawn contour: significant and above rho_min",
                  fill=-1, flag_meanings="no yes"),
         Variable("rho_agrees_bh", _MODEL, "i1", "flag", "significant after adjustment over the map, and above rho_min",
@@ -293,9 +298,7 @@ class OwnStatistic:
     def _variables(self, name: str, text: str, point: tuple[str, ...], trial: tuple[str, ...]) -> tuple[Variable, ...]:
         tests = (
             Variable(f"{name}_pvalue", point, "f8", "1", f"p-value over the trials (Fisher's method): {text}"),
-            Variable(
-                f"{name}_qvalue", point, "f8", "1", "the same p-value, adjusted over the map (Benjamini-Hochberg)"
-            ),
+            Variable(f"{name}_qvalue", point, "f8", "1", _adjusted(self.name)),
         )
         return (
             *_with_error(Variable(name, point, "f8", self.unit, text)),

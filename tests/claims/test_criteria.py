@@ -89,6 +89,34 @@ def test_claims_that_cannot_be_decided(plane: Findings) -> None:
     assert verdict(plane, "6", lag=np.full(SHAPE, np.nan)) == "cannot tell"
 
 
+@pytest.mark.parametrize("label", ["3", "4", "5"])
+def test_two_points_say_nothing(plane: Findings, label: str) -> None:
+    """Claims 3 and 4 need three points, claim 5 three synchronised ones and three of small p."""
+    compared = NOWHERE.copy()
+    compared[:3, 1:3] = True
+    assert verdict(plane, label, compared=compared) != "cannot tell"
+    compared[:2, 1 if label == "5" else slice(None)] = False
+    compared[2, 2] = label == "5"
+    assert verdict(plane, label, compared=compared) == "cannot tell"
+    if label == "5":
+        few = columns(1)
+        few[0, 2:4] = True
+        assert verdict(plane, label, compared=few) == "cannot tell"  # two synchronised points
+
+
+def test_numbers_of_few_points_are_singular(plane: Findings) -> None:
+    one = NOWHERE.copy()
+    one[0, 2] = True
+    texts = {}
+    for claim in CLAIMS:
+        found = replace(plane, compared=one)
+        texts[claim.label] = claim.numbers(found, claim.measure(found))
+    assert texts["2a"] == "de-synchronised (0 points); onset (0 points); fast synchrony (0 points)"
+    assert "% of 1 point (" in texts["3"]
+    assert "% of 1 point," in texts["4"]
+    assert texts["5"] == "0 points with p up to 0.05 (without p = 0), 1 synchronised"
+
+
 def test_one_definition_of_spikes(plane: Findings) -> None:
     """Below 0.1 Hz a network is silent, whatever its Spike-contrast."""
     quiet = replace(plane, rate=np.full(SHAPE, 0.099))

@@ -14,8 +14,12 @@ from hpcmass.cli import main
 from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.config import MassParameters
 from hpcmass.errors import UserError
-from hpcmass.plots.sheets import SHEETS
+from hpcmass.plots.figures import all_figures
+from hpcmass.plots.requested import requested
+from hpcmass.plots.sheets import SHEETS, sheet
 from hpcmass.plots.view import open_view
+from hpcmass.report.plane_variables import plane_variables
+from hpcmass.summary import summarise
 
 MODELS = """
 from hpcmass import Parameter, mass_model
@@ -99,6 +103,47 @@ def test_maps_lines_and_the_best_value(scanned: Path, tmp_path: Path) -> None:
     assert main(["plot", str(scanned), "-o", str(tmp_path / "maps"), "--at", "tau_s_ms=5"]) == 0
     assert (tmp_path / "maps" / "best_value.png").exists()
     assert '"name":"best_tau_s_ms"' in (tmp_path / "maps" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def steps(compared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a scan of a parameter that only one of two models has."""
+    directory = tmp_path_factory.mktemp("steps")
+    (directory / "my.py").write_text(MODELS)
+    models = ["MFM", f"{directory}/my.py:LATE"]
+    compare_sweep(compared[0], directory / "scan.h5", models=models, scan={"LATE.steps": [0, 20]})
+    return directory / "scan.h5"
+
+
+def test_a_model_without_the_parameter_has_no_best_value(steps: Path) -> None:
+    with open_view(steps) as view:
+        shown = SHEETS["best_value"][1](view)
+        assert [(panel.title, panel.scale.label) for panel in shown] == [("LATE", "best LATE.steps")]
+        figure = sheet(view, "best_value")
+        assert figure is not None
+        (legend,) = figure.legends
+        assert legend.get_title().get_text().endswith("at tau_m_ms = 10")  # not at a value of the parameter
+        (figure,) = (figure for name, figure in all_figures(view, None, ["lag"]))
+        assert figure.legends[0].get_title().get_text().endswith("at tau_m_ms = 10, LATE.steps = 0")
+        assert view.of_models(["MFM"]).models == ("MFM",)
+        assert SHEETS["best_value"][1](view.of_models(["MFM"])) == []
+        assert [each.source for each in requested(view, ["best"])] == ["LATE"]
+        with pytest.raises(UserError, match="best has no 'MFM'; it has LATE"):
+            requested(view, ["best:MFM"])
+        best = next(v for v in plane_variables(view.data) if v.name == "best_steps")
+        assert list(best.sources) == ["LATE"]
+    with open_view(steps, axes=("p", "steps")) as view:
+        assert view.plane.up_label == "LATE.steps"
+    with open_comparison(steps) as comparison:
+        assert comparison.best()["model"].values.tolist() == ["LATE"]
+        with pytest.raises(UserError, match=r"LATE\.steps is not a parameter of MFM; leave model out"):
+            comparison.best(model="MFM")
+    mfm, late = summarise(steps).models
+    assert (mfm.best, list(late.best)) == ({}, ["steps"])
+    assert "steps" in late.ranges
+    assert "steps" not in mfm.ranges
+    assert summarise(steps).criterion.endswith("0.01, each at the LATE.steps of the largest ρ")
+    assert max(map(len, summarise(steps).text().splitlines())) <= 100
 
 
 def test_without_a_scan_there_is_no_best_value(compared) -> None:

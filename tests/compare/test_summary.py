@@ -14,7 +14,7 @@ from command_line import refused
 from hpcmass.cli import main
 from hpcmass.store import schema
 from hpcmass.store.labelled import comparison_dataset
-from hpcmass.summary import SILENT, summarise
+from hpcmass.summary import SILENT, Medians, medians_text, range_text, summarise
 
 
 def test_a_model_s_numbers_are_the_file_s(compared: tuple[Path, ...]) -> None:
@@ -26,14 +26,16 @@ def test_a_model_s_numbers_are_the_file_s(compared: tuple[Path, ...]) -> None:
         mfm = data.sel(model="MFM")
         follows = (mfm["rho_agrees"].values == 1) & compared_points
         lag = mfm["lag"].values[compared_points]
-        error = np.abs(mfm["mean_error"].values[compared_points])
+        rho, error = (mfm[name].values[compared_points] for name in ("rho", "mean_error"))
         diverged = int((mfm["n_diverged"].values > 0).sum())
     assert (summary.points, summary.compared) == (compared_points.size, compared_points.sum())
     assert [model.model for model in summary.models] == ["CFM", "MFM"]
     model = summary.models[1]
     assert (model.points, model.follows, model.diverged) == (compared_points.sum(), follows.sum(), diverged)
     assert model.everywhere.lag_ms == pytest.approx(np.nanmedian(lag))
-    assert model.everywhere.mean_error_mv == pytest.approx(np.nanmedian(error))
+    assert model.everywhere.mean_error_mv == pytest.approx(np.nanmedian(np.abs(error)))
+    assert model.everywhere.rho == pytest.approx(np.nanmedian(rho))
+    assert model.everywhere.mean_too_high == pytest.approx((error > 0).sum() / np.isfinite(error).sum())
     assert sum(n for n, _ in model.regimes.values()) == model.points
     assert sum(k for _, k in model.regimes.values()) == model.follows
     assert [reading.at for reading in summary.readings] == [{"tau_m_ms": 10.0}, {"tau_m_ms": 20.0}]
@@ -57,6 +59,28 @@ def test_the_command_prints_text_or_json(compared: tuple[Path, ...], capsys: pyt
         assert entry["follows"] == model.follows
         assert entry["share"] == model.share
         assert sum(regime["points"] for regime in entry["regimes"].values()) == model.points
+
+
+@pytest.mark.parametrize(
+    ("medians", "text"),
+    [
+        (Medians(0.834, -1.42, 8.51, 5.3, 1, 1),
+         "ρ 0.83, lag −1.4 ms, mean 8.5 mV too high, variance 5.3 times the network's"),
+        (Medians(-0.1, 2, 8.51, 5.3, 0, 0),
+         "ρ −0.10, lag +2 ms, mean 8.5 mV too low, variance 0.19 times the network's"),
+        (Medians(0.5, 0, 3, 2, 0.999, 0.2),
+         "ρ 0.50, lag 0 ms, mean off by 3 mV (too high at 99 %), variance off by a factor of 2 (too large at 20 %)"),
+        (Medians(*[np.nan] * 6), "ρ –, lag – ms, mean off by – mV, variance off by a factor of –"),
+    ],
+)  # fmt: skip
+def test_medians_say_the_direction(medians: Medians, text: str) -> None:
+    """Where it is that of every point; elsewhere the size, and at how many points it is upwards."""
+    assert medians_text(medians) == text.replace("−", "\N{MINUS SIGN}")
+
+
+def test_ranges_are_not_the_region() -> None:
+    assert range_text({"p": (0.1, 0.8), "lam": (0.5, 0.5)}) == "within p 0.1 … 0.8, λ 0.5"
+    assert range_text({"p": (0.1, 0.1), "lam": (0.5, 0.5)}) == "at p 0.1, λ 0.5"
 
 
 def test_silent_points_and_an_older_file(compared: tuple[Path, ...], tmp_path: Path) -> None:

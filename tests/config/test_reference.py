@@ -12,7 +12,7 @@ from hpcmass.cli import main
 from hpcmass.config.experiment import Experiment
 from hpcmass.config.file import load_experiment, parse_experiment
 from hpcmass.config.network import SWEEPABLE, NetworkParameters
-from hpcmass.config.reference import all_keys, defaults, differences, schema
+from hpcmass.config.reference import all_keys, defaults, differences, schema, values_in_use
 from hpcmass.config.settings import CompareParameters, MassParameters
 from hpcmass.config.yaml_text import Document
 
@@ -45,6 +45,27 @@ def test_every_key_is_there_and_explained():
     assert all(name in text for name in SWEEPABLE)
     assert "v_leak_mv: -74.0  # mV; related literature: leak reversal potential\n" in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_values_in_use_are_complete_and_mark_the_defaults():
+    network = {"tau_m_ms": 12.5, "noise_unit": "V^2 ms", "w_I": 0.5}
+    experiment = parse_experiment(json.dumps({
+        "title": "Größe", "network": network, "compare": {"rho_min": 0.9, "alpha": 0.05},
+        "grid": {"p": 0.1, "lam": [0.5, 1.0], "w_I": [0.1, 0.2]},
+    }))  # fmt: skip
+    text = values_in_use(experiment)
+    lines = text.splitlines()
+    assert "  tau_m_ms: 12.5  # ms: membrane time constant" in lines
+    assert "  v_leak_mv: -74.0  # mV, default (related literature): leak reversal potential" in lines
+    assert "  rho_min: 0.9  # 1, default (choice): correlation that counts as agreement" in lines
+    assert "  alpha: 0.05  # 1: level of every test" in lines
+    assert [line for line in lines if line.startswith("  w_I:")] == [
+        "  w_I: [0.1, 0.2]  # 1: a further axis: jump of the conductance (leak = 1) at an inhibitory spike"
+    ]
+    assert any(line.startswith("  noise_q: 0.0005  # V^2 ms, default") for line in lines)
+    again = parse_experiment(text)
+    assert again.model_dump(exclude={"network"}) == experiment.model_dump(exclude={"network"})
+    assert again.network.model_copy(update={"w_I": 0.5}) == experiment.network
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -201,6 +201,20 @@ def test_regimes_are_picked_by_their_criteria(comparison: Make, full):
         assert slow.name == "de-synchronised"
 
 
+def test_synchrony_is_shown_at_synchronised_points_only(comparison: Make, full):
+    """The fastest point of the plane is not synchronised, and a slow one below 10 Hz is."""
+    synchronised, frequency = np.zeros_like(full["synchronised"]), np.full_like(full["median_frequency_lif"], 120.0)
+    synchronised[6, 5], frequency[6, 5] = 1, 8.0
+    changed = {"synchronised": synchronised, "median_frequency_lif": frequency}
+    with open_view(comparison(**changed)) as view:
+        _, slow, fast = pick_regimes(view)
+        assert (slow.point, fast.point) == ((5, 6), None)
+        figure = traces(view)
+        assert figure is not None
+        assert "median f 8.0 Hz" in figure.axes[1].get_title()
+        assert "fast synchrony: greatest Spike-contrast where synchronised, above 80 Hz" in figure.get_supxlabel()
+
+
 def test_where_all_are_synchronised_none_is_called_otherwise(comparison: Make, full):
     path = comparison(synchronised=np.ones_like(full["synchronised"]))
     with open_view(path) as view:
@@ -255,13 +269,30 @@ def test_another_sweep_is_refused(comparison: Make, other_sweep: Path, tmp_path:
 
 @pytest.mark.parametrize(
     ("p", "lam", "blank"),
-    [([0.3], [0.8], False), ([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.8], True)],
+    [([0.3], [0.5, 0.8, 1.0], False), ([0, 0.3, 1], [0.8], False), ([0.3], [0.5, 0.8], True)],
 )
 @pytest.mark.long
 @pytest.mark.usefixtures("few")
-def test_single_rows_columns_and_points(small_comparison, p, lam, blank, tmp_path: Path):
+def test_single_rows_and_columns(small_comparison, p, lam, blank, tmp_path: Path):
     path = small_comparison(p, lam, blank=blank)
     assert len(draw(path, tmp_path / "maps")) == len(FEW) - blank
+
+
+def test_one_point_has_traces_and_no_maps(small_comparison, tmp_path: Path):
+    path = small_comparison([0.3], [0.8])
+    assert [file.name for file in draw(path, tmp_path / "maps")] == ["traces.png", "report.html"]
+    (asked,) = draw(path, tmp_path / "asked", maps=["lag"])
+    assert asked.name == "lag.png"
+    with open_view(path) as view:
+        figure = traces(view)
+        assert figure is not None
+        assert len(figure.axes) == 2  # potentials and spectra, once
+        assert figure.axes[0].get_title().startswith("p = 0.3, λ = 0.8\nmedian f ")
+
+
+def test_one_point_without_results_has_the_page_alone(small_comparison, tmp_path: Path):
+    path = small_comparison([0.3], [0.8], blank=True)
+    assert [file.name for file in draw(path, tmp_path / "maps")] == ["report.html"]
 
 
 def test_further_axes_are_fixed_and_named(small_comparison):

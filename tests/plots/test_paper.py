@@ -53,6 +53,31 @@ def test_a_map_of_rates_says_of_which_neurons(full_comparison: Path):
     assert labels == [f"rate of {kind} neurons (Hz), square-root scale" for kind in ("excitatory", "inhibitory")]
 
 
+def test_lines_have_room(full_comparison: Path):
+    """Short labels on one line, three ticks or more, and panels that take most of the width."""
+    names = ["rho", "log_ratio_pvalue", "lag"]
+    with open_view(full_comparison) as view, chosen_style():
+        figure = paper.paper_figure(view, names, width_mm=180, along={"p": 0.4})
+        FigureCanvasAgg(figure).draw()
+        assert [axes.get_ylabel() for axes in figure.axes] == ["ρ", "log_ratio_pvalue", "lag (ms)"]
+        assert {axes.get_xlabel() for axes in figure.axes} == {"excitatory fraction λ"}
+        for axes in figure.axes:
+            low, high = axes.get_ylim()
+            assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 3
+            box = axes.get_window_extent()
+            assert box.width > figure.get_figwidth() * figure.dpi / 3 * 0.6
+            assert box.height > 0.75 * box.width
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.79, 0.39), (-0.701, 0.249), (0.1, 0.99)])
+def test_three_ticks_or_more(full_comparison: Path, low: float, high: float):
+    limits = {"rho": (low, high)}
+    with open_view(full_comparison) as view, chosen_style():
+        figure = paper.paper_figure(view, ["rho"], width_mm=45, along={"p": 0.4}, limits=limits)
+        FigureCanvasAgg(figure).draw()
+        assert sum(low <= tick <= high for tick in figure.axes[0].get_yticks()) >= 3
+
+
 def test_scales_are_those_of_the_models_shown(full_comparison: Path, full):
     with open_view(full_comparison) as view:
         alone = requested(view, ["chi2:CFM"])[0].panel.scale

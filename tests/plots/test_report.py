@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ import pytest
 import xarray as xr
 
 from hpcmass.config.file import parse_experiment
+from hpcmass.config.reference import values_in_use
 from hpcmass.plots.plane import Plane
 from hpcmass.plots.regimes import regime_masks
 from hpcmass.plots.regions import as_text, medians_table, regions_table
@@ -360,6 +362,33 @@ def test_a_report_of_nothing(small_comparison: Make):
     assert "0 of 2 trials done" in text
 
 
+def test_the_page_has_all_values_in_use(full_comparison: Path, full_report: str):
+    with open_view(full_comparison) as view:
+        values = values_in_use(view.experiment)
+    assert html.unescape(full_report).count(values) == 1
+    assert "  tau_m_ms: 20.0  # ms, default (related literature): membrane time constant\n" in values
+    assert "Each number has its unit" not in full_report
+
+
+def test_every_statistic_has_a_label_of_its_own(full_comparison: Path):
+    with open_view(full_comparison) as view:
+        variables = {v.name: v for v in plane_variables.plane_variables(view.data)}
+    labels = [variable.label for variable in variables.values() if variable.listed]
+    assert sorted(set(labels)) == sorted(labels)
+    test = "q-value of the calibrated spectral test (p-value adjusted over the map, Benjamini-Hochberg)"
+    assert variables["log_ratio_qvalue"].label == test
+    assert (variables["silent"].label, variables["synchronised"].label) == ("state of the network", "synchrony")
+
+
+def test_the_tests_of_an_own_statistic_have_one_name_for_network_and_models():
+    single = schema.OwnStatistic("dip", "1", "bimodality", single=True, pvalue=True)
+    texts = {variable.name: variable.long_name for variable in single.variables()}
+    for ending in ("_pvalue", "_qvalue"):
+        assert plane_variables.base_name(f"dip_lif{ending}") == f"dip{ending}"
+        assert texts[f"dip_lif{ending}"].removesuffix(", network") == texts[f"dip{ending}"]
+    assert texts["dip_qvalue"] == "q-value of dip (p-value adjusted over the map, Benjamini-Hochberg)"
+
+
 def test_parts_of_the_page_are_installed():
     assert {p.name for p in page.PARTS.iterdir()} >= {"page.html", "page.css", "js"}
     assert {p.name for p in (page.PARTS / "js").iterdir()} == {f"{name}.js" for name in page.LIVE_SCRIPTS}
@@ -371,12 +400,27 @@ def test_the_answer_is_the_summary_s(gappy_comparison: Path):
         found = summary_of(view)
     for model in found.models:
         for sentence in model_lines(model):
-            assert sentence.replace(">", "&gt;") in text
+            assert sentence.replace(">", "&gt;").replace("'", "&#39;") in text
     (reading,) = found.readings
     assert reading.certainty_note in text
     for claim in reading.claims:
         assert claim.verdict in text
         assert claim.numbers.replace("'", "&#39;") in text.replace("'", "&#39;")
+
+
+def test_claims_are_left_out_where_there_is_no_plane(small_comparison):
+    sentence = "The paper's claims are about a plane of p and λ, not about one point."
+    with open_view(small_comparison([0.2], [0.6])) as view:
+        assert summary_of(view).text().endswith(f"\n\n{sentence}")
+        assert summary_of(view).to_dict()["readings"] == []
+        text = report_html(view)
+    assert sentence.replace("'", "&#39;") in text
+    assert "The paper&#39;s six claims" not in text
+
+
+def test_a_line_has_claims(small_comparison):
+    with open_view(small_comparison([0.1, 0.2], [0.6])) as view:
+        assert [reading.points for reading in summary_of(view).readings] == [2]
 
 
 def test_the_sweep_completes_the_provenance(full_comparison: Path, full_report: str, sweep: Path):

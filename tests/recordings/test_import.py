@@ -101,6 +101,9 @@ def test_every_command_reads_it(source, tmp_path: Path, capsys: pytest.CaptureFi
     assert "(imported, not running)\n1 of 1 trials done" in capsys.readouterr().out
     assert main(["check", recorded]) == 0
     assert main(["compare", recorded, "-o", compared]) == 0
+    assert main(["summary", compared]) == 0
+    text = capsys.readouterr().out
+    assert text.endswith("The paper's claims are about a plane of p and λ, not about imported recordings.\n")
     assert main(["plot", compared, "-o", str(tmp_path / "maps")]) == 0
     assert "imported from run.npz" in (tmp_path / "maps" / "report.html").read_text()
     assert sweep_status(recorded).driver == "imported"

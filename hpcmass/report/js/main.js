@@ -11,6 +11,11 @@ setUpDownloads();
 readFragment(location.hash);
 byId("claims").open = !narrow.matches;
 settle();
+if (data.axes.every((axis) => axis.values.length === 1)) {
+  byId("explorer").classList.add("one-point"); // no maps, no plots along an axis: all its numbers are in their place
+  byId("values").open = true;
+  document.querySelector(".board").before(byId("values"));
+}
 renderAll();
 document.documentElement.dataset.ready = "yes";
 

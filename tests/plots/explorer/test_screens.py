@@ -136,6 +136,19 @@ def test_shapes(p, lam, further, small_comparison: Callable[..., Path], tmp_path
         assert browser.get_log("browser") == []
 
 
+def test_one_point_shows_its_numbers_and_curves(small_comparison: Callable[..., Path], tmp_path: Path):
+    with open_view(small_comparison([0.3], [0.8])) as view, headless() as browser:
+        browser.get(write_report(view, None, tmp_path / "report.html").as_uri())
+        values, curves = find(browser, "#values table"), find(browser, "#chart-potentials svg")
+        assert "correlation ρ" in values.text
+        assert values.rect["y"] < curves.rect["y"]
+        assert "This plane is a line" not in find(browser, "#explorer").text
+        for hidden in ("#statistic", "#maps", "#chart-row", "#save-csv", "#pin"):
+            assert not browser.find_element(By.CSS_SELECTOR, hidden).is_displayed()
+        assert find(browser, "#save-png").is_displayed()
+        assert browser.get_log("browser") == []
+
+
 @pytest.mark.long
 def test_a_large_page_opens_quickly(tmp_path: Path, large_comparison: Callable[[Path], Path]):
     """24 x 21 points of 6 models; on an idle machine everything is drawn in less than 2 s."""
