@@ -19,6 +19,9 @@ from hpcmass.errors import UserError
 Failures = dict[str, str]
 """What failed at a point, `the mass model WC`, → its first error there."""
 
+BUGS: Final = (AttributeError, NameError, ImportError, TypeError, SyntaxError, NotImplementedError)
+"""Exceptions that code raises whatever its data are."""
+
 LONGEST_REASON: Final = 300
 """Most characters of another library's message that are shown: some fill a page."""
 
@@ -49,6 +52,10 @@ def reason(error: BaseException) -> str:
     return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
 
+Errors = dict[str, "UserCodeError"]
+"""The same before it is text."""
+
+
 class UserCodeError(UserError):
     """An error of a user's code.
 
@@ -63,6 +70,17 @@ class UserCodeError(UserError):
     def __init__(self, what: str, advice: str = "") -> None:
         super().__init__(f"{what}; {advice}" if advice else what)
         self.what = what
+
+    @property
+    def is_bug(self) -> bool:
+        """Whether the code fails whatever its data are: it returned a wrong kind or length, or raised one of `BUGS`.
+
+        So does code that changes its arguments, and code that numba cannot compile.
+        """
+        cause = self.__cause__
+        if cause is None or isinstance(cause, BUGS):
+            return True
+        return type(cause).__module__ == "numba.core.errors" or bool(_READ_ONLY.search(str(cause)))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from hpcmass.errors import UserError
 from hpcmass.plugins import Registered, Registry, label_of
 from hpcmass.standard_error import standard_error
 from hpcmass.store.schema import COMPARED_VARIABLES, DERIVED, OwnStatistic
-from hpcmass.user_code import Failures, UserCodeError, called, kind_of
+from hpcmass.user_code import Errors, UserCodeError, called, kind_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -162,7 +162,7 @@ class OwnValues:
         models: Iterable[str],
         n_trials: int,
         dt_ms: float,
-        failures: Failures | None = None,
+        failures: Errors | None = None,
     ) -> None:
         self._statistics, self._models, self._dt_ms = tuple(statistics), tuple(models), dt_ms
         self._of_models = {s.about.name: np.full((2, n_trials, len(self._models)), np.nan) for s in self._statistics}
@@ -215,7 +215,7 @@ class OwnValues:
         except StatisticError as error:
             if self._failures is None:
                 raise
-            self._failures.setdefault(f"the statistic {name}", error.what)
+            self._failures.setdefault(f"the statistic {name}", error)
             self._failed.add((name, model))
             return np.nan, np.nan
 

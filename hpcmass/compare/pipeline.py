@@ -39,7 +39,7 @@ from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.store.sweep_file import SweepFile
-from hpcmass.user_code import Failures
+from hpcmass.user_code import Errors, Failures
 
 IN_FLIGHT = 4
 """Points in flight per worker: enough to keep all busy, few enough that results do not pile up."""
@@ -146,14 +146,18 @@ def compared_at(
     compare: CompareParameters,
     failures: Failures | None = None,
 ) -> Result:
-    """`compare_point`; errors of models and statistics say at which point (`values`: axis name → value)."""
+    """`compare_point`; errors of models and statistics, also in `failures`, say at which point.
+
+    `values`: axis name → value.
+    """
     where = ", ".join(f"{name} = {value:g}" for name, value in values.items())
+    errors: Errors | None = None if failures is None else {}
     try:
-        result = compare_point(recordings, n_trials, network, mass, compare, failures)
+        result = compare_point(recordings, n_trials, network, mass, compare, errors)
     except (ModelError, StatisticError) as error:
         raise UserError(f"at {where}: {error}") from error
-    if failures:
-        failures.update({what: f"at {where}: {error}" for what, error in failures.items()})
+    if failures is not None and errors:
+        failures.update({what: f"at {where}: {error.what}" for what, error in errors.items()})
     return result
 
 

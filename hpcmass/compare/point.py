@@ -23,7 +23,7 @@ from hpcmass.mass.contract import ModelError
 from hpcmass.mass.registry import least_trials
 from hpcmass.standard_error import standard_error
 from hpcmass.store.schema import EXAMPLE_MS
-from hpcmass.user_code import Failures
+from hpcmass.user_code import Errors
 
 Recordings = Iterable[tuple[int, Traces]]
 
@@ -43,7 +43,7 @@ def compare_point(
     network: NetworkParameters,
     mass: MassParameters,
     compare: CompareParameters,
-    failures: Failures | None = None,
+    failures: Errors | None = None,
 ) -> Result:
     """Compare the mass models with the network at one point.
 
@@ -162,7 +162,7 @@ def _summaries(
     recordings: Recordings,
     network: NetworkParameters,
     mass: MassParameters,
-    failures: Failures | None,
+    failures: Errors | None,
 ) -> dict[str, dict[int, Any] | None]:
     """Each fitted model's summary of each trial, in a separate pass over the recordings if there is such a model.
 
@@ -181,14 +181,14 @@ def _summaries(
 
 
 @contextmanager
-def _noted(model: str, failures: Failures | None) -> Iterator[None]:
+def _noted(model: str, failures: Errors | None) -> Iterator[None]:
     """Note the model's error in `failures` and leave the block; without `failures` it is raised."""
     try:
         yield
     except ModelError as error:
         if failures is None:
             raise
-        failures.setdefault(f"the mass model {model}", error.what)
+        failures.setdefault(f"the mass model {model}", error)
 
 
 def _correlation_result(found: list[Correlated], lag: Real, compare: CompareParameters) -> Result:

@@ -12,8 +12,9 @@ next start reads them from the file.
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ class ComparingWorker(Worker):
 
     def _run_point(self, task: PointTask) -> list[Outcome]:
         """Outcomes of its trials, then its results; if it is left, why, after the trials that are stored without it."""
-        if (task.tasks or task.again) and not self.clock.fits(task.cost):
+        if not self.clock.fits(task.cost, task.n_compared):
             return [Outcome(None, dropped=True)]
         ended: list[Outcome] = []
         try:
@@ -108,7 +109,8 @@ class ComparingWorker(Worker):
         except UserError as error:
             last = Outcome(None, unwritable=str(error))
         except WaitStopped:
-            last = Outcome(None, dropped=self.clock.is_up(), stop=stop_requested())
+            last = Outcome(None, dropped=self.clock.is_up(), stop=stop_requested(), pace=self.clock.best_pace)
+            last = replace(last, comparison_pace=self.clock.best_comparison)
         unwritable = [outcome for outcome in ended if outcome.unwritable is not None]
         if unwritable:
             last = replace(last, compared=None)
@@ -134,9 +136,11 @@ class ComparingWorker(Worker):
                 ended.append(self.stored(outcome))
             if outcome.stop and one is not every[-1]:
                 return Outcome(None, stop=True)
+        if not self.clock.fits(0.0, len(recordings)):
+            return Outcome(None, dropped=True, stop=stop_requested(), pace=self.clock.best_pace)
         failures: Failures = {}
-        result = self._compared(task, recordings, failures)
-        return Outcome(None, compared=(task.place, result, failures), stop=stop_requested())
+        result, pace = self._compared(task, recordings, failures)
+        return Outcome(None, compared=(task.place, result, failures), stop=stop_requested(), comparison_pace=pace)
 
     def _recorded(self, task: PointTask) -> dict[int, Traces]:
         if not task.recorded:
@@ -144,11 +148,42 @@ class ComparingWorker(Worker):
         with SweepFile(self._about.sweep, checked=True) as file:
             return {trial: Traces(**file.traces(task.place, trial)) for trial in task.recorded}
 
-    def _compared(self, task: PointTask, recordings: Mapping[int, Traces], failures: Failures) -> Result:
+    def _compared(self, task: PointTask, recordings: Mapping[int, Traces], failures: Failures) -> tuple[Result, float]:
+        """The results of a point, and the seconds for a trial of it; `WaitStopped` when the time is up before that."""
         values = values_at(self.experiment.axes(), task.place)
         network = self.experiment.network_at(values)
-        mass, compare = self._about.mass, self._about.compare
-        return compared_at(values, sorted(recordings.items()), self.experiment.trials, network, mass, compare, failures)
+        about, n = self._about, self.experiment.trials
+        begun, in_time = time.monotonic(), _InTime(sorted(recordings.items()), self.clock)
+        try:
+            result = compared_at(values, in_time, n, network, about.mass, about.compare, failures)
+        except WaitStopped:
+            self.clock.note_comparison(min(len(in_time.seconds), 1), min(in_time.seconds, default=0.0))
+            raise
+        seconds = time.monotonic() - begun
+        self.clock.note_comparison(len(recordings), seconds)
+        return result, seconds / max(len(recordings), 1)
+
+
+class _InTime:
+    """Recordings of a point to compare, until the time is up.
+
+    Attributes
+    ----------
+    seconds : list of float
+        What comparing each one has taken.
+    """
+
+    def __init__(self, recordings: Sequence[tuple[int, Traces]], clock: Clock) -> None:
+        self._recordings, self._clock = recordings, clock
+        self.seconds: list[float] = []
+
+    def __iter__(self) -> Iterator[tuple[int, Traces]]:
+        for each in self._recordings:
+            if self._clock.is_up():
+                raise WaitStopped
+            begun = time.monotonic()
+            yield each
+            self.seconds.append(time.monotonic() - begun)
 
 
 def _traces(values: Mapping[str, Any]) -> Traces:
@@ -169,7 +204,7 @@ def require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> No
     require_settings(experiment.network, experiment.compare)
     if new:
         with suppress(WaitStopped), ending_waits(clock.is_over):
-            require_working(experiment)
+            require_working(experiment, clock.is_over)
 
 
 class InSitu:
@@ -241,7 +276,7 @@ class InSitu:
                 what = f"{len(self._points)} of {n_points} points to compare, during the run"
                 file.begin(parts, self.contents.experiment.compare.spike_contrast_min, what)
         self._left, self.n_new = set(self._points), 0
-        self._least_cost = 0.0
+        self._needed: list[tuple[float, int]] = []
         self._failures: Counter[str] = Counter()
         self._file = ComparisonFile(self.path)
 
@@ -257,7 +292,7 @@ class InSitu:
         """Points that are not compared with all of their trials yet."""
         return len(self._left)
 
-    def spread(self, points: Sequence[PointTask], may_begin: Callable[[Task], bool]) -> SpreadPoints | None:
+    def spread(self, points: Sequence[PointTask], may_begin: Callable[[Task | PointTask], bool]) -> SpreadPoints | None:
         """The trials of these points as tasks of their own, if there are few points for the workers."""
         return SpreadPoints(points, may_begin, kept=self._kept) if spreads(len(points), self._n_workers) else None
 
@@ -285,17 +320,22 @@ class InSitu:
             for place in [*lacking, *(place for place in self._points if place not in lacking)]
         ]
         at_a_time = self._n_workers if spreads(len(points), self._n_workers) else 1
-        rounds = ((point.place, math.ceil(len(point.tasks + point.again) / at_a_time)) for point in points)
-        self._least_cost = min((float(costs[place]) * n for place, n in rounds), default=0.0)
+        self._needed = [
+            (float(costs[point.place]) * math.ceil(len(point.tasks + point.again) / at_a_time), point.n_compared)
+            for point in points
+        ]
         return points
 
     def _task(self, place: Point, lacking: Sequence[Task], cost: float) -> PointTask:
         done = self._points[place]
         tasks = tuple(sorted(lacking, key=lambda task: task.trial.index))
-        again = () if self._kept else tuple(Task(trial, cost) for trial in done)
-        recorded = tuple(trial.number for trial in done) if self._kept else ()
-        at_once = min(len(tasks), 1) if self._kept else len(tasks + again)
-        return PointTask(place, tasks, again, recorded, cost * at_once)
+        if self._kept:
+            recorded = tuple(trial.number for trial in done)
+            return PointTask(place, tasks, (), recorded, cost * min(len(tasks), 1), 0 if tasks else len(recorded))
+        n = len(tasks) + len(done)
+        tasks = tuple(replace(task, n_compared=n) for task in tasks)
+        again = tuple(Task(trial, cost, n) for trial in done)
+        return PointTask(place, tasks, again, (), cost * n, n)
 
     def write(self, place: Point, result: Mapping[str, Any], failures: Failures) -> list[str]:
         """Store the results of one point; of one whose trials have all failed there are none.
@@ -319,20 +359,27 @@ class InSitu:
         return first
 
     def require_time(self, clock: Clock, best_pace: float) -> None:
-        """Refuse a time limit that is too short for every point at the best pace of the trials so far.
+        """Refuse a time limit that is too short for every point at the best pace of trials and comparison so far.
 
         Raises
         ------
         UserError
         """
-        needed, available = best_pace * self._least_cost, clock.end - clock.started
-        if needed > available:
+        best, available = clock.best_comparison, clock.end - clock.started
+        times = [(best_pace * cost, best * n_compared) for cost, n_compared in self._needed]
+        trials_s, compare_s = min(times, key=sum, default=(0.0, 0.0))
+        if trials_s + compare_s > available:
+            how = f", {duration(compare_s)} of it to compare its trials" if compare_s else ""
             n_workers = max(self._n_workers, len(self._points) // POINTS_PER_WORKER) + 1
-            processes = f"at least {n_workers} processes that simulate, which then share the trials of a point"
-            raise UserError(
-                f"--time-limit is too short for every point: one takes at least {duration(needed)}, and "
-                f"{duration(available)} of the limit are for trials; give more time, or {processes}, or keep all "
+            other = (
+                f", or at least {n_workers} processes that simulate, which then share the trials of a point, or keep all "
                 "traces in a new sweep (traces.keep = all), so that trials are stored one by one"
+            )
+            if self._kept or compare_s > available:
+                other = ""
+            raise UserError(
+                f"--time-limit is too short for every point: one takes at least {duration(trials_s + compare_s)}{how}, "
+                f"and {duration(available)} of the limit are for that; give more time{other}"
             )
 
     def finish(self) -> ComparisonSummary:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from hpcmass.errors import EXIT_INTERRUPTED, TrialTimeout
 from hpcmass.interrupts import STOPS
 
 REMEMBERED = 512
-"""Trials from which the pace is estimated."""
+"""Trials, or points that were compared, from which a pace is estimated."""
 
 CAUTIOUS = 0.9
 """Quantile of the paces that predicts a trial's time: a trial that would not fit is not begun."""
@@ -69,6 +69,7 @@ class Clock:
         self.limits = limits
         self.started = time.monotonic() if started is None else started
         self._paces: deque[float] = deque(maxlen=REMEMBERED)
+        self._comparisons: deque[float] = deque(maxlen=REMEMBERED)
 
     @property
     def end(self) -> float:
@@ -82,21 +83,28 @@ class Clock:
         if self.limits.job_s is not None and cost > 0:
             self._paces.append(seconds / cost)
 
-    def expected_s(self, cost: float) -> float:
-        """Conservative time of a trial of that cost; 0 while nothing is known."""
-        if not self._paces:
-            return 0.0
-        paces = sorted(self._paces)
-        return cost * paces[math.floor(CAUTIOUS * (len(paces) - 1))]
+    def note_comparison(self, n_trials: int, seconds: float) -> None:
+        """Record how long comparing so many trials took: it depends on their length, hardly on their cost."""
+        if self.limits.job_s is not None and n_trials > 0:
+            self._comparisons.append(seconds / n_trials)
+
+    def expected_s(self, cost: float, n_compared: int = 0) -> float:
+        """Conservative time of trials of that cost, and of comparing so many; what is not known yet counts as 0."""
+        return cost * _cautious(self._paces) + n_compared * _cautious(self._comparisons)
 
     @property
     def best_pace(self) -> float:
         """Seconds for a unit of cost, at best; 0 until a second trial was timed: the first one loads the kernels."""
         return min(self._paces) if len(self._paces) > 1 else 0.0
 
-    def fits(self, cost: float) -> bool:
-        """True if a trial begun now is expected to end in time."""
-        return self.limits.job_s is None or time.monotonic() + self.expected_s(cost) <= self.end
+    @property
+    def best_comparison(self) -> float:
+        """Seconds for a trial that is compared, at best; 0 while that is unknown."""
+        return min(self._comparisons, default=0.0)
+
+    def fits(self, cost: float, n_compared: int = 0) -> bool:
+        """True if trials of that cost, begun now, and comparing so many, are expected to end in time."""
+        return self.limits.job_s is None or time.monotonic() + self.expected_s(cost, n_compared) <= self.end
 
     def is_up(self) -> bool:
         """True when the job's time is over."""
@@ -112,6 +120,10 @@ class Clock:
         if self.limits.trial_s is not None:
             end = min(end, time.monotonic() + self.limits.trial_s)
         return end if math.isfinite(end) else None
+
+
+def _cautious(paces: Collection[float]) -> float:
+    return sorted(paces)[math.floor(CAUTIOUS * (len(paces) - 1))] if paces else 0.0
 
 
 @contextmanager

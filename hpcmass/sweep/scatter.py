@@ -47,10 +47,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A trial and its expected cost."""
+    """A trial and its expected cost.
+
+    Attributes
+    ----------
+    trial : Trial
+    cost : float
+    n_compared : int
+        Trials for whose comparison there has to be time, too: those of its point, where it is stored with the results.
+    """
 
     trial: Trial
     cost: float
+    n_compared: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,8 @@ class Outcome:
         Traces of every step, for the process that compares the point.
     pace : float
         `Clock.best_pace` of its rank, where trials are not stored.
+    comparison_pace : float
+        Seconds for a trial that was compared; 0 where none was.
     """
 
     task: Task | None
@@ -88,6 +99,7 @@ class Outcome:
     compared: tuple[Index, Mapping[str, Any], Failures] | None = field(default=None, repr=False)
     recording: Mapping[str, Any] | None = field(default=None, repr=False)
     pace: float = 0.0
+    comparison_pace: float = 0.0
 
     @property
     def trial(self) -> Trial:
@@ -163,7 +175,7 @@ class Worker:
         # it has waited here since it was submitted
         if stop_requested():
             return Outcome(task, stop=True)
-        if not self.clock.fits(task.cost):
+        if not self.clock.fits(task.cost, task.n_compared):
             return Outcome(task, dropped=True)
         try:
             network = self.experiment.network_at(trial.values)
@@ -231,7 +243,7 @@ class Tally:
 
     def may_begin(self, task: Task | PointTask) -> bool:
         """True if there is time for a trial, or a point; cheaper ones behind it may still fit."""
-        fits = self._clock.fits(task.cost)
+        fits = self._clock.fits(task.cost, task.n_compared)
         self.out_of_time = self.out_of_time or not fits
         return fits
 
@@ -254,6 +266,8 @@ class Tally:
             self.out_of_time = self.out_of_time or outcome.dropped
             self.unwritable = self.unwritable or outcome.unwritable
             self._paces += [outcome.pace] if outcome.pace else []
+            if outcome.comparison_pace and not self._own_clock:
+                self._clock.note_comparison(1, outcome.comparison_pace)
         for outcome in ended:
             if outcome.failure is not None:
                 self.failed += 1

@@ -18,6 +18,7 @@ from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
 from hpcmass.mass import Traces, mass_model, models_named, predict, registry
 from hpcmass.mass.traces import V_BOUND_MV
+from hpcmass.user_code import Errors
 
 NET = NetworkParameters(dt_ms=0.5, duration_ms=700.0, transient_ms=100.0)
 COMPARE = CompareParameters(max_lag_ms=30.0, bin_hz=5.0, band_hz=(0.0, 200.0))
@@ -503,11 +504,11 @@ def test_a_fitted_model_that_fails_is_one_sentence(model, message):
 )
 def test_failures_that_are_noted_leave_the_others_alone(model, n_failed):
     mass_model("BAD")(model)
-    failures: dict[str, str] = {}
+    failures: Errors = {}
     result = compare_point(RECORDINGS, 3, NET, MassParameters(models=("BAD", "MFM")), COMPARE, failures)
     assert list(failures) == ["the mass model BAD"]
-    assert failures["the mass model BAD"].startswith("the mass model BAD ")
-    assert "correct it" not in failures["the mass model BAD"]
+    assert failures["the mass model BAD"].what.startswith("the mass model BAD ")
+    assert "correct it" not in failures["the mass model BAD"].what
     assert result["n_diverged"].tolist() == [n_failed, 0]
     assert np.isfinite(result["rho_trial"][:, 0]).sum() == 3 - n_failed
     assert np.isnan([result[name][0] for name in ("rho", "chi2", "mean_v_model", "lag", "log_variance_ratio")]).all()

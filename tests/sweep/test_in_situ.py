@@ -499,7 +499,7 @@ def test_trials_that_fit_the_time_limit_are_kept_with_all_traces_only(
 ) -> None:
     path = tmp_path / "sweep.h5"
     words = ("run", compared_config, "-o", path, "--compare", *FEW, "--set", f"traces.keep={keep}")
-    monkeypatch.setattr("hpcmass.sweep.limits.Clock.expected_s", lambda self, cost: 0.0 if not self._paces else 1e9)
+    monkeypatch.setattr("hpcmass.sweep.limits.Clock.expected_s", lambda self, cost, n: 0.0 if not self._paces else 1e9)
     stopped = command(*words, "--time-limit", "60m", check=False)
     assert stopped.returncode == 75, "the point would fit: the fastest trial took milliseconds"
     assert (states(path) == DONE).sum() == n_done
@@ -511,7 +511,7 @@ def test_with_all_traces_a_point_is_begun_if_one_trial_fits(
 ) -> None:
     words = ("run", compared_config, "-o", tmp_path / "sweep.h5", "--compare", *FEW, "--set", f"traces.keep={keep}")
     of_trials = {0.0, *point_costs(load_experiment(compared_config)).ravel().tolist()}
-    monkeypatch.setattr(Clock, "fits", lambda self, cost: cost in of_trials)
+    monkeypatch.setattr(Clock, "fits", lambda self, cost, n: cost in of_trials)
     assert command(*words, check=False).returncode == code
 
 
@@ -546,7 +546,7 @@ def test_a_time_limit_shorter_than_every_point_is_refused(
     with monkeypatch.context() as patch:
         original = Clock.note
         patch.setattr(Clock, "note", lambda self, cost, seconds: original(self, cost, 10_000 * cost))
-        patch.setattr(Clock, "fits", lambda self, cost: len(self._paces) < 2)
+        patch.setattr(Clock, "fits", lambda self, cost, n: len(self._paces) < 2)
         if spread:
             spread_trials("none", patch)
         refused = command(*words, "--time-limit", "10m", check=False)

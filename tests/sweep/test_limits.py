@@ -172,7 +172,7 @@ def test_a_trial_that_runs_when_the_time_is_up_is_dropped_and_not_failed(
     path = tmp_path / "sweep.h5"
     begun: list[float] = []
 
-    def fits(clock: Clock, cost: float) -> bool:
+    def fits(clock: Clock, cost: float, n_compared: int) -> bool:
         begun.append(cost)
         return len(begun) <= 10
 
@@ -196,7 +196,7 @@ def test_cheaper_trials_are_run_where_the_costliest_do_not_fit(
 ) -> None:
     asked: list[float] = []
 
-    def fits(clock: Clock, cost: float) -> bool:
+    def fits(clock: Clock, cost: float, n_compared: int) -> bool:
         asked.append(cost)
         return cost < max(asked)
 
