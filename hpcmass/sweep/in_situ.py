@@ -372,8 +372,8 @@ class InSitu:
             how = f", {duration(compare_s)} of it to compare its trials" if compare_s else ""
             n_workers = max(self._n_workers, len(self._points) // POINTS_PER_WORKER) + 1
             other = (
-                f", or at least {n_workers} processes that simulate, which then share the trials of a point, or keep all "
-                "traces in a new sweep (traces.keep = all), so that trials are stored one by one"
+                f", or at least {n_workers} processes that simulate, which then share the trials of a point, or keep "
+                "all traces in a new sweep (traces.keep = all), so that trials are stored one by one"
             )
             if self._kept or compare_s > available:
                 other = ""

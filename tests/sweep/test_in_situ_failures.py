@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
+from hpcmass.compare import rehearsal
+from hpcmass.mass.contract import ModelError
 from hpcmass.store.schema import DONE, FAILED, comparison_path
 from hpcmass.sweep import in_situ
 
@@ -131,20 +136,79 @@ def test_failures_do_not_depend_on_the_number_of_processes(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (OWN.replace("traces.phi_E.max() == 0", "True"), "the mass model LEAKY failed, ArithmeticError: no input"),
-        (OWN.replace("not made_of_noise", "True").replace("% 3 == 0", "> 0"), "the statistic roughness returned a str"),
+        (
+            "        phi_E\n",
+            "the mass model LEAKY failed, NameError: name 'phi_E' is not defined (own.py, line 10)",
+        ),
+        ("        traces.phi\n", "the mass model LEAKY failed, AttributeError: "),
+        ("        len(3)\n", "the mass model LEAKY failed, TypeError: "),
+        ("        import no_such_module\n", "the mass model LEAKY failed, ModuleNotFoundError: "),
+        (
+            "        traces.phi_E[0] = 1\n",
+            "the mass model LEAKY failed, ValueError: assignment destination",
+        ),
+        ("        return traces.mean_v[1:]\n", "the mass model LEAKY returned an array of shape (1999,)"),
+        ("statistic", "the statistic roughness returned a str"),
     ],
-    ids=["model", "statistic"],
+    ids=["name", "attribute", "type", "import", "read-only", "length", "statistic"],
 )
 def test_what_fails_on_noise_is_refused_before_the_sweep(
     text: str, message: str, config: Path, own: Path, command: Run, tmp_path: Path
 ) -> None:
+    if text == "statistic":
+        text = OWN.replace("not made_of_noise", "True").replace("% 3 == 0", "> 0")
+    else:
+        condition, error = "traces.phi_E.max() == 0", '        raise ArithmeticError("no input")\n'
+        text = OWN.replace(condition, "True").replace(error, text)
     own.write_text(text)
     refused = command(*words(config, own, tmp_path / "sweep.h5"), check=False)
     assert refused.returncode == 2
+    assert "trying own models and statistics on noise" in refused.stderr
     assert f"before the first trial, on a recording of noise: {message}" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (tmp_path / "sweep.h5").exists()
+
+
+def test_an_error_that_noise_may_cause_is_a_warning(config: Path, own: Path, command: Run, tmp_path: Path) -> None:
+    own.write_text(OWN.replace("traces.phi_E.max() == 0", "abs(traces.mean_v.std() - 10 / 12**0.5) < 0.1"))
+    sweep = tmp_path / "sweep.h5"
+    done = command("run", config, "-o", sweep, "--compare", "--set", f"mass.models=['{own}:LEAKY']")
+    warned = [line for line in done.stderr.splitlines() if "recording of noise" in line]
+    assert len(warned) == 1
+    assert (
+        "on a recording of noise, the mass model LEAKY failed, ArithmeticError: no input (own.py, line 10); at points "
+        "where it fails it will have no results" in warned[0]
+    )
+    assert (contents(sweep)["compared"] == DONE).all()
+
+
+def test_what_numba_cannot_compile_is_a_bug() -> None:
+    error = ModelError("the mass model M failed")
+    error.__cause__ = TypingError("no such function")
+    assert error.is_bug
+    error.__cause__ = ValueError("no convergence")
+    assert not error.is_bug
+
+
+@pytest.mark.parametrize("more", [(), NONE])
+def test_a_stop_while_models_are_tried_ends_the_run(
+    more: tuple[str, ...], config: Path, own: Path, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, original = tmp_path / "sweep.h5", rehearsal._noise
+    made: list[int] = []
+
+    def noise(network: Any, number: int) -> Any:
+        made.append(number)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(network, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rehearsal, "_noise", noise)
+        stopped = command(*words(config, own, sweep, *more), check=False)
+    assert stopped.returncode == 75
+    assert made == [0], "of two"
+    assert "stopped by a signal, 12 trials are left" in stopped.stderr
+    assert command(*words(config, own, sweep, *more), check=False).returncode == 3
 
 
 @pytest.mark.parametrize(("more", "n_simulated"), [((), 0), (NONE, 12)])

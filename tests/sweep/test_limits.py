@@ -41,6 +41,23 @@ def test_the_pace_decides_what_fits() -> None:
     assert not clock.fits(1000.0), "100 s, and some time to close is kept"
 
 
+def test_comparing_needs_time_too() -> None:
+    clock = Clock(Limits(job_s=100.0))
+    assert clock.fits(0.0, 10**9), "nothing is known yet"
+    clock.note(10.0, 1.0)
+    clock.note_comparison(0, 5.0)
+    assert clock.best_comparison == 0, "no trial was compared"
+    for seconds in (10.0, 5.0, 100.0):
+        clock.note_comparison(5, seconds)
+    assert clock.expected_s(10.0, 3) == 1.0 + 3 * 2.0
+    assert clock.best_comparison == 1.0
+    assert clock.fits(0.0, 48)
+    assert not clock.fits(30.0, 48)
+    unlimited = Clock(Limits())
+    unlimited.note_comparison(1, 1e9)
+    assert unlimited.fits(0.0, 10**9)
+
+
 def test_when_time_is_up_nothing_fits() -> None:
     clock = Clock(Limits(job_s=10.0), started=time.monotonic() - 11)
     assert clock.is_up()
