@@ -120,6 +120,8 @@ def test_rank_0_learns_how_long_comparing_takes(config: Path, tmp_path: Path, sl
     assert tally.out_of_time
     (left,) = worker.run(PointTask((0, 1), (), (), (0, 1, 2, 3), 0.0, 4))
     assert left.dropped
+    (left,) = worker.run(Task(tasks[0].trial, 0.0, 4))
+    assert left.dropped, "its point could not be compared behind it"
 
 
 class Anything:
