@@ -225,7 +225,7 @@ ENDS = {
     "at the time limit": (
         75,
         "fits, asked = limits.Clock.fits, []\n"
-        "def fits_some(self, *of):\n"
+        "def fits_some(self, cost, n_compared):\n"
         "    asked.append(cost)\n"
         "    return rank > 0 or len(asked) <= 7\n"
         "limits.Clock.fits = fits_some\n",
