@@ -170,7 +170,7 @@ def run_sweep(
             if not options.compare:
                 queue.extend(missing)
                 return prepared
-            comparison = _comparison(comm, prepared, missing, force=options.force)
+            comparison = _comparison(comm, prepared, missing, clock, force=options.force)
             comparisons.append(comparison)
             queue.extend(comparison.queue)
             return replace(
@@ -199,14 +199,14 @@ def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> N
     require_comparable(experiment, clock, new=new)
 
 
-def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *, force: bool) -> InSitu:
+def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], clock: Clock, *, force: bool) -> InSitu:
     from hpcmass.sweep.in_situ import InSitu  # mass models, which no other sweep needs
 
     n_ranks = prepared.jobs + 1 if prepared.jobs > 1 else comm.size
     n_workers = _workers(comm, prepared)
     return InSitu(
         prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
-        reuse=prepared.reuse_compared,
+        clock=clock, reuse=prepared.reuse_compared,
     )  # fmt: skip
 
 
