@@ -163,7 +163,9 @@ def test_a_failed_trial_of_the_new_sweep_keeps_its_point(
     assert simulated == [(0, 0, 1)]
     with h5py.File(comparison_path(path), "r", locking=False) as file:
         assert file["n_compared"][0, 0] == 1
+    simulated.clear()
     done = command(*words, "--retry-failed")
+    assert simulated == []
     assert "1 trial and the comparison of 1 point copied" in done.stderr
     require_same(comparison_path(path), comparison_path(sweeps[1]))
 
@@ -320,8 +322,8 @@ def test_a_long_copy_shows_its_progress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = ("run", configs[1], "--compare", "--reuse", sweeps[0], "-o")
-    assert "copied points" not in command(*words, tmp_path / "short.h5").stderr
     monkeypatch.setattr(reuse_compared, "POINTS_AT_ONCE", 2)
+    assert "copied points" not in command(*words, tmp_path / "short.h5").stderr
     monkeypatch.setattr(reuse_compared, "CADENCE_S", 0.0)
     assert "6/6 copied points (100 %), " in command(*words, tmp_path / "long.h5").stderr
 
