@@ -203,6 +203,8 @@ class InSitu:
     mpi_library : str
     force : bool
         Back up an existing comparison and start over.
+    clock : Clock
+        When it is over, no more points are copied.
     reuse : sequence of Path
         Earlier sweeps from which to copy points with their comparison.
 
@@ -222,6 +224,7 @@ class InSitu:
         n_ranks: int,
         mpi_library: str,
         force: bool,
+        clock: Clock,
         reuse: Sequence[Path] = (),
     ) -> None:
         self._n_workers = n_workers
@@ -231,7 +234,7 @@ class InSitu:
             self._prepare(provenance(n_ranks=n_ranks, mpi_library=mpi_library), force)
             self.queue = list(queue)
             for old in reuse:
-                self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue)
+                self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue, clock)
             self._begin()
         except BaseException:
             self.close()

@@ -173,7 +173,7 @@ def run_sweep(
             if not options.compare:
                 queue.extend(missing)
                 return prepared
-            comparison = _comparison(comm, prepared, comparison_locks[0], missing, force=options.force)
+            comparison = _comparison(comm, prepared, comparison_locks[0], missing, clock, force=options.force)
             comparisons.append(comparison)
             queue.extend(comparison.queue)
             return replace(
@@ -210,7 +210,7 @@ def _lock_comparison(sweep: Path) -> SweepLock:
 
 
 def _comparison(
-    comm: Communicator, prepared: Prepared, lock: SweepLock, missing: list[Trial], *, force: bool
+    comm: Communicator, prepared: Prepared, lock: SweepLock, missing: list[Trial], clock: Clock, *, force: bool
 ) -> InSitu:
     from hpcmass.sweep.in_situ import InSitu  # mass models, which no other sweep needs
 
@@ -218,7 +218,7 @@ def _comparison(
     n_workers = _workers(comm, prepared)
     return InSitu(
         prepared.output, lock, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
-        reuse=prepared.reuse_compared,
+        clock=clock, reuse=prepared.reuse_compared,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import pytest
 from sweep_state import require_same, states
 
 from hpcmass import compile_lock
+from hpcmass.compare import pipeline
 from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config.file import load_experiment
 from hpcmass.costs import Part, assign, point_costs
@@ -276,8 +277,9 @@ def test_a_sweep_with_all_traces_is_compared_without_simulating(
 
 
 def test_parts_have_comparisons_that_compare_collects(
-    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path
+    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pipeline, "POINTS_AT_ONCE", 1)
     parts = [tmp_path / f"part-{i}.h5" for i in (1, 2, 3, 4)]
     for i, path in enumerate(parts, 1):
         command("run", compared_config, "-o", path, "--compare", "--part", f"{i}/4", "--set", "traces.keep=none")
