@@ -143,8 +143,8 @@ def make_parser() -> Parser:
         prog="hpcmass",
         description="Map where neural mass models reproduce the spiking network that they summarise.",
         epilog="exit codes: 0 done, 2 bad input or results that could not be written, 3 finished, but trials, "
-        "or models or statistics of run --compare, have failed, 75 stopped early (run it again), 130 interrupted with "
-        "Ctrl-C (what is done is kept)",
+        "or models or statistics during run --compare, have failed, 75 stopped early (run it again), 130 interrupted "
+        "with Ctrl-C (what is done is kept)",
     )
     parser.add_argument("--version", action=Version, nargs=0, help="show the version, and those of MPI, HDF5 and numba")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -19,7 +19,7 @@ from hpcmass.plots.regimes import regime_masks, spiking_points
 from hpcmass.plots.style import fixed, number
 from hpcmass.plots.view import View, open_view
 from hpcmass.store.labelled import best_values, scanned_parameter
-from hpcmass.store.schema import own_statistics
+from hpcmass.store.schema import FAILED, own_statistics
 from hpcmass.text import counted
 
 Mask = npt.NDArray[np.bool_]
@@ -295,7 +295,15 @@ def _warnings(view: View) -> list[str]:
         )
     rate, status = (view.data[name].transpose("p", "lam", ..., "trial").values for name in ("rate_E", "status"))
     together = lock_step(experiment, experiment.axes(), rate, status)
-    return found + ([] if together is None else [together])
+    if together is not None:
+        found.append(together)
+    failed = int((view.data["compared"] == FAILED).sum()) if "compared" in view.data else 0
+    if failed:
+        found.append(
+            f"a model or a statistic failed at {counted(failed, 'point')} during the run and has no results there; "
+            "such a model counts as diverged"
+        )
+    return found
 
 
 def _at(planes: Sequence[View], scanned: str | None, value: float | None) -> Mask:

@@ -92,7 +92,7 @@ def test_commands_say_it(config: Path, capsys: pytest.CaptureFixture[str]):
     assert f"hpcmass: {config}: {TRANSIENT}\n" in printed.err
     assert "grid.t_ref_ms: 2.05 ms is not a multiple of dt_ms = 0.1; 2 ms is used, and 1 more" in printed.err
     assert "is valid" in printed.out
-    inspect(load_experiment(config))  # what `run` does first, on rank 0
+    inspect(load_experiment(config), False)  # what `run` does first, on rank 0
     printed = capsys.readouterr()
     assert TRANSIENT in printed.err
     assert "grid.t_ref_ms" in printed.err

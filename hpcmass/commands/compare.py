@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpcmass.commands.arguments import Commands, add_command, add_set, names, scan, sweeps_given, whole
-from hpcmass.errors import EXIT_DONE, UserError
+from hpcmass.errors import EXIT_DONE, EXIT_FAILED_TRIALS, UserError
 from hpcmass.messages import logger
 from hpcmass.text import counted
 
@@ -45,15 +45,17 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from hpcmass.parallel.communicator import communicator
     from hpcmass.parallel.executors import launched_ranks
 
+    codes = [EXIT_DONE]
     with launched_ranks() as workers:
         if workers is not None:  # else this is a worker that has finished
-            _compare(options, workers)
-    return EXIT_DONE
+            codes.append(_compare(options, workers))
+    return communicator().on_root(lambda: codes[-1])
 
 
-def _compare(options: argparse.Namespace, ranks: Workers) -> None:
+def _compare(options: argparse.Namespace, ranks: Workers) -> int:
     from hpcmass.config.file import comparison_settings
     from hpcmass.store.files import require_output
 
@@ -64,14 +66,14 @@ def _compare(options: argparse.Namespace, ranks: Workers) -> None:
     mass, compare = comparison_settings(options.config, options.assignments)
     workers = None if options.jobs else ranks
     sweeps = sweeps_given(options.sweeps)
-    compare_into(
+    return compare_into(
         options.output, sweeps, jobs=options.jobs or 1, force=options.force, mass=mass, compare=compare,
         models=options.models, statistics=options.statistics, scan=options.scan, workers=workers,
     )  # fmt: skip
 
 
-def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
-    """Compare, and say what was done (`how`: arguments of `compare_sweep`)."""
+def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> int:
+    """Compare, and say what was done; returns the exit code (`how`: arguments of `compare_sweep`)."""
     from hpcmass.compare.pipeline import compare_sweep
     from hpcmass.progress import progress_of
 
@@ -83,6 +85,7 @@ def compare_into(output: Path, sweeps: Sequence[Path], **how: Any) -> None:
     if summary.n_pending or summary.n_failed:
         pending = counted(summary.n_pending, "trial that is not done", "trials that are not done")
         logger.warning("left out: %s, %d that failed", pending, summary.n_failed)
+    return EXIT_FAILED_TRIALS if summary.n_points_failed else EXIT_DONE
 
 
 def report_comparison(summary: ComparisonSummary) -> None:

@@ -63,9 +63,10 @@ def run_all(options: argparse.Namespace) -> int:
         return code
     if not during_the_run:
         force = _put_away_outdated(comparison, recordings, experiment)
-        compare.compare_into(
+        compared = compare.compare_into(
             comparison, [recordings], jobs=jobs, force=force, mass=experiment.mass, compare=experiment.compare
         )
+        code = code or compared
     page = maps / REPORT
     if _is_older(page, [comparison, *_sources(DRAWING)]):
         draw(comparison, maps, sweep_paths=[recordings], force=True, solver=solver)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import h5py
 import numpy as np
@@ -37,12 +37,10 @@ from hpcmass.store.schema import (
     COMPARED_VARIABLES,
     COMPARISON_ATTRIBUTE,
     COMPARISON_FILETYPE,
-    COMPARISON_VARIABLES,
     DONE,
     FAILED,
     PENDING,
     comparison_path,
-    own_statistics,
 )
 from hpcmass.store.sweep_file import SweepFile
 from hpcmass.text import noted
@@ -246,46 +244,24 @@ def _settings(section: MassParameters | CompareParameters) -> dict[str, Any]:
     return keys | listed
 
 
-OVER_THE_MAP: Final = ("rho_agrees_bh", "synchronised", "compared")
-"""Variables that `begin`, `finish` and `write` set themselves, beside the adjusted p-values."""
-
-
-@contextmanager
-def results_in(path: Path) -> Iterator[Callable[[Point], tuple[dict[str, Any], int]]]:
-    """Give a function of a point: its results and state in a comparison file, as `ComparisonFile.write` takes them."""
-    with open_hdf5(path, COMPARISON_FILETYPE, checked=True) as file:
-        own = (variable for each in own_statistics(file.attrs) for variable in each.variables())
-        names = [
-            v.name
-            for v in (*COMPARISON_VARIABLES.values(), *own)
-            if v.dims[0] == AXES and v.name not in OVER_THE_MAP and not v.name.endswith("_qvalue")
-        ]
-
-        def results(point: Point) -> tuple[dict[str, Any], int]:
-            state = int(file["compared"][point])
-            if state == PENDING:
-                return {"n_compared": 0}, state
-            return {name: file[name][point] for name in names}, state
-
-        yield results
-
-
 class ComparisonFile(Closing):
     """An existing comparison file, open for writing; a context manager.
 
     Attributes
     ----------
+    compared : array of int8, (axes…)
+        State of each point. The last axis is that of a scanned parameter, if there is one.
     n_compared : array of int, (axes…)
-        Trials in each point's results; 0 where there are none yet. The last axis is that of a scanned parameter, if
-        there is one.
+        Trials in each point's results when the file was opened; 0 where there were none yet.
     """
 
     def __init__(self, path: Path, *, scanned: bool = False) -> None:
         self.path, self._scanned = path, scanned
         self._file = RawFile(path)
         self._tests = [name.removesuffix("_qvalue") for name in self._file.names() if name.endswith("_qvalue")]
-        compared, n_compared = self._file.read("compared"), self._file.read("n_compared")
-        self.n_compared: npt.NDArray[np.int64] = np.where(compared == PENDING, 0, n_compared)
+        self.compared: npt.NDArray[np.int8] = self._file.read("compared").copy()
+        n_compared = self._file.read("n_compared")
+        self.n_compared: npt.NDArray[np.int64] = np.where(self.compared == PENDING, 0, n_compared)
 
     def is_complete(self, sweep: SweepParts) -> bool:
         """True if nothing of the sweep is left to compare."""
@@ -328,13 +304,28 @@ class ComparisonFile(Closing):
 
     def write(self, point: Point, result: Mapping[str, Any], state: int = DONE) -> None:
         """Store the results of one point; its state is FAILED if a model or a statistic has failed at it."""
+        self.write_block([point], {name: [values] for name, values in result.items()}, [state])
+
+    def write_block(
+        self, points: Sequence[Point], results: Mapping[str, Sequence[Any] | npt.NDArray[Any]], states: Iterable[int]
+    ) -> None:
+        """Store the results of some points: variable → values of each, (point, …). They get their states at the end.
+
+        The number of syncs is the same for any number of points. A kill leaves them without results, or with all.
+        """
+        again = [point for point in points if self.compared[point] != PENDING]
         with self._writing():
-            self._file.put("compared", point, PENDING)
+            for point in again:
+                self._file.put("compared", point, PENDING)
+            if again:
+                self._file.sync()
+            for name, values in results.items():
+                for point, value in zip(points, values, strict=True):
+                    self._file.put(name, point, value)
             self._file.sync()
-            for name, values in result.items():
-                self._file.put(name, point, values)
-            self._file.sync()
-            self._file.put("compared", point, state)
+            for point, state in zip(points, states, strict=True):
+                self._file.put("compared", point, state)
+                self.compared[point] = state
 
     def finish(self, settings: CompareParameters) -> None:
         """Adjust the p-values over the map, of all points that are compared."""

@@ -19,11 +19,11 @@ from hpcmass.compare.comparison_file import (
     comparison_of,
     prepare,
     require_same_contents,
-    results_in,
 )
 from hpcmass.compare.contents import Contents, contents_of, own_code
 from hpcmass.compare.own import STATISTICS, StatisticError
 from hpcmass.compare.point import Recordings, Result, compare_point
+from hpcmass.compare.results import POINTS_AT_ONCE, Results
 from hpcmass.compiled import open_cache, require_compiler
 from hpcmass.config import CompareParameters, MassParameters, NetworkParameters
 from hpcmass.errors import UserError
@@ -310,18 +310,25 @@ def _copy_made(file: ComparisonFile, tasks: Sequence[Task], made: Mapping[Path, 
         sweep = next((path for path, _ in task.trials if path in made), None)
         (left if sweep is None else of_sweep.setdefault(sweep, [])).append(task)
     for sweep, its_tasks in of_sweep.items():
-        with results_in(made[sweep]) as results:
-            for task in its_tasks:
-                result, state = results(task.point)
-                if result["n_compared"] > len(task.trials):  # its trials are being marked as done
-                    continue
-                if result["n_compared"] < len(task.trials):
-                    raise UserError(
-                        f"{made[sweep]} lacks trials of {sweep} that are done; start the command again that ran it"
-                    )
-                file.write(task.place, result, state)
-                copied += 1
+        with Results(made[sweep]) as results:
+            for first in range(0, len(its_tasks), POINTS_AT_ONCE):
+                copied += _copy_block(file, its_tasks[first : first + POINTS_AT_ONCE], results, sweep, made[sweep])
     return left, copied
+
+
+def _copy_block(file: ComparisonFile, tasks: Sequence[Task], results: Results, sweep: Path, path: Path) -> int:
+    """Copy the results of some points from a comparison, `path`; returns how many could be copied."""
+    states, n_compared = results.states([task.point for task in tasks])
+    ready = []
+    for task, state, n in zip(tasks, states.tolist(), n_compared.tolist(), strict=True):
+        if n < len(task.trials):
+            raise UserError(f"{path} lacks trials of {sweep} that are done; start the command again that ran it")
+        if n == len(task.trials):  # else its trials are being marked as done
+            ready.append((task, state))
+    file.write_block(
+        [task.place for task, _ in ready], results.at([task.point for task, _ in ready]), [state for _, state in ready]
+    )
+    return len(ready)
 
 
 def summary_of(

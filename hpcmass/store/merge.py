@@ -192,8 +192,13 @@ def copy_trials(
     names = [n for n in SWEEP_VARIABLES if n not in (*NOT_COPIED, *TRACES) and n in source.file(0)]
     at_once = max(1, BLOCK_BYTES // (trial_bytes(source.experiment) + 1))
 
-    def values(index: Index) -> dict[str, Any]:
-        return {name: source.value(name, index) for name in (*names, *source.traces_of(index))}
+    def ended(batch: Sequence[tuple[Trial, Index]]) -> Iterator[Ended]:
+        indices = np.array([index for _, index in batch], np.int64)
+        numbers = {name: source.values(name, indices) for name in names}
+        for i, (trial, index) in enumerate(batch):
+            traces = {name: source.value(name, index) for name in source.traces_of(index)}
+            values = {**{name: each[i] for name, each in numbers.items()}, **traces}
+            yield Ended(trial, change(values, trial) | replaced, error(index))
 
     def error(index: Index) -> str | None:
         return source.error(index) if source.status[index] == FAILED else None
@@ -201,7 +206,7 @@ def copy_trials(
     done = 0
     progress(0, total)
     while batch := list(islice(trials, at_once)):
-        writer.store(Ended(trial, change(values(index), trial) | replaced, error(index)) for trial, index in batch)
+        writer.store(ended(batch))
         done += len(batch)
         progress(done, total)
 

@@ -23,6 +23,7 @@ from hpcmass.store.files import Closing, reason
 from hpcmass.store.opening import Path_, axes_of, experiment_of, open_hdf5
 from hpcmass.store.provenance import history_of
 from hpcmass.store.schema import DONE, NUMBERS, SWEEP_FILETYPE, SWEEP_VARIABLES, TRACES
+from hpcmass.store.slabs import read_at
 
 Index = tuple[int, ...]
 """A trial's place: one index per axis, then the trial."""
@@ -205,6 +206,11 @@ class SweepFile(Closing):
         with self._reading(self.label(index)):
             value = self.hdf5[name][index]
         return value.tobytes().rstrip(b"\0") if name == "error" else value
+
+    def values(self, name: str, indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """A variable's values for some trials, (trial, …), whose indices are (trial, axes + 1): see `value`."""
+        with self._reading(name):
+            return read_at(self.hdf5[name], indices)
 
     def error(self, index: Index) -> str:
         """Why a trial failed."""

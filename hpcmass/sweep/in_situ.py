@@ -207,6 +207,21 @@ def require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> No
             require_working(experiment, clock.is_over)
 
 
+def lock_comparison(sweep: Path) -> SweepLock:
+    """Lock the comparison of a sweep, before the sweep's own file is created or replaced.
+
+    Raises
+    ------
+    UserError
+        If another job is writing it, or it cannot be an output.
+    """
+    path = comparison_path(sweep)
+    require_output(path, [sweep])
+    lock = SweepLock(path)
+    lock.acquire()
+    return lock
+
+
 class InSitu:
     """The comparison of a sweep that runs, on rank 0.
 
@@ -214,6 +229,8 @@ class InSitu:
     ----------
     sweep : Path
         Its file is there already, and locked.
+    lock : SweepLock
+        From `lock_comparison`; `close` releases it.
     queue : sequence of Trial
         Trials that the sweep lacks.
     n_workers, n_ranks : int
@@ -221,6 +238,8 @@ class InSitu:
     mpi_library : str
     force : bool
         Back up an existing comparison and start over.
+    clock : Clock
+        When it is over, no more points are copied.
     reuse : sequence of Path
         Earlier sweeps from which to copy points with their comparison.
 
@@ -233,24 +252,24 @@ class InSitu:
     def __init__(
         self,
         sweep: Path,
+        lock: SweepLock,
         queue: Sequence[Trial],
         *,
         n_workers: int,
         n_ranks: int,
         mpi_library: str,
         force: bool,
+        clock: Clock,
         reuse: Sequence[Path] = (),
     ) -> None:
         self._n_workers = n_workers
         self.sweep, self.path = sweep, comparison_path(sweep)
-        require_output(self.path, [sweep])
-        self._lock = SweepLock(self.path)
-        self._lock.acquire()
+        self._lock = lock
         try:
             self._prepare(provenance(n_ranks=n_ranks, mpi_library=mpi_library), force)
             self.queue = list(queue)
             for old in reuse:
-                self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue)
+                self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue, clock)
             self._begin()
         except BaseException:
             self.close()
@@ -264,7 +283,10 @@ class InSitu:
             try:
                 prepare_comparison(self.path, parts, self.contents, origin, force, only=only)
             except OutdatedComparison as outdated:
-                raise UserError(f"{self.path} {outdated.why}; {self._how_to_compare_anew()}") from None
+                how = self._how_to_compare_anew()
+                if outdated.other_sweep:
+                    how = "move it away (it may belong to a backup of the sweep) and start the same command again"
+                raise UserError(f"{self.path} {outdated.why}; {how}") from None
 
     def _begin(self) -> None:
         open_cache("mass")  # before the workers do: only this process warns about its problems

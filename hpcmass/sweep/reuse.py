@@ -52,13 +52,20 @@ def copy_reusable(old: Path, target: Path, trials: Sequence[Trial]) -> list[Tria
         experiment = new.experiment
     with SweepParts([old]) as source, SweepWriter(target) as writer:
         found = found_in(source, old, trials)
-        every_step = source.experiment.traces.allow_comparison
-
-        def change(values: dict[str, Any], trial: Trial) -> dict[str, Any]:
-            return kept(values, trial.number, experiment) if every_step else values
-
-        copy_trials(source, iter(found), writer, len(found), change=change, rank=np.int32(COPIED_RANK))
+        copy_found(source, found, writer, experiment)
     return [trial for trial, _ in found]
+
+
+def copy_found(
+    source: SweepParts, found: Sequence[tuple[Trial, Index]], writer: SweepWriter, experiment: Experiment
+) -> None:
+    """Copy trials of an earlier sweep, each with its place there, into the sweep of an experiment."""
+    every_step = source.experiment.traces.allow_comparison
+
+    def change(values: dict[str, Any], trial: Trial) -> dict[str, Any]:
+        return kept(values, trial.number, experiment) if every_step else values
+
+    copy_trials(source, iter(found), writer, len(found), change=change, rank=np.int32(COPIED_RANK))
 
 
 def found_in(source: SweepParts, old: Path, trials: Sequence[Trial]) -> list[tuple[Trial, Index]]:
@@ -70,7 +77,9 @@ def found_in(source: SweepParts, old: Path, trials: Sequence[Trial]) -> list[tup
         place = [axes[name].get(canonical(trial.values[name])) for name in axes] + [numbers.get(trial.number)]
         index = tuple(i for i in place if i is not None)
         if len(index) == len(place) and source.status[index] == DONE:
-            if source.file(0).seed(index) != trial.seed:
-                raise UserError(f"{old} has another seed for {trial.label()}; {WHAT_TO_DO}")
             found.append((trial, index))
+    seeds = source.values("seed", np.array([index for _, index in found], np.int64)).tolist() if found else []
+    for (trial, _), seed in zip(found, seeds, strict=True):
+        if tuple(seed) != trial.seed:
+            raise UserError(f"{old} has another seed for {trial.label()}; {WHAT_TO_DO}")
     return found

@@ -7,30 +7,38 @@ settings and code. What depends on the whole map is computed anew at the end.
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hpcmass.compare.comparison_file import (
     ComparisonFile,
     OutdatedComparison,
+    Point,
     comparison_of,
     require_same_contents,
-    results_in,
 )
 from hpcmass.compare.contents import contents_of
+from hpcmass.compare.results import POINTS_AT_ONCE, Results
 from hpcmass.config import Experiment
 from hpcmass.errors import UserError
 from hpcmass.grid import Trial
 from hpcmass.messages import logger
+from hpcmass.progress import CADENCE_S, progress_of
 from hpcmass.store.files import changing_metadata, same_file
+from hpcmass.store.layout import trial_bytes
+from hpcmass.store.merge import BLOCK_BYTES
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import append_history
 from hpcmass.store.schema import DONE, comparison_path
-from hpcmass.store.sweep_file import SweepFile
-from hpcmass.sweep.reuse import WHAT_TO_DO, copy_reusable, found_in
+from hpcmass.store.sweep_file import Index, SweepFile
+from hpcmass.store.writer import SweepWriter
+from hpcmass.sweep.limits import Clock
+from hpcmass.sweep.reuse import WHAT_TO_DO, copy_found, found_in
 from hpcmass.text import counted
 
 
@@ -73,11 +81,12 @@ def reusable_comparison(old: Path, experiment: Experiment, target: Path) -> Path
 
 
 def copy_compared(
-    old: Path, target: Path, comparison: Path, experiment: Experiment, missing: Sequence[Trial]
+    old: Path, target: Path, comparison: Path, experiment: Experiment, missing: Sequence[Trial], clock: Clock
 ) -> list[Trial]:
     """Copy the points that an earlier sweep has with their comparison; returns the trials that are still missing.
 
-    The results of all points are on the disk before the first trial is marked as done.
+    The results of some points are on the disk before the first of their trials is marked as done, then come the next
+    points. When the job's time is over, or a signal tells it to stop, the rest is left to the next start.
 
     Parameters
     ----------
@@ -89,32 +98,96 @@ def copy_compared(
         The new sweep's, with the settings of its comparison.
     missing : sequence of Trial
         Trials that the new sweep lacks.
+    clock : Clock
 
     Raises
     ------
     UserError
         As `reusable_comparison`.
     """
+    if clock.is_over():
+        return list(missing)
     source = reusable_comparison(old, experiment, comparison)
     with SweepFile(target, checked=True) as new:
         n_done = np.sum(new.status == DONE, axis=-1)
-    with SweepParts([old]) as parts, results_in(source) as results, ComparisonFile(comparison) as file:
-        found = found_in(parts, old, missing)
-        n_found = Counter(trial.index[:-1] for trial, _ in found)
-        there = {trial.index[:-1]: index[:-1] for trial, index in found}
-        copied = set()
-        for place, point in there.items():
-            if n_done[place] + n_found[place] < experiment.trials:  # one has failed here, or is not done there
-                continue
-            result, state = results(point)
-            if result["n_compared"] == experiment.trials:
-                file.write(place, result, state)
-                copied.add(place)
-    trials = copy_reusable(old, target, [trial for trial, _ in found if trial.index[:-1] in copied])
-    what = f"{counted(len(trials), 'trial')} and the comparison of {counted(len(copied), 'point')} copied from"
-    logger.info("%s %s and %s", what, old, source)
-    for path, name in ((target, old.name), (comparison, source.name)) if trials else ():
-        with changing_metadata(path) as changing:
-            append_history(changing, f"{what} {name}")
-    indices = {trial.index for trial in trials}
-    return [trial for trial in missing if trial.index not in indices]
+    began, copied = time.monotonic(), 0
+    done: set[Index] = set()
+    with SweepParts([old]) as parts, Results(source) as results, progress_of("copied point") as show:
+        points = _copyable(found_in(parts, old, missing), results, n_done, experiment.trials)
+        what = _what(points)
+        for path, name in ((target, old.name), (comparison, source.name)) if points else ():
+            with changing_metadata(path) as changing:  # before the first is copied: the job may be killed
+                append_history(changing, f"{what} to copy from {name}")
+        n_bytes = experiment.trials * trial_bytes(parts.experiment)
+        at_once = max(1, min(POINTS_AT_ONCE, BLOCK_BYTES // (n_bytes + 1)))
+        with ComparisonFile(comparison) as file, SweepWriter(target) as writer:
+            while copied < len(points) and not clock.is_over():
+                block = points[copied : copied + at_once]
+                _copy_results(block, results, file, experiment.trials)
+                found = [pair for point in block for pair in point.trials]
+                copy_found(parts, found, writer, experiment)
+                done.update(trial.index for trial, _ in found)
+                copied += len(block)
+                if time.monotonic() - began >= CADENCE_S:
+                    show(copied, len(points))
+    n_left = len(points) - copied
+    rest = f"; the next start copies {counted(n_left, 'more point')}" if n_left else ""
+    logger.info("%s copied from %s and %s%s", _what(points[:copied]), old, source, rest)
+    return [trial for trial in missing if trial.index not in done]
+
+
+@dataclass(frozen=True)
+class _Copyable:
+    """A point that an earlier sweep has.
+
+    Attributes
+    ----------
+    place, point : tuple of int
+        In the new sweep and in the earlier one.
+    trials : list of (Trial, tuple of int)
+        Those that are missing, with their places in the earlier sweep.
+    state : int
+        The schema's DONE or FAILED.
+    """
+
+    place: Point
+    point: Point
+    trials: list[tuple[Trial, Index]]
+    state: int
+
+
+def _copyable(
+    found: Sequence[tuple[Trial, Index]], results: Results, n_done: npt.NDArray[np.int64], n_trials: int
+) -> list[_Copyable]:
+    """The points of which all trials are there and compared, in the order of the earlier sweep's file.
+
+    `n_done`, (axes…), are the trials that the new sweep has of each point, `n_trials` all that it wants.
+    """
+    of_place: dict[Point, list[tuple[Trial, Index]]] = {}
+    for trial, index in found:
+        of_place.setdefault(trial.index[:-1], []).append((trial, index))
+    # of the others one has failed in the new sweep, or is not done in the earlier one
+    whole = [place for place, trials in of_place.items() if n_done[place] + len(trials) == n_trials]
+    points = sorted((of_place[place][0][1][:-1], place) for place in whole)
+    states, n_compared = results.states([point for point, _ in points])
+    return [
+        _Copyable(place, point, of_place[place], state)
+        for (point, place), state, n in zip(points, states.tolist(), n_compared.tolist(), strict=True)
+        if n == n_trials
+    ]
+
+
+def _copy_results(points: Sequence[_Copyable], results: Results, file: ComparisonFile, n_trials: int) -> None:
+    """Copy the results of some points, unless they are there since an earlier start was killed."""
+    there = [(file.compared[each.place], file.n_compared[each.place]) == (each.state, n_trials) for each in points]
+    new = [each for each, is_there in zip(points, there, strict=True) if not is_there]
+    if not new:
+        return
+    file.write_block(
+        [each.place for each in new], results.at([each.point for each in new]), [each.state for each in new]
+    )
+
+
+def _what(points: Sequence[_Copyable]) -> str:
+    n_trials = sum(len(each.trials) for each in points)
+    return f"{counted(n_trials, 'trial')} and the comparison of {counted(len(points), 'point')}"

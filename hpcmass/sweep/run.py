@@ -155,6 +155,7 @@ def run_sweep(
         lock = SweepLock(output)
         queue: list[Trial] = []
         comparisons: list[InSitu] = []
+        comparison_locks: list[SweepLock] = []
 
         def begin() -> Prepared:
             require_compiler()
@@ -165,12 +166,14 @@ def run_sweep(
             if options.compare:
                 _require_comparable(experiment, clock, new=options.force or not comparison_path(output).exists())
             lock.acquire()
+            if options.compare:
+                comparison_locks.append(_lock_comparison(output))
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
             if not options.compare:
                 queue.extend(missing)
                 return prepared
-            comparison = _comparison(comm, prepared, missing, force=options.force)
+            comparison = _comparison(comm, prepared, comparison_locks[0], missing, clock, force=options.force)
             comparisons.append(comparison)
             queue.extend(comparison.queue)
             return replace(
@@ -189,7 +192,8 @@ def run_sweep(
         finally:
             for comparison in comparisons:
                 comparison.close()
-            lock.release()
+            for each in (*comparison_locks, lock):
+                each.release()
 
 
 def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> None:
@@ -199,14 +203,22 @@ def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> N
     require_comparable(experiment, clock, new=new)
 
 
-def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], *, force: bool) -> InSitu:
+def _lock_comparison(sweep: Path) -> SweepLock:
+    from hpcmass.sweep.in_situ import lock_comparison
+
+    return lock_comparison(sweep)
+
+
+def _comparison(
+    comm: Communicator, prepared: Prepared, lock: SweepLock, missing: list[Trial], clock: Clock, *, force: bool
+) -> InSitu:
     from hpcmass.sweep.in_situ import InSitu  # mass models, which no other sweep needs
 
     n_ranks = prepared.jobs + 1 if prepared.jobs > 1 else comm.size
     n_workers = _workers(comm, prepared)
     return InSitu(
-        prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
-        reuse=prepared.reuse_compared,
+        prepared.output, lock, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
+        clock=clock, reuse=prepared.reuse_compared,
     )  # fmt: skip
 
 

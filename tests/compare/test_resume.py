@@ -17,10 +17,12 @@ import h5py
 import numpy as np
 import pytest
 
+from hpcmass.compare.comparison_file import ComparisonFile
 from hpcmass.compare.pipeline import compare_sweep
 from hpcmass.errors import UserError
 from hpcmass.grid import trials as all_trials
 from hpcmass.parallel.executors import Workers
+from hpcmass.store.files import RawFile
 from hpcmass.store.labelled import comparison_dataset
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.sweep_file import SweepFile
@@ -100,8 +102,6 @@ def test_a_failed_trial_tried_again_is_seen(comparison, experiment):
 
 def test_stopped_before_the_map_is_adjusted(comparison, same_contents, tmp_path, experiment, trial_values, monkeypatch):
     """A complete map, one point of which is compared again, and a stop between its last point and the adjustment."""
-    from hpcmass.compare.comparison_file import ComparisonFile
-
     sweep, path = comparison
     finish_one(sweep, experiment, trial_values)
 
@@ -117,6 +117,39 @@ def test_stopped_before_the_map_is_adjusted(comparison, same_contents, tmp_path,
     assert compare_sweep(sweep, path).n_points_new == 0
     compare_sweep(sweep, tmp_path / "again.h5")
     same_contents(path, tmp_path / "again.h5")
+
+
+def test_a_point_is_without_results_while_they_are_written_again(comparison, monkeypatch):
+    """Results of a block reach the disk between two states of its points, each of which is synced."""
+    _, path = comparison
+    events: list[str] = []
+    put, sync = RawFile.put, RawFile.sync
+
+    def noting(self: RawFile, name: str, index: tuple[int, ...], value: Any) -> None:
+        events.append(f"{name}{index} = {value}")
+        put(self, name, index, value)
+
+    def syncing(self: RawFile) -> None:
+        events.append("sync")
+        sync(self)
+
+    monkeypatch.setattr(RawFile, "put", noting)
+    monkeypatch.setattr(RawFile, "sync", syncing)
+    old, new = (0, 0, 0), (0, 1, 1)
+    with h5py.File(path, "r+", locking=False) as file:
+        file["compared"][new] = 0
+    begun, results, ended = f"compared{old} = 0", f"n_compared{old} = 2", f"compared{old} = 1"
+    with ComparisonFile(path) as file:
+        file.write_block([new, old], {"n_compared": [3, 2]}, [2, 1])
+        block = [f"n_compared{new} = 3", results, "sync", f"compared{new} = 2", ended, "sync"]
+        assert events == [begun, "sync", *block]
+        events.clear()
+        file.write(new, {"n_compared": 3})
+        assert events[0] == f"compared{new} = 0", "it has results since"
+        assert [event for event in events if event == "sync"] == ["sync"] * 3
+    with h5py.File(path, "r", locking=False) as file:
+        assert (file["compared"][old], file["compared"][new]) == (1, 1)
+        assert (file["n_compared"][old], file["n_compared"][new]) == (2, 3)
 
 
 SLOW = """

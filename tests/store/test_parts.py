@@ -55,6 +55,10 @@ def test_all_parts_read_as_one_equal_the_merged_file(
     with SweepParts(parts) as several, SweepParts([tmp_path / "merged.h5"]) as one:
         assert (several.status == DONE).all()
         assert several.uuid == one.uuid
+        chosen = np.argwhere(one.status == DONE)[::-2]
+        for name in ("rate_E", "rank", "seed"):
+            values = one.gathered([name])[name][tuple(chosen.T)]
+            assert several.values(name, chosen).tobytes() == one.values(name, chosen).tobytes() == values.tobytes()
         names = (*NUMBERS, "wall_s", "rank", "seed", "error", "status")
         a, b = several.gathered(names), one.gathered(names)
         for name in names:

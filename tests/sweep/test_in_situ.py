@@ -15,6 +15,7 @@ import pytest
 from sweep_state import require_same, states
 
 from hpcmass import compile_lock
+from hpcmass.compare import pipeline
 from hpcmass.compare.comparison_file import comparison_bytes
 from hpcmass.config.file import load_experiment
 from hpcmass.costs import Part, assign, point_costs
@@ -23,6 +24,7 @@ from hpcmass.grid import trials as all_trials
 from hpcmass.mass.registry import known_models
 from hpcmass.progress import duration
 from hpcmass.store.files import RawFile
+from hpcmass.store.lock import SweepLock
 from hpcmass.store.schema import DONE, FAILED, PENDING
 from hpcmass.sweep import in_situ
 from hpcmass.sweep.limits import Clock, Limits
@@ -275,8 +277,9 @@ def test_a_sweep_with_all_traces_is_compared_without_simulating(
 
 
 def test_parts_have_comparisons_that_compare_collects(
-    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path
+    compared_config: Path, two_steps: tuple[Path, Path], command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pipeline, "POINTS_AT_ONCE", 1)
     parts = [tmp_path / f"part-{i}.h5" for i in (1, 2, 3, 4)]
     for i, path in enumerate(parts, 1):
         command("run", compared_config, "-o", path, "--compare", "--part", f"{i}/4", "--set", "traces.keep=none")
@@ -385,6 +388,38 @@ def test_wrong_uses(compared_config: Path, two_steps: tuple[Path, Path], command
     done = command("run", compared_config, "-o", part, "--part", "1/4", "--compare", check=False)
     assert done.returncode == 2
     assert "was begun without --compare, and its part divides a point" in done.stderr
+
+
+def test_a_locked_comparison_changes_nothing(compared_config: Path, command: Run, tmp_path: Path) -> None:
+    """With --force the sweep would be backed up before the comparison is refused."""
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare", "--set", "trials=1", "--set", "mass.models=[CFM]")
+    command(*words)
+    before = {each.name: each.read_bytes() for each in tmp_path.glob("*.h5")}
+    lock = SweepLock(comparison_path(path))
+    lock.acquire()
+    try:
+        done = command(*words, "--force", check=False)
+    finally:
+        lock.release()
+    assert done.returncode == 2
+    assert f"another job is writing {comparison_path(path)}" in done.stderr
+    assert {each.name: each.read_bytes() for each in tmp_path.glob("*.h5")} == before
+    command(*words, "--force")
+    assert {each.name for each in tmp_path.glob("*.h5")} == {*before, "sweep.1.h5", "sweep-cmp.1.h5"}
+
+
+def test_the_comparison_of_another_sweep_is_left_alone(compared_config: Path, command: Run, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.h5"
+    words = ("run", compared_config, "-o", path, "--compare", "--set", "trials=1", "--set", "mass.models=[CFM]")
+    command(*words)
+    path.rename(tmp_path / "sweep.1.h5")
+    before = comparison_path(path).read_bytes()
+    done = command(*words, check=False)
+    assert done.returncode == 2
+    assert "compares another sweep than" in done.stderr
+    assert "move it away (it may belong to a backup of the sweep)" in done.stderr
+    assert comparison_path(path).read_bytes() == before
 
 
 def test_a_stop_leaves_the_point_as_it_was(

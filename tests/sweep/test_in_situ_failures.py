@@ -111,9 +111,11 @@ def test_a_model_that_fails_at_some_points_has_no_results_there(
     assert "nothing to do" in again.stderr
     copied = tmp_path / "copied-cmp.h5"
     if more:
-        command("compare", sweep, "-o", copied)
+        assert command("compare", sweep, "-o", copied, check=False).returncode == 3
         with h5py.File(copied) as file:
             np.testing.assert_array_equal(file["compared"][()], found["compared"])
+        summary = command("summary", copied).stdout
+        assert f"a model or a statistic failed at {(fails | rough).sum()} points" in " ".join(summary.split())
     else:
         refused = command("compare", sweep, "-o", copied, check=False)
         assert refused.returncode == 2

@@ -12,9 +12,10 @@ import pytest
 from sweep_state import history, require_same, states
 
 import hpcmass.sweep.reuse_compared as reuse_compared
-from hpcmass.compare.comparison_file import ComparisonFile
+from hpcmass.store.files import RawFile
 from hpcmass.store.schema import DONE, FAILED, PENDING, comparison_path
 from hpcmass.sweep import in_situ
+from hpcmass.sweep.limits import Clock
 
 Run = Callable[..., Any]
 
@@ -91,8 +92,9 @@ def test_the_comparison_is_that_of_the_whole_sweep(
     assert sorted(simulated) == sorted(NEW)
     require_same(comparison_path(path), comparison_path(sweeps[1]))
     require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
-    assert any("12 trials and the comparison of 6 points copied from coarse.h5" in line for line in history(path))
-    assert any("copied from coarse-cmp.h5" in line for line in history(comparison_path(path)))
+    to_copy = "12 trials and the comparison of 6 points to copy from"
+    assert any(f"{to_copy} coarse.h5" in line for line in history(path))
+    assert any(f"{to_copy} coarse-cmp.h5" in line for line in history(comparison_path(path)))
     assert [file.read_bytes() for file in (sweeps[0], comparison_path(sweeps[0]))] == before
     assert "nothing to do" in command(*words).stderr
     assert len(simulated) == len(NEW)
@@ -161,12 +163,55 @@ def test_a_failed_trial_of_the_new_sweep_keeps_its_point(
     assert simulated == [(0, 0, 1)]
     with h5py.File(comparison_path(path), "r", locking=False) as file:
         assert file["n_compared"][0, 0] == 1
+    simulated.clear()
     done = command(*words, "--retry-failed")
+    assert simulated == []
     assert "1 trial and the comparison of 1 point copied" in done.stderr
     require_same(comparison_path(path), comparison_path(sweeps[1]))
 
 
-@pytest.mark.parametrize("where", ["results", "trials"])
+class Killed(BaseException):
+    """Ends a run at once."""
+
+
+Puts = list[tuple[str, tuple[int, ...], int]]
+
+
+@pytest.fixture
+def puts(monkeypatch: pytest.MonkeyPatch) -> Puts:
+    """Marks of points and trials while points are copied, two at a time, as they are written; and `sync`s."""
+    seen: Puts = []
+    put, sync = RawFile.put, RawFile.sync
+
+    def noting(self: RawFile, name: str, index: Any, value: Any) -> None:
+        if name in ("compared", "status") and index:
+            seen.append((name, index, int(value)))
+        put(self, name, index, value)
+
+    def syncing(self: RawFile) -> None:
+        seen.append(("sync", (), 0))
+        sync(self)
+
+    monkeypatch.setattr(RawFile, "put", noting)
+    monkeypatch.setattr(RawFile, "sync", syncing)
+    monkeypatch.setattr(reuse_compared, "POINTS_AT_ONCE", 2)
+    return seen
+
+
+def nth_block(patch: pytest.MonkeyPatch, number: int, act: Callable[[], None], *, of: str) -> None:
+    """Act when the results (`_copy_results`), or the trials (`copy_found`), of that block are to be copied."""
+    original, calls = getattr(reuse_compared, of), []
+
+    def counting(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == number:
+            act()
+        original(*arguments)
+
+    patch.setattr(reuse_compared, of, counting)
+
+
+@pytest.mark.parametrize("where", ["_copy_results", "copy_found"])
 def test_a_kill_while_it_copies(
     where: str,
     configs: tuple[Path, Path],
@@ -175,36 +220,112 @@ def test_a_kill_while_it_copies(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     simulated: list[Any],
+    puts: Puts,
 ) -> None:
     path = tmp_path / "new.h5"
     words = ("run", configs[1], "-o", path, "--compare", "--reuse", sweeps[0])
 
-    class Killed(BaseException):
-        pass
-
-    original, calls = ComparisonFile.write, []
-
-    def write(self: Any, *arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == 4:
-            raise Killed
-        original(self, *arguments)
-
-    def nothing(*arguments: Any) -> None:
+    def kill(*arguments: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        if where == "results":
-            patch.setattr(ComparisonFile, "write", write)
-        else:
-            patch.setattr(reuse_compared, "copy_reusable", nothing)
+        nth_block(patch, 2, kill, of=where)
         with pytest.raises(Killed):
             command(*words)
-    assert (states(path) == PENDING).all(), "no trial is done before its point is compared"
-    assert "0 of 8 points" in command("compare", path, "-o", tmp_path / "fresh.h5").stdout
+    first = list(puts)
+    copied = {(0, 0), (0, 1)}
+    assert set(map(tuple, np.argwhere((states(path) == DONE).all(axis=-1)).tolist())) == copied
+    assert (states(path) == DONE).sum() == 4
+    assert any("12 trials and the comparison of 6 points to copy from coarse.h5" in line for line in history(path))
+    assert "2 of 8 points" in command("compare", path, "-o", tmp_path / "fresh.h5").stdout
+    with h5py.File(comparison_path(path), "r", locking=False) as file:
+        assert (file["compared"][()] == DONE).sum() == (2 if where == "_copy_results" else 4)
+    puts.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(in_situ.InSitu, "_begin", kill)  # before the others are simulated
+        with pytest.raises(Killed):
+            command(*words)
+    for name, n in (("compared", 6), ("status", 12)):
+        marked = [index for what, index, _ in first + puts if what == name]
+        assert len(marked) == len(set(marked)) == n, "each is copied once"
+    assert simulated == []
     command(*words)
     assert sorted(simulated) == sorted(NEW)
     require_same(comparison_path(path), comparison_path(sweeps[1]))
+    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
+
+
+@pytest.mark.parametrize("how", ["signal", "time limit"])
+def test_a_stop_while_it_copies(
+    how: str,
+    configs: tuple[Path, Path],
+    sweeps: tuple[Path, Path],
+    command: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    simulated: list[Any],
+    puts: Puts,
+) -> None:
+    path = tmp_path / "new.h5"
+    words = ("run", configs[1], "-o", path, "--compare", "--reuse", sweeps[0])
+
+    def stop() -> None:
+        if how == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            patch.setattr(Clock, "is_up", lambda self: True)
+            patch.setattr(Clock, "fits", lambda self, cost: False)
+
+    with monkeypatch.context() as patch:
+        nth_block(patch, 2, stop, of="copy_found")
+        stopped = command(*words, check=False)
+    assert stopped.returncode == 75
+    assert "8 trials and the comparison of 4 points copied from" in stopped.stderr
+    assert "; the next start copies 2 more points" in stopped.stderr
+    why = "by a signal" if how == "signal" else "at the time limit"
+    assert f"stopped {why}, 8 trials are left; the same command continues" in stopped.stderr
+    assert "4 of 8 points, 8 trials compared" in stopped.stdout
+    assert simulated == []
+    assert (states(path) == DONE).sum() == 8
+    puts.clear()
+    command(*words)
+    marked = {index for name, index, value in puts if name == "compared" and value == DONE}
+    assert marked == {(1, 0), (1, 1), (3, 0), (3, 1)}
+    assert sorted(simulated) == sorted(NEW)
+    require_same(comparison_path(path), comparison_path(sweeps[1]))
+    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
+
+
+def test_results_reach_the_disk_before_their_trials_are_marked(
+    configs: tuple[Path, Path],
+    sweeps: tuple[Path, Path],
+    command: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    puts: Puts,
+) -> None:
+    def kill(self: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(in_situ.InSitu, "_begin", kill)
+    with pytest.raises(Killed):
+        command("run", configs[1], "-o", tmp_path / "new.h5", "--compare", "--reuse", sweeps[0])
+    block = ["sync", *["compared"] * 2, "sync", "sync", *["status"] * 4, "sync"]
+    assert [name for name, _, _ in puts] == 3 * block, "four syncs a block"
+
+
+def test_a_long_copy_shows_its_progress(
+    configs: tuple[Path, Path],
+    sweeps: tuple[Path, Path],
+    command: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("run", configs[1], "--compare", "--reuse", sweeps[0], "-o")
+    monkeypatch.setattr(reuse_compared, "POINTS_AT_ONCE", 2)
+    assert "copied points" not in command(*words, tmp_path / "short.h5").stderr
+    monkeypatch.setattr(reuse_compared, "CADENCE_S", 0.0)
+    assert "6/6 copied points (100 %), " in command(*words, tmp_path / "long.h5").stderr
 
 
 def test_a_stop_after_the_copy_is_continued_without_reuse(
