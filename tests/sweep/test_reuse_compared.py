@@ -274,7 +274,7 @@ def test_a_stop_while_it_copies(
             os.kill(os.getpid(), signal.SIGTERM)
         else:
             patch.setattr(Clock, "is_up", lambda self: True)
-            patch.setattr(Clock, "fits", lambda self, cost: False)
+            patch.setattr(Clock, "fits", lambda self, cost, n_compared: False)
 
     with monkeypatch.context() as patch:
         nth_block(patch, 2, stop, of="copy_found")
