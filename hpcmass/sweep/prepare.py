@@ -29,7 +29,7 @@ from hpcmass.sweep.reuse import copy_reusable, require_reusable, reusable
 from hpcmass.text import counted, shortened
 
 if TYPE_CHECKING:
-    from hpcmass.sweep.in_situ import Comparing
+    from hpcmass.sweep.point_worker import Comparing
 
 SHOWN_CHARACTERS = 60
 """Most characters of a changed setting's value in the history."""

@@ -26,7 +26,7 @@ from hpcmass.progress import duration
 from hpcmass.store.files import RawFile
 from hpcmass.store.lock import SweepLock
 from hpcmass.store.schema import DONE, FAILED, PENDING
-from hpcmass.sweep import in_situ
+from hpcmass.sweep import in_situ, point_worker
 from hpcmass.sweep.limits import Clock, Limits
 from hpcmass.sweep.points import PointTask, SpreadPoints
 from hpcmass.sweep.prepare import comparison_path
@@ -124,13 +124,13 @@ def test_trials_of_a_point_on_different_workers(
     path = tmp_path / "sweep.h5"
     words = ("run", compared_config, "-o", path, "--compare", "--set", f"traces.keep={keep}")
     kinds: list[str] = []
-    original = in_situ.ComparingWorker.run
+    original = point_worker.ComparingWorker.run
 
     def noting(self: Any, task: Any) -> Any:
         kinds.append(type(task).__name__)
         return original(self, task)
 
-    monkeypatch.setattr(in_situ.ComparingWorker, "run", noting)
+    monkeypatch.setattr(point_worker.ComparingWorker, "run", noting)
     spread_trials(keep, monkeypatch)
     command(*words)
     assert kinds == [*["Task"] * 3, "PointTask"] * 6
@@ -230,13 +230,13 @@ def test_a_resume_does_what_is_missing(
         for name in ("rho", "spectrum", "example_v"):
             file[name][1, 1] = 7
     simulated: list[tuple[int, ...]] = []
-    original = in_situ.ComparingWorker.simulate
+    original = point_worker.ComparingWorker.simulate
 
     def counting(self: Any, task: Any) -> Any:
         simulated.append(task.trial.index)
         return original(self, task)
 
-    monkeypatch.setattr(in_situ.ComparingWorker, "simulate", counting)
+    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", counting)
     command(*words)
     require_same(comparison_path(path), two_steps[1])
     wanted = {(1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 0, 1)}
@@ -270,7 +270,7 @@ def test_a_sweep_with_all_traces_is_compared_without_simulating(
 ) -> None:
     path = tmp_path / "sweep.h5"
     shutil.copy(two_steps[0], path)
-    monkeypatch.setattr(in_situ.ComparingWorker, "simulate", None)
+    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", None)
     done = command("run", compared_config, "-o", path, "--compare")
     assert "all 18 trials are done; 6 points to compare" in done.stderr
     require_same(comparison_path(path), two_steps[1])
@@ -427,7 +427,7 @@ def test_a_stop_leaves_the_point_as_it_was(
 ) -> None:
     path = tmp_path / "sweep.h5"
     words = ("run", compared_config, "-o", path, "--compare", "--set", "traces.keep=none")
-    original, calls = in_situ.ComparingWorker.simulate, []
+    original, calls = point_worker.ComparingWorker.simulate, []
 
     def stopping(self: Any, task: Any) -> Any:
         calls.append(task)
@@ -436,7 +436,7 @@ def test_a_stop_leaves_the_point_as_it_was(
         return original(self, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(in_situ.ComparingWorker, "simulate", stopping)
+        patch.setattr(point_worker.ComparingWorker, "simulate", stopping)
         assert command(*words, check=False).returncode == 75
     assert len(calls) == 5
     assert (states(path) == DONE).sum() == 3
@@ -450,7 +450,7 @@ def test_a_stop_leaves_the_point_as_it_was(
 
 def stop_at(n: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Send SIGTERM before the n-th trial (from 1); returns the trials that are begun, a list that grows."""
-    original, begun = in_situ.ComparingWorker.simulate, list[tuple[int, ...]]()
+    original, begun = point_worker.ComparingWorker.simulate, list[tuple[int, ...]]()
 
     def stopping(self: Any, task: Any) -> Any:
         begun.append(task.trial.index)
@@ -458,7 +458,7 @@ def stop_at(n: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, task)
 
-    monkeypatch.setattr(in_situ.ComparingWorker, "simulate", stopping)
+    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", stopping)
     return begun
 
 
@@ -509,14 +509,14 @@ def test_a_stop_before_the_last_points_are_compared_is_no_end(
     path = tmp_path / "sweep.h5"
     words = ("run", compared_config, "-o", path, "--compare")
     shutil.copy(two_steps[0], path)
-    original = in_situ.ComparingWorker.run
+    original = point_worker.ComparingWorker.run
 
     def stopping(self: Any, task: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return original(self, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(in_situ.ComparingWorker, "run", stopping)
+        patch.setattr(point_worker.ComparingWorker, "run", stopping)
         stopped = command(*words, check=False)
     assert stopped.returncode == 75
     assert "18 of 18 trials done" in stopped.stdout
@@ -563,7 +563,7 @@ def test_a_point_with_a_trial_that_is_not_on_the_disk_is_not_compared(
     keep: str, n_stored: int, compared_config: Path, tmp_path: Path
 ) -> None:
     experiment = load_experiment(compared_config, ["mass.models=[CFM]", "statistics=[]", f"traces.keep={keep}"])
-    about = in_situ.Comparing(tmp_path / "sweep.h5", experiment.mass, experiment.compare, {})
+    about = point_worker.Comparing(tmp_path / "sweep.h5", experiment.mass, experiment.compare, {})
     worker = about.worker(experiment, Clock(Limits()), 1, cast("Any", FullDisk()), False)
     tasks = tuple(Task(trial, 1.0) for trial in all_trials(experiment)[:3])
     outcomes = worker.run(PointTask((0, 0), tasks, (), (), 3.0))
@@ -628,7 +628,7 @@ def test_a_wait_for_another_process_that_compiles_ends_with_a_stop(
     words = ("run", compared_config, "-o", path, "--compare")
     lock = compile_lock.CompileLock(tmp_path)
     monkeypatch.setattr(lock, "_locked", lambda name: False)
-    original = in_situ.compared_at
+    original = point_worker.compared_at
 
     def waiting(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -637,7 +637,7 @@ def test_a_wait_for_another_process_that_compiles_ends_with_a_stop(
 
     monkeypatch.setattr(compile_lock, "PATIENCE_S", 5.0)
     with monkeypatch.context() as patch:
-        patch.setattr(in_situ, "compared_at", waiting)
+        patch.setattr(point_worker, "compared_at", waiting)
         assert command(*words, check=False).returncode == 75
     assert (states(path) == DONE).sum() == 3
     with h5py.File(comparison_path(path), "r", locking=False) as file:

@@ -16,7 +16,7 @@ from numba.core.errors import TypingError
 from hpcmass.compare import rehearsal
 from hpcmass.mass.contract import ModelError
 from hpcmass.store.schema import DONE, FAILED, comparison_path
-from hpcmass.sweep import in_situ
+from hpcmass.sweep import point_worker
 
 Run = Callable[..., Any]
 
@@ -105,7 +105,7 @@ def test_a_model_that_fails_at_some_points_has_no_results_there(
             ours, theirs = np.delete(ours, 1, axis), np.delete(theirs, 1, axis)
         np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
-    monkeypatch.setattr(in_situ.ComparingWorker, "run", None)
+    monkeypatch.setattr(point_worker.ComparingWorker, "run", None)
     again = command(*words(config, own, sweep, *more), check=False)
     assert again.returncode == 3, "also of a start that does nothing"
     assert "nothing to do" in again.stderr
@@ -241,13 +241,13 @@ def test_a_corrected_model_compares_anew_as_the_refusal_says(
     recordings = sweep.read_bytes()
     comparison_path(sweep).rename(tmp_path / "old.h5")
     simulated: list[Any] = []
-    original = in_situ.ComparingWorker.simulate
+    original = point_worker.ComparingWorker.simulate
 
     def counting(self: Any, task: Any) -> Any:
         simulated.append(task)
         return original(self, task)
 
-    monkeypatch.setattr(in_situ.ComparingWorker, "simulate", counting)
+    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", counting)
     command(*words(config, own, sweep, *more))
     assert len(simulated) == n_simulated
     assert sweep.read_bytes() == recordings

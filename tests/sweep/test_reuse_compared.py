@@ -14,7 +14,7 @@ from sweep_state import history, require_same, states
 import hpcmass.sweep.reuse_compared as reuse_compared
 from hpcmass.store.files import RawFile
 from hpcmass.store.schema import DONE, FAILED, PENDING, comparison_path
-from hpcmass.sweep import in_situ
+from hpcmass.sweep import in_situ, point_worker
 from hpcmass.sweep.limits import Clock
 
 Run = Callable[..., Any]
@@ -60,13 +60,13 @@ def sweeps(configs: tuple[Path, Path], command: Run, tmp_path_factory: pytest.Te
 def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Trials that have been simulated, as they are."""
     seen: list[tuple[int, ...]] = []
-    original = in_situ.ComparingWorker.simulate
+    original = point_worker.ComparingWorker.simulate
 
     def noting(self: Any, task: Any) -> Any:
         seen.append(task.trial.index)
         return original(self, task)
 
-    monkeypatch.setattr(in_situ.ComparingWorker, "simulate", noting)
+    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", noting)
     return seen
 
 
@@ -338,14 +338,14 @@ def test_a_stop_after_the_copy_is_continued_without_reuse(
 ) -> None:
     path = tmp_path / "new.h5"
     words = ("run", configs[1], "-o", path, "--compare")
-    noting = in_situ.ComparingWorker.simulate
+    noting = point_worker.ComparingWorker.simulate
 
     def stopping(self: Any, task: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return noting(self, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(in_situ.ComparingWorker, "simulate", stopping)
+        patch.setattr(point_worker.ComparingWorker, "simulate", stopping)
         assert command(*words, "--reuse", sweeps[0], check=False).returncode == 75
     assert (states(path) == DONE).sum() == 12
     simulated.clear()

@@ -13,7 +13,7 @@ from sweep_state import states
 from hpcmass.config.file import load_experiment
 from hpcmass.grid import trials as all_trials
 from hpcmass.store.schema import DONE, comparison_path
-from hpcmass.sweep import in_situ, limits
+from hpcmass.sweep import in_situ, limits, point_worker
 from hpcmass.sweep.limits import Clock, Limits
 from hpcmass.sweep.points import PointTask, SpreadPoints
 from hpcmass.sweep.scatter import Outcome, Tally, Task
@@ -38,9 +38,9 @@ class Time:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Time:
     """A comparison takes `TRIAL_S` a trial, on the clock that is given."""
-    clock, original = Time(), in_situ.compared_at
+    clock, original = Time(), point_worker.compared_at
     monkeypatch.setattr(limits, "time", clock)
-    monkeypatch.setattr(in_situ, "time", clock)
+    monkeypatch.setattr(point_worker, "time", clock)
 
     class Slow:
         def __init__(self, recordings: Any) -> None:
@@ -54,7 +54,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Time:
     def compared_at(values: Any, recordings: Any, *more: Any) -> Any:
         return original(values, Slow(recordings), *more)
 
-    monkeypatch.setattr(in_situ, "compared_at", compared_at)
+    monkeypatch.setattr(point_worker, "compared_at", compared_at)
     return clock
 
 
@@ -105,7 +105,7 @@ def test_a_comparison_longer_than_the_limit_is_given_up_and_refused(
 
 def test_rank_0_learns_how_long_comparing_takes(config: Path, tmp_path: Path, slow: Time) -> None:
     experiment = load_experiment(config, ["mass.models=[CFM]", "traces.keep=none"])
-    about = in_situ.Comparing(tmp_path / "sweep.h5", experiment.mass, experiment.compare, {})
+    about = point_worker.Comparing(tmp_path / "sweep.h5", experiment.mass, experiment.compare, {})
     worker = about.worker(experiment, Clock(Limits(job_s=1e6)), 1, None, False)
     tasks = tuple(Task(trial, 1.0, 2) for trial in all_trials(experiment)[:2])
     outcomes = worker.run(PointTask((0, 0), tasks, (), (), 2.0, 2))
