@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
@@ -34,6 +34,14 @@ WATCH_S = 0.5
 """Time (s) between two checks that every process is alive."""
 
 
+class _Answer(Future[T]):
+    """A future that may be cancelled while its pool breaks: Python 3.11 prints a traceback for that."""
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        with suppress(InvalidStateError):
+            super().set_exception(exception)
+
+
 class Pool(ProcessPoolExecutor):
     """A process pool that can end its processes.
 
@@ -58,6 +66,7 @@ class Pool(ProcessPoolExecutor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         with held_back(), blocked(*STOPS):  # this starts processes until there are enough
             future = super().submit(fn, *args, **kwargs)
+            future.__class__ = _Answer
             self._started |= set(multiprocessing.active_children()) - self._others
         return future
 

@@ -6,6 +6,7 @@ import operator
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from hpcmass.errors import UserError
 from hpcmass.parallel import executors
 from hpcmass.parallel.executors import THIS_PROCESS, SerialExecutor, Workers, batches, processes
+from hpcmass.parallel.processes import Pool
 
 Run = Callable[..., Any]
 
@@ -193,6 +195,28 @@ def test_a_killed_process_is_one_sentence() -> None:
         processes(2) as workers,
     ):
         list(batches(workers.executor, signal.raise_signal, [signal.SIGKILL], in_flight=2))
+
+
+@pytest.mark.process
+def test_tasks_may_be_cancelled_before_a_process_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after Ctrl-C: a thread of the pool would print a traceback and leave the other tasks waiting."""
+    printed: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda about: printed.append(str(about.exc_value)))
+
+    def cancel_and_kill(pool: Executor) -> list[Future[None]]:
+        """The tasks that are left."""
+        assert isinstance(pool, Pool)
+        asleep = [pool.submit(time.sleep, 600) for _ in range(12)]
+        while sum(future.running() for future in asleep) < 3:
+            time.sleep(0.05)  # the pool's thread is waiting then: it forgets what was cancelled before
+        left = [future for future in asleep if not future.cancel()]
+        assert 0 < len(left) < 12
+        pool.tell(signal.SIGKILL)
+        return left
+
+    with pytest.raises(UserError, match="a worker process was killed"), processes(2) as workers:
+        list(map(Future.result, cancel_and_kill(workers.executor)))
+    assert printed == []
 
 
 @pytest.mark.process
