@@ -37,8 +37,6 @@ from hpcmass.grid import Trial, places
 from hpcmass.mass.registry import declared_models
 from hpcmass.order import POINTS_PER_WORKER, spreads
 from hpcmass.progress import duration
-from hpcmass.store.files import require_output
-from hpcmass.store.lock import SweepLock
 from hpcmass.store.parts import SweepParts
 from hpcmass.store.provenance import provenance
 from hpcmass.store.schema import DONE, FAILED, TRACES, comparison_path
@@ -67,30 +65,13 @@ def require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> No
             require_working(experiment, clock.is_over)
 
 
-def lock_comparison(sweep: Path) -> SweepLock:
-    """Lock the comparison of a sweep, before the sweep's own file is created or replaced.
-
-    Raises
-    ------
-    UserError
-        If another job is writing it, or it cannot be an output.
-    """
-    path = comparison_path(sweep)
-    require_output(path, [sweep])
-    lock = SweepLock(path)
-    lock.acquire()
-    return lock
-
-
 class InSitu:
     """The comparison of a sweep that runs, on rank 0.
 
     Parameters
     ----------
     sweep : Path
-        Its file is there already, and locked.
-    lock : SweepLock
-        From `lock_comparison`; `close` releases it.
+        Its file is there already; it and its comparison are locked.
     queue : sequence of Trial
         Trials that the sweep lacks.
     n_workers, n_ranks : int
@@ -112,7 +93,6 @@ class InSitu:
     def __init__(
         self,
         sweep: Path,
-        lock: SweepLock,
         queue: Sequence[Trial],
         *,
         n_workers: int,
@@ -124,16 +104,11 @@ class InSitu:
     ) -> None:
         self._n_workers = n_workers
         self.sweep, self.path = sweep, comparison_path(sweep)
-        self._lock = lock
-        try:
-            self._prepare(provenance(n_ranks=n_ranks, mpi_library=mpi_library), force)
-            self.queue = list(queue)
-            for old in reuse:
-                self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue, clock)
-            self._begin()
-        except BaseException:
-            self.close()
-            raise
+        self._prepare(provenance(n_ranks=n_ranks, mpi_library=mpi_library), force)
+        self.queue = list(queue)
+        for old in reuse:
+            self.queue = copy_compared(old, sweep, self.path, self.contents.experiment, self.queue, clock)
+        self._begin()
 
     def _prepare(self, origin: Mapping[str, Any], force: bool) -> None:
         with SweepParts([self.sweep]) as parts:
@@ -275,10 +250,8 @@ class InSitu:
             return summary_of(file, parts, self.contents, n_compared, self.n_new, n_trials, self._failures)
 
     def close(self) -> None:
-        """Close the file, and let others write it."""
-        if hasattr(self, "_file"):
-            self._file.close()
-        self._lock.release()
+        """Close the file."""
+        self._file.close()
 
 
 def _points_left(parts: SweepParts, file: ComparisonFile, queue: Sequence[Trial]) -> dict[Point, list[Trial]]:

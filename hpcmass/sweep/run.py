@@ -152,10 +152,9 @@ def run_sweep(
         comm.require_peers()
     with comm.guarded():
         comm.on_root(lambda: _require_one_way(comm, options))
-        lock = SweepLock(output)
+        lock, comparison_lock = SweepLock(output), SweepLock(comparison_path(output))
         queue: list[Trial] = []
         comparisons: list[InSitu] = []
-        comparison_locks: list[SweepLock] = []
 
         def begin() -> Prepared:
             require_compiler()
@@ -167,13 +166,14 @@ def run_sweep(
                 _require_comparable(experiment, clock, new=options.force or not comparison_path(output).exists())
             lock.acquire()
             if options.compare:
-                comparison_locks.append(_lock_comparison(output))
+                require_output(comparison_path(output), [output])
+                comparison_lock.acquire()  # before the sweep's file is created or replaced
             prepared, missing = prepare(experiment, output, options, n_ranks=comm.size, mpi_library=comm.library)
             lock.announce(_workers(comm, prepared))
             if not options.compare:
                 queue.extend(missing)
                 return prepared
-            comparison = _comparison(comm, prepared, comparison_locks[0], missing, clock, force=options.force)
+            comparison = _comparison(comm, prepared, missing, clock, force=options.force)
             comparisons.append(comparison)
             queue.extend(comparison.queue)
             return replace(
@@ -192,8 +192,8 @@ def run_sweep(
         finally:
             for comparison in comparisons:
                 comparison.close()
-            for each in (*comparison_locks, lock):
-                each.release()
+            comparison_lock.release()
+            lock.release()
 
 
 def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> None:
@@ -203,21 +203,13 @@ def _require_comparable(experiment: Experiment, clock: Clock, *, new: bool) -> N
     require_comparable(experiment, clock, new=new)
 
 
-def _lock_comparison(sweep: Path) -> SweepLock:
-    from hpcmass.sweep.in_situ import lock_comparison
-
-    return lock_comparison(sweep)
-
-
-def _comparison(
-    comm: Communicator, prepared: Prepared, lock: SweepLock, missing: list[Trial], clock: Clock, *, force: bool
-) -> InSitu:
+def _comparison(comm: Communicator, prepared: Prepared, missing: list[Trial], clock: Clock, *, force: bool) -> InSitu:
     from hpcmass.sweep.in_situ import InSitu  # mass models, which no other sweep needs
 
     n_ranks = prepared.jobs + 1 if prepared.jobs > 1 else comm.size
     n_workers = _workers(comm, prepared)
     return InSitu(
-        prepared.output, lock, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
+        prepared.output, missing, n_workers=n_workers, n_ranks=n_ranks, mpi_library=comm.library, force=force,
         clock=clock, reuse=prepared.reuse_compared,
     )  # fmt: skip
 
