@@ -359,7 +359,7 @@ class ComparisonFile(Closing):
 
     def n_failed(self) -> int:
         """Points at which a model or a statistic has failed; each value of a scanned parameter counts."""
-        return int((self._file.read("compared") == FAILED).sum())
+        return int((self.compared == FAILED).sum())
 
     def close(self) -> None:
         """Close the file."""
