@@ -170,11 +170,11 @@ class SweepParts(Closing):
     def values(self, name: str, indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """A variable's values for some trials, at least one: see `SweepFile.values`."""
         holders = np.maximum(self.owner[tuple(indices.T)], 0)
-        first = self.file(int(holders[0])).values(name, indices[holders == holders[0]])
+        read = {i: self.file(i).values(name, indices[holders == i]) for i in set(holders.tolist())}
+        first = next(iter(read.values()))
         found = np.empty((len(indices), *first.shape[1:]), first.dtype)
-        found[holders == holders[0]] = first
-        for i in set(holders.tolist()) - {int(holders[0])}:
-            found[holders == i] = self.file(i).values(name, indices[holders == i])
+        for i, values in read.items():
+            found[holders == i] = values
         return found
 
     def error(self, index: Index) -> str:
