@@ -179,7 +179,7 @@ def run_sweep(
             return replace(
                 prepared,
                 missing=len(comparison.queue),
-                cost_done=cost_done(output, prepared.experiment),
+                cost_done=cost_done(output, prepared.experiment) if prepared.reuse_compared else prepared.cost_done,
                 comparing=comparison.about,
                 n_points_left=comparison.n_left,
             )
