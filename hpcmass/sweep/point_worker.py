@@ -79,8 +79,10 @@ class ComparingWorker(Worker):
         except UserError as error:
             last = Outcome(None, unwritable=str(error))
         except WaitStopped:
-            last = Outcome(None, dropped=self.clock.is_up(), stop=stop_requested(), pace=self.clock.best_pace)
-            last = replace(last, comparison_pace=self.clock.best_comparison)
+            last = Outcome(
+                None, dropped=self.clock.is_up(), stop=stop_requested(), pace=self.clock.best_pace,
+                comparison_pace=self.clock.best_comparison,
+            )  # fmt: skip
         unwritable = [outcome for outcome in ended if outcome.unwritable is not None]
         if unwritable:
             last = replace(last, compared=None)
