@@ -162,7 +162,7 @@ class WhereModelsFit(Claim):
         for name, regime in zip(names, self.regimes, strict=True):
             n = int(measured[f"{regime}_points"])
             shares = ", ".join(f"{model} {percent(measured[f'{regime}_{model}'])} %" for model in PAPERS)
-            texts.append(f"{name} ({counted(n, 'point')})" + (f": {shares}" if n else ""))
+            texts.append(f"{name} ({_points(n)})" + (f": {shares}" if n else ""))
         return "; ".join(texts)
 
 

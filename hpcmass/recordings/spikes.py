@@ -59,7 +59,7 @@ class SpikesSeen:
     dt_ms, n_steps : float, int
         Of a trial.
     slack_ms : float
-        Distance from the recording up to which spikes are left out without a word: a simulator may date a spike at
+        Distance from the recording up to which spikes are left out without a message: a simulator may date a spike at
         the end of its step.
     start_ms : float
         Beginning (ms) of the recording, for messages.
