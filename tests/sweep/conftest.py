@@ -268,3 +268,19 @@ def settled(path: Path) -> Status:
 def status_after() -> Callable[[Path], Status]:
     """Give `status_after(path)`: the status of a sweep whose job has ended or was killed."""
     return settled
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Trials that a comparing sweep has simulated in this process, as they are."""
+    from hpcmass.sweep.point_worker import ComparingWorker
+
+    seen: list[tuple[int, ...]] = []
+    original = ComparingWorker.simulate
+
+    def noting(self: Any, task: Any) -> Any:
+        seen.append(task.trial.index)
+        return original(self, task)
+
+    monkeypatch.setattr(ComparingWorker, "simulate", noting)
+    return seen

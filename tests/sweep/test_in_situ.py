@@ -217,7 +217,7 @@ def test_a_resume_does_what_is_missing(
     two_steps: tuple[Path, Path],
     command: Run,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    simulated: list[tuple[int, ...]],
 ) -> None:
     path = tmp_path / "sweep.h5"
     words = ("run", compared_config, "-o", path, "--compare", "--set", f"traces.keep={keep}")
@@ -229,14 +229,7 @@ def test_a_resume_does_what_is_missing(
         file["compared"][0, 0] = PENDING  # killed while it was written
         for name in ("rho", "spectrum", "example_v"):
             file[name][1, 1] = 7
-    simulated: list[tuple[int, ...]] = []
-    original = point_worker.ComparingWorker.simulate
-
-    def counting(self: Any, task: Any) -> Any:
-        simulated.append(task.trial.index)
-        return original(self, task)
-
-    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", counting)
+    simulated.clear()
     command(*words)
     require_same(comparison_path(path), two_steps[1])
     wanted = {(1, 1, 0), (1, 1, 1), (1, 1, 2), (2, 0, 1)}

@@ -221,7 +221,7 @@ def test_a_corrected_model_compares_anew_as_the_refusal_says(
     own: Path,
     command: Run,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    simulated: list[tuple[int, ...]],
 ) -> None:
     sweep = tmp_path / "sweep.h5"
     command(*words(config, own, sweep, *more), check=False)
@@ -240,14 +240,7 @@ def test_a_corrected_model_compares_anew_as_the_refusal_says(
         command("compare", sweep, "-o", tmp_path / "corrected.h5")
     recordings = sweep.read_bytes()
     comparison_path(sweep).rename(tmp_path / "old.h5")
-    simulated: list[Any] = []
-    original = point_worker.ComparingWorker.simulate
-
-    def counting(self: Any, task: Any) -> Any:
-        simulated.append(task)
-        return original(self, task)
-
-    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", counting)
+    simulated.clear()
     command(*words(config, own, sweep, *more))
     assert len(simulated) == n_simulated
     assert sweep.read_bytes() == recordings

@@ -56,22 +56,15 @@ def sweeps(configs: tuple[Path, Path], command: Run, tmp_path_factory: pytest.Te
     return paths
 
 
-@pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Trials that have been simulated, as they are."""
-    seen: list[tuple[int, ...]] = []
-    original = point_worker.ComparingWorker.simulate
-
-    def noting(self: Any, task: Any) -> Any:
-        seen.append(task.trial.index)
-        return original(self, task)
-
-    monkeypatch.setattr(point_worker.ComparingWorker, "simulate", noting)
-    return seen
-
-
 NEW = {(1, j, k) for j in (0, 1) for k in (0, 1)}
 """Trials that the finer grid has and the coarse one has not."""
+
+
+def require_only_new(path: Path, sweeps: tuple[Path, Path], simulated: list[tuple[int, ...]]) -> None:
+    """Only the new trials were simulated; sweep and comparison have the bits of the finer sweep on its own."""
+    assert sorted(simulated) == sorted(NEW)
+    require_same(comparison_path(path), comparison_path(sweeps[1]))
+    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
 
 
 def test_the_comparison_is_that_of_the_whole_sweep(
@@ -89,9 +82,7 @@ def test_the_comparison_is_that_of_the_whole_sweep(
     assert what in done.stderr
     assert "4 of 16 trials to do (12 are done already)" in done.stderr
     assert "8 of 8 points, 16 trials compared" in done.stdout
-    assert sorted(simulated) == sorted(NEW)
-    require_same(comparison_path(path), comparison_path(sweeps[1]))
-    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
+    require_only_new(path, sweeps, simulated)
     to_copy = "12 trials and the comparison of 6 points to copy from"
     assert any(f"{to_copy} coarse.h5" in line for line in history(path))
     assert any(f"{to_copy} coarse-cmp.h5" in line for line in history(comparison_path(path)))
@@ -124,9 +115,7 @@ def test_parts_and_a_sweep_with_every_trace(
     command("compare", every, "-o", comparison_path(every))
     simulated.clear()
     command(*words)
-    assert sorted(simulated) == sorted(NEW)
-    require_same(comparison_path(path), comparison_path(sweeps[1]))
-    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
+    require_only_new(path, sweeps, simulated)
 
 
 def test_incomplete_points_are_simulated_again(
@@ -250,9 +239,7 @@ def test_a_kill_while_it_copies(
         assert len(marked) == len(set(marked)) == n, "each is copied once"
     assert simulated == []
     command(*words)
-    assert sorted(simulated) == sorted(NEW)
-    require_same(comparison_path(path), comparison_path(sweeps[1]))
-    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
+    require_only_new(path, sweeps, simulated)
 
 
 @pytest.mark.parametrize("how", ["signal", "time limit"])
@@ -291,9 +278,7 @@ def test_a_stop_while_it_copies(
     command(*words)
     marked = {index for name, index, value in puts if name == "compared" and value == DONE}
     assert marked == {(1, 0), (1, 1), (3, 0), (3, 1)}
-    assert sorted(simulated) == sorted(NEW)
-    require_same(comparison_path(path), comparison_path(sweeps[1]))
-    require_same(path, sweeps[1], but=("kernel_s", "wall_s", "rank"))
+    require_only_new(path, sweeps, simulated)
 
 
 def test_results_reach_the_disk_before_their_trials_are_marked(
