@@ -25,7 +25,7 @@ from hpcmass.recordings.source import (
     trace_reader,
     trains_of,
 )
-from hpcmass.recordings.spikes import spike_times, spike_units
+from hpcmass.recordings.spikes import listed, spike_units
 from hpcmass.store.files import read_hdf5, reason
 from hpcmass.store.schema import NUMBERS, TRACES
 
@@ -185,7 +185,7 @@ def _trains(
         raise UserError(f"{name}: mean_v has {n_trials} trials; give spike_trial, the trial of each spike, from 0")
     kinds, degrees = np.asarray(arrays["kind"][()]), np.asarray(arrays["out_degree"][()])
     try:
-        times = spike_times("spike_time", arrays["spike_time"][()])
+        times = listed("spike_time", arrays["spike_time"][()])
         unit = spike_units("spike_neuron", arrays["spike_neuron"][()], "kind", kinds.size)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None

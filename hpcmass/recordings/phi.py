@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hpcmass.compare.arrays import positive, real_array, real_number
+from hpcmass.compare.arrays import positive, real_number
 from hpcmass.compare.series import Real
 from hpcmass.config.limits import MOST_STEPS, steps
 from hpcmass.errors import UserError
 from hpcmass.messages import logger
-from hpcmass.recordings.spikes import SpikesSeen, spike_times, spike_units, steps_within
+from hpcmass.recordings.spikes import SpikesSeen, listed, spike_units, steps_within
 
 
 def phi_from_spikes(
@@ -77,12 +77,10 @@ def phi_from_spikes(
     array([0.8, 0. , 0. , 2. , 0. ])
     """
     dt, duration = positive("dt_ms", dt_ms), positive("duration_ms", duration_ms)
-    degrees = real_array("out_degrees", out_degrees)
-    if degrees.ndim != 1:
-        raise UserError(f"out_degrees has shape {degrees.shape}; give one dimension")
+    degrees = listed("out_degrees", out_degrees)
     if (degrees < 0).any():
         raise UserError(f"out_degrees[{int(np.argmax(degrees < 0))}] is negative; give numbers from 0")
-    times, sender = spike_times("times_ms", times_ms), spike_units("senders", senders, "out_degrees", degrees.size)
+    times, sender = listed("times_ms", times_ms), spike_units("senders", senders, "out_degrees", degrees.size)
     if times.size != sender.size:
         raise UserError(f"times_ms has {times.size} spikes and senders {sender.size}; give one sender for each spike")
     if steps(duration, dt) > MOST_STEPS or round(duration / dt) < 1:

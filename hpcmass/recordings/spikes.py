@@ -20,26 +20,23 @@ EARLY: Final = 0.01
 """Part of a recording in which all spikes lie if their times are in s."""
 
 
-def spike_times(name: str, values: npt.ArrayLike) -> Real:
-    """Times of spikes, checked, (n_spikes,)."""
-    return _listed(name, real_array(name, values))
+def listed(name: str, values: npt.ArrayLike) -> Real:
+    """Numbers in one dimension, checked, such as the times of spikes."""
+    array = real_array(name, values)
+    if array.ndim != 1:
+        raise UserError(f"{name} has shape {array.shape}; give one dimension")
+    return array
 
 
 def spike_units(name: str, values: npt.ArrayLike, sizes: str, n_units: int) -> npt.NDArray[np.int64]:
     """The unit of each spike, checked, (n_spikes,); `sizes` names the array of `n_units` that they are counted in."""
-    numbers: npt.NDArray[Any] = _listed(name, real_array(name, values))
+    numbers: npt.NDArray[Any] = listed(name, values)
     if (numbers != np.floor(numbers)).any():
         raise UserError(f"{name} must be whole numbers, from 0")
     if numbers.size and not (numbers.min() >= 0 and numbers.max() < n_units):
         wrong = numbers.min() if numbers.min() < 0 else numbers.max()
         raise UserError(f"{name} has the number {wrong:.0f}, and {sizes} the elements 0 to {n_units - 1}; count from 0")
     return numbers.astype(np.int64)
-
-
-def _listed(name: str, array: Real) -> Real:
-    if array.ndim != 1:
-        raise UserError(f"{name} has shape {array.shape}; give one dimension")
-    return array
 
 
 def steps_within(times_ms: Real, dt_ms: float, n_steps: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
